@@ -1,0 +1,136 @@
+# Hawser's one task runner. `make` alone prints what there is.
+# Nothing is presumed but make, a C compiler and Python 3.11 or newer.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL: # the order of the checks is theirs: cheapest first
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+PYTHON ?= $(shell scripts/pythons | head -n 1)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+
+# SEEDS=1500 runs that many whole systems, SEED=8123 replays one; VERIFY_SEEDS is the long form.
+SEEDS        ?= 1500
+VERIFY_SEEDS ?= 5000
+
+say = @printf '\033[1m== %s\033[0m\n' $(1)
+
+.PHONY: help
+help: ## what you are reading
+	@echo 'Hawser: a session survives every broken connection. Start with `make run`.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "ARGS='...' is handed to the command behind run, unit, simulation, simulate and bench."
+
+# ---------------------------------------------------------------- environment
+
+.PHONY: install
+install: $(STAMPS)/python $(STAMPS)/system $(STAMPS)/pyright ## make .venv with everything; quick when nothing changed
+
+$(BIN)/python:
+	$(call say,"creating $(VENV) with $(PYTHON)")
+	@test -n "$(PYTHON)"
+	@rm -rf $(VENV) && "$(PYTHON)" -m venv $(VENV)
+
+# pip 25.1 was the first to install dependency groups.
+$(STAMPS)/python: pyproject.toml | $(BIN)/python
+	$(call say,"installing hawser and its tools into $(VENV)")
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group dev
+	@mkdir -p $(STAMPS) && touch $@
+
+# Spin generates the verifier of protocol_spec/models, a C compiler compiles it.
+$(STAMPS)/system: scripts/install-system | $(BIN)/python
+	@scripts/install-system
+	@mkdir -p $(STAMPS) && touch $@
+
+# The first start of pyright fetches what it lacks: here, not in the middle of the checks.
+$(STAMPS)/pyright: $(STAMPS)/python
+	@$(BIN)/pyright --version >$@ || { rm -f $@; echo 'pyright does not start: see the lines above; `rm -r .venv && make install` starts afresh' >&2; exit 1; }
+
+# ---------------------------------------------------------------- run
+
+.PHONY: run
+run: install ## the demo: messages through links that keep breaking
+	@$(BIN)/hawser demo $(ARGS)
+
+# ---------------------------------------------------------------- checks, cheapest first
+
+.PHONY: test
+test: lint spec unit simulation pythons ## every check; what CI runs
+	$(call say,"all checks passed")
+
+.PHONY: lint
+lint: install ## format, style, types, import contracts
+	$(call say,"ruff format")
+	@$(BIN)/ruff format --check . || { echo 'fix: make format' >&2; exit 1; }
+	$(call say,"ruff check")
+	@$(BIN)/ruff check . || { echo 'fix: make format mends what it can; the rest is yours' >&2; exit 1; }
+	$(call say,"import contracts")
+	@$(BIN)/lint-imports --no-cache --no-logo || { echo 'fix: the rules are [tool.importlinter] in pyproject.toml' >&2; exit 1; }
+	$(call say,"mypy")
+	@$(BIN)/mypy
+	$(call say,"pyright")
+	@$(BIN)/pyright --warnings
+
+.PHONY: format
+format: install ## format the code and mend what ruff can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: spec
+spec: install ## the specification: clauses, vectors and citations agree
+	$(call say,"spec lint")
+	@$(BIN)/python -m hawser_conformance lint
+
+# The simulator's tier is long and measured by its own tables, so it runs without coverage, after the rest.
+.PHONY: unit
+unit: install ## all tests but the simulator's, with coverage thresholds
+	$(call say,"tests with coverage")
+	@rm -f .coverage .coverage.*
+	@$(BIN)/pytest -n auto --ignore=tests/simulation --cov --cov-report= $(ARGS)
+	$(call say,"coverage of the engine: every branch")
+	@$(BIN)/coverage report --include='engine/*' --fail-under=100 \
+		|| { echo 'fix: cover the lines above, or delete what nothing reaches' >&2; exit 1; }
+	$(call say,"coverage of the rest: 95 %")
+	@$(BIN)/coverage report --omit='engine/*' --fail-under=95 \
+		|| { echo 'fix: cover the lines above' >&2; exit 1; }
+
+.PHONY: simulation
+simulation: install
+	$(call say,"simulator: seeds and planted bugs")
+	@$(BIN)/pytest -n auto tests/simulation $(ARGS)
+
+.PHONY: pythons
+pythons: install ## the quick tests on every other Python >= 3.11 of this machine
+	@scripts/test-pythons
+
+.PHONY: verify
+verify: lint spec ## the long form: all tests, many seeds, every Python
+	$(call say,"all tests, the long ones too")
+	@$(BIN)/pytest -n auto -m ''
+	@$(MAKE) simulate SEEDS=$(VERIFY_SEEDS)
+	@$(MAKE) pythons docs
+	$(call say,"verified")
+
+.PHONY: simulate
+simulate: install ## whole systems by seed: SEEDS=1500, or SEED=8123 to replay one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+# ---------------------------------------------------------------- figures, documents
+
+.PHONY: bench
+bench: install ## the micro benchmarks; benchmarks/README.md says how they measure
+	@$(BIN)/python -m benchmarks.micro $(ARGS)
+
+.PHONY: docs
+docs: install ## build the documents into site/
+	@$(BIN)/zensical build --clean --strict
+
+.PHONY: clean
+clean: ## remove everything that make made
+	@rm -rf $(VENV) $(VENV)-* site build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
