@@ -1,0 +1,1 @@
+"""The conformance suite and the spec lint; knows the protocol only from its specification."""
