@@ -1,0 +1,324 @@
+"""The kinds of item that packets and messages are made of, each with its range (SPEC PKT-8).
+
+A class declares its items in its annotations, ``versions: Annotated[tuple[int, ...], ListOf(Uint(), 1, 16)]``, and
+hands ``checked`` to attrs. Then building and decoding are one act: every argument, whether it comes from a program or
+from the wire, goes through ``accept``, which returns what the class holds or raises. So no invalid packet can be held
+and no check is written twice. A test compares packets.cddl with these declarations.
+
+Ranges are part of the protocol: nothing here is configurable.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeVar, cast, get_args
+
+import attrs
+
+from .cbor import ARRAY, MAX_INTEGER, UINT, broken, check_value, is_map, is_sequence, read_head
+from .codes import CloseCode
+from .errors import LocalProtocolError
+
+MAX_ITEMS: Final = 1_024
+"""Most items in a packet or in a body of the message layer, nested ones, keys and the outermost counted.
+
+A SUBSCRIBED for 128 channels has 900. It bounds the work of a peer that sends 16 KiB of one-byte items, byte by byte.
+"""
+
+
+IGNORABLE: Final = range(128, 256)
+"""Kinds that are skipped where they are unknown (SPEC PKT-3); the kinds below 128 are not (PKT-2)."""
+
+_KINDS: Final = range(256)
+
+
+class Fault(Exception):
+    """A value is not what an item has to be; it never leaves this module."""
+
+    def __init__(self, value: object, expected: str, clause: str = "PKT-8") -> None:
+        super().__init__(f"{_seen(value)}, expected {expected}")
+        self.clause = clause
+
+
+class Item:
+    """One kind of item."""
+
+    def accept(self, value: Any) -> Any:
+        """Return what a packet holds for ``value``, given as a program or as the wire writes it.
+
+        Raises:
+            Fault: It is neither.
+            LocalProtocolError: A part of it is neither.
+        """
+        raise NotImplementedError
+
+    def wire(self, value: Any) -> Any:
+        """Return what CBOR can encode for what a packet holds."""
+        return value
+
+
+@attrs.frozen
+class Uint(Item):
+    """An integer that is not negative. An IntEnum is taken and held as a plain int; a bool is refused."""
+
+    minimum: int = 0
+    maximum: int = MAX_INTEGER
+
+    def accept(self, value: Any) -> int:
+        """See Item."""
+        if isinstance(value, int) and not isinstance(value, bool) and self.minimum <= value <= self.maximum:
+            return int(value)
+        raise Fault(value, f"an integer from {self.minimum} to {self.maximum}")
+
+
+@attrs.frozen
+class Bool(Item):
+    """False or true."""
+
+    def accept(self, value: Any) -> bool:
+        """See Item."""
+        if isinstance(value, bool):
+            return value
+        raise Fault(value, "false or true")
+
+
+@attrs.frozen
+class Bytes(Item):
+    """A byte string; lengths in bytes. What could still change, as a bytearray can, is refused."""
+
+    minimum: int
+    maximum: int
+
+    def accept(self, value: Any) -> bytes:
+        """See Item."""
+        if type(value) is bytes and self.minimum <= len(value) <= self.maximum:
+            return value
+        raise Fault(value, f"a byte string of {self.minimum} to {self.maximum} bytes")
+
+
+@attrs.frozen
+class Text(Item):
+    """Text; lengths in bytes of UTF-8."""
+
+    minimum: int
+    maximum: int
+
+    def accept(self, value: Any) -> str:
+        """See Item."""
+        if type(value) is str and self.minimum <= _utf8_length(value) <= self.maximum:
+            return value
+        raise Fault(value, f"text of {self.minimum} to {self.maximum} bytes of UTF-8")
+
+
+@attrs.frozen
+class Nullable(Item):
+    """Another item, or null."""
+
+    of: Item
+
+    def accept(self, value: Any) -> Any:
+        """See Item."""
+        return None if value is None else self.of.accept(value)
+
+    def wire(self, value: Any) -> Any:
+        """See Item."""
+        return None if value is None else self.of.wire(value)
+
+
+@attrs.frozen
+class ListOf(Item):
+    """An array of like items, held as a tuple; lengths in items."""
+
+    of: Item
+    minimum: int
+    maximum: int
+
+    def accept(self, value: Any) -> tuple[Any, ...]:
+        """See Item."""
+        if is_sequence(value) and self.minimum <= len(value) <= self.maximum:
+            return tuple([self.of.accept(each) for each in value])
+        raise Fault(value, f"an array of {self.minimum} to {self.maximum} items")
+
+    def wire(self, value: Any) -> list[Any]:
+        """See Item."""
+        return [self.of.wire(each) for each in value]
+
+
+@attrs.frozen
+class Record(Item):
+    """An array of exactly the items of an attrs class; unknown items are ignored behind packets only, not in here."""
+
+    cls: type["Layout"]
+
+    def accept(self, value: Any) -> Any:
+        """See Item."""
+        if isinstance(value, self.cls):
+            return value
+        width = len(fields_of(self.cls))
+        if not is_sequence(value):
+            raise Fault(value, f"an array of {width} items")
+        if len(value) != width:
+            raise Fault(value, f"an array of exactly {width} items", self.cls.CLAUSE)
+        return self.cls(*value)
+
+    def wire(self, value: Any) -> list[Any]:
+        """See Item."""
+        return wire_items(value)
+
+
+@attrs.frozen
+class Keyed(Item):
+    """A map whose keys are the fields of an attrs class: all of them must be there, others are ignored."""
+
+    cls: type["Layout"]
+
+    def accept(self, value: Any) -> Any:
+        """See Item."""
+        if isinstance(value, self.cls):
+            return value
+        if not is_map(value):
+            raise Fault(value, "a map")
+        keys = [field.name for field in fields_of(self.cls)]
+        for key in keys:
+            if key not in value:
+                raise Fault(value, f"a map with {key}", self.cls.CLAUSE)
+        return self.cls(*[value[key] for key in keys])
+
+    def wire(self, value: Any) -> dict[str, Any]:
+        """See Item."""
+        return dict(zip((field.name for field in fields_of(self.cls)), wire_items(value), strict=True))
+
+
+@attrs.frozen
+class OpenMap(Item):
+    """A map of text keys to whatever strict CBOR can express, held as a dict that nobody may change afterwards."""
+
+    def accept(self, value: Any) -> dict[str, Any]:
+        """See Item."""
+        if not is_map(value):
+            raise Fault(value, "a map")
+        check_value(value, limit=MAX_ITEMS, depth=1)
+        return value
+
+
+class Layout:
+    """Base of the classes whose fields are items."""
+
+    __slots__ = ()
+
+    NAME: ClassVar[str]
+    """What the specification calls it."""
+
+    CLAUSE: ClassVar[str] = "PKT-8"
+    """The clause that is broken where items are missing from it or too many."""
+
+
+class Kind(Layout):
+    """Base of the classes that go over the wire as an array with a kind in front: packets and messages."""
+
+    __slots__ = ()
+
+    KIND: ClassVar[int]
+    """The first item of the array."""
+
+
+K = TypeVar("K", bound=Kind)
+
+
+def checked(cls: type[Layout], fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
+    """Make every field of a class take what its declared item accepts; an attrs ``field_transformer``."""
+    return [field.evolve(converter=_acceptor(cls.NAME, field)) for field in fields]
+
+
+def fields_of(cls: type[Layout]) -> "tuple[attrs.Attribute[Any], ...]":
+    """Return the fields of a class, in the order of the items."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+    return fields
+
+
+def item_of(field: "attrs.Attribute[Any]") -> Item:
+    """Return the item that a field declares."""
+    return cast("Item", get_args(field.type)[1])
+
+
+def wire_items(held: Layout) -> list[Any]:
+    """Return the items of a packet, without its kind, as CBOR can encode them."""
+    return [item_of(field).wire(getattr(held, field.name)) for field in fields_of(type(held))]
+
+
+def kind_at(data: bytes, position: int, stop: int, clause: str) -> int | None:
+    """Read the kind of an array as soon as it is there, before anything behind it is looked at.
+
+    Args:
+        data: The bytes.
+        position: Where the array starts.
+        stop: Where the bytes at hand end.
+        clause: What a beginning without a kind breaks.
+
+    Returns:
+        The kind, or None if the bytes end before it does.
+
+    Raises:
+        RemoteProtocolError: No kind can stand there.
+    """
+    array = read_head(data, position, stop)
+    if array is None:
+        return None
+    major, length, inside = array
+    if major != ARRAY or length == 0:
+        raise broken(clause, "saw something else than an array with a kind in front")
+    first = read_head(data, inside, stop)
+    if first is None:
+        return None
+    major, kind, _ = first
+    if major != UINT or kind not in _KINDS:
+        raise broken(clause, "saw a kind that is no integer from 0 to 255")
+    return kind
+
+
+def build(cls: type[K], items: list[Any]) -> K:
+    """Build a packet or message from the items of its array, the kind included.
+
+    Raises:
+        RemoteProtocolError: An item is missing or wrong.
+
+    Spec: PKT-4, PKT-8.
+    """
+    width = len(fields_of(cls))
+    if len(items) <= width:
+        raise broken("PKT-8", f"saw {len(items)} items, expected at least {width + 1}")
+    try:
+        return cls(*items[1 : width + 1])  # what stands behind is of a later version (PKT-4)
+    except LocalProtocolError as error:
+        raise broken(error.clause, error.detail) from None
+
+
+def _acceptor(where: str, field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
+    item, name = item_of(field), field.name
+
+    def accept(value: Any) -> Any:
+        try:
+            return item.accept(value)
+        except Fault as fault:
+            detail = f"saw {name} = {fault}"
+            raise LocalProtocolError(CloseCode.PROTOCOL_ERROR, fault.clause, detail, where) from None
+        except LocalProtocolError as error:
+            raise error.at(where) from None
+
+    return accept
+
+
+def _utf8_length(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:  # a lone surrogate
+        return -1
+
+
+def _seen(value: object) -> str:
+    """Describe a value without showing what might be secret or long."""
+    if value is None or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 64 else "a huge integer"
+    if isinstance(value, (bytes, str)) or is_sequence(value) or is_map(value):
+        return f"{type(value).__name__} of length {len(value)}"
+    return type(value).__name__

@@ -1,0 +1,125 @@
+"""messages.py: what stands in bodies."""
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hawser_engine.codes import SubscribeStatus
+from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
+from hawser_engine.messages import (
+    AnyMessage,
+    Call,
+    ChannelOutcome,
+    ChannelRequest,
+    ErrorReply,
+    Position,
+    Publication,
+    Publish,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    decode_message,
+    encode_body,
+    encode_publication,
+)
+from tests.engine.shapes import messages
+
+EPOCH = b"\x01\x23\x45\x67\x89\xab\xcd\xef"
+
+
+@given(messages())
+def test_a_message_comes_back(message: AnyMessage) -> None:
+    assert decode_message(encode_body(message)) == message
+
+
+@given(messages(), st.lists(st.integers() | st.text() | st.none(), max_size=3).filter(lambda tail: tail))
+def test_what_stands_behind_is_ignored_if_it_is_strict(message: AnyMessage, tail: list[object]) -> None:
+    """SPEC MSG-1, PKT-4."""
+    body = cbor2.dumps([*cbor2.loads(encode_body(message)), *tail])
+    if any(isinstance(each, int) and abs(each) > 2**53 for each in tail):
+        with pytest.raises(RemoteProtocolError, match="PKT-6"):
+            decode_message(body)
+    else:
+        assert decode_message(body) == message
+
+
+@given(
+    st.text(min_size=1, max_size=60),
+    st.integers(0, 2**53),
+    st.binary(max_size=20) | st.sampled_from([b"x" * 255, b"x" * 65_536]),
+)
+def test_the_packed_publication_is_the_one_that_cbor2_writes(channel: str, offset: int, data: bytes) -> None:
+    """SPEC CHN-2."""
+    assert encode_publication(channel, EPOCH, offset, data) == encode_body(Publication(channel, EPOCH, offset, data))
+
+
+@pytest.mark.parametrize(
+    ("channel", "epoch", "offset"),
+    [
+        ("", EPOCH, 1),
+        ("é" * 128, EPOCH, 1),
+        ("\ud800", EPOCH, 1),
+        ("x", b"1234567", 1),
+        ("x", EPOCH, -1),
+        ("x", EPOCH, 2**53 + 1),
+    ],
+)
+def test_a_publication_that_is_none_is_not_packed(channel: str, epoch: bytes, offset: int) -> None:
+    with pytest.raises(LocalProtocolError):
+        encode_publication(channel, epoch, offset, b"")
+
+
+def test_a_subscription_to_many_channels() -> None:
+    """SPEC SUB-1: as many as one message may name."""
+    request = Subscribe(1, tuple(ChannelRequest(f"room:{n}", Position(EPOCH, n)) for n in range(128)))
+    assert decode_message(encode_body(request)) == request
+    outcome = ChannelOutcome("x" * 255, SubscribeStatus.GAP, Position(EPOCH, 2**53), "HISTORY_TOO_SHORT")
+    answer = Subscribed(1, (outcome,) * 128)
+    assert decode_message(encode_body(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "PROTOCOL_ERROR (remote) in message: saw an item that goes on behind the last byte (SPEC PKT-6)"),
+        (b"\x80", "in message: saw something else than an array with a kind in front (SPEC MSG-1)"),
+        (b"\x81\x10", "in message: saw the unknown kind 16, which may not be ignored (SPEC MSG-3)"),
+        (b"\x81\x0f", "in CANCEL: saw 1 items, expected at least 2 (SPEC PKT-8)"),
+        (b"\x82\x0f\x00", "in CANCEL: saw id = 0, expected an integer from 1 to 9007199254740992 (SPEC PKT-8)"),
+        (b"\x82\x0f\x01\x00", "in CANCEL: saw 1 bytes behind the item, expected none (SPEC PKT-6)"),
+    ],
+)
+def test_a_wrong_body_is_refused_with_what_was_expected(body: bytes, text: str) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode_message(body)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [128, 255])
+def test_an_unknown_message_that_may_be_ignored_is_none(kind: int) -> None:
+    """SPEC MSG-3."""
+    assert decode_message(cbor2.dumps([kind, {"any": [1.5]}])) is None
+    with pytest.raises(RemoteProtocolError):
+        decode_message(cbor2.dumps([kind, {1: 2}]))
+
+
+@given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda tail: b"\x83\x01\x01\x81\x82\x61x" + tail))
+def test_any_bytes_are_a_message_or_refused(body: bytes) -> None:
+    try:
+        message = decode_message(body)
+    except RemoteProtocolError:
+        return
+    if message is not None:
+        assert decode_message(encode_body(message)) == message
+
+
+def test_payloads_are_not_shown() -> None:
+    assert repr(Publication("x", EPOCH, 1, b"secret")).endswith("data=<6 bytes>)")
+    assert "secret" not in repr(Publish(1, "x", b"secret", None)) + repr(Call(1, "x", b"secret", None))
+    assert repr(ErrorReply(1, 1, "", False, None)).endswith("data=None)")
+
+
+def test_names_are_not_empty() -> None:
+    with pytest.raises(LocalProtocolError, match="UNSUBSCRIBE: saw channels = str of length 0"):
+        Unsubscribe(1, ("",))

@@ -1,0 +1,207 @@
+"""packets.cddl, the classes of the engine and the vectors say the same.
+
+The CDDL is written for people, with names and comments; the classes declare their items. Here each rule of the one is
+rendered from the other and compared, both ways, so neither can change alone. Then a CDDL tool judges every vector.
+"""
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import pycddl
+import pytest
+
+from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.items import (
+    Bool,
+    Bytes,
+    Item,
+    Keyed,
+    Kind,
+    Layout,
+    ListOf,
+    Nullable,
+    OpenMap,
+    Record,
+    Text,
+    Uint,
+    fields_of,
+    item_of,
+)
+from hawser_engine.messages import (
+    MESSAGES,
+    ChannelOutcome,
+    ChannelRequest,
+    ErrorReply,
+    GapNotice,
+    Position,
+    PositionNotice,
+)
+from hawser_engine.packets import PACKETS, Counts, Limits, ServerLimits
+from tests.spec.vector_files import Vector, vectors
+
+CDDL = (Path(__file__).parents[2] / "protocol_spec/packets.cddl").read_text(encoding="utf-8")
+
+# How the file calls what the classes declare: kinds of item by their range, so that a changed range finds no name …
+NAMES: dict[Item, str] = {
+    Uint(): "count",
+    Uint(1): "positive",
+    Bytes(1, 64): "session-id",
+    Bytes(32, 32): "secret",
+    Bytes(1, 16): "incarnation",
+    Bytes(0, 65_536): "body",
+    Bytes(8, 8): "epoch",
+    Text(0, 64): "feature",
+    Text(0, 123): "close-reason",
+    Text(0, 2048): "url",
+    Text(1, 255): "name",
+    OpenMap(): "credentials",
+}
+# … and classes whose rule has another name than their own in lower case.
+RULES: dict[type[Layout], str] = {
+    Limits: "client-limits",
+    ServerLimits: "server-limits",
+    PositionNotice: "position-notice",
+    GapNotice: "gap-notice",
+    ErrorReply: "error-reply",
+    ChannelRequest: "channel-request",
+    ChannelOutcome: "channel-outcome",
+}
+# Session id and idempotency key have the same range; the file names them apart, so the second is replaced by the first.
+ALIASES = {"key": "session-id"}
+FIXED = {
+    "credentials": "{ * tstr => value }",
+    "value": "int / float / tstr / bstr / bool / null / [* value] / { * tstr => value }",
+    "packet": " / ".join(cls.NAME.lower() for cls in PACKETS.values()),
+    "any-message": " / ".join(RULES.get(cls, cls.NAME.lower()) for cls in MESSAGES.values()),
+}
+
+
+def rules_of_file() -> dict[str, str]:
+    text = re.sub(r";.*", "", CDDL)
+    rules: dict[str, str] = {}
+    for block in re.split(r"^(?=[a-z-]+ = )", text, flags=re.MULTILINE):
+        if block.strip():
+            name, expression = block.split(" = ", 1)
+            assert name not in rules
+            rules[name] = plain(expression)
+    return rules
+
+
+def plain(expression: str) -> str:
+    """Spaces and commas as they come out of rendering."""
+    flat = " ".join(expression.split())
+    return re.sub(r",? ([\]}])", r" \1", flat).replace("[ ", "[").replace(" ]", "]")
+
+
+def rule_of(cls: type[Layout]) -> str:
+    return RULES.get(cls, cls.NAME.lower())
+
+
+def rendered(item: Item) -> str:
+    match item:
+        case _ if item in NAMES:
+            return NAMES[item]
+        case Bool():
+            return "bool"
+        case Bytes(minimum=0, maximum=maximum) if maximum == MAX_INTEGER:
+            return "bstr"
+        case Text(minimum=0, maximum=maximum) if maximum == MAX_INTEGER:
+            return "tstr"
+        case Nullable():
+            return f"{rendered(item.of)} / null"
+        case ListOf():
+            return f"[{item.minimum}*{item.maximum} {rendered(item.of)}]"
+        case Record() | Keyed():
+            return rule_of(item.cls)
+        case _:
+            raise AssertionError(f"packets.cddl has no name for {item}")
+
+
+def rendered_range(item: Item) -> str:
+    match item:
+        case Uint():
+            return f"{item.minimum}..{item.maximum}"
+        case Bytes() | Text():
+            size = f"{item.minimum}" if item.minimum == item.maximum else f"({item.minimum}..{item.maximum})"
+            return f"{'bstr' if isinstance(item, Bytes) else 'tstr'} .size {size}"
+        case _:
+            raise AssertionError(item)
+
+
+def rendered_array(cls: type[Layout]) -> str:
+    kind = [str(cls.KIND)] if issubclass(cls, Kind) else []
+    return f"[{', '.join([*kind, *(f'{field.name}: {rendered(item_of(field))}' for field in fields_of(cls))])}]"
+
+
+def rendered_map(cls: type[Layout]) -> str:
+    keys = [f'"{field.name}" => {rendered(item_of(field))}' for field in fields_of(cls)]
+    return plain("{ " + ", ".join([*keys, "* tstr => value"]) + " }")
+
+
+def rules_of_classes() -> dict[str, str]:
+    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome)
+    rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
+    rules |= {rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits)}
+    rules |= {name: rendered_range(item) for item, name in NAMES.items() if name not in FIXED}
+    return rules | FIXED
+
+
+def test_the_file_and_the_classes_have_the_same_rules() -> None:
+    written = rules_of_file()
+    for alias, name in ALIASES.items():
+        assert written.pop(alias) == written[name]
+        written = {rule: re.sub(rf": {alias}\b", f": {name}", expression) for rule, expression in written.items()}
+    assert written == rules_of_classes()
+
+
+def test_every_rule_is_used() -> None:
+    rules = rules_of_file()
+    used = set(itertools.chain.from_iterable(re.findall(r"[a-z][a-z-]*", expression) for expression in rules.values()))
+    assert rules.keys() - used == {"packet", "any-message"}
+
+
+def schema(vector: Vector) -> tuple[Any, type[Kind]] | None:
+    """Return the rule that a vector has to keep, by its kind."""
+    classes: dict[int, type[Kind]] = {**(PACKETS if vector.layer == "session" else MESSAGES)}
+    items: list[Any] = cbor2.loads(vector.data)
+    cls = classes.get(items[0])
+    return None if cls is None else (SCHEMAS[cls], cls)
+
+
+def cut(data: bytes, cls: type[Kind]) -> bytes:
+    """Leave out unknown items behind (SPEC PKT-4), which CDDL tools do not express."""
+    items: list[Any] = cbor2.loads(data)
+    return cbor2.dumps(items[: 1 + len(fields_of(cls))])
+
+
+SCHEMAS: dict[type[Kind], Any] = {
+    cls: pycddl.Schema(f"start = {rule_of(cls)}\n{CDDL}") for cls in (*PACKETS.values(), *MESSAGES.values())
+}
+
+
+@pytest.mark.parametrize("vector", [*vectors("valid", "session"), *vectors("valid", "message")], ids=str)
+def test_a_valid_vector_keeps_the_rule_of_its_kind(vector: Vector) -> None:
+    found = schema(vector)
+    assert (found is None) == (vector.packet is None)
+    if found is not None:
+        found[0].validate_cbor(cut(vector.data, found[1]))
+
+
+def of_items(vector: Vector) -> bool:
+    return vector.clause in {"PKT-8", "PKT-12", "PKT-13"}
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [each for each in (*vectors("invalid", "session"), *vectors("invalid", "message")) if of_items(each)],
+    ids=str,
+)
+def test_a_vector_with_a_wrong_item_breaks_the_rule_of_its_kind(vector: Vector) -> None:
+    """SPEC PKT-8, PKT-12, PKT-13."""
+    found = schema(vector)
+    assert found is not None
+    with pytest.raises(pycddl.ValidationError):
+        found[0].validate_cbor(cut(vector.data, found[1]))
