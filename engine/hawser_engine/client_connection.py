@@ -1,0 +1,226 @@
+"""The client's end of one link: what it sends to attach, and what it makes of the answer (SPEC 5, 9, 12).
+
+Which session, which attempt and which credentials are the client's; this module asks it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from .codes import CloseCode, ResetReason
+from .config import PROTOCOL_VERSION
+from .connection import Connection, local_error, refuse_role
+from .errors import RemoteProtocolError
+from .events import CredentialsAccepted, CredentialsRequested, Event, SessionOpened, SessionResumed
+from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Reauth, Reset, Resume, Resumed
+from .session import ClientSession, Session
+from .states import State
+from .timers import Timer
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["ClientConnection"]
+
+_FOREIGN: Final = (Open, Resume, Auth)
+
+
+class ClientConnection(Connection):
+    """One link as the client sees it; made by ``Client.connect``."""
+
+    __slots__ = ("_auth_open", "_client", "_retired")
+
+    def __init__(self, client: "Client", draw: Callable[[], float], now: float) -> None:
+        """Start unattached; use ``Client.connect``."""
+        super().__init__(client.config, draw, now)
+        self._client = client
+        self._auth_open = False
+        self._retired = False  # a newer connection has the session; only news of another holder counts
+
+    def attach(self, now: float) -> None:
+        """Attach: OPEN a session, or RESUME the one there is with the next attempt.
+
+        Raises:
+            LocalProtocolError: The connection has begun to attach, or has ended.
+
+        Spec: ATT-1, ATT-4, ATT-15.
+        """
+        if self._state.current is not State.IDLE:
+            raise local_error("ATT-17", f"saw a connection that is {self._state.current.name}", "attach")
+        client = self._client
+        if client.connection is not None and client.connection is not self:
+            client.connection.retire(now)
+        client.connection = self
+        session = client.session
+        if not session.opened:
+            self._open(now)
+            return
+        session.attempt += 1  # stored before the RESUME leaves (SPEC ATT-4)
+        counts = Counts(session.inbox.received, session.inbox.delivered, session.outbox.sent)
+        self._send(
+            Resume(
+                session.session_id, session.secret, session.incarnation, session.attempt, counts, client.credentials
+            ),
+            now,
+        )
+
+    def ping(self, now: float) -> None:
+        """Probe a link before the attach (SPEC LIV-7)."""
+        self._send(Ping(self._liveness.next_token(), None), now)
+
+    def authenticate(self, credentials: dict[str, Any], now: float) -> None:
+        """Send AUTH; use ``Client.authenticate``."""
+        if self._auth_open:
+            raise local_error("AUT-5", "saw a second AUTH before the first was answered", "authenticate")
+        self._send(Auth(credentials), now)
+        self._auth_open = True
+
+    def retire(self, now: float) -> None:
+        """Make way for a newer connection (SPEC ATT-15)."""
+        self._quiet()
+        self._timers.clear()
+        self._out.clear()
+        session, self.session = self.session, None
+        if session is not None and session.carrier is self:
+            session.carrier = None
+            session.outbox.detach()
+        self._retired = True
+        self._timers.set(Timer.CLOSE, now + self._config.write_seconds)
+
+    # Receiving
+
+    def _check_role(self, packet: Packet) -> None:
+        if self._state.current not in (State.DISCARDING, State.REOPENING):
+            refuse_role(packet, _FOREIGN)
+
+    def _receive(self, packet: Packet, now: float) -> None:
+        client = self._client
+        if self._retired:
+            if isinstance(packet, Close) and self._is_taken_over(packet):
+                self._taken_over(now)
+            return
+        if isinstance(packet, Resumed) and packet.attempt != client.session.attempt:
+            return  # SPEC ATT-8
+        super()._receive(packet, now)
+
+    def _take(self, packet: Packet, now: float) -> None:
+        if isinstance(packet, Opened):
+            self._take_opened(packet, now)
+        elif isinstance(packet, Resumed):
+            self._take_resumed(packet, now)
+        elif isinstance(packet, Reauth):
+            self._take_reauth(packet)
+        else:
+            assert isinstance(packet, Ack)
+            self._take_counts(packet.counts.received, packet.counts.delivered, packet.counts.sent, now)
+
+    def _take_opened(self, packet: Opened, now: float) -> None:
+        client = self._client
+        if packet.version != PROTOCOL_VERSION or not set(packet.features) <= set(client.features):
+            detail = f"saw version {packet.version} and features {list(packet.features)}, which were not offered"
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "VER-4", detail, "OPENED")
+        session = client.session
+        session.session_id, session.secret, session.incarnation = packet.session, packet.secret, packet.incarnation
+        session.resume_period = packet.resume_period_ms / 1000
+        session.opened_at = now
+        session.operations, session.operation_bytes = packet.limits.operations, packet.limits.operation_bytes
+        session.opened = True
+        limits = packet.limits
+        session.outbox.open(limits.window_messages, limits.window_bytes, limits.message_bytes)
+        session.silence_limit = (packet.ping_interval_ms + packet.pong_wait_ms) / 1000
+        self._begin(session, 0, now)
+        client.tell(SessionOpened(session))
+
+    def _take_resumed(self, packet: Resumed, now: float) -> None:
+        client = self._client
+        session = client.session
+        counts = packet.counts
+        if not self._check_attach(session, counts):
+            self._attach(session)
+            self.abandon(ResetReason.DRIFT, now)
+            return
+        session.secret = packet.secret
+        session.outbox.acknowledge(counts.received, counts.delivered)
+        replayed = self._begin(session, counts.received, now)
+        client.tell(SessionResumed(session, replayed))
+
+    def _begin(self, session: ClientSession, received: int, now: float) -> int:
+        """Send the ACK that proves the secret, then what the server lacks (SPEC ATT-3, ATT-12, ACK-5)."""
+        self._attach(session)
+        self._send_ack(received, now)
+        self._liveness.watch_silence(session.silence_limit, now)
+        return self._replay(received, now)
+
+    def _take_reauth(self, packet: Reauth) -> None:
+        if packet.within_ms is None:
+            self._auth_open = False
+            self._client.tell(CredentialsAccepted())
+        elif not self._auth_open:
+            self._client.tell(CredentialsRequested(packet.within_ms / 1000))
+
+    def _reset_by_peer(self, packet: Reset, now: float) -> None:
+        self._quiet()
+        try:
+            reason: ResetReason | int = ResetReason(packet.reason)
+        except ValueError:
+            reason = packet.reason  # SPEC RST-11
+        self._session_over(self._client.session, reason, packet.counts.delivered if packet.counts else None, now)
+
+    def _session_over(self, session: Session, reason: ResetReason | int, delivered: int | None, now: float) -> None:
+        self.session = None
+        self._auth_open = False
+        self._client.lose(reason, delivered, now)
+        if self._state.current is State.DISCARDING:
+            self._open(now)  # SPEC RST-5
+
+    def _session_detached(self, session: Session, now: float) -> None:
+        """Keep nothing: the client has the session anyway."""
+
+    def _over(self, now: float, *, ends: bool = False) -> None:
+        if self._client.connection is self:
+            self._client.connection = None
+        super()._over(now, ends=ends)
+
+    def _closed_by_peer(self, packet: Close, now: float) -> None:
+        if self._is_taken_over(packet):
+            self._taken_over(now)
+        super()._closed_by_peer(packet, now)
+
+    def _is_taken_over(self, packet: Close) -> bool:
+        """Say whether a CLOSE speaks of an attempt that this client never made (SPEC ATT-9)."""
+        session = self._client.session
+        return (
+            packet.code == CloseCode.SUPERSEDED
+            and packet.attempt is not None
+            and session.opened
+            and packet.attempt > session.attempt
+        )
+
+    def _taken_over(self, now: float) -> None:
+        client = self._client
+        other = client.connection
+        self.session = None
+        client.lose(ResetReason.TAKEN_OVER, None, now)
+        if other is not None and other is not self:
+            other.close(CloseCode.GOING_AWAY, "the session was taken over", now)
+
+    def _open(self, now: float) -> None:
+        client = self._client
+        config = client.config
+        period = client.resume_period_seconds
+        self._send(
+            Open(
+                versions=(PROTOCOL_VERSION,),
+                features=client.features,
+                credentials=client.credentials,
+                resume_period_ms=None if period is None else round(period * 1000),
+                limits=Limits(config.window_messages, config.window_bytes, config.message_bytes),
+            ),
+            now,
+        )
+        self._timers.set(Timer.HANDSHAKE, now + config.handshake_seconds)
+
+    def next_event(self) -> Event | None:
+        """Return the next event of the connection, the client or its session; None if there is none now."""
+        if self._events:
+            return self._events.popleft()
+        return None if self._retired else self._client.next_event()

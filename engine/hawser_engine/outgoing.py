@@ -1,0 +1,64 @@
+"""What one connection holds for the network: packets, joined into batches when they leave (SPEC PKT-5, LIM-6)."""
+
+from .codec import MAX_BATCH
+
+__all__ = ["Outgoing"]
+
+
+class Outgoing:
+    """Packets in order, kept by reference; a shared batch that leaves alone is not copied."""
+
+    __slots__ = ("_packets", "_size", "states_counts", "unwritten")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._packets: list[bytes] = []
+        self._size = 0
+        self.unwritten = 0
+        """Bytes queued here that the network has not taken, as far as ``written`` told."""
+        self.states_counts = False
+        """Whether the last packet states the counts, so that no ACK need follow (SPEC ACK-3)."""
+
+    def __bool__(self) -> bool:
+        return bool(self._packets)
+
+    def push(self, packet: bytes) -> None:
+        """Queue one packet, or shared packets."""
+        self._packets.append(packet)
+        size = len(packet)
+        self._size += size
+        self.unwritten += size
+        self.states_counts = False
+
+    def take(self) -> list[bytes]:
+        """Hand everything out, in as few batches as the limit allows."""
+        packets = self._packets
+        if not packets:
+            return packets
+        self._packets = []
+        self._size = 0
+        return packets if len(packets) == 1 else _joined(packets)
+
+    def written(self, left: int) -> None:
+        """Note that of all that was handed out ``left`` bytes still wait."""
+        self.unwritten = left + self._size
+
+    def clear(self) -> None:
+        """Drop what has not been handed out (SPEC ATT-7)."""
+        self.unwritten -= self._size
+        self._packets.clear()
+        self._size = 0
+
+
+def _joined(packets: list[bytes]) -> list[bytes]:
+    batches: list[bytes] = []
+    run: list[bytes] = []
+    size = 0
+    for packet in packets:
+        if size + len(packet) > MAX_BATCH:
+            batches.append(b"".join(run))
+            run, size = [], 0
+        run.append(packet)
+        size += len(packet)
+    batches.append(b"".join(run))
+    return batches

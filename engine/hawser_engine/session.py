@@ -1,0 +1,404 @@
+"""A session: the record that survives connections (SPEC EXP-3).
+
+It joins an outbox and an inbox, and the events that the application has not seen. It knows its connection only as the
+place where packets go. Server and client add what each alone keeps: ``ServerSession`` and ``ClientSession``.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .batch import Batch
+from .codes import CloseCode, ResetReason
+from .config import EngineConfig
+from .errors import BacklogFull, LocalProtocolError
+from .events import Event, MessageDropped, MessageReceived, RoomAvailable, SessionReset, VolatileReceived
+from .inbox import Inbox
+from .outbox import Outbox
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Carrier", "ClientSession", "ServerSession", "Session"]
+
+
+class Carrier(Protocol):
+    """What a session needs of the connection it is attached to."""
+
+    def push(self, packet: bytes, now: float) -> None:
+        """Queue one packet, or shared packets, for the peer."""
+        ...
+
+    def push_volatile(self, body: bytes, now: float) -> bool:
+        """Queue an uncounted message, or drop it."""
+        ...
+
+    def settle(self, now: float) -> None:
+        """Decide what the new state of the session asks for: an ACK, a timer."""
+        ...
+
+    def abandon(self, reason: ResetReason, now: float) -> None:
+        """End the session with RESET."""
+        ...
+
+
+class Session:
+    """One conversation with one peer; commands go here, whether a connection is attached or not."""
+
+    __slots__ = (
+        "_events",
+        "_starved",
+        "_tokens",
+        "_tokens_at",
+        "attempt",
+        "carrier",
+        "config",
+        "context",
+        "ended",
+        "flow_violations",
+        "inbox",
+        "incarnation",
+        "opened_at",
+        "outbox",
+        "paused",
+        "replayed",
+        "resume_period",
+        "session_id",
+        "throttled",
+        "volatile_dropped",
+    )
+
+    def __init__(self, config: EngineConfig, now: float) -> None:
+        """Start with nothing sent or received."""
+        self.config = config
+        self.session_id = b""
+        self.incarnation = b""
+        self.attempt = 0  # the highest: used by a client, taken by a server (SPEC ATT-4)
+        self.resume_period = config.resume_period_seconds
+        self.opened_at = now  # session time is seconds since (SPEC CAL-5)
+        self.outbox = Outbox()
+        self.inbox = Inbox(config.window_messages, config.window_bytes, config.message_bytes)
+        self.carrier: Carrier | None = None
+        self.ended: ResetReason | int | None = None
+        self.context: object | None = None  # for the driver alone
+        self._starved = False  # something was refused for want of room, and nobody has been told of room since
+        self.paused = False  # the driver takes no message events now
+        self.throttled = False  # a server hands out at a rate (SPEC LIM-1)
+        self.replayed = 0
+        self.flow_violations = 0  # connections in a row that ended so (SPEC WIN-3)
+        self.volatile_dropped = 0
+        self._events: deque[Event] | None = None
+        self._tokens = float(config.messages_burst)
+        self._tokens_at = now
+
+    # Commands
+
+    def send(
+        self, body: bytes, now: float, *, ttl_seconds: float | None = None, key: str | None = None, urgent: bool = False
+    ) -> int:
+        """Accept a message for the peer.
+
+        Afterwards drain the connection, if there is one.
+
+        Args:
+            body: The whole message, already encoded; long ones travel in parts.
+            now: Seconds on the caller's monotonic clock.
+            ttl_seconds: It may be dropped if it has no number after this long.
+            key: A later message with the same key replaces it while it has no number.
+            urgent: It cannot wait for room: it may use the reserve, and if that is full the session ends.
+
+        Returns:
+            The ordinal of the message: 1, 2, 3 … over all messages that this session ever accepted.
+
+        Raises:
+            BacklogFull: There is no room now; nothing was accepted.
+            MessageTooLarge: The peer does not accept so long a message.
+            LocalProtocolError: The session has ended.
+
+        Spec: NUM-1, NUM-3, NUM-4, PRT-5, LIM-4.
+        """
+        self._check_alive("send")
+        if self.carrier is not None and ttl_seconds is None and key is None:
+            packet = self.outbox.pass_through(body)
+            if packet is not None:
+                self.carrier.push(packet, now)
+                return self.outbox.accepted
+        reserve = self.config.reserve_bytes if urgent else 0
+        expires_at = None if ttl_seconds is None else now + ttl_seconds
+        try:
+            ordinal = self.outbox.accept(
+                body,
+                messages_max=self.config.queue_messages * (2 if urgent else 1),
+                bytes_max=self.config.queue_bytes + reserve,
+                expires_at=expires_at,
+                key=key,
+            )
+        except BacklogFull:
+            self._starved = True
+            if urgent:
+                self.end(ResetReason.OVERFLOW, now)
+            raise
+        self.pump(now)
+        return ordinal
+
+    def send_batch(self, batch: Batch, now: float) -> bool:
+        """Send shared bytes if they can leave at once.
+
+        Returns:
+            Whether they were sent; False leaves the subscriber *behind*: nothing was accepted (SPEC CHN-6).
+        """
+        if self.carrier is None or not self.outbox.take(batch):
+            self._starved = True
+            return False
+        self.carrier.push(batch.data, now)
+        return True
+
+    def send_volatile(self, body: bytes, now: float) -> bool:
+        """Send an uncounted message, or drop and count it; return whether it was sent (SPEC CNT-7).
+
+        Raises:
+            MessageTooLarge: It is longer than one packet carries.
+        """
+        if self.carrier is not None and self.carrier.push_volatile(body, now):
+            return True
+        self.volatile_dropped += 1
+        return False
+
+    def time_ms(self, now: float) -> int:
+        """Return session time: whole milliseconds since the session was opened (SPEC CAL-3)."""
+        return int((now - self.opened_at) * 1000)
+
+    def has_room(self, length: int) -> bool:
+        """Say whether ``send`` would accept a message of that many bytes now."""
+        return self.outbox.has_room(length, self.config.queue_messages, self.config.queue_bytes)
+
+    def delivered(self, count: int, now: float) -> None:
+        """Say that the application's queues have taken every message up to number ``count``.
+
+        Raises:
+            LocalProtocolError: That message was not handed out yet, or the session has ended.
+
+        Spec: CNT-3, ACK-1.
+        """
+        self._check_alive("delivered")
+        self.inbox.deliver(count)
+        if self.carrier is not None:
+            self.carrier.settle(now)
+
+    def end(self, reason: ResetReason, now: float) -> None:
+        """End the session with RESET; what is accepted and not delivered is lost and reported.
+
+        Spec: RST-1, RST-6.
+        """
+        if self.carrier is not None:
+            self.carrier.abandon(reason, now)
+
+    def pump(self, now: float) -> None:
+        """Give numbers to what waits, as far as the window admits it."""
+        if self.carrier is not None and self.outbox.queue:
+            for packet in self.outbox.admit(now):
+                self.carrier.push(packet, now)
+
+    # Outputs
+
+    def next_event(self) -> Event | None:
+        """Return the next thing that the application has to know, None if there is nothing now.
+
+        Messages are held back while ``paused`` is set or the rate is used up (SPEC LIM-1).
+        """
+        if self.outbox.dropped:
+            ordinal, reason = self.outbox.dropped.pop(0)
+            return MessageDropped(ordinal, reason)
+        if self._events:
+            return self._events.popleft()
+        if self.paused or self.ended is not None or (self.throttled and self._tokens < 1.0):
+            return None
+        drawn = self.inbox.draw()
+        if drawn is None:
+            return None
+        self._tokens -= 1.0
+        number, body = drawn
+        return MessageReceived(body, number) if number else VolatileReceived(body)
+
+    def next_timeout(self) -> float | None:
+        """Return when this session, not its connection, next needs ``handle_timeout``; None if never."""
+        due = self.outbox.next_expiry()
+        if self.throttled and self._tokens < 1.0 and self.inbox.undrawn:
+            refill = self._tokens_at + (1.0 - self._tokens) / self.config.messages_per_second
+            due = refill if due is None else min(due, refill)
+        return due
+
+    def handle_timeout(self, now: float) -> None:
+        """Let time pass: messages expire, the rate refills."""
+        self.refill(now)
+        if self.outbox.queue:
+            self.outbox.expire(now)
+            self.pump(now)
+
+    def refill(self, now: float) -> None:
+        """Give the inbox what the rate allows up to ``now`` (SPEC LIM-1)."""
+        config = self.config
+        self._tokens = min(
+            float(config.messages_burst), self._tokens + (now - self._tokens_at) * config.messages_per_second
+        )
+        self._tokens_at = now
+
+    # For the endpoints
+
+    def offer_room(self) -> None:
+        """Tell the driver that there is room again, once after something was refused."""
+        if self._starved and self.outbox.admitting:
+            self._starved = False
+            self.tell(RoomAvailable(self))
+
+    def progress(self) -> tuple[int, int, int, int]:
+        """Return the counts whose movement is progress (SPEC REC-1, LIM-5)."""
+        return self.outbox.received, self.outbox.delivered, self.inbox.received, self.inbox.delivered
+
+    def tell(self, event: Event) -> None:
+        """Queue an event for the application."""
+        if self._events is None:
+            self._events = deque()
+        self._events.append(event)
+
+    def finish(self, reason: ResetReason | int, delivered_by_peer: int | None = None) -> SessionReset:
+        """End the record, and return the report of what it had accepted (SPEC RST-6).
+
+        Args:
+            reason: Why.
+            delivered_by_peer: The ``delivered`` of the peer's RESET, if it named one.
+        """
+        box = self.outbox
+        if delivered_by_peer is not None and box.delivered < delivered_by_peer <= box.sent:
+            box.acknowledge(delivered_by_peer, delivered_by_peer)
+        not_sent = box.waiting_messages
+        known = box.delivered_messages
+        report = SessionReset(
+            session=self,
+            reason=reason,
+            known_delivered=known,
+            unknown=box.accepted - box.dropped_messages - known - not_sent,
+            not_sent=not_sent,
+            numbered=box.numbered_messages,
+        )
+        self.ended = reason
+        self.carrier = None
+        box.detach()
+        return report
+
+    def _check_alive(self, where: str) -> None:
+        if self.ended is not None:
+            raise LocalProtocolError(CloseCode.SESSION_ENDED, "RST-8", f"saw it after RESET({self.ended!r})", where)
+
+    # Records
+
+    def _export(self, now: float) -> dict[str, Any]:
+        return {
+            "session": self.session_id,
+            "incarnation": self.incarnation,
+            "attempt": self.attempt,
+            "resume_period": self.resume_period,
+            "session_time": now - self.opened_at,
+            "flow_violations": self.flow_violations,
+            "outbox": self.outbox.export(now),
+            "inbox": self.inbox.export(),
+        }
+
+    @classmethod
+    def _restore(cls, record: dict[str, Any], config: EngineConfig, now: float) -> "Self":
+        session = cls(config, now)
+        session.session_id = record["session"]
+        session.incarnation = record["incarnation"]
+        session.attempt = record["attempt"]
+        session.resume_period = record["resume_period"]
+        session.opened_at = now - record["session_time"]
+        session.flow_violations = record["flow_violations"]
+        session.outbox = Outbox.restore(record["outbox"], now)
+        session.inbox = Inbox.restore(record["inbox"])
+        return session
+
+
+class ServerSession(Session):
+    """A session as the server keeps it."""
+
+    __slots__ = (
+        "barren_resumes",
+        "barren_since",
+        "confirmed",
+        "counts_at_attach",
+        "expires_at",
+        "expiry_moved",
+        "pending",
+        "principal",
+        "proved",
+    )
+
+    def __init__(self, config: EngineConfig, now: float) -> None:
+        """Start without a secret."""
+        super().__init__(config, now)
+        self.principal = ""
+        self.confirmed: bytes | None = None  # SHA-256 of the proved secret (SPEC SEC-2)
+        self.pending: bytes | None = None  # SHA-256 of the one issued last and not proved
+        self.proved = False  # SPEC UNC-1
+        self.expires_at: float | None = None  # while detached (SPEC EXP-1)
+        self.expiry_moved = False  # by a gap, once (SPEC LIV-5)
+        self.barren_resumes = 0  # resumes without progress since barren_since (SPEC LIM-5)
+        self.barren_since = now
+        self.counts_at_attach = self.progress()  # of the last attach (SPEC LIM-5)
+        self.throttled = True
+
+    def export(self, now: float) -> dict[str, Any]:
+        """Return the record of the session: plain values that CBOR can carry (SPEC EXP-3)."""
+        return {
+            **self._export(now),
+            "format": 1,
+            "principal": self.principal,
+            "confirmed": self.confirmed,
+            "pending": self.pending,
+            "proved": self.proved,
+        }
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], config: EngineConfig, now: float) -> "ServerSession":
+        """Build the session that ``export`` described, detached."""
+        session = cls._restore(record, config, now)
+        session.principal = record["principal"]
+        session.confirmed = record["confirmed"]
+        session.pending = record["pending"]
+        session.proved = record["proved"]
+        session.counts_at_attach = session.progress()
+        return session
+
+
+class ClientSession(Session):
+    """A session as the client keeps it."""
+
+    __slots__ = ("opened", "operation_bytes", "operations", "secret", "silence_limit")
+
+    def __init__(self, config: EngineConfig, now: float) -> None:
+        """Start without a secret: messages wait until OPENED names the window."""
+        super().__init__(config, now)
+        self.secret = b""
+        self.opened = False
+        self.operations = 0  # what the server accepts unanswered (SPEC OPS-1)
+        self.operation_bytes = 0
+        self.silence_limit = 0.0  # seconds without a byte after which the server is dead (SPEC LIV-4)
+
+    def export(self, now: float) -> dict[str, Any]:
+        """Return the record of the session: plain values that CBOR can carry (SPEC EXP-3, EXP-4)."""
+        return {
+            **self._export(now),
+            "format": 1,
+            "secret": self.secret,
+            "silence_limit": self.silence_limit,
+            "operations": [self.operations, self.operation_bytes],
+        }
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], config: EngineConfig, now: float) -> "ClientSession":
+        """Build the session that ``export`` described, detached."""
+        session = cls._restore(record, config, now)
+        session.secret = record["secret"]
+        session.silence_limit = record["silence_limit"]
+        session.operations, session.operation_bytes = record["operations"]
+        session.opened = bool(session.session_id)
+        return session
