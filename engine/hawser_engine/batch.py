@@ -19,7 +19,7 @@ class Batch:
     Immutable by convention: it is shared between sessions.
     """
 
-    __slots__ = ("count", "data", "ends", "messages", "payload", "sizes", "wholes")
+    __slots__ = ("count", "data", "ends", "longest", "messages", "payload", "sizes", "wholes")
 
     data: bytes
     """The packets, one behind the other."""
@@ -29,6 +29,8 @@ class Batch:
     """Sum of their bodies in bytes; what the window counts (SPEC WIN-1)."""
     messages: int
     """How many of them end an application message."""
+    longest: int
+    """Length of the longest message in bytes; what ``message_bytes`` of the peer bounds (SPEC PRT-5)."""
     ends: tuple[int, ...]
     """Where each packet ends in ``data``; empty for a single packet."""
     sizes: tuple[int, ...]
@@ -40,7 +42,7 @@ class Batch:
         """Hold one packet; ``of`` and ``single`` are how others make batches."""
         self.data = data
         self.count = 1
-        self.payload = payload
+        self.payload = self.longest = payload
         self.messages = messages
         self.ends = self.sizes = self.wholes = ()
 
@@ -87,6 +89,7 @@ class Batch:
         batch = cls(b"".join(pieces), size, whole)
         if len(pieces) > 1:
             batch.count = len(pieces)
+            batch.longest = max(map(len, bodies))
             batch.ends, batch.sizes, batch.wholes = tuple(ends), tuple(sizes), tuple(wholes)
         return batch
 

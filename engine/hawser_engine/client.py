@@ -13,7 +13,7 @@ from .codes import CloseCode, ResetReason
 from .config import EngineConfig
 from .connection import local_error
 from .events import Event
-from .session import ClientSession
+from .session import ClientSession, Session
 from .states import State
 
 __all__ = ["Client"]
@@ -46,7 +46,7 @@ class Client:
         self.credentials: dict[str, Any] = dict(credentials or {})
         self.features = features
         self.resume_period_seconds = resume_period_seconds
-        self.session = ClientSession(config, now)
+        self.session = self._new_session(now)
         """The present session; before the first OPENED, and after a loss, one that is yet to be opened."""
         self.connection: ClientConnection | None = None
         """The newest connection, as long as it lives."""
@@ -99,6 +99,7 @@ class Client:
         if self.session.opened or self.session.outbox.accepted:
             raise local_error("EXP-4", "saw a client in use, expected one that has done nothing", "restore")
         self.session = ClientSession.restore(record, self.config, now)
+        self.session.owner = self
 
     # For connections
 
@@ -109,7 +110,17 @@ class Client:
     def lose(self, reason: ResetReason | int, delivered: int | None, now: float) -> None:
         """Report the end of the session and get ready for a new one (SPEC RST-6, RST-7)."""
         self._events.append(self.session.finish(reason, delivered))
-        self.session = ClientSession(self.config, now)
+        self.session = self._new_session(now)
+
+    def end(self, session: Session, reason: ResetReason | int, now: float) -> None:
+        """Give up a session that is not attached; use ``Session.end``."""
+        if session is self.session:
+            self.lose(reason, None, now)
+
+    def _new_session(self, now: float) -> ClientSession:
+        session = ClientSession(self.config, now)
+        session.owner = self
+        return session
 
     def _draw(self) -> float:
         return int.from_bytes(self._random(4), "big") / 2**32

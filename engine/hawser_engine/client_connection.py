@@ -6,6 +6,9 @@ Which session, which attempt and which credentials are the client's; this module
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
+from .codec import next_packet
 from .codes import CloseCode, ResetReason
 from .config import PROTOCOL_VERSION
 from .connection import Connection, local_error, refuse_role
@@ -13,7 +16,7 @@ from .errors import RemoteProtocolError
 from .events import CredentialsAccepted, CredentialsRequested, Event, SessionOpened, SessionResumed
 from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Reauth, Reset, Resume, Resumed
 from .session import ClientSession, Session
-from .states import State
+from .states import Input, State
 from .timers import Timer
 
 if TYPE_CHECKING:
@@ -47,21 +50,20 @@ class ClientConnection(Connection):
         if self._state.current is not State.IDLE:
             raise local_error("ATT-17", f"saw a connection that is {self._state.current.name}", "attach")
         client = self._client
-        if client.connection is not None and client.connection is not self:
+        session = client.session
+        if session.opened:
+            attempt = session.attempt + 1
+            counts = Counts(session.inbox.received, session.inbox.delivered, session.outbox.sent)
+            self._send(
+                Resume(session.session_id, session.secret, session.incarnation, attempt, counts, client.credentials),
+                now,
+            )
+            session.attempt = attempt  # stored before the RESUME leaves (SPEC ATT-4)
+        else:
+            self._open(now)
+        if client.connection is not None:
             client.connection.retire(now)
         client.connection = self
-        session = client.session
-        if not session.opened:
-            self._open(now)
-            return
-        session.attempt += 1  # stored before the RESUME leaves (SPEC ATT-4)
-        counts = Counts(session.inbox.received, session.inbox.delivered, session.outbox.sent)
-        self._send(
-            Resume(
-                session.session_id, session.secret, session.incarnation, session.attempt, counts, client.credentials
-            ),
-            now,
-        )
 
     def ping(self, now: float) -> None:
         """Probe a link before the attach (SPEC LIV-7)."""
@@ -88,17 +90,36 @@ class ClientConnection(Connection):
 
     # Receiving
 
+    def _consume(self, data: bytes, now: float, *, whole: bool) -> None:
+        if self._retired:
+            self._overhear(data, now)
+        else:
+            super()._consume(data, now, whole=whole)
+
+    def _overhear(self, data: bytes, now: float) -> None:
+        """Look on a connection that is retired for news of another holder, and for nothing else (SPEC ATT-15)."""
+        position = 0
+        try:
+            while (taken := next_packet(data, position)) is not None:
+                packet, position = taken
+                if isinstance(packet, Close):
+                    self._state.fire(Input.RCVD_CLOSE)
+                    self._silence()
+                    if self._is_taken_over(packet):
+                        self._taken_over(now)
+                    return
+        except RemoteProtocolError:
+            position = len(data)  # nothing is answered here, not even this
+        self._tail = data[position:]
+
     def _check_role(self, packet: Packet) -> None:
         if self._state.current not in (State.DISCARDING, State.REOPENING):
             refuse_role(packet, _FOREIGN)
+            if self.session is None:
+                refuse_role(packet, (Ping,), "LIV-7")
 
     def _receive(self, packet: Packet, now: float) -> None:
-        client = self._client
-        if self._retired:
-            if isinstance(packet, Close) and self._is_taken_over(packet):
-                self._taken_over(now)
-            return
-        if isinstance(packet, Resumed) and packet.attempt != client.session.attempt:
+        if isinstance(packet, Resumed) and packet.attempt != self._client.session.attempt:
             return  # SPEC ATT-8
         super()._receive(packet, now)
 
@@ -121,11 +142,16 @@ class ClientConnection(Connection):
         session = client.session
         session.session_id, session.secret, session.incarnation = packet.session, packet.secret, packet.incarnation
         session.resume_period = packet.resume_period_ms / 1000
+        session.features = packet.features
         session.opened_at = now
         session.operations, session.operation_bytes = packet.limits.operations, packet.limits.operation_bytes
         session.opened = True
-        limits = packet.limits
-        session.outbox.open(limits.window_messages, limits.window_bytes, limits.message_bytes)
+        limits, config = packet.limits, client.config
+        session.outbox.open(
+            min(limits.window_messages, config.window_messages),
+            min(limits.window_bytes, config.window_bytes),
+            limits.message_bytes,
+        )
         session.silence_limit = (packet.ping_interval_ms + packet.pong_wait_ms) / 1000
         self._begin(session, 0, now)
         client.tell(SessionOpened(session))
@@ -181,8 +207,12 @@ class ClientConnection(Connection):
         super()._over(now, ends=ends)
 
     def _closed_by_peer(self, packet: Close, now: float) -> None:
-        if self._is_taken_over(packet):
+        taken_over = self._is_taken_over(packet)
+        if taken_over:
             self._taken_over(now)
+        if packet.code == CloseCode.SUPERSEDED:
+            # To come back is right all the same: with the next attempt, or with a new session (SPEC ATT-9, ATT-10).
+            packet = evolve(packet, reconnect=True, resume=not taken_over)
         super()._closed_by_peer(packet, now)
 
     def _is_taken_over(self, packet: Close) -> bool:
@@ -222,5 +252,5 @@ class ClientConnection(Connection):
     def next_event(self) -> Event | None:
         """Return the next event of the connection, the client or its session; None if there is none now."""
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         return None if self._retired else self._client.next_event()

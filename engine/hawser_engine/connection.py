@@ -41,12 +41,13 @@ _FLOW_VIOLATIONS: Final = 3  # SPEC WIN-3
 class Connection(Link):
     """One end of one link; see the module for the rule of its use."""
 
-    __slots__ = ("_ack_wanted", "_before", "attached", "pings", "progressed", "session")
+    __slots__ = ("_ack_wanted", "_before", "_unstated_since", "attached", "pings", "progressed", "session")
 
     def __init__(self, config: EngineConfig, draw: Callable[[], float], now: float) -> None:
         """Start unattached; ``Server.connect`` and ``Client.connect`` make connections."""
         super().__init__(config, draw, now)
         self._ack_wanted = False
+        self._unstated_since = now  # the first delivery that the peer has not been told of
         self._before = (0, 0, 0, 0)  # the session's counts when it was attached
         self.pings = 0
         """Probes taken before the attach."""
@@ -75,7 +76,7 @@ class Connection(Link):
 
     def probe(self, now: float) -> None:
         """Ask the peer for life now, as after a step of the wall clock (SPEC LIV-5)."""
-        if self._state.current is State.ATTACHED and not self._liveness.ping_open:
+        if self._state.current is State.ATTACHED and self.session is not None and not self._liveness.ping_open:
             self._send_ping(now)
 
     # Outputs
@@ -98,7 +99,7 @@ class Connection(Link):
     def next_event(self) -> Event | None:
         """Return the next event of the connection or its session; None if there is none now."""
         if self._events:
-            return self._events.popleft()
+            return self._events.pop(0)
         return None if self.session is None else self.session.next_event()
 
     def next_timeout(self) -> float | None:
@@ -130,6 +131,9 @@ class Connection(Link):
         session = self.session
         if session is None:
             return
+        if self._out.unwritten > self._config.outbound_bytes:
+            self._close(CloseCode.SLOW, "too many bytes wait for the network (SPEC LIM-6)", now)
+            return
         if session.throttled:
             session.refill(now)
         inbox = session.inbox
@@ -145,14 +149,13 @@ class Connection(Link):
             self._ack_wanted = True
             self._timers.stop(Timer.ACK)
             return
-        due = self._timers.get(Timer.ACK)
+        if self._timers.get(Timer.ACK) is None:
+            self._unstated_since = now
         little = count * _EIGHTHS < inbox.window_messages and inbox.unstated_bytes * _EIGHTHS < inbox.window_bytes
-        if due is None:
-            self._timers.set(Timer.ACK, now + (config.ack_slow_seconds if little else config.ack_seconds))
-        elif not little:
-            self._timers.set(Timer.ACK, min(due, now + config.ack_seconds))
+        wait = config.ack_slow_seconds if little else config.ack_seconds
+        self._timers.set(Timer.ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
 
-    def abandon(self, reason: ResetReason, now: float) -> None:
+    def abandon(self, reason: ResetReason | int, now: float) -> None:
         """End the session with RESET; the connection stays, for an OPEN (SPEC RST-1, RST-5)."""
         session = self.session
         assert session is not None, "only an attached session is abandoned by its connection"
@@ -215,6 +218,7 @@ class Connection(Link):
         if session is None:
             return
         self.progressed = session.progress() != self._before
+        session.flow_violations = 0
         if ends:
             self._session_over(session, ResetReason.CLOSED, None, now)
         else:
@@ -268,11 +272,12 @@ class Connection(Link):
         if taken is Taken.TOO_LARGE:
             self.abandon(ResetReason.OVERFLOW, now)  # SPEC PRT-5
             return
-        session.flow_violations += 1
-        if session.flow_violations >= _FLOW_VIOLATIONS:
+        violations = session.flow_violations + 1
+        if violations >= _FLOW_VIOLATIONS:
             self.abandon(ResetReason.FLOW, now)
-        else:
-            self._close(CloseCode.FLOW, "a part beyond the window (SPEC WIN-3)", now)
+            return
+        self._close(CloseCode.FLOW, "a part beyond the window (SPEC WIN-3)", now)
+        session.flow_violations = violations  # in a row: any other end of a connection starts anew
 
     def _take_counts(self, received: int, delivered: int, sent: int, now: float) -> None:
         """Take the counts of ACK, PING or PONG (SPEC CNT-5, CNT-6, CNT-8, ACK-4)."""
@@ -380,11 +385,11 @@ def _counts(session: Session, sent: int) -> Counts:
     return Counts(session.inbox.received, session.inbox.delivered, sent)
 
 
-def refuse_role(packet: Packet, foreign: tuple[type[Packet], ...]) -> None:
-    """Raise if a peer sends a packet that only this side's role sends (SPEC PKT-10)."""
+def refuse_role(packet: Packet, foreign: tuple[type[Packet], ...], clause: str = "PKT-15") -> None:
+    """Raise if a peer sends a packet that only this side's role sends, here or at all (SPEC PKT-15)."""
     if isinstance(packet, foreign):
-        detail = "saw it from the side that never sends it"
-        raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "PKT-10", detail, packet.NAME)
+        detail = "saw it from the side that does not send it"
+        raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, clause, detail, packet.NAME)
 
 
 def local_error(clause: str, detail: str, where: str) -> LocalProtocolError:

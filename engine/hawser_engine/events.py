@@ -83,7 +83,11 @@ class RoomAvailable:
 
 @frozen(eq=False)
 class SessionReset:
-    """A session is over; the three counts add up to all that this side had accepted for it (SPEC RST-6)."""
+    """A session is over; the three counts add up to all that this side had accepted for it (SPEC RST-6).
+
+    Messages that expired or were replaced before they had a number are told one by one and not counted here. If the
+    reason is CLOSED, ``session.next_event`` still hands out what had arrived before: draw it first (SPEC EXP-2).
+    """
 
     session: "Session" = field(repr=False)
     reason: ResetReason | int

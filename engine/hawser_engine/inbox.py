@@ -4,7 +4,6 @@ A part is in ``pending`` until it is delivered: parts of an unfinished message c
 before them is, a whole message when the application says so. An event alone acknowledges nothing.
 """
 
-from collections import deque
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -47,6 +46,7 @@ class Inbox:
         "stated_delivered",
         "undrawn",
         "unstated_bytes",
+        "volatile_bytes",
         "volatile_dropped",
         "volatile_held",
         "window_bytes",
@@ -63,11 +63,13 @@ class Inbox:
         self.stated_delivered = 0  # what the peer has been told
         self.unstated_bytes = 0  # bodies in (stated_delivered, delivered]
         self.held_bytes = 0  # bodies in (delivered, received]
-        self.pending: deque[Pending] = deque()
-        self.undrawn: deque[tuple[int, bytes]] = deque()  # (number, message); 0 for an uncounted one
+        # Lists: empty they hold 56 bytes each, deques 760, and a window is short enough to take from the front of.
+        self.pending: list[Pending] = []
+        self.undrawn: list[tuple[int, bytes]] = []  # (number, message); 0 for an uncounted one
         self.parts: list[bytes] = []
         self.assembled_bytes = 0
         self.volatile_held = 0
+        self.volatile_bytes = 0
         self.volatile_dropped = 0
 
     def take(self, body: bytes, more: bool) -> Taken:
@@ -101,21 +103,27 @@ class Inbox:
         return Taken.TAKEN
 
     def take_volatile(self, body: bytes, limit: int) -> None:
-        """Keep an uncounted message for the application; past ``limit`` the oldest goes (SPEC CNT-7)."""
-        if self.volatile_held >= limit:
+        """Keep an uncounted message; past ``limit``, or a window of bytes, the oldest goes (SPEC CNT-7)."""
+        while self.volatile_held and (
+            self.volatile_held >= limit or self.volatile_bytes + len(body) > self.window_bytes
+        ):
             oldest = next(index for index, (number, _) in enumerate(self.undrawn) if not number)
+            self.volatile_bytes -= len(self.undrawn[oldest][1])
             del self.undrawn[oldest]
             self.volatile_held -= 1
             self.volatile_dropped += 1
         self.undrawn.append((0, body))
         self.volatile_held += 1
+        self.volatile_bytes += len(body)
 
     def draw(self) -> tuple[int, bytes] | None:
         """Hand out the next message: (number of its last part, or 0 for an uncounted one; message)."""
         if not self.undrawn:
             return None
-        drawn = self.undrawn.popleft()
-        self.volatile_held -= not drawn[0]
+        drawn = self.undrawn.pop(0)
+        if not drawn[0]:
+            self.volatile_held -= 1
+            self.volatile_bytes -= len(drawn[1])
         return drawn
 
     def deliver(self, count: int) -> None:
@@ -138,12 +146,15 @@ class Inbox:
         self.unstated_bytes = 0
 
     def _advance(self, count: int) -> None:
-        pending = self.pending
-        while pending and (pending[0].number <= count or pending[0].message is None):
-            number, size, _ = pending.popleft()
+        taken = 0
+        for number, size, message in self.pending:
+            if number > count and message is not None:
+                break
+            taken += 1
             self.delivered = number
             self.held_bytes -= size
             self.unstated_bytes += size
+        del self.pending[:taken]
 
     def export(self) -> dict[str, Any]:
         """Return the record of this half: plain values only (SPEC EXP-3)."""

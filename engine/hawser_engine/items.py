@@ -152,7 +152,7 @@ class Record(Item):
         """See Item."""
         if isinstance(value, self.cls):
             return value
-        width = len(fields_of(self.cls))
+        width = len(layout_of(self.cls))
         if not is_sequence(value):
             raise Fault(value, f"an array of {width} items")
         if len(value) != width:
@@ -176,15 +176,16 @@ class Keyed(Item):
             return value
         if not is_map(value):
             raise Fault(value, "a map")
-        keys = [field.name for field in fields_of(self.cls)]
-        for key in keys:
+        held: list[Any] = []
+        for key, _ in layout_of(self.cls):
             if key not in value:
                 raise Fault(value, f"a map with {key}", self.cls.CLAUSE)
-        return self.cls(*[value[key] for key in keys])
+            held.append(value[key])
+        return self.cls(*held)
 
     def wire(self, value: Any) -> dict[str, Any]:
         """See Item."""
-        return dict(zip((field.name for field in fields_of(self.cls)), wire_items(value), strict=True))
+        return {key: item.wire(getattr(value, key)) for key, item in layout_of(self.cls)}
 
 
 @attrs.frozen
@@ -222,26 +223,27 @@ class Kind(Layout):
 
 K = TypeVar("K", bound=Kind)
 
+_LAYOUTS: Final[dict[type[Layout], tuple[tuple[str, Item], ...]]] = {}
+"""What layout_of has found: looking into annotations takes longer than encoding."""
+
 
 def checked(cls: type[Layout], fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
     """Make every field of a class take what its declared item accepts; an attrs ``field_transformer``."""
-    return [field.evolve(converter=_acceptor(cls.NAME, field)) for field in fields]
+    return [field.evolve(converter=_acceptor(_item_of(field), field.name, cls.NAME)) for field in fields]
 
 
-def fields_of(cls: type[Layout]) -> "tuple[attrs.Attribute[Any], ...]":
-    """Return the fields of a class, in the order of the items."""
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
-    return fields
-
-
-def item_of(field: "attrs.Attribute[Any]") -> Item:
-    """Return the item that a field declares."""
-    return cast("Item", get_args(field.type)[1])
+def layout_of(cls: type[Layout]) -> tuple[tuple[str, Item], ...]:
+    """Return name and item of each field of a class, in the order of its array."""
+    layout = _LAYOUTS.get(cls)
+    if layout is None:
+        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+        layout = _LAYOUTS[cls] = tuple((field.name, _item_of(field)) for field in fields)
+    return layout
 
 
 def wire_items(held: Layout) -> list[Any]:
     """Return the items of a packet, without its kind, as CBOR can encode them."""
-    return [item_of(field).wire(getattr(held, field.name)) for field in fields_of(type(held))]
+    return [item.wire(getattr(held, name)) for name, item in layout_of(type(held))]
 
 
 def kind_at(data: bytes, position: int, stop: int, clause: str) -> int | None:
@@ -282,7 +284,7 @@ def build(cls: type[K], items: list[Any]) -> K:
 
     Spec: PKT-4, PKT-8.
     """
-    width = len(fields_of(cls))
+    width = len(layout_of(cls))
     if len(items) <= width:
         raise broken("PKT-8", f"saw {len(items)} items, expected at least {width + 1}")
     try:
@@ -291,9 +293,11 @@ def build(cls: type[K], items: list[Any]) -> K:
         raise broken(error.clause, error.detail) from None
 
 
-def _acceptor(where: str, field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
-    item, name = item_of(field), field.name
+def _item_of(field: "attrs.Attribute[Any]") -> Item:
+    return cast("Item", get_args(field.type)[1])
 
+
+def _acceptor(item: Item, name: str, where: str) -> Callable[[Any], Any]:
     def accept(value: Any) -> Any:
         try:
             return item.accept(value)

@@ -5,7 +5,6 @@ What the packets of a session mean is in ``connection``, built on this; what dif
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -86,7 +85,7 @@ class Link(ABC):
         self._state = ConnectionState()
         self._timers = Timers()
         self._liveness = Liveness(self._timers, draw, now)
-        self._events: deque[Event] | None = None
+        self._events: list[Event] = []  # a list: it holds one or two, and an empty deque 760 bytes
         self._out = Outgoing()
         self._tail = b""  # the beginning of a packet
         self._now = now  # of the last input or command that could call for an ACK
@@ -150,7 +149,7 @@ class Link(ABC):
         Spec: LIV-2, LIM-6.
         """
         self._out.written(left)
-        if left:
+        if self._out.unwritten:
             self._timers.set(Timer.WRITE, now + self._config.write_seconds)
         else:
             self._timers.stop(Timer.WRITE)
@@ -221,12 +220,11 @@ class Link(ABC):
 
     def _send(self, packet: Packet, now: float) -> None:
         """Fire the state table, then queue a packet."""
+        data = encode(packet)  # it may be too long, and then nothing has changed
         self._state.fire(SENT[type(packet)])
-        self.push(encode(packet), now)
+        self.push(data, now)
 
     def _tell(self, event: Event) -> None:
-        if self._events is None:
-            self._events = deque()
         self._events.append(event)
 
     def _close(

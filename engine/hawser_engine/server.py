@@ -16,7 +16,7 @@ from attrs import frozen
 from .codes import ResetReason
 from .config import EngineConfig
 from .events import SessionReset
-from .packets import Counts, Open
+from .packets import Counts, Open, Resume
 from .server_connection import ServerConnection
 from .session import ServerSession
 
@@ -36,6 +36,7 @@ class Tombstone:
     counts: Counts
     digests: tuple[bytes | None, bytes | None]
     principal: str
+    incarnation: bytes
     forget_at: float
 
 
@@ -124,12 +125,11 @@ class Server:
         """
         if session.ended is not None:
             return
-        if session.carrier is not None and isinstance(reason, ResetReason) and reason is not ResetReason.CLOSED:
-            connection = session.carrier
-            if isinstance(connection, ServerConnection) and connection.session is session:
-                self._touch(connection)
-                connection.abandon(reason, now)  # comes back here, without the link
-                return
+        connection = session.carrier
+        if isinstance(connection, ServerConnection) and connection.session is session:
+            self._touch(connection)
+            connection.abandon(reason, now)  # comes back here, without the session
+            return
         report = session.finish(reason, delivered)
         name = session.session_id
         del self.sessions[name]
@@ -138,7 +138,9 @@ class Server:
         counts = Counts(session.inbox.received, session.inbox.delivered, session.outbox.sent)
         digests = (session.confirmed, session.pending)
         forget_at = now + session.resume_period
-        self._tombstones[name] = Tombstone(int(reason), counts, digests, session.principal, forget_at)
+        self._tombstones[name] = Tombstone(
+            int(reason), counts, digests, session.principal, session.incarnation, forget_at
+        )
         if len(self._tombstones) > self.config.tombstones:
             self._tombstones.popitem(last=False)
         self._events.append(report)
@@ -149,10 +151,11 @@ class Server:
         Spec: EXP-3.
         """
         session = ServerSession.restore(record, self.config, now)
+        session.owner = self
         self.sessions[session.session_id] = session
         if not session.proved:
             self._unproved[session.session_id] = None
-        self.detached(session, now)
+        self._wait_for(session)
         return session
 
     # Outputs
@@ -181,32 +184,43 @@ class Server:
         """Return a new resume secret (SPEC SEC-1)."""
         return self._random(SECRET_BYTES)
 
-    def claim(self, name: bytes, incarnation: bytes, digest: bytes) -> ServerSession | Tombstone | None:
+    def claim(self, packet: Resume, digest: bytes, now: float) -> ServerSession | Tombstone | None:
         """Return the session, alive or ended, that a secret's digest opens; None for every kind of no (SPEC SEC-6)."""
-        session = self.sessions.get(name)
-        found: ServerSession | Tombstone | None = session or self._tombstones.get(name)
+        session = self.sessions.get(packet.session)
+        found: ServerSession | Tombstone | None = session or self._tombstones.get(packet.session)
         if session is not None:
             digests = (session.confirmed, session.pending)
         else:
             digests = found.digests if isinstance(found, Tombstone) else (None, None)
         # Both are always compared, against something, so that the time tells nothing.
         good = [hmac.compare_digest(digest, known or bytes(len(digest))) and known is not None for known in digests]
-        return found if any(good) and incarnation == self.incarnation else None
+        if isinstance(found, Tombstone) and found.forget_at <= now:
+            return None  # SPEC RST-3
+        return found if any(good) else None
 
-    def open(self, principal: str, packet: Open, now: float) -> ServerSession:
-        """Make a session (SPEC EXP-1, UNC-2)."""
+    def open(self, principal: str, packet: Open, now: float) -> ServerSession | None:
+        """Make a session (SPEC EXP-1, UNC-2); None if the table is full of attached ones (SPEC LIM-4)."""
+        if len(self._unproved) >= self.config.unconfirmed_sessions:
+            self._forget(next(iter(self._unproved)), now)
+        if len(self.sessions) >= self.config.sessions:
+            if not self._detached:
+                return None
+            self.end(self.sessions[next(iter(self._detached))], ResetReason.EVICTED, now)
         session = ServerSession(self.config, now)
+        session.owner = self
         session.session_id = self._random(SESSION_ID_BYTES)
         session.incarnation = self.incarnation
         session.principal = principal
+        session.features = tuple(dict.fromkeys(name for name in packet.features if name in self.features))
         if packet.resume_period_ms is not None:
             session.resume_period = min(session.resume_period, packet.resume_period_ms / 1000)
-        limits = packet.limits
-        session.outbox.open(limits.window_messages, limits.window_bytes, limits.message_bytes)
-        if len(self._unproved) >= self.config.unconfirmed_sessions:
-            self._forget(next(iter(self._unproved)), now)
-        if len(self.sessions) >= self.config.sessions and self._detached:
-            self.end(self.sessions[next(iter(self._detached))], ResetReason.EVICTED, now)
+        # What a client claims to take is not what the server keeps for it: its own window bounds the replay buffer.
+        limits, config = packet.limits, self.config
+        session.outbox.open(
+            min(limits.window_messages, config.window_messages),
+            min(limits.window_bytes, config.window_bytes),
+            limits.message_bytes,
+        )
         self.sessions[session.session_id] = session
         self._unproved[session.session_id] = None
         return session
@@ -224,6 +238,7 @@ class Server:
         session.outbox.detach()
         if isinstance(older, ServerConnection):
             self._touch(older)
+            session.flow_violations = 0  # that connection has not ended by one (SPEC WIN-3)
             older.fence(attempt, now)
 
     def attached(self, session: ServerSession) -> None:
@@ -235,8 +250,7 @@ class Server:
     def detached(self, session: ServerSession, now: float) -> None:
         """Start the resume period (SPEC EXP-1)."""
         session.expires_at = now + session.resume_period
-        self._detached[session.session_id] = None
-        heappush(self._deadlines, (session.expires_at, session.session_id))
+        self._wait_for(session)
 
     def too_many_resumes(self, session: ServerSession, counts: Counts, now: float) -> float | None:
         """Count a resume; return for how long the client should stay away if it is one too many (SPEC LIM-5)."""
@@ -250,6 +264,11 @@ class Server:
         if session.barren_resumes <= self.config.resumes_per_minute:
             return None
         return _MINUTE - (now - session.barren_since)
+
+    def _wait_for(self, session: ServerSession) -> None:
+        assert session.expires_at is not None, "a detached session has a deadline"
+        self._detached[session.session_id] = None
+        heappush(self._deadlines, (session.expires_at, session.session_id))
 
     def _touch(self, connection: ServerConnection) -> None:
         self._dirty[connection] = None

@@ -5,7 +5,7 @@ driver's verdict anything may happen, so everything is checked again in the one 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -14,7 +14,7 @@ from .config import PROTOCOL_VERSION
 from .connection import Connection, local_error, refuse_role
 from .errors import RemoteProtocolError
 from .events import AuthenticationRequested, SessionOpened, SessionResumed
-from .packets import Ack, Auth, Counts, Open, Opened, Packet, Reauth, Reset, Resume, Resumed, ServerLimits
+from .packets import Ack, Auth, Close, Counts, Open, Opened, Packet, Pong, Reauth, Reset, Resume, Resumed, ServerLimits
 from .session import ServerSession, Session
 from .states import State
 from .timers import Timer
@@ -29,7 +29,7 @@ _FOREIGN: Final = (Opened, Resumed, Reauth)
 
 @frozen
 class _Claim:
-    """A RESUME whose secret was good when it arrived."""
+    """A RESUME, and the digest of the secret in it."""
 
     packet: Resume
     digest: bytes
@@ -39,13 +39,15 @@ class ServerConnection(Connection):
     """One link as the server sees it; made by ``Server.connect``."""
 
     __slots__ = (
+        "_accepted",
+        "_asked",
         "_control_at",
         "_controls",
         "_pre_bytes",
         "_proof",
-        "_reauth_open",
-        "_resumed_here",
+        "_question",
         "_server",
+        "_void",
         "_waiting",
     )
 
@@ -54,10 +56,12 @@ class ServerConnection(Connection):
         super().__init__(server.config, draw, now)
         self._server = server
         self._waiting: Open | _Claim | Auth | None = None  # whose credentials the driver is judging
-        self._pre_bytes = 0
+        self._question: AuthenticationRequested | None = None
+        self._asked = False  # the driver owes a verdict
+        self._void = False  # and it will be about something that is over
+        self._accepted = False  # some credentials, once
+        self._pre_bytes = 0  # what came until then
         self._proof = b""  # digest of the secret that this connection's attach issued
-        self._resumed_here = False
-        self._reauth_open = False
         self._controls = float(server.config.controls_burst)
         self._control_at = now
 
@@ -77,19 +81,17 @@ class ServerConnection(Connection):
         Spec: ATT-5, AUT-2, AUT-4, SEC-4.
         """
         waiting = self._verdict()
+        self._accepted = True
         if isinstance(waiting, Open):
             self._open(waiting, principal, now)
         elif isinstance(waiting, _Claim):
             self._resume(waiting, principal, now)
         elif waiting is not None:
             session = self.session
-            if session is None:
-                return  # the session ended meanwhile; nobody waits for the answer
-            assert isinstance(session, ServerSession)
+            assert isinstance(session, ServerSession), "a verdict about a session that is over is void"
             if session.principal != principal:
                 self._close(CloseCode.UNAUTHORIZED, "another principal (SPEC AUT-4)", now)
                 return
-            self._reauth_open = False
             self._send(Reauth(None), now)
         if self.session is not None:
             self._watch_credentials(expires_in, now)
@@ -118,25 +120,52 @@ class ServerConnection(Connection):
         self._out.clear()
         self._close(CloseCode.SUPERSEDED, "another connection has the session", now, attempt=attempt)
 
+    def _ask(self, waiting: "Open | _Claim | Auth", credentials: dict[str, Any], principal: str | None) -> None:
+        """Have credentials judged; one judgement at a time, so that a verdict can only mean what was asked."""
+        self._waiting = waiting
+        self._question = AuthenticationRequested(credentials, principal)
+        if not self._asked:
+            self._asked = True
+            self._tell(self._question)
+
     def _verdict(self) -> "Open | _Claim | Auth | None":
-        """Take what is being judged; None if the connection ended meanwhile and the verdict comes too late."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is None:
+        """Take what was judged; None if it is of no interest any more."""
+        if not self._asked:
             raise local_error("ATT-5", "saw a verdict, but no credentials are waiting for one", "accept")
-        return None if self._state.current in (State.CLOSING, State.CLOSED) else waiting
+        self._asked = False
+        void, self._void = self._void, False
+        if self._state.current in (State.CLOSING, State.CLOSED):
+            return None
+        if void:
+            if self._waiting is not None and self._question is not None:
+                self._asked = True  # what came after the judged one was void
+                self._tell(self._question)
+            return None
+        waiting, self._waiting = self._waiting, None
+        self._question = None
+        return waiting
 
     # Receiving
 
     def _hears(self, size: int, now: float) -> bool:
-        if self.session is None and self._state.current not in (State.CLOSING, State.CLOSED):
+        if not self._accepted:
             self._pre_bytes += size
-            if self._pre_bytes > self._config.preattach_bytes and self._state.current is not State.DISCARDING:
-                self._close(CloseCode.TOO_LARGE, "too much before the credentials (SPEC PKT-14)", now)
         return super()._hears(size, now)
+
+    def _consume(self, data: bytes, now: float, *, whole: bool) -> None:
+        excess = 0 if self._accepted else self._pre_bytes - self._config.preattach_bytes
+        if excess <= 0:
+            super()._consume(data, now, whole=whole)
+            return
+        # What is within the limit is judged first, so that no split of the bytes changes the outcome (SPEC CAR-30).
+        super()._consume(data[:-excess], now, whole=False)
+        self._close(CloseCode.TOO_LARGE, "too much before the credentials (SPEC PKT-14)", now)
 
     def _check_role(self, packet: Packet) -> None:
         if self._state.current is not State.DISCARDING:
             refuse_role(packet, _FOREIGN)
+            if self.session is None:
+                refuse_role(packet, (Pong, Reset), "ATT-1")
 
     def _take(self, packet: Packet, now: float) -> None:
         if isinstance(packet, Open):
@@ -148,24 +177,21 @@ class ServerConnection(Connection):
         else:  # the first ACK: PROVING has become ATTACHED (SPEC ATT-3, SEC-3)
             assert isinstance(packet, Ack), "the table allows nothing else here"
             counts = packet.counts
-            self._take_proof(now)
+            self._take_proof()
             self._take_counts(counts.received, counts.delivered, counts.sent, now)
 
     def _take_open(self, packet: Open, now: float) -> None:
         if PROTOCOL_VERSION not in packet.versions:
             self._close(CloseCode.VERSION, f"this server speaks version {PROTOCOL_VERSION} (SPEC VER-3)", now)
             return
-        self._waiting = packet
-        self._tell(AuthenticationRequested(packet.credentials, None))
+        self._ask(packet, packet.credentials, None)
 
     def _take_resume(self, packet: Resume, now: float) -> None:
+        # Whether the secret is good is kept until the authenticator has spoken, so that no answer and no time tells
+        # which sessions exist to somebody whose credentials are not good (SPEC ATT-5, SEC-6).
         digest = self._server.digest(packet.secret)
-        found = self._server.claim(packet.session, packet.incarnation, digest)
-        if found is None:
-            self._refuse_claim(packet, now)
-            return
-        self._waiting = _Claim(packet, digest)
-        self._tell(AuthenticationRequested(packet.credentials, found.principal))
+        found = self._server.claim(packet, digest, now)
+        self._ask(_Claim(packet, digest), packet.credentials, None if found is None else found.principal)
 
     def _take_auth(self, packet: Auth) -> None:
         if self._waiting is not None:
@@ -173,14 +199,13 @@ class ServerConnection(Connection):
             raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "AUT-5", detail, "AUTH")
         session = self.session
         assert isinstance(session, ServerSession)
-        self._waiting = packet
-        self._tell(AuthenticationRequested(packet.credentials, session.principal))
+        self._ask(packet, packet.credentials, session.principal)
 
-    def _take_proof(self, now: float) -> None:
+    def _take_proof(self) -> None:
         """The client has shown that it holds the secret of this attach (SPEC SEC-3, UNC-1)."""
         session = self.session
         assert isinstance(session, ServerSession)
-        if session.pending == self._proof:
+        if session.pending == self._proof:  # else it is a later ACK, in an unusual encoding
             session.confirmed, session.pending = session.pending, None
         if not session.proved:
             self._server.proved(session)
@@ -191,12 +216,15 @@ class ServerConnection(Connection):
     def _open(self, packet: Open, principal: str, now: float) -> None:
         server, config = self._server, self._config
         session = server.open(principal, packet, now)
+        if session is None:
+            self._close(CloseCode.OVERLOADED, "no room for another session (SPEC LIM-4)", now, after_seconds=(1.0, 5.0))
+            return
         secret = server.new_secret()
         self._proof = session.pending = server.digest(secret)
         self._send(
             Opened(
                 version=PROTOCOL_VERSION,
-                features=tuple(name for name in packet.features if name in server.features),
+                features=session.features,
                 session=session.session_id,
                 secret=secret,
                 incarnation=session.incarnation,
@@ -214,14 +242,18 @@ class ServerConnection(Connection):
             now,
         )
         self._attach(session)
-        self._begin(session, 0, now)
+        self._begin(session, 0, now)  # nothing is there to be sent again
 
     def _resume(self, claim: _Claim, principal: str, now: float) -> None:
         """Re-check, fence, take the counts and answer: one step (SPEC ATT-5, ATT-7, ATT-11)."""
         packet, server = claim.packet, self._server
-        found = server.claim(packet.session, packet.incarnation, claim.digest)
+        found = server.claim(packet, claim.digest, now)
         if found is None or found.principal != principal:
             self._refuse_claim(packet, now)
+            return
+        if packet.incarnation != found.incarnation:
+            self._send(Reset(ResetReason.RESTARTED, None), now)  # SPEC ATT-14
+            self._rearm(now)
             return
         if not isinstance(found, ServerSession):
             self._send(Reset(found.reason, found.counts), now)  # its tombstone (SPEC ATT-14)
@@ -253,18 +285,16 @@ class ServerConnection(Connection):
         if newly_proved:
             server.proved(session)  # SPEC UNC-3
         self._attach(session)
-        self._resumed_here = True
-        self._begin(session, counts.received, now)
+        replayed = self._begin(session, counts.received, now)
         if newly_proved:
             session.tell(SessionOpened(session))
+        session.tell(SessionResumed(session, replayed))
 
-    def _begin(self, session: ServerSession, received: int, now: float) -> None:
+    def _begin(self, session: ServerSession, received: int, now: float) -> int:
         """Start what an attached connection does: heartbeat and transmission (SPEC LIV-1, ATT-12)."""
         self._server.attached(session)
         self._liveness.watch_by_ping(self._config.ping_interval_seconds, now)
-        replayed = self._replay(received, now)
-        if received or self._resumed_here:
-            session.tell(SessionResumed(session, replayed))
+        return self._replay(received, now)
 
     def _refuse_claim(self, packet: Resume, now: float) -> None:
         """Answer as to a session that never was, whatever the fault is (SPEC ATT-14, SEC-6)."""
@@ -274,10 +304,13 @@ class ServerConnection(Connection):
 
     def _rearm(self, now: float) -> None:
         """Wait for the OPEN that follows a RESET (SPEC ATT-13, RST-5)."""
-        self._waiting = None
-        self._reauth_open = False
-        self._pre_bytes = 0
+        if self._waiting is not None:
+            self._waiting = self._question = None
+            self._void = True  # the verdict that is still owed will mean nothing
         self._timers.set(Timer.HANDSHAKE, now + self._config.handshake_seconds)
+
+    def _ends_session(self, packet: Close) -> bool:
+        return not packet.resume  # whatever the code is (SPEC EXP-2); the exception is for servers
 
     def _session_over(self, session: Session, reason: ResetReason | int, delivered: int | None, now: float) -> None:
         assert isinstance(session, ServerSession)
@@ -306,14 +339,15 @@ class ServerConnection(Connection):
             LocalProtocolError: The connection is not attached.
         """
         self._send(Reauth(round(within_seconds * 1000)), now)
-        self._reauth_open = True
-        self._timers.set(Timer.REAUTH, now + within_seconds)
+        due = self._timers.get(Timer.REAUTH)  # what was good until then is not good for longer
+        self._timers.set(Timer.REAUTH, now + within_seconds if due is None else min(due, now + within_seconds))
 
     def _credentials_expire(self, timer: Timer, now: float) -> None:
         if timer is Timer.REAUTH_ASK:
             due = self._timers.get(Timer.REAUTH)
             assert due is not None, "both are set together"
-            self.request_credentials(due - now, now)
+            if due > now:  # else it is too late to ask; they expire in this same pass
+                self.request_credentials(due - now, now)
         else:
             self._close(CloseCode.UNAUTHORIZED, "credentials have expired (SPEC AUT-3)", now)
 

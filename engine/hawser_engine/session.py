@@ -4,8 +4,8 @@ It joins an outbox and an inbox, and the events that the application has not see
 place where packets go. Server and client add what each alone keeps: ``ServerSession`` and ``ClientSession``.
 """
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from math import inf, nextafter
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .batch import Batch
 from .codes import CloseCode, ResetReason
@@ -18,7 +18,11 @@ from .outbox import Outbox
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Carrier", "ClientSession", "ServerSession", "Session"]
+__all__ = ["Carrier", "ClientSession", "Owner", "ServerSession", "Session"]
+
+
+_TOKEN: Final = 1.0 - 1e-6
+"""What a message needs of the rate; a little less than 1, for rounding."""
 
 
 class Carrier(Protocol):
@@ -36,8 +40,16 @@ class Carrier(Protocol):
         """Decide what the new state of the session asks for: an ACK, a timer."""
         ...
 
-    def abandon(self, reason: ResetReason, now: float) -> None:
+    def abandon(self, reason: ResetReason | int, now: float) -> None:
         """End the session with RESET."""
+        ...
+
+
+class Owner(Protocol):
+    """What a session needs of the endpoint that keeps it."""
+
+    def end(self, session: Any, reason: ResetReason | int, now: float) -> None:
+        """End a session that is not attached."""
         ...
 
 
@@ -54,11 +66,13 @@ class Session:
         "config",
         "context",
         "ended",
+        "features",
         "flow_violations",
         "inbox",
         "incarnation",
         "opened_at",
         "outbox",
+        "owner",
         "paused",
         "replayed",
         "resume_period",
@@ -72,12 +86,14 @@ class Session:
         self.config = config
         self.session_id = b""
         self.incarnation = b""
+        self.features: tuple[str, ...] = ()  # in force from OPENED to the end (SPEC VER-2)
         self.attempt = 0  # the highest: used by a client, taken by a server (SPEC ATT-4)
         self.resume_period = config.resume_period_seconds
         self.opened_at = now  # session time is seconds since (SPEC CAL-5)
         self.outbox = Outbox()
         self.inbox = Inbox(config.window_messages, config.window_bytes, config.message_bytes)
         self.carrier: Carrier | None = None
+        self.owner: Owner | None = None
         self.ended: ResetReason | int | None = None
         self.context: object | None = None  # for the driver alone
         self._starved = False  # something was refused for want of room, and nobody has been told of room since
@@ -86,7 +102,7 @@ class Session:
         self.replayed = 0
         self.flow_violations = 0  # connections in a row that ended so (SPEC WIN-3)
         self.volatile_dropped = 0
-        self._events: deque[Event] | None = None
+        self._events: list[Event] = []
         self._tokens = float(config.messages_burst)
         self._tokens_at = now
 
@@ -174,23 +190,28 @@ class Session:
     def delivered(self, count: int, now: float) -> None:
         """Say that the application's queues have taken every message up to number ``count``.
 
+        On a session that has ended it changes nothing.
+
         Raises:
-            LocalProtocolError: That message was not handed out yet, or the session has ended.
+            LocalProtocolError: That message was not handed out yet.
 
         Spec: CNT-3, ACK-1.
         """
-        self._check_alive("delivered")
+        if self.ended is not None:
+            return
         self.inbox.deliver(count)
         if self.carrier is not None:
             self.carrier.settle(now)
 
     def end(self, reason: ResetReason, now: float) -> None:
-        """End the session with RESET; what is accepted and not delivered is lost and reported.
+        """End the session, with RESET if it is attached; what is accepted and not delivered is lost and reported.
 
         Spec: RST-1, RST-6.
         """
         if self.carrier is not None:
             self.carrier.abandon(reason, now)
+        elif self.owner is not None and self.ended is None:
+            self.owner.end(self, reason, now)
 
     def pump(self, now: float) -> None:
         """Give numbers to what waits, as far as the window admits it."""
@@ -209,9 +230,12 @@ class Session:
             ordinal, reason = self.outbox.dropped.pop(0)
             return MessageDropped(ordinal, reason)
         if self._events:
-            return self._events.popleft()
-        if self.paused or self.ended is not None or (self.throttled and self._tokens < 1.0):
-            return None
+            return self._events.pop(0)
+        if self.ended is None:
+            if self.paused or (self.throttled and self._tokens < _TOKEN):
+                return None
+        elif self.ended is not ResetReason.CLOSED:
+            return None  # SPEC RST-4; after a goodbye what was taken is still handed out (SPEC EXP-2)
         drawn = self.inbox.draw()
         if drawn is None:
             return None
@@ -222,8 +246,9 @@ class Session:
     def next_timeout(self) -> float | None:
         """Return when this session, not its connection, next needs ``handle_timeout``; None if never."""
         due = self.outbox.next_expiry()
-        if self.throttled and self._tokens < 1.0 and self.inbox.undrawn:
-            refill = self._tokens_at + (1.0 - self._tokens) / self.config.messages_per_second
+        if self.throttled and self._tokens < _TOKEN and self.inbox.undrawn:
+            wait = (1.0 - self._tokens) / self.config.messages_per_second
+            refill = nextafter(self._tokens_at + wait, inf)  # by then, however the sum was rounded
             due = refill if due is None else min(due, refill)
         return due
 
@@ -233,6 +258,7 @@ class Session:
         if self.outbox.queue:
             self.outbox.expire(now)
             self.pump(now)
+            self.offer_room()
 
     def refill(self, now: float) -> None:
         """Give the inbox what the rate allows up to ``now`` (SPEC LIM-1)."""
@@ -246,7 +272,7 @@ class Session:
 
     def offer_room(self) -> None:
         """Tell the driver that there is room again, once after something was refused."""
-        if self._starved and self.outbox.admitting:
+        if self._starved and (self.outbox.admitting or self.has_room(1)):
             self._starved = False
             self.tell(RoomAvailable(self))
 
@@ -256,8 +282,6 @@ class Session:
 
     def tell(self, event: Event) -> None:
         """Queue an event for the application."""
-        if self._events is None:
-            self._events = deque()
         self._events.append(event)
 
     def finish(self, reason: ResetReason | int, delivered_by_peer: int | None = None) -> SessionReset:
@@ -295,10 +319,12 @@ class Session:
         return {
             "session": self.session_id,
             "incarnation": self.incarnation,
+            "features": list(self.features),
             "attempt": self.attempt,
             "resume_period": self.resume_period,
             "session_time": now - self.opened_at,
-            "flow_violations": self.flow_violations,
+            "rate": [self._tokens, now - self._tokens_at],
+            "flow_violations": self.flow_violations if self.carrier is None else 0,
             "outbox": self.outbox.export(now),
             "inbox": self.inbox.export(),
         }
@@ -308,9 +334,12 @@ class Session:
         session = cls(config, now)
         session.session_id = record["session"]
         session.incarnation = record["incarnation"]
+        session.features = tuple(record["features"])
         session.attempt = record["attempt"]
         session.resume_period = record["resume_period"]
         session.opened_at = now - record["session_time"]
+        session._tokens, age = record["rate"]
+        session._tokens_at = now - age
         session.flow_violations = record["flow_violations"]
         session.outbox = Outbox.restore(record["outbox"], now)
         session.inbox = Inbox.restore(record["inbox"])
@@ -355,6 +384,9 @@ class ServerSession(Session):
             "confirmed": self.confirmed,
             "pending": self.pending,
             "proved": self.proved,
+            "expires_in": None if self.expires_at is None else self.expires_at - now,
+            "expiry_moved": self.expiry_moved,
+            "resumes": [self.barren_resumes, now - self.barren_since, *self.counts_at_attach],
         }
 
     @classmethod
@@ -365,7 +397,12 @@ class ServerSession(Session):
         session.confirmed = record["confirmed"]
         session.pending = record["pending"]
         session.proved = record["proved"]
-        session.counts_at_attach = session.progress()
+        left = session.resume_period if record["expires_in"] is None else record["expires_in"]
+        session.expires_at = now + left
+        session.expiry_moved = record["expiry_moved"]
+        session.barren_resumes, age, *counts = record["resumes"]
+        session.barren_since = now - age
+        session.counts_at_attach = (counts[0], counts[1], counts[2], counts[3])
         return session
 
 

@@ -18,8 +18,7 @@ from hawser_engine.items import (
     Record,
     Text,
     Uint,
-    fields_of,
-    item_of,
+    layout_of,
 )
 from hawser_engine.messages import MESSAGES, AnyMessage
 from hawser_engine.packets import PACKETS, Packet
@@ -77,13 +76,13 @@ def items(item: Item) -> st.SearchStrategy[Any]:
 
 
 def layouts(cls: type[Layout]) -> st.SearchStrategy[Any]:
-    return st.builds(cls, *[items(item_of(field)) for field in fields_of(cls)])
+    return st.builds(cls, *[items(item) for _, item in layout_of(cls)])
 
 
 def of_kind(cls: type[Kind]) -> st.SearchStrategy[Any]:
     if cls.NAME != "CLOSE":
         return layouts(cls)
-    fields = {field.name: items(item_of(field)) for field in fields_of(cls)}
+    fields = {name: items(item) for name, item in layout_of(cls)}
     superseded = fields | {"code": st.just(int(CloseCode.SUPERSEDED)), "attempt": integers(0, 2**53)}
     other = fields | {"code": fields["code"].filter(lambda code: code != CloseCode.SUPERSEDED)}
     return st.builds(cls, **superseded) | st.builds(cls, **other)

@@ -23,9 +23,8 @@ from hawser_engine.items import (
     Uint,
     build,
     checked,
-    fields_of,
-    item_of,
     kind_at,
+    layout_of,
     wire_items,
 )
 
@@ -109,7 +108,8 @@ def test_an_item_refuses_what_it_is_not(item: Item, value: Any, text: str) -> No
 
 def test_the_shape_of_a_record_has_a_clause_of_its_own() -> None:
     """SPEC PKT-12, PKT-13."""
-    for item, value in ((Record(Pair), [1]), (Keyed(Pair), {})):
+    cases: list[tuple[Item, Any]] = [(Record(Pair), [1]), (Keyed(Pair), {})]
+    for item, value in cases:
         with pytest.raises(Fault) as caught:
             item.accept(value)
         assert caught.value.clause == "PKT-12"
@@ -128,7 +128,7 @@ def test_a_fault_inside_is_told_with_the_place_outside() -> None:
 
 
 def test_a_class_knows_its_items_and_writes_them() -> None:
-    assert [item_of(field) for field in fields_of(Pair)] == [Uint(), Text(0, 2)]
+    assert layout_of(Pair) == (("left", Uint()), ("right", Text(0, 2)))
     assert wire_items(SAMPLE) == [[1, "é"], {"left": 1, "right": "é"}, [[1, "é"]]]
     assert wire_items(attrs.evolve(SAMPLE, pair=None, pairs=())) == [None, {"left": 1, "right": "é"}, []]
 

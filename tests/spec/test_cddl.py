@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
-import pycddl
+import cddl_verifier  # type: ignore[import-untyped]
 import pytest
 
 from hawser_engine.cbor import MAX_INTEGER
@@ -27,8 +27,7 @@ from hawser_engine.items import (
     Record,
     Text,
     Uint,
-    fields_of,
-    item_of,
+    layout_of,
 )
 from hawser_engine.messages import (
     MESSAGES,
@@ -72,8 +71,7 @@ RULES: dict[type[Layout], str] = {
 # Session id and idempotency key have the same range; the file names them apart, so the second is replaced by the first.
 ALIASES = {"key": "session-id"}
 FIXED = {
-    "credentials": "{ * tstr => value }",
-    "value": "int / float / tstr / bstr / bool / null / [* value] / { * tstr => value }",
+    "credentials": "{ * tstr => any }",
     "packet": " / ".join(cls.NAME.lower() for cls in PACKETS.values()),
     "any-message": " / ".join(RULES.get(cls, cls.NAME.lower()) for cls in MESSAGES.values()),
 }
@@ -133,12 +131,12 @@ def rendered_range(item: Item) -> str:
 
 def rendered_array(cls: type[Layout]) -> str:
     kind = [str(cls.KIND)] if issubclass(cls, Kind) else []
-    return f"[{', '.join([*kind, *(f'{field.name}: {rendered(item_of(field))}' for field in fields_of(cls))])}]"
+    return f"[{', '.join([*kind, *(f'{name}: {rendered(item)}' for name, item in layout_of(cls))])}]"
 
 
 def rendered_map(cls: type[Layout]) -> str:
-    keys = [f'"{field.name}" => {rendered(item_of(field))}' for field in fields_of(cls)]
-    return plain("{ " + ", ".join([*keys, "* tstr => value"]) + " }")
+    keys = [f'"{name}" => {rendered(item)}' for name, item in layout_of(cls)]
+    return plain("{ " + ", ".join([*keys, "* tstr => any"]) + " }")
 
 
 def rules_of_classes() -> dict[str, str]:
@@ -163,45 +161,33 @@ def test_every_rule_is_used() -> None:
     assert rules.keys() - used == {"packet", "any-message"}
 
 
-def schema(vector: Vector) -> tuple[Any, type[Kind]] | None:
-    """Return the rule that a vector has to keep, by its kind."""
-    classes: dict[int, type[Kind]] = {**(PACKETS if vector.layer == "session" else MESSAGES)}
+VALIDATOR: Any = cddl_verifier.Validator(CDDL)
+
+
+def judged(vector: Vector) -> bool | None:
+    """Whether the CDDL allows a vector, unknown items behind left out (PKT-4); None: its kind is unknown."""
+    kinds: dict[int, type[Kind]] = {**(PACKETS if vector.layer == "session" else MESSAGES)}
     items: list[Any] = cbor2.loads(vector.data)
-    cls = classes.get(items[0])
-    return None if cls is None else (SCHEMAS[cls], cls)
+    cls = kinds.get(items[0])
+    if cls is None:
+        return None
+    known = cbor2.dumps(items[: 1 + len(layout_of(cls))])
+    return bool(VALIDATOR.validate(known, root_type=rule_of(cls)).valid)
 
 
-def cut(data: bytes, cls: type[Kind]) -> bytes:
-    """Leave out unknown items behind (SPEC PKT-4), which CDDL tools do not express."""
-    items: list[Any] = cbor2.loads(data)
-    return cbor2.dumps(items[: 1 + len(fields_of(cls))])
-
-
-SCHEMAS: dict[type[Kind], Any] = {
-    cls: pycddl.Schema(f"start = {rule_of(cls)}\n{CDDL}") for cls in (*PACKETS.values(), *MESSAGES.values())
-}
+OF_ITEMS = {"PKT-8", "PKT-12", "PKT-13"}
+"""The clauses that CDDL can express."""
+WRONG = [
+    vector for layer in ("session", "message") for vector in vectors("invalid", layer) if vector.clause in OF_ITEMS
+]
 
 
 @pytest.mark.parametrize("vector", [*vectors("valid", "session"), *vectors("valid", "message")], ids=str)
 def test_a_valid_vector_keeps_the_rule_of_its_kind(vector: Vector) -> None:
-    found = schema(vector)
-    assert (found is None) == (vector.packet is None)
-    if found is not None:
-        found[0].validate_cbor(cut(vector.data, found[1]))
+    assert judged(vector) is (None if vector.packet is None else True)
 
 
-def of_items(vector: Vector) -> bool:
-    return vector.clause in {"PKT-8", "PKT-12", "PKT-13"}
-
-
-@pytest.mark.parametrize(
-    "vector",
-    [each for each in (*vectors("invalid", "session"), *vectors("invalid", "message")) if of_items(each)],
-    ids=str,
-)
+@pytest.mark.parametrize("vector", WRONG, ids=str)
 def test_a_vector_with_a_wrong_item_breaks_the_rule_of_its_kind(vector: Vector) -> None:
     """SPEC PKT-8, PKT-12, PKT-13."""
-    found = schema(vector)
-    assert found is not None
-    with pytest.raises(pycddl.ValidationError):
-        found[0].validate_cbor(cut(vector.data, found[1]))
+    assert judged(vector) is False

@@ -1,0 +1,102 @@
+"""python -m hawser_vectors [--check]: writes protocol_spec/vectors/valid and invalid, or says whether they are so.
+
+The case files are made here and never edited by hand; schema.json, README.md and scenarios/ are not made here.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from . import hot, strict
+from .cases import Case, invalid_of, valid_of
+from .layouts import MESSAGES, PACKETS
+
+VECTORS: Final = Path(__file__).parents[1] / "vectors"
+
+
+def files() -> dict[str, str]:
+    """Return the text of every file by its path inside vectors/."""
+    cases: dict[str, list[Case]] = {}
+
+    def add(path: str, more: Iterable[Case]) -> None:
+        cases.setdefault(path, []).extend(more)
+
+    for layout in (*PACKETS, *MESSAGES):
+        name = f"layer-{layout.file}" if layout.file else layout.name.lower()
+        add(f"valid/{name}.json", valid_of(layout))
+        add(f"invalid/{name}.json", invalid_of(layout))
+    for name, good, bad in (
+        ("bodies", hot.bodies(), hot.broken_bodies()),
+        ("kinds", hot.skipped(), hot.kinds()),
+        ("sizes", hot.sizes(), hot.broken_sizes()),
+        ("joined", hot.joined(), hot.broken_joined()),
+        ("batches", hot.batches(), hot.broken_batches()),
+    ):
+        add(f"valid/{name}.json", good)
+        add(f"invalid/{name}.json", bad)
+    add("invalid/layer.json", hot.broken_layers())
+    add("valid/cbor.json", strict.unusual())
+    for source in (
+        strict.malformed,
+        strict.tags,
+        strict.indefinite,
+        strict.simple,
+        strict.maps,
+        strict.texts,
+        strict.numbers,
+        strict.depth,
+    ):
+        add(f"invalid/cbor-{source.__name__}.json", source())
+    return {path: _text(each) for path, each in cases.items()}
+
+
+def _text(cases: list[Case]) -> str:
+    """Write cases with one line for each member, so that a difference reads well."""
+    blocks: list[str] = []
+    for case in cases:
+        members = [
+            f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in case.document().items()
+        ]
+        blocks.append(" {\n" + ",\n".join(members) + "\n }")
+    return "[\n" + ",\n".join(blocks) + "\n]\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hawser_vectors", description="writes the vectors of the wire format"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file differs")
+    parser.add_argument("--to", type=Path, default=VECTORS, help="the folder that holds valid/ and invalid/")
+    options = parser.parse_args(arguments)
+    wanted = files()
+    present = {
+        path.relative_to(options.to).as_posix(): path
+        for each in ("valid", "invalid")
+        for path in sorted((options.to / each).glob("*"))
+    }
+    stale = [
+        name
+        for name, text in wanted.items()
+        if name not in present or present[name].read_text(encoding="utf-8") != text
+    ]
+    extra = [name for name in present if name not in wanted]
+    if options.check:
+        for name in (*stale, *extra):
+            print(f"{name} is not as `python -m hawser_vectors` writes it", file=sys.stderr)
+        return 1 if stale or extra else 0
+    for name in extra:
+        present[name].unlink()
+    for name in stale:
+        target = options.to / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(wanted[name], encoding="utf-8")
+    print(f"{len(wanted)} files, {len(stale)} written, {len(extra)} removed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

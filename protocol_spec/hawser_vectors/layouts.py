@@ -1,0 +1,191 @@
+"""The arrays of version 1 as tables: what stands in each packet and each message, in order."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from .encoding import Outcome, Position, Request
+from .kinds import Kind, array, counts, flag, keyed, nullable, octets, open_map, record, text, uint
+
+Layer: TypeAlias = Literal["session", "message"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One packet or message."""
+
+    name: str
+    kind: int
+    items: dict[str, Kind]
+    layer: Layer = "session"
+    clauses: tuple[str, ...] = ()
+    """Clauses that any valid one shows, apart from those of all."""
+    file: str = ""
+
+
+SECRET: Final = bytes(range(32))
+EPOCH: Final = bytes.fromhex("0123456789abcdef")
+PLACE: Final = Position(EPOCH, 7)
+
+_features = array(text(0, 64, "x-feature"), 0, 32)
+_session = octets(1, 64, bytes.fromhex("6e31c0ffee"))
+_secret = octets(32, 32, SECRET)
+_incarnation = octets(1, 16, bytes.fromhex("01f4"))
+_limits = ("window_messages", "window_bytes", "message_bytes")
+
+PACKETS: Final = (
+    Layout(
+        "OPEN",
+        1,
+        {
+            "versions": array(uint(1), 1, 16, thorough=True),
+            "features": _features,
+            "credentials": open_map(),
+            "resume_period_ms": nullable(uint(120_000)),
+            "limits": keyed(_limits),
+        },
+        clauses=("PKT-13",),
+    ),
+    Layout(
+        "OPENED",
+        2,
+        {
+            "version": uint(1),
+            "features": _features,
+            "session": _session,
+            "secret": _secret,
+            "incarnation": _incarnation,
+            "resume_period_ms": uint(120_000),
+            "ping_interval_ms": uint(25_000),
+            "pong_wait_ms": uint(10_000),
+            "limits": keyed((*_limits, "operations", "operation_bytes")),
+        },
+        clauses=("PKT-13",),
+    ),
+    Layout(
+        "RESUME",
+        3,
+        {
+            "session": _session,
+            "secret": _secret,
+            "incarnation": _incarnation,
+            "attempt": uint(1, 1),
+            "counts": counts(),
+            "credentials": open_map(),
+        },
+        clauses=("PKT-12",),
+    ),
+    Layout("RESUMED", 4, {"attempt": uint(1, 1), "counts": counts(), "secret": _secret}, clauses=("PKT-12",)),
+    Layout("RESET", 5, {"reason": uint(2), "counts": nullable(counts())}, clauses=("PKT-12", "RST-1")),
+    Layout("ACK", 8, {"counts": counts(thorough=True)}, clauses=("PKT-12",)),
+    Layout("PING", 9, {"token": uint(), "counts": nullable(counts())}, clauses=("PKT-12",)),
+    Layout("PONG", 10, {"token": uint(), "counts": nullable(counts())}, clauses=("PKT-12",)),
+    Layout("AUTH", 11, {"credentials": open_map()}),
+    Layout("REAUTH", 12, {"within_ms": nullable(uint(30_000))}),
+    Layout(
+        "CLOSE",
+        13,
+        {
+            "code": uint(100),
+            "reason": text(0, 123, "deploy"),
+            "reconnect": flag(True),
+            "resume": flag(True),
+            "after_min_ms": uint(0),
+            "after_max_ms": uint(30_000),
+            "url": nullable(text(0, 2048, "https://example.org/")),
+            "attempt": nullable(uint(3)),
+        },
+        clauses=("CLS-1", "CLS-4"),
+    ),
+)
+"""The packets whose cases follow from their tables; MESSAGE and VOLATILE have cases of their own."""
+
+_id = uint(1, 1)
+_name = text(1, 255, "room:lobby")
+_epoch = octets(8, 8, EPOCH)
+_place_parts = {"epoch": _epoch, "offset": uint()}
+_places = (PLACE, Position(b"\0" * 8, 0), Position(b"\xff" * 8, 2**53))
+_place = record(*_places, _place_parts, thorough=False)
+_request = record(
+    Request("room:lobby", PLACE),
+    Request("x", None),
+    Request("é" * 127 + "x", Position(b"\xff" * 8, 2**53)),
+    {"channel": _name, "since": nullable(_place)},
+)
+_outcome = record(
+    Outcome("room:lobby", 0, PLACE, ""),
+    Outcome("x", 3, None, "DENIED"),
+    Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
+    {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
+)
+_in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
+
+MESSAGES: Final = (
+    Layout("SUBSCRIBE", 1, {"id": _id, "channels": array(_request, 1, 128)}, "message", ("SUB-1",), "subscribe"),
+    Layout("SUBSCRIBED", 2, {"id": _id, "channels": array(_outcome, 1, 128)}, "message", ("SUB-2",), "subscribe"),
+    Layout("UNSUBSCRIBE", 3, {"id": _id, "channels": array(_name, 1, 128)}, "message", (), "subscribe"),
+    Layout(
+        "UNSUBSCRIBED",
+        4,
+        {"id": nullable(_id), "channels": array(_name, 1, 128), "code": uint(0), "reason": text(0, None, "")},
+        "message",
+        ("SUB-6", "SUB-7"),
+        "subscribe",
+    ),
+    Layout(
+        "PUBLISH",
+        5,
+        {"id": _id, "channel": _name, "data": octets(0, None), "key": nullable(octets(1, 64, b"\x01\x02"))},
+        "message",
+        (),
+        "publish",
+    ),
+    Layout(
+        "PUBLISHED",
+        6,
+        {"id": _id, "position": record(*_places, _place_parts), "duplicate": flag()},
+        "message",
+        ("PUB-1",),
+        "publish",
+    ),
+    Layout("PUBLICATION", 7, {**_in_channel, "data": octets(0, None)}, "message", ("CHN-2",), "channel"),
+    Layout("POSITION", 8, _in_channel, "message", (), "channel"),
+    Layout(
+        "GAP",
+        9,
+        {"channel": _name, "since": nullable(_place), "position": _place, "reason": uint(1)},
+        "message",
+        ("CHN-5",),
+        "channel",
+    ),
+    Layout("PAUSE", 10, _in_channel, "message", (), "channel"),
+    Layout("CONTINUE", 11, _in_channel, "message", (), "channel"),
+    Layout(
+        "CALL",
+        12,
+        {
+            "id": _id,
+            "procedure": text(1, 255, "math.add"),
+            "arguments": octets(0, None),
+            "deadline_ms": nullable(uint(5_000)),
+        },
+        "message",
+        (),
+        "call",
+    ),
+    Layout("REPLY", 13, {"id": _id, "data": octets(0, None)}, "message", ("CAL-1",), "call"),
+    Layout(
+        "ERROR",
+        14,
+        {
+            "id": _id,
+            "code": uint(4),
+            "message": text(0, None, "too many"),
+            "temporary": flag(True),
+            "data": nullable(octets(0, None)),
+        },
+        "message",
+        ("CAL-1",),
+        "call",
+    ),
+    Layout("CANCEL", 15, {"id": _id}, "message", (), "call"),
+)
