@@ -1,0 +1,60 @@
+"""Hawser: real-time messaging in which a session survives every broken connection.
+
+A service is an `App` that `serve` brings to life; a client is what `connect` gives.
+"""
+
+from __future__ import annotations
+
+from hawser_engine.codes import CloseCode, ErrorCode, ResetReason
+from hawser_engine.errors import HawserError
+from hawser_engine.messages import Position
+
+from .app import App, ChannelRule
+from .brokers import Published
+from .client import Client, Message, Receipt, Subscription, connect, states
+from .config import Config
+from .errors import (
+    CallError,
+    ConnectFailed,
+    Gap,
+    NotSent,
+    OutcomeUnknown,
+    PayloadError,
+    RequestFailed,
+    RequestLost,
+    SessionClosed,
+)
+from .principals import ANONYMOUS, Principal
+from .server import Server, Session, serve
+
+__all__ = [
+    "ANONYMOUS",
+    "App",
+    "CallError",
+    "ChannelRule",
+    "Client",
+    "CloseCode",
+    "Config",
+    "ConnectFailed",
+    "ErrorCode",
+    "Gap",
+    "HawserError",
+    "Message",
+    "NotSent",
+    "OutcomeUnknown",
+    "PayloadError",
+    "Position",
+    "Principal",
+    "Published",
+    "Receipt",
+    "RequestFailed",
+    "RequestLost",
+    "ResetReason",
+    "Server",
+    "Session",
+    "SessionClosed",
+    "Subscription",
+    "connect",
+    "serve",
+    "states",
+]

@@ -1,0 +1,202 @@
+"""The application: what is allowed, what can be called, what happens when somebody comes and goes.
+
+An `App` is only a description; `serve` brings it to life. Handlers are ordinary Trio coroutines; each runs in a
+task of its own or in the queue of its session, never in the way of anybody else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+
+import attrs
+
+from .brokers import MemoryBroker, Retention
+from .payloads import encode_payload
+from .principals import Principal, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from .brokers import Broker, Published
+    from .server.session import Session
+
+    Action: TypeAlias = Literal["publish", "subscribe"]
+    Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
+    Authorize: TypeAlias = Callable[[Session, Action, str], Awaitable[bool]]
+    Hook: TypeAlias = Callable[[Session], Awaitable[None]]
+
+Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
+
+WILDCARD: Final = "*"
+
+
+@attrs.define(eq=False)
+class ChannelRule:
+    """What holds for the channels whose names match one pattern; `App.channel` makes them."""
+
+    pattern: str
+    """An exact name, or a beginning and ``*``: ``room:*`` matches ``room:lobby``."""
+    retention: Retention
+    """How much history is kept."""
+    open: bool
+    """Whether everyone may publish and subscribe where no `authorize` handler is given."""
+    handler: Authorize | None = None
+    """Asked before every publish and subscribe; set by `authorize`."""
+
+    def authorize(self, handler: Authorize) -> Authorize:
+        """Register who may do what: ``async def handler(session, action, channel) -> bool``.
+
+        ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
+        """
+        _check_handler(handler, "authorize")
+        if self.handler is not None:
+            raise ValueError(f"the channels {self.pattern!r} already have an authorize handler")
+        self.handler = handler
+        return handler
+
+    def matches(self, channel: str) -> bool:
+        """Whether a channel's name fits the pattern."""
+        if self.pattern.endswith(WILDCARD):
+            return channel.startswith(self.pattern[:-1])
+        return channel == self.pattern
+
+
+@attrs.frozen
+class Procedure:
+    """Something that can be called."""
+
+    name: str
+    handler: Callable[..., Awaitable[Any]]
+    signature: inspect.Signature
+    """The handler's, to tell wrong arguments from a handler that fails."""
+
+
+class App:
+    """A real-time application: channels, procedures, and who may use them.
+
+    Args:
+        broker: Who assigns offsets and keeps history; a `MemoryBroker` of its own if not given.
+    """
+
+    def __init__(self, *, broker: Broker | None = None) -> None:
+        self.broker: Broker = MemoryBroker() if broker is None else broker
+        self.authenticator: Authenticate | None = None
+        self.rules: list[ChannelRule] = []
+        self.procedures: dict[str, Procedure] = {}
+        self.connect_hooks: list[Hook] = []
+        self.disconnect_hooks: list[Hook] = []
+
+    def channel(
+        self, pattern: str, *, history: int = 0, history_bytes: int = 16 * 1024 * 1024, open: bool = False
+    ) -> ChannelRule:
+        """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
+
+        Args:
+            pattern: An exact name, or a beginning and ``*``.
+            history: How many publications are kept for those who were away; 0 keeps none.
+            history_bytes: How many bytes of them are kept at most.
+            open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            ValueError: The pattern is not well-formed, or declared twice.
+        """
+        check_name("a channel pattern", pattern)
+        if WILDCARD in pattern[:-1]:
+            raise ValueError(f"{pattern!r}: the wildcard {WILDCARD!r} stands only at the end of a pattern")
+        if any(rule.pattern == pattern for rule in self.rules):
+            raise ValueError(f"the channels {pattern!r} are already declared")
+        if history < 0 or history_bytes < 0:
+            raise ValueError("history and history_bytes are 0 or more")
+        rule = ChannelRule(pattern, Retention(history, history_bytes), open)
+        self.rules.append(rule)
+        # An exact name before a pattern of the same length, and longer ones first.
+        self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
+        self.rules.reverse()
+        return rule
+
+    def rule_for(self, channel: str) -> ChannelRule | None:
+        """The rule that holds for a channel, or None if there is no such channel."""
+        for rule in self.rules:
+            if rule.matches(channel):
+                return rule
+        return None
+
+    async def publish(self, channel: str, data: object, *, key: bytes | None = None) -> Published:
+        """Publish from inside the application; nobody is asked whether it may.
+
+        Args:
+            channel: The channel's name.
+            data: What subscribers get as ``message.data``.
+            key: An idempotency key of up to 64 bytes, scoped to the application and the channel.
+
+        Raises:
+            LookupError: No declared pattern matches the channel.
+            PayloadError: The data cannot travel.
+        """
+        rule = self.rule_for(channel)
+        if rule is None:
+            raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
+        own_key = None if key is None else b"\0" + key
+        return await self.broker.publish(channel, encode_payload(data), retention=rule.retention, key=own_key)
+
+    def authenticate(self, handler: Authenticate) -> Authenticate:
+        """Register who is who: ``async def handler(credentials) -> Principal | None``.
+
+        ``credentials`` is the map that the client sent (``{"token": …}`` from ``connect(token=…)``), empty if it
+        sent none. None refuses; an exception means "try again later". It is asked at every attach (SPEC SEC-4).
+        Without a handler everyone is `ANONYMOUS`.
+        """
+        _check_handler(handler, "authenticate")
+        if self.authenticator is not None:
+            raise ValueError("the app already has an authenticate handler")
+        self.authenticator = handler
+        return handler
+
+    def procedure(self, name: str) -> Callable[[Handler], Handler]:
+        """Register something that clients call: ``async def handler(session, *arguments) -> value``.
+
+        Args:
+            name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
+
+        Raises:
+            ValueError: The name is taken or not well-formed.
+        """
+        check_name("a procedure name", name)
+
+        def register(handler: Handler) -> Handler:
+            _check_handler(handler, f"procedure {name!r}")
+            if name in self.procedures:
+                raise ValueError(f"the procedure {name!r} is already registered")
+            self.procedures[name] = Procedure(name, handler, inspect.signature(handler))
+            return handler
+
+        return register
+
+    def on_connect(self, handler: Hook) -> Hook:
+        """Register what happens when a session begins: ``async def handler(session)``.
+
+        A new session is not held up by it, and a resume is no beginning.
+        """
+        _check_handler(handler, "on_connect")
+        self.connect_hooks.append(handler)
+        return handler
+
+    def on_disconnect(self, handler: Hook) -> Hook:
+        """Register what happens when a session has ended: ``async def handler(session)``.
+
+        It runs after everything else of the session, for at most five seconds. A broken link ends no session.
+        """
+        _check_handler(handler, "on_disconnect")
+        self.disconnect_hooks.append(handler)
+        return handler
+
+
+def _check_handler(handler: object, what: str) -> None:
+    # A function, or an object whose class has an async __call__.
+    call = type(handler).__call__
+    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)):
+        raise TypeError(f"the {what} handler is an async function; {handler!r} is not")

@@ -1,0 +1,19 @@
+"""Brokers: who assigns epochs and offsets and keeps history and idempotency keys."""
+
+from __future__ import annotations
+
+from .base import Broker, Entry, History, Published, Retention, Sink
+from .check import BrokerContractError, check_broker
+from .memory import MemoryBroker
+
+__all__ = [
+    "Broker",
+    "BrokerContractError",
+    "Entry",
+    "History",
+    "MemoryBroker",
+    "Published",
+    "Retention",
+    "Sink",
+    "check_broker",
+]

@@ -1,0 +1,118 @@
+"""The broker contract; `check_broker` tests it.
+
+Rule: a broker alone assigns epoch and offset. Nodes deliver what the broker reports, in the order in which it
+reports it, also the publications that they have just made themselves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hawser_engine.messages import Position
+
+
+@attrs.frozen
+class Retention:
+    """How much of a channel's past is kept; whichever bound is reached first counts."""
+
+    messages: int = 0
+    """At most so many publications; 0 keeps none."""
+    bytes: int = 16 * 1024 * 1024
+    """At most so many bytes of payload."""
+
+
+@attrs.frozen
+class Entry:
+    """One publication as the broker keeps it."""
+
+    offset: int
+    """Its place in the channel's epoch, from 1 on."""
+    data: bytes
+    """The payload, unseen."""
+
+
+@attrs.frozen
+class Published:
+    """What became of a publication."""
+
+    position: Position
+    """Where it stands."""
+    duplicate: bool
+    """True if the key was used before within the window: this is the position of the original, nothing was added."""
+
+
+@attrs.frozen
+class History:
+    """A stretch of a channel's past."""
+
+    top: Position
+    """The newest publication of the channel when this was read."""
+    first: int
+    """The lowest offset that is still kept; ``top.offset + 1`` if none is."""
+    entries: tuple[Entry, ...]
+    """Publications with consecutive offsets from the asked one (or ``first``, if that is higher) on."""
+
+
+class Sink(Protocol):
+    """Told of publications. Synchronous, and never raises."""
+
+    def __call__(self, channel: str, epoch: bytes, entries: Sequence[Entry], /) -> None:
+        """Take publications of a channel, in offset order."""
+
+
+class Broker(ABC):
+    """Where publications get their place, and where history is.
+
+    Every method is a checkpoint, may raise any exception where the broker cannot be reached, and if it raises
+    `trio.Cancelled` has done either everything or nothing.
+    """
+
+    async def run(self) -> None:
+        """Do what has to be done in the background until cancelled. A server runs it while it serves."""
+        await trio.sleep_forever()
+
+    @abstractmethod
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+        """Give a publication its place and report it to everyone who has joined the channel.
+
+        Args:
+            channel: The channel's name.
+            data: The payload.
+            retention: How much of the channel to keep from now on.
+            key: An idempotency key; a second publication with it to this channel within the broker's window is not
+                added, and its answer is the first one's.
+        """
+
+    @abstractmethod
+    async def join(self, channel: str, sink: Sink) -> Position:
+        """Start to report a channel's publications.
+
+        Args:
+            channel: The channel's name.
+            sink: Told of every publication after the returned position, once, in order, without holes.
+
+        Returns:
+            The position from which on the sink is told.
+        """
+
+    @abstractmethod
+    async def leave(self, channel: str, sink: Sink) -> None:
+        """Stop to report; the sink is not called any more when this returns. Leaving twice is harmless."""
+
+    @abstractmethod
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+        """Read the channel's past.
+
+        Args:
+            channel: The channel's name.
+            after: Read from the offset after this one on.
+            limit: At most so many entries.
+            limit_bytes: At most so many bytes of payload, but always one entry if there is one.
+        """

@@ -1,0 +1,193 @@
+"""The public contract suite for brokers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hawser_transports.cancelling import cancel_at_checkpoint
+
+from .base import Broker, Entry, Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+KEEP: Final = Retention(messages=5)
+
+
+class BrokerContractError(AssertionError):
+    """A broker broke its contract; the message names the check and what was seen."""
+
+
+class _Reports:
+    """A sink that remembers, and complains about disorder."""
+
+    def __init__(self) -> None:
+        self.epochs: list[bytes] = []
+        self.entries: list[Entry] = []
+        self.arrived = trio.Event()
+
+    def __call__(self, channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
+        self.epochs.append(epoch)
+        self.entries += entries
+        self.arrived.set()
+        self.arrived = trio.Event()
+
+    async def until(self, count: int) -> list[tuple[int, bytes]]:
+        with trio.move_on_after(5):
+            while len(self.entries) < count:
+                await self.arrived.wait()
+        return [(entry.offset, entry.data) for entry in self.entries]
+
+
+async def check_broker(broker: Broker, *, key_window_seconds: float | None = None) -> None:
+    """Check that a broker keeps the contract of `Broker`.
+
+    Args:
+        broker: A broker that nothing else uses; channels whose names begin with ``check:`` are created.
+        key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
+
+    Raises:
+        BrokerContractError: The contract is broken.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(broker.run)
+        for check in _CHECKS:
+            await check(broker)
+        if key_window_seconds is not None:
+            await _check_keys_are_forgotten(broker, key_window_seconds)
+        nursery.cancel_scope.cancel()
+
+
+def _expect(check: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise BrokerContractError(f"{check}: saw {actual!r}, expected {expected!r}")
+
+
+async def _check_offsets_count_from_one(broker: Broker) -> None:
+    results = [await broker.publish("check:offsets", b"x", retention=KEEP) for _ in range(3)]
+    _expect("offsets", [result.position.offset for result in results], [1, 2, 3])
+    _expect("duplicates", [result.duplicate for result in results], [False] * 3)
+    _expect("one epoch", len({result.position.epoch for result in results}), 1)
+    _expect("length of an epoch", len(results[0].position.epoch), 8)
+
+
+async def _check_history_keeps_the_newest(broker: Broker) -> None:
+    for number in range(1, 9):
+        await broker.publish("check:history", b"%d" % number, retention=KEEP)
+    kept = [(number, b"%d" % number) for number in range(4, 9)]
+    for after in range(10):
+        page = await broker.history("check:history", after, limit=100, limit_bytes=100)
+        _expect("first offset kept", page.first, 4)
+        _expect("top", page.top.offset, 8)
+        seen = [(entry.offset, entry.data) for entry in page.entries]
+        _expect(f"entries after {after}", seen, [item for item in kept if item[0] > after])
+    page = await broker.history("check:history", 5, limit=2, limit_bytes=100)
+    _expect("limited entries", [entry.offset for entry in page.entries], [6, 7])
+    page = await broker.history("check:history", 5, limit=9, limit_bytes=2)
+    _expect("entries limited by bytes", [entry.offset for entry in page.entries], [6, 7])
+    page = await broker.history("check:history", 5, limit=9, limit_bytes=0)
+    _expect("one entry always", [entry.offset for entry in page.entries], [6])
+
+
+async def _check_bounds_of_history(broker: Broker) -> None:
+    for _ in range(4):
+        await broker.publish("check:bytes", b"1234", retention=Retention(messages=100, bytes=9))
+    page = await broker.history("check:bytes", 0, limit=9, limit_bytes=100)
+    _expect("history bounded by bytes", [entry.offset for entry in page.entries], [3, 4])
+    await broker.publish("check:none", b"x", retention=Retention())
+    page = await broker.history("check:none", 0, limit=9, limit_bytes=100)
+    _expect("no history", (page.first, page.top.offset, page.entries), (2, 1, ()))
+
+
+async def _check_reports_follow_the_join(broker: Broker) -> None:
+    reports, others = _Reports(), _Reports()
+    await broker.publish("check:join", b"before", retention=KEEP)
+    position = await broker.join("check:join", reports)
+    await broker.join("check:join", others)
+    _expect("position of the join", position.offset, 1)
+    for number in range(2, 5):
+        await broker.publish("check:join", b"%d" % number, retention=Retention())
+    await broker.publish("check:elsewhere", b"x", retention=KEEP)
+    expected = [(2, b"2"), (3, b"3"), (4, b"4")]
+    _expect("reports", await reports.until(3), expected)
+    _expect("reports to a second sink", await others.until(3), expected)
+    _expect("epochs of reports", set(reports.epochs), {position.epoch})
+    await broker.leave("check:join", reports)
+    await broker.leave("check:join", reports)
+    await broker.publish("check:join", b"after", retention=KEEP)
+    _expect("reports to the one that stayed", len(await others.until(4)), 4)
+    _expect("reports after leaving", len(reports.entries), 3)
+    await broker.leave("check:join", others)
+
+
+async def _check_keys(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:keys", reports)
+    first = await broker.publish("check:keys", b"one", retention=KEEP, key=b"k1")
+    again = await broker.publish("check:keys", b"two", retention=KEEP, key=b"k1")
+    _expect("the first with a key", first.duplicate, False)
+    _expect("the second with a key", (again.position, again.duplicate), (first.position, True))
+    other = await broker.publish("check:keys", b"three", retention=KEEP, key=b"k2")
+    elsewhere = await broker.publish("check:keys:2", b"four", retention=KEEP, key=b"k1")
+    _expect("another key, another channel", (other.duplicate, elsewhere.duplicate), (False, False))
+    _expect("reports of keyed publications", await reports.until(2), [(1, b"one"), (2, b"three")])
+    await broker.leave("check:keys", reports)
+
+
+async def _check_publications_at_once(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:crowd", reports)
+    results: dict[bytes, int] = {}
+
+    async def publish(data: bytes) -> None:
+        results[data] = (await broker.publish("check:crowd", data, retention=KEEP)).position.offset
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(publish, b"%d" % number)
+    seen = await reports.until(50)
+    _expect("offsets reported", [offset for offset, _ in seen], list(range(1, 51)))
+    _expect("offsets answered", {data: offset for offset, data in seen}, results)
+    await broker.leave("check:crowd", reports)
+
+
+async def _check_cancelled_publications(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:cancel", reports)
+    for number in range(100):
+        data = b"%d" % number
+
+        async def publish(data: bytes = data) -> None:
+            await broker.publish("check:cancel", data, retention=KEEP, key=data)
+
+        cancelled = await cancel_at_checkpoint(publish, number)
+        # Published again under its key it is there exactly once, whatever the cancelled one did.
+        await publish()
+        seen = [entry for _, entry in await reports.until(number + 1)]
+        _expect("publications after a cancelled one", seen, [b"%d" % one for one in range(number + 1)])
+        if not cancelled:
+            break
+    await broker.leave("check:cancel", reports)
+
+
+async def _check_keys_are_forgotten(broker: Broker, window_seconds: float) -> None:
+    await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
+    await trio.sleep(window_seconds * 0.9)
+    late = await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
+    _expect("a key within its window", late.duplicate, True)
+    await trio.sleep(window_seconds * 0.2)
+    anew = await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
+    _expect("a key after its window", (anew.duplicate, anew.position.offset), (False, 2))
+
+
+_CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
+    _check_offsets_count_from_one,
+    _check_history_keeps_the_newest,
+    _check_bounds_of_history,
+    _check_reports_follow_the_join,
+    _check_keys,
+    _check_publications_at_once,
+    _check_cancelled_publications,
+)

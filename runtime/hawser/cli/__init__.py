@@ -1,0 +1,68 @@
+"""The command line: ``hawser …`` and ``python -m hawser …``.
+
+Exit codes: 0 done, 1 failed (one clear line on stderr), 2 wrong usage or input, 130 Ctrl-C. Data goes to stdout,
+everything else to stderr; a closed stdout ends quietly. Its libraries come with the extra ``cli`` and are imported
+only here and only when needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+INSTALL: Final = "pip install 'hawser[cli]'"
+
+
+class CommandFailed(Exception):
+    """A command cannot go on; its text is the one line that the user reads."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands behind the program's name; `sys.argv` if not given.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        from .commands import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("cyclopts", "rich"):
+            raise
+        return _complain(f"the command line needs {error.name!r}, which is not installed: {INSTALL}", FAILED)
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except CommandFailed as failure:
+        return _complain(str(failure), failure.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; what Python still holds for it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return INTERRUPTED
+    return code
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"hawser: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,320 @@
+"""``hawser demo``: a file through links that keep breaking, counted at the other end.
+
+Everything is the public API: an `App` under `serve`, clients under `connect`, links through a `FaultyNetwork`. The
+figures come from comparing what each subscriber received with the file, not from what the library says of itself;
+only cuts, resumes and replays are taken from the network, the clients and the server.
+"""
+
+from __future__ import annotations
+
+import signal
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+import hawser
+from hawser import App, Client, Config, Gap, HawserError, connect, serve
+from hawser.client import states
+from hawser.testing import CutKind, FaultyNetwork
+
+from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
+from .view import choose_view
+
+if TYPE_CHECKING:
+    from hawser.client import Receipt
+    from hawser.server import Server
+
+    from .view import View
+
+URL: Final = "memory://demo"
+CHANNEL: Final = "demo:lines"
+LINE_BYTES_MAX: Final = 1_000_000
+PIPELINE: Final = 64
+SETTLE_SECONDS: Final = 30.0
+"""How long to wait, once everything is published, for what has not arrived yet; then it is lost."""
+
+# In some kinds of cut only silence tells that a link is dead: by default that takes 35 s, or 10 s at an attach.
+HEARTBEAT_SECONDS: Final = 1.0
+HANDSHAKE_SECONDS: Final = 2.0
+RESUMES_PER_MINUTE: Final = 10_000
+"""A server takes a client for mad that resumes so often without having anything to say; here its links are to blame."""
+DELAY_SECONDS: Final = (0.0, 0.02)
+"""How long a batch is under way."""
+
+
+@attrs.frozen
+class Settings:
+    """What the user chose."""
+
+    seconds: float
+    """Over how long the lines are spread."""
+    cut_every_seconds: float
+    """How often a link breaks, on average; 0 never."""
+    subscribers: int
+    seed: int
+
+
+@attrs.define
+class Figures:
+    """What has happened so far."""
+
+    title: str
+    lines: int
+    subscribers: int
+    accepted: int = 0
+    """Publications whose reply has arrived at the publisher."""
+    delivered: int = 0
+    """Lines that have arrived at a subscriber, once, in order and unchanged."""
+    lost: int = 0
+    doubled: int = 0
+    reordered: int = 0
+    changed: int = 0
+    cuts: int = 0
+    resumes: int = 0
+    replayed: int = 0
+    resets: int = 0
+    connected: int = 0
+
+    @property
+    def expected(self) -> int:
+        """How many deliveries make it complete."""
+        return self.lines * self.subscribers
+
+    @property
+    def perfect(self) -> bool:
+        """Whether every subscriber has every line, once and in order."""
+        wrong = self.lost + self.doubled + self.reordered + self.changed
+        return self.accepted == self.lines and self.delivered == self.expected and not wrong
+
+    def line(self) -> str:
+        """All figures in one line."""
+        text = (
+            f"accepted {self.accepted}, delivered {self.delivered} of {self.expected}, cuts {self.cuts}, "
+            f"resumes {self.resumes}, replayed {self.replayed}, lost {self.lost}, duplicated {self.doubled}"
+        )
+        extra = (("reordered", self.reordered), ("changed", self.changed), ("resets", self.resets))
+        return text + "".join(f", {name} {count}" for name, count in extra if count)
+
+
+def run_demo(file: Path | None, settings: Settings, *, plain: bool) -> int:
+    """Run the demo and print the outcome.
+
+    Raises:
+        CommandFailed: The file cannot be used.
+    """
+    path = specification() if file is None else file
+    lines = read_lines(path)
+    figures = Figures(
+        f"{path.name}, {len(lines)} lines to {settings.subscribers} subscribers", len(lines), settings.subscribers
+    )
+    started = trio.run(_run, lines, settings, figures, choose_view(plain=plain))
+    print(f"{figures.line()} in {started.seconds:.1f} s")
+    if started.interrupted:
+        return INTERRUPTED
+    if not figures.perfect:
+        raise CommandFailed(f"what arrived is not what is in {path.name}{started.why}")
+    return DONE
+
+
+def specification() -> Path:
+    """The protocol specification, as it is installed or as it lies in the source tree.
+
+    Raises:
+        CommandFailed: It is in neither place.
+    """
+    installed = Path(str(files("hawser.cli") / "SPEC.md"))
+    tree = Path(hawser.__file__).parents[2] / "protocol_spec" / "SPEC.md"
+    for path in (installed, tree):
+        if path.is_file():
+            return path
+    raise CommandFailed("this installation came without the specification; name a file: hawser demo FILE", WRONG_USAGE)
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a file, without their ends, as bytes.
+
+    Raises:
+        CommandFailed: There is no such file, it cannot be read, has no line, or has one that no message can hold.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise CommandFailed(f"cannot read {path}: {error.strerror or error}", WRONG_USAGE) from None
+    if not lines:
+        raise CommandFailed(f"{path} has no lines to publish", WRONG_USAGE)
+    for number, line in enumerate(lines, 1):
+        if len(line) > LINE_BYTES_MAX:
+            raise CommandFailed(
+                f"{path}: line {number} has {len(line)} bytes; a message carries {LINE_BYTES_MAX}", WRONG_USAGE
+            )
+    return lines
+
+
+@attrs.frozen
+class _Outcome:
+    seconds: float
+    interrupted: bool
+    why: str
+
+
+async def _run(lines: list[bytes], settings: Settings, figures: Figures, view: View) -> _Outcome:
+    began = trio.current_time()
+    demo = Demo(lines, settings, figures)
+    interrupted = False
+    async with trio.open_nursery() as nursery:
+
+        async def until_interrupted() -> None:
+            nonlocal interrupted
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    interrupted = True
+                    nursery.cancel_scope.cancel(reason="interrupted")
+
+        nursery.start_soon(until_interrupted)
+        nursery.start_soon(view.run, figures)
+        await demo.run()
+        nursery.cancel_scope.cancel(reason="done")
+    return _Outcome(trio.current_time() - began, interrupted, demo.why)
+
+
+class Demo:
+    """A server, a publisher and subscribers, and a network between them that breaks."""
+
+    def __init__(self, lines: list[bytes], settings: Settings, figures: Figures) -> None:
+        self.lines = lines
+        self.settings = settings
+        self.figures = figures
+        self.why = ""
+        self._config = Config(
+            ping_interval_seconds=HEARTBEAT_SECONDS,
+            pong_wait_seconds=HEARTBEAT_SECONDS,
+            handshake_seconds=HANDSHAKE_SECONDS,
+            resumes_per_minute=RESUMES_PER_MINUTE,
+        )
+        self._server: Server | None = None
+        self._replayed = 0  # by clients; the server counts its own
+        self._missing = settings.subscribers
+        self._all_arrived = trio.Event()
+        self._ready = trio.Event()
+        self._waiting_to_start = settings.subscribers
+
+    async def run(self) -> None:
+        """Publish everything and wait until it has arrived, or until it will not arrive any more."""
+        app = App()
+        app.channel(CHANNEL, history=len(self.lines), open=True)
+        async with trio.open_nursery() as nursery:
+            self._server = await nursery.start(_serve, app, self._config)
+            async with (
+                FaultyNetwork(seed=self.settings.seed, delay_seconds=DELAY_SECONDS) as network,
+                trio.open_nursery() as clients,
+            ):
+                clients.start_soon(self._measure, network)
+                for number in range(self.settings.subscribers):
+                    clients.start_soon(self._subscribe, network, number)
+                await self._ready.wait()
+                if self.settings.cut_every_seconds:
+                    clients.start_soon(self._storm, network)
+                await self._publish(network)
+                with trio.move_on_after(SETTLE_SECONDS):
+                    await self._all_arrived.wait()
+                clients.cancel_scope.cancel(reason="everything has arrived, or never will")
+                self._update(network)
+            nursery.cancel_scope.cancel(reason="done")
+        missing = self.figures.expected - self.figures.delivered
+        self.figures.lost = max(self.figures.lost, missing)
+
+    async def _storm(self, network: FaultyNetwork) -> None:
+        kinds = (CutKind.BOTH,) * 5 + (CutKind.CLIENT, CutKind.SERVER, CutKind.SILENT)
+        await network.storm(every_seconds=self.settings.cut_every_seconds, kinds=kinds)
+
+    async def _publish(self, network: FaultyNetwork) -> None:
+        pause = self.settings.seconds / len(self.lines)
+        try:
+            async with connect(URL, transport=network, config=self._config) as client, trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, client)
+                send, receive = trio.open_memory_channel["Receipt"](PIPELINE)
+                nursery.start_soon(self._count_accepted, receive, nursery.cancel_scope)
+                began = trio.current_time()
+                async with send:
+                    for number, line in enumerate(self.lines):
+                        await trio.sleep_until(began + number * pause)
+                        await send.send(await client.submit(CHANNEL, line))
+        except* HawserError as errors:
+            self.why = f": {errors.exceptions[0]}"
+
+    async def _count_accepted(self, receipts: trio.MemoryReceiveChannel[Receipt], scope: trio.CancelScope) -> None:
+        async for receipt in receipts:
+            await receipt.wait()
+            self.figures.accepted += 1
+        scope.cancel(reason="everything is accepted")
+
+    async def _subscribe(self, network: FaultyNetwork, number: int) -> None:
+        try:
+            async with connect(URL, transport=network, config=self._config) as client, trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, client)
+                async with client.subscribe(CHANNEL) as messages:
+                    self._waiting_to_start -= 1
+                    if not self._waiting_to_start:
+                        self._ready.set()
+                    await self._compare(messages)
+                nursery.cancel_scope.cancel(reason="this subscriber has everything")
+        except* HawserError as errors:
+            self.why = f": subscriber {number + 1}: {errors.exceptions[0]}"
+            self._ready.set()
+        self._missing -= 1
+        if not self._missing:
+            self._all_arrived.set()
+
+    async def _compare(self, messages: hawser.Subscription) -> None:
+        """Hold every message against the file until the last line has come."""
+        figures, expected = self.figures, 1
+        while expected <= len(self.lines):
+            try:
+                message = await messages.receive()
+            except Gap as gap:
+                figures.lost += max(0, gap.position.offset - expected + 1)
+                expected = max(expected, gap.position.offset + 1)
+                continue
+            if message.offset < expected:
+                figures.doubled += 1
+                continue
+            figures.reordered += message.offset > expected
+            expected = message.offset + 1
+            if message.data == self.lines[message.offset - 1]:
+                figures.delivered += 1
+            else:
+                figures.changed += 1
+
+    async def _watch(self, client: Client) -> None:
+        up = False
+        try:
+            async for state in client.states:
+                self.figures.connected += isinstance(state, states.Connected) - up
+                up = isinstance(state, states.Connected)
+                match state:
+                    case states.Connected(resumed=True):
+                        self.figures.resumes += 1
+                        self._replayed += state.replayed
+                    case states.Reset():
+                        self.figures.resets += 1
+                    case _:
+                        pass
+        finally:
+            self.figures.connected -= up
+
+    async def _measure(self, network: FaultyNetwork) -> None:
+        while True:
+            self._update(network)
+            await trio.sleep(0.1)
+
+    def _update(self, network: FaultyNetwork) -> None:
+        self.figures.cuts = network.cuts
+        if self._server is not None:
+            self.figures.replayed = self._replayed + self._server.replayed
+
+
+async def _serve(app: App, config: Config, *, task_status: trio.TaskStatus[Server]) -> None:
+    await serve(app, URL, config=config, task_status=task_status)

@@ -1,0 +1,13 @@
+"""The client side: `connect` and what it gives."""
+
+from __future__ import annotations
+
+from . import states
+from .client import Client
+from .connect import Connect, connect
+from .feed import Message
+from .operations import Receipt
+from .states import State, StateStream
+from .subscription import Subscription
+
+__all__ = ["Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states"]

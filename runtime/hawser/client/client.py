@@ -1,0 +1,189 @@
+"""What a program holds of a conversation: publish, subscribe, call, watch."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from hawser.errors import CallError, RequestFailed
+from hawser.payloads import decode_payload, encode_payload
+from hawser.principals import check_name
+from hawser_engine.messages import Call, Cancel, Publish, encode_body
+
+from .feed import Feed
+from .keys import KeyMaker
+from .operations import Kind, Pending, Receipt
+from .subscription import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hawser.brokers import Published
+    from hawser_engine.messages import Position
+
+    from .dialogue import Dialogue
+    from .states import State, StateStream
+
+HEAD_BYTES = 1_024
+"""What a request has beside its payload, at most: names, a key and heads."""
+
+GOODBYE_SECONDS = 1.0
+"""How long the last words may take to leave."""
+
+
+class Client:
+    """A client; `connect` makes it. Its methods may be used by any number of tasks at once.
+
+    What is sent while there is no link waits in bounds and leaves with the next one; what was sent comes through
+    exactly once, in order. When the session is lost, every request without an answer ends in `OutcomeUnknown` or
+    `NotSent`, `states` reports the reset, and subscriptions go on from where they are.
+    """
+
+    def __init__(self, dialogue: Dialogue, random_bytes: Callable[[int], bytes]) -> None:
+        self._dialogue = dialogue
+        self._keys = KeyMaker(random_bytes)
+
+    @property
+    def state(self) -> State:
+        """What the client is doing now."""
+        return self._dialogue.state
+
+    @property
+    def states(self) -> StateStream:
+        """A new stream of states, beginning with the present one: ``async for state in client.states``."""
+        return self._dialogue.watch()
+
+    async def publish(self, channel: str, data: object, *, key: bytes | None = None) -> Published:
+        """Publish to a channel and wait until the server has accepted it.
+
+        Cancelled while it waits for room, nothing was published. Cancelled while it waits for the answer, it may have
+        been: publish again with the same key, and it is published once.
+
+        Args:
+            channel: The channel's name, 1 to 255 bytes of UTF-8.
+            data: None, bool, int within ±2^53, float, str, bytes, and lists, tuples and dicts of them.
+            key: An idempotency key of 1 to 64 bytes; one that nobody else uses if not given.
+
+        Returns:
+            The position that it got, and whether the key had been published before.
+
+        Raises:
+            PayloadError: The data cannot travel; nothing was sent.
+            RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE.
+            OutcomeUnknown: The session was reset; it may have been published. Publish again with ``error.key``.
+            NotSent: The session was reset before it left.
+            SessionClosed: The client is closed.
+
+        Spec: PUB-1, PUB-3.
+        """
+        return await (await self.submit(channel, data, key=key)).wait()
+
+    async def submit(self, channel: str, data: object, *, key: bytes | None = None) -> Receipt:
+        """Hand a publication over without waiting for its answer; for many in a row.
+
+        Publications are handed over, and handled, in the order of the calls. It waits only for room: at most 256
+        requests or 1 MiB of them are unanswered at a time. Cancelled, nothing was published.
+
+        Args:
+            channel: As for `publish`.
+            data: As for `publish`.
+            key: As for `publish`.
+
+        Returns:
+            A receipt whose ``wait()`` returns and raises what `publish` does.
+
+        Raises:
+            PayloadError: The data cannot travel; nothing was sent.
+            SessionClosed: The client is closed.
+
+        Spec: OPS-1, OPS-2.
+        """
+        check_name("a channel name", channel)
+        if key is not None and not 1 <= len(key) <= 64:
+            raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
+        payload = encode_payload(data)
+        own_key = self._keys.next() if key is None else key
+        pending = Pending(Kind.PUBLISH, channel, len(payload) + HEAD_BYTES, own_key)
+        await self._dialogue.request(pending, lambda id: encode_body(Publish(id, channel, payload, own_key)))
+        return Receipt(pending, own_key)
+
+    async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
+        """Call a procedure of the server and wait for its result.
+
+        The deadline of the surrounding cancel scope travels with the call. Leaving it, or any other cancellation,
+        tells the server to cancel the procedure.
+
+        Args:
+            procedure: Its name, 1 to 255 bytes of UTF-8.
+            arguments: Positional arguments; the same kinds of values as ``data`` of `publish`.
+            named: Named arguments; either these or positional ones, not both.
+
+        Returns:
+            What the procedure returned.
+
+        Raises:
+            TypeError: Both positional and named arguments were given.
+            PayloadError: The arguments cannot travel, or the result is no payload.
+            CallError: The server or the procedure answered with an error.
+            OutcomeUnknown: The session was reset before the answer came; it may have been carried out.
+            NotSent: The session was reset before it left.
+            SessionClosed: The client is closed.
+
+        Spec: CAL-1 to CAL-4.
+        """
+        check_name("a procedure name", procedure)
+        if arguments and named:
+            raise TypeError("a call has positional or named arguments, not both")
+        payload = encode_payload(named or list(arguments))
+        pending = Pending(Kind.CALL, procedure, len(payload) + HEAD_BYTES)
+        deadline = trio.current_effective_deadline()
+        call_id = 0
+
+        def encode(id: int) -> bytes:
+            nonlocal call_id
+            call_id = id
+            return encode_body(Call(id, procedure, payload, self._deadline_ms(deadline)))
+
+        await self._dialogue.request(pending, encode)
+        try:
+            data = await pending.wait()
+        except RequestFailed as error:
+            raise CallError(error.code, error.message, temporary=error.temporary, data=error.data) from None
+        finally:
+            if not pending.answered:
+                self._dialogue.tell(encode_body(Cancel(call_id)))
+        return decode_payload(data)
+
+    def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
+        """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
+
+        Args:
+            channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client.
+            since: Go on after this position (``message.position`` of an earlier subscription); if history no longer
+                reaches it, the iteration begins with `Gap`. None begins with what is published from now on.
+
+        Returns:
+            The subscription, to be entered.
+        """
+        check_name("a channel name", channel)
+        config = self._dialogue.config
+        feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
+        return Subscription(self._dialogue, feed)
+
+    async def aclose(self) -> None:
+        """Say goodbye and end. Idempotent, always a checkpoint.
+
+        Requests without an answer end in `OutcomeUnknown`, `NotSent` or `SessionClosed`; iterations end quietly.
+        """
+        self._dialogue.line.close()
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(GOODBYE_SECONDS):
+            await self._dialogue.line.ended.wait()
+
+    def _deadline_ms(self, deadline: float) -> int | None:
+        if deadline == inf:
+            return None
+        remaining = max(0.0, deadline - trio.current_time())
+        return self._dialogue.line.time_ms() + round(remaining * 1_000)

@@ -1,0 +1,126 @@
+"""Opening a conversation."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from hawser.background import Background
+from hawser.config import Config
+from hawser.errors import ConnectFailed
+from hawser_transports import find_transport
+
+from .client import Client
+from .dialogue import Dialogue
+from .line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from hawser_transports import Transport
+
+
+class Connect:
+    """What `connect` returns: enter it with ``async with``."""
+
+    def __init__(
+        self,
+        url: str,
+        transport: Transport,
+        credentials: Mapping[str, Any],
+        config: Config,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._url = url
+        self._transport = transport
+        self._credentials = credentials
+        self._config = config
+        self._random_bytes = random_bytes
+        self._background = Background()
+        self._client: Client | None = None
+        self._line: Line | None = None
+
+    async def __aenter__(self) -> Client:
+        if self._client is not None:
+            raise RuntimeError("a connection is entered only once; call connect again for another one")
+        nursery = await self._background.__aenter__()
+        try:
+            dialogue = Dialogue(self._config, nursery)
+            self._line = line = dialogue.line = Line(
+                dialogue, self._url, self._transport, self._credentials, self._config, self._random_bytes, nursery
+            )
+            self._client = Client(dialogue, self._random_bytes)
+            nursery.start_soon(line.run)
+            nursery.start_soon(line.timekeeper.run)
+            with trio.move_on_after(self._config.connect_seconds) as patience:
+                await dialogue.arrived.wait()
+            if patience.cancelled_caught:
+                why = f"no session after {self._config.connect_seconds:g} s"
+                raise ConnectFailed(self._url, why, line.failures)
+            if line.over is not None:
+                raise ConnectFailed(self._url, f"refused with code {line.over.code}: {line.over.reason}")
+        except BaseException as error:
+            if self._line is not None:
+                self._line.stop()
+            if not await self._background.__aexit__(type(error), error, error.__traceback__):
+                raise
+            raise AssertionError("a cancelled background ends with an error of its body") from None
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        assert self._client is not None
+        assert self._line is not None
+        try:
+            await self._client.aclose()
+        finally:
+            self._line.stop()
+            swallowed = await self._background.__aexit__(kind, error, traceback)
+        return swallowed
+
+
+def connect(
+    url: str,
+    *,
+    token: str | None = None,
+    credentials: Mapping[str, Any] | None = None,
+    config: Config | None = None,
+    transport: Transport | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> Connect:
+    """Open a conversation with a server.
+
+    ``async with connect(url, token=token) as client:`` is how to use it. Entering waits until there is a session.
+    From then on broken links are mended in the background, for as long as the block lasts. Leaving says goodbye.
+
+    Args:
+        url: Where the server listens; its scheme chooses the transport, for example ``memory://lobby``.
+        token: Short for ``credentials={"token": token}``.
+        credentials: What `App.authenticate` gets, at every attach.
+        config: Limits and times; the defaults if not given.
+        transport: Used instead of the one that the scheme names.
+        random_bytes: Where keys and jitter come from; replace it only in tests.
+
+    Raises:
+        ValueError: Token and credentials are both given.
+        UnknownSchemeError: No transport serves the URL's scheme.
+
+    Raises (on entering):
+        ConnectFailed: No session within ``config.connect_seconds``, or the server refused.
+        ValueError: The URL does not fit the transport.
+    """
+    if token is not None:
+        if credentials is not None:
+            raise ValueError("give a token or credentials, not both")
+        credentials = {"token": token}
+    return Connect(
+        url,
+        find_transport(url) if transport is None else transport,
+        credentials or {},
+        Config() if config is None else config,
+        random_bytes,
+    )

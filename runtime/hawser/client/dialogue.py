@@ -1,0 +1,306 @@
+"""What is said over a line: requests and their answers, subscriptions and what they are fed, states.
+
+Answers, publications and session events go straight to whoever waits for them; nothing here awaits an application,
+so no slow consumer delays a reply or another subscription (SPEC CHN-10, OPS-3).
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, assert_never
+
+import trio
+
+from hawser.brokers import Published
+from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser.payloads import decode_payload
+from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
+from hawser_engine.messages import (
+    Call,
+    Cancel,
+    ChannelRequest,
+    Continue,
+    ErrorReply,
+    GapNotice,
+    Pause,
+    PositionNotice,
+    Publication,
+    Publish,
+    Reply,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    decode_message,
+    encode_body,
+)
+from hawser_engine.messages import Published as PublishedMessage
+
+from .feed import Feed, Flow
+from .operations import Kind, Operations, Pending
+from .states import Closed, Connecting, State, StateStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hawser.config import Config
+    from hawser_engine.events import SessionReset
+
+    from .line import Line
+    from .subscription import Subscription
+
+SUBSCRIBE_MAX = 128
+"""Channels in one SUBSCRIBE (SUB-1)."""
+
+
+class Dialogue:
+    """Everything of a client that is not the line itself."""
+
+    def __init__(self, config: Config, nursery: trio.Nursery) -> None:
+        self.config = config
+        self.state: State = Connecting(1)
+        self.line: Line
+        self.arrived = trio.Event()
+        """Set when the first session is there, or when there will be none."""
+        self._nursery = nursery
+        self._operations = Operations()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._leaving: dict[str, trio.Event] = {}
+        self._watchers: list[weakref.ref[StateStream]] = []
+
+    # ------------------------------------------------------------ requests
+
+    async def request(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
+        """Wait for room and one's turn, then give a request its id and hand it over, in one step (OPS-2).
+
+        Raises:
+            PayloadError: The server does not take so long a message.
+            SessionClosed: The client is closed.
+        """
+        counted = pending.kind is not Kind.CALL
+
+        def ready() -> bool:
+            self._check_open()
+            if counted and not self._operations.has_room(pending.size, *self.line.operations):
+                return False
+            return self.line.has_room(pending.size)
+
+        await self._operations.in_turn(ready, lambda: self._hand_over(pending, encode))
+
+    def tell(self, body: bytes) -> None:
+        """Send what cannot wait, unless the client is closed."""
+        if self.line.over is None:
+            # A full reserve ends the session with OVERFLOW (LIM-4), and with it what this was about.
+            with suppress(BacklogFull):
+                self.line.send(body, urgent=True)
+
+    def _hand_over(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
+        id = self._operations.add(pending)
+        try:
+            pending.ordinal = self.line.send(encode(id))
+        except MessageTooLarge as error:
+            self._operations.take(id)
+            raise PayloadError(str(error)) from None
+
+    def _check_open(self) -> None:
+        over = self.line.over
+        if over is not None:
+            raise SessionClosed(over.code, over.reason)
+
+    # ------------------------------------------------------------ subscriptions
+
+    async def enter(self, subscription: Subscription) -> None:
+        """Ask for a subscription; its answer comes later.
+
+        Raises:
+            RuntimeError: The client has a subscription to this channel.
+            SessionClosed: The client is closed.
+        """
+        channel = subscription.channel
+        if channel in self._subscriptions:
+            raise RuntimeError(f"this client is subscribed to {channel!r} already; share that subscription")
+        self._subscriptions[channel] = subscription
+        while channel in self._leaving:  # the server answers in order, but an UNSUBSCRIBE may not have left yet
+            await self._leaving[channel].wait()
+        await self.request(*self._subscribe([subscription]))
+
+    def leave(self, subscription: Subscription) -> None:
+        """Give a subscription up, whatever became of it."""
+        channel = subscription.channel
+        if self._subscriptions.get(channel) is subscription:
+            del self._subscriptions[channel]
+            if subscription.requested and self.line.over is None:
+                self._leaving[channel] = trio.Event()
+                self._nursery.start_soon(self._unsubscribe, channel)
+
+    def go_on(self, feed: Feed) -> None:
+        """There is room again in a subscription's queue (CHN-9)."""
+        if feed.position is not None:
+            self.tell(encode_body(Continue(feed.channel, feed.position.epoch, feed.position.offset)))
+
+    async def _unsubscribe(self, channel: str) -> None:
+        pending = Pending(Kind.UNSUBSCRIBE, channel, len(channel) + 32)
+        try:
+            await self.request(pending, lambda id: encode_body(Unsubscribe(id, (channel,))))
+            await pending.wait()
+        except HawserError:
+            pass  # the session is over, and with it the subscription
+        finally:
+            self._leaving.pop(channel).set()
+
+    def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
+        """One SUBSCRIBE for several channels, each from where it is."""
+        names = ", ".join(subscription.channel for subscription in subscriptions)
+        pending = Pending(Kind.SUBSCRIBE, names, sum(len(one.channel) + 300 for one in subscriptions))
+        pending.subscriptions = subscriptions
+
+        def encode(id: int) -> bytes:
+            for subscription in subscriptions:
+                subscription.requested = True
+            wanted = [ChannelRequest(one.channel, one.position) for one in subscriptions]
+            return encode_body(Subscribe(id, tuple(wanted)))
+
+        return pending, encode
+
+    # ------------------------------------------------------------ states
+
+    def watch(self) -> StateStream:
+        """A new stream of states."""
+        stream = StateStream(self.state)
+        self._watchers.append(weakref.ref(stream))
+        return stream
+
+    def changed(self, state: State) -> None:
+        """See `hawser.client.line.Conversation`."""
+        self.state = state
+        watchers = [(reference, reference()) for reference in self._watchers]
+        self._watchers = [reference for reference, stream in watchers if stream is not None]
+        for _, stream in watchers:
+            if stream is not None:
+                stream.put(state)
+        if isinstance(state, Closed):
+            self._end(SessionClosed(state.code, state.reason))
+
+    def _end(self, error: SessionClosed) -> None:
+        self.arrived.set()
+        self._operations.end(error)
+        for subscription in list(self._subscriptions.values()):
+            subscription.finish(None if error.code == CloseCode.NORMAL else error)
+
+    # ------------------------------------------------------------ what the line tells
+
+    def opened(self) -> None:
+        """See `hawser.client.line.Conversation`: subscribe again, from where everything is, first of all (RST-10)."""
+        self.arrived.set()
+        again = [one for one in self._subscriptions.values() if one.requested]
+        for first in range(0, len(again), SUBSCRIBE_MAX):
+            self._hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+
+    def lost(self, report: SessionReset) -> None:
+        """See `hawser.client.line.Conversation`."""
+        self._operations.lose(report.numbered, int(report.reason))
+
+    def room(self) -> None:
+        """See `hawser.client.line.Conversation`."""
+        self._operations.changed()
+
+    def message(self, body: bytes) -> None:
+        """See `hawser.client.line.Conversation`."""
+        message = decode_message(body)
+        match message:
+            case None:
+                pass  # MSG-3
+            case Publication():
+                self._publication(message)
+            case PublishedMessage():
+                self._answer(message.id, Published(message.position, message.duplicate))
+            case Reply():
+                self._answer(message.id, message.data)
+            case ErrorReply():
+                self._failed(message)
+            case Subscribed():
+                self._subscribed(message)
+            case Unsubscribed():
+                self._unsubscribed(message)
+            case GapNotice():
+                self._gap(message)
+            case PositionNotice():
+                subscription = self._subscriptions.get(message.channel)
+                if subscription is not None:
+                    subscription.feed.considered(message.epoch, message.offset)
+            case Call():
+                self.tell(encode_body(ErrorReply(message.id, ErrorCode.NOT_FOUND, message.procedure, False, None)))
+            case Cancel():
+                pass  # MSG-6: no call of the server is open here
+            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue():
+                detail = f"saw {message.NAME}, which is not a server's to send"
+                raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
+            case _:
+                assert_never(message)
+
+    def _answer(self, id: int, value: Any) -> None:
+        pending = self._operations.take(id)
+        if pending is not None:
+            pending.succeed(value)
+
+    def _failed(self, message: ErrorReply) -> None:
+        pending = self._operations.take(message.id)
+        if pending is None:
+            return
+        data: object = message.data
+        if message.data is not None:
+            with suppress(PayloadError):  # else whoever answered uses an encoding of its own: the bytes as they are
+                data = decode_payload(message.data)
+        error = RequestFailed(message.code, message.message, temporary=message.temporary, data=data)
+        for subscription in pending.subscriptions:
+            self._refused(subscription, error)
+        pending.fail(error)
+
+    def _subscribed(self, message: Subscribed) -> None:
+        pending = self._operations.take(message.id)
+        if pending is None:
+            return
+        pending.succeed(None)
+        for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
+            if self._subscriptions.get(outcome.channel) is not subscription:
+                continue  # given up meanwhile
+            if outcome.position is None:
+                code = ErrorCode.__members__.get(outcome.reason, ErrorCode.INTERNAL)
+                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}"))
+            else:
+                reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
+                gap = reason if outcome.status == SubscribeStatus.GAP else None
+                subscription.feed.joined(outcome.position, gap)
+                subscription.answered()
+
+    def _refused(self, subscription: Subscription, error: RequestFailed) -> None:
+        subscription.requested = False
+        subscription.finish(error)
+
+    def _unsubscribed(self, message: Unsubscribed) -> None:
+        if message.id is not None:
+            self._answer(message.id, None)
+            return
+        error = RequestFailed(message.code, message.reason) if message.code else None
+        for channel in message.channels:
+            subscription = self._subscriptions.get(channel)
+            if subscription is not None:
+                subscription.requested = False
+                subscription.finish(error)
+
+    def _publication(self, message: Publication) -> None:
+        subscription = self._subscriptions.get(message.channel)
+        if subscription is None:
+            return  # under way from before the UNSUBSCRIBE
+        feed = subscription.feed
+        if feed.publication(message.epoch, message.offset, message.data) is Flow.PAUSE:
+            self.tell(encode_body(Pause(feed.channel, message.epoch, message.offset)))
+        subscription.arrived()
+
+    def _gap(self, message: GapNotice) -> None:
+        subscription = self._subscriptions.get(message.channel)
+        if subscription is not None:
+            subscription.feed.gap(message.since, message.position, message.reason)
+            subscription.arrived()

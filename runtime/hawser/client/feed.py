@@ -1,0 +1,138 @@
+"""What arrives for one subscription, as pure state: order, bounds, pause and gap (SPEC CHN).
+
+Rule: a publication is queued only if it is the next one after the last one queued. What comes again was queued
+before; what lies ahead is still under way from before a PAUSE, and comes again after the CONTINUE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import Any
+
+import attrs
+
+from hawser.errors import Gap
+from hawser.payloads import decode_payload
+from hawser_engine.codes import GapReason
+from hawser_engine.messages import Position
+
+
+@attrs.frozen
+class Message:
+    """A publication, as a subscription yields it."""
+
+    channel: str
+    """Where it was published."""
+    epoch: bytes
+    """The channel's epoch, eight bytes."""
+    offset: int
+    """Its place in the epoch, from 1 on; the messages of a channel come with rising offsets."""
+    raw: bytes
+    """The payload as it travelled."""
+
+    @property
+    def data(self) -> Any:
+        """The payload as a value, decoded at each access.
+
+        Raises:
+            PayloadError: The publisher sent something else than a payload of Hawser.
+        """
+        return decode_payload(self.raw)
+
+    @property
+    def position(self) -> Position:
+        """Epoch and offset: subscribe with ``since=message.position`` to go on after it."""
+        return Position(self.epoch, self.offset)
+
+
+class Flow(Enum):
+    """What the feed wants the server to be told."""
+
+    NOTHING = auto()
+    PAUSE = auto()
+    CONTINUE = auto()
+
+
+class Feed:
+    """The bounded queue of one subscription."""
+
+    def __init__(self, channel: str, since: Position | None, *, messages_max: int, bytes_max: int) -> None:
+        self.channel = channel
+        self.position = since
+        """The last position that is accounted for: asked for, joined at, queued, or told as a gap."""
+        self.live = False
+        """Whether a SUBSCRIBED has come; before it, what arrives belongs to an earlier subscription."""
+        self.paused = False
+        self._continuing = False  # CONTINUE has left; what was under way before it may still arrive
+        self._messages_max = messages_max
+        self._bytes_max = bytes_max
+        self._queue: deque[Message | Gap] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def joined(self, position: Position, gap_reason: int | None) -> None:
+        """A SUBSCRIBED has arrived: what follows comes after ``position``.
+
+        Args:
+            position: Where the subscription goes on.
+            gap_reason: Why what lies between the last position and this one is lost; None if nothing is.
+        """
+        since, self.position = self.position, position
+        self.live = True
+        self.paused = self._continuing = False
+        if gap_reason is not None:
+            self._queue.append(Gap(self.channel, since, position, gap_reason))
+
+    def publication(self, epoch: bytes, offset: int, data: bytes) -> Flow:
+        """A PUBLICATION has arrived."""
+        here = self.position
+        if here is not None and (here.epoch == epoch and offset <= here.offset):
+            return Flow.NOTHING
+        if self.paused or not self.live:
+            return Flow.NOTHING
+        if here is not None and (here.epoch != epoch or offset != here.offset + 1):
+            if self._continuing:
+                return Flow.NOTHING
+            # The server skipped something without saying so: the hole must not be silent.
+            self.gap(here, Position(epoch, offset - 1), GapReason.OVERFLOW)
+        self._continuing = False
+        self.position = Position(epoch, offset)
+        self._queue.append(Message(self.channel, epoch, offset, data))
+        self._bytes += len(data)
+        if len(self._queue) < self._messages_max and self._bytes < self._bytes_max:
+            return Flow.NOTHING
+        self.paused = True
+        return Flow.PAUSE
+
+    def considered(self, epoch: bytes, offset: int) -> None:
+        """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
+        here = self.position
+        if not self.paused and not self._continuing and here and here.epoch == epoch and here.offset < offset:
+            self.position = Position(epoch, offset)
+
+    def gap(self, since: Position | None, position: Position, reason: int) -> None:
+        """A GAP has arrived or was found: raise it to the application before anything later."""
+        here = self.position
+        if self.paused or (self._continuing and here != since):
+            return  # under way from before the PAUSE: after the CONTINUE the server judges anew
+        if here and here.epoch == position.epoch and position.offset <= here.offset:
+            return
+        self._continuing = False
+        self.position = position
+        self._queue.append(Gap(self.channel, since, position, reason))
+
+    def take(self) -> tuple[Message | Gap | None, Flow]:
+        """The next item for the application, and what to tell the server now that there is room."""
+        if not self._queue:
+            return None, Flow.NOTHING
+        item = self._queue.popleft()
+        if isinstance(item, Message):
+            self._bytes -= len(item.raw)
+        if self.paused and len(self._queue) <= self._messages_max // 2 and self._bytes <= self._bytes_max // 2:
+            self.paused = False
+            self._continuing = True
+            return item, Flow.CONTINUE
+        return item, Flow.NOTHING

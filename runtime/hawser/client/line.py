@@ -1,0 +1,340 @@
+"""The line to the server: the engine's client, the present link, and coming back.
+
+The same rule as on the server: whoever changes the engine drains it in the same synchronous step. What the engine
+tells goes straight to the client object; nothing here waits for an application.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+import attrs
+import trio
+
+from hawser.driver import Driver
+from hawser.timekeeper import Timekeeper
+from hawser_engine.client import Client as EngineClient
+from hawser_engine.codes import CloseCode
+from hawser_engine.errors import RemoteProtocolError
+from hawser_engine.events import (
+    AuthenticationRequested,
+    ConnectionTerminated,
+    CredentialsAccepted,
+    CredentialsRequested,
+    Event,
+    MessageDropped,
+    MessageReceived,
+    RoomAvailable,
+    SessionDetached,
+    SessionOpened,
+    SessionReset,
+    SessionResumed,
+    VolatileReceived,
+)
+from hawser_transports import pump
+
+from .reconnect import ReconnectPolicy
+from .states import Closed, Connected, Connecting, Disconnected, Reset, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hawser.config import Config
+    from hawser_engine.client_connection import ClientConnection
+    from hawser_engine.gaps import Gap
+    from hawser_transports import Transport
+
+
+class Conversation(Protocol):
+    """Who is at this end of the line; every method is synchronous."""
+
+    def changed(self, state: State) -> None:
+        """The state of the line has changed."""
+
+    def opened(self) -> None:
+        """A new session is there; nothing of it has been sent yet."""
+
+    def lost(self, report: SessionReset) -> None:
+        """The session is over; another one comes."""
+
+    def message(self, body: bytes) -> None:
+        """A message has arrived.
+
+        Raises:
+            RemoteProtocolError: It is malformed, or not a server's to send.
+        """
+
+    def room(self) -> None:
+        """There may be room to send again."""
+
+
+class ClientDriver(Driver):
+    """A driver of the client, with how its attempt went."""
+
+    connection: ClientConnection
+
+    def __init__(self, line: Line, connection: ClientConnection, link: Any, *, close_seconds: float) -> None:
+        super().__init__(line, connection, link, close_seconds=close_seconds)
+        self.attached = False
+        self.counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+        """Where the session stood when it was attached."""
+        self.progressed = False
+        self.termination: ConnectionTerminated | None = None
+
+
+@attrs.frozen
+class Ended:
+    """How one attempt ended."""
+
+    reason: str
+    attached: bool = False
+    progressed: bool = False
+    termination: ConnectionTerminated | None = None
+    error: Exception | None = None
+
+
+class Line:
+    """One client's line; `run` keeps it up."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        url: str,
+        transport: Transport,
+        credentials: Mapping[str, Any],
+        config: Config,
+        random_bytes: Callable[[int], bytes],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.config = config
+        self.engine = EngineClient(config, trio.current_time(), random_bytes=random_bytes, credentials=credentials)
+        self.failures: list[Exception] = []
+        """What attempts before the first session ended with; at most the last 16."""
+        self.over: Closed | None = None
+        """Set when the line will not come back."""
+        self._conversation = conversation
+        self._url = url
+        self._transport = transport
+        self._policy = ReconnectPolicy(random_bytes)
+        self._nursery = nursery
+        self._driver: ClientDriver | None = None
+        self._touched: dict[ClientDriver, None] = {}
+        self._draining = False
+        self._closing = False
+        self._resting: trio.CancelScope | None = None
+        self._delivered = 0
+        self._scope = trio.CancelScope(shield=True)
+        self.ended = trio.Event()
+        """Set when `run` has ended: the last words have left, or nobody hears them."""
+        self.timekeeper = Timekeeper(config.gap_seconds, self._gap)
+
+    # ------------------------------------------------------------ commands
+
+    @property
+    def session_ready(self) -> bool:
+        """Whether there is a session, attached or not."""
+        return self.engine.session.opened
+
+    @property
+    def operations(self) -> tuple[int, int]:
+        """How many requests, of how many bytes, the server takes unanswered (SPEC OPS-1)."""
+        session = self.engine.session
+        return session.operations, session.operation_bytes
+
+    def time_ms(self) -> int:
+        """The session's time (SPEC CAL-3)."""
+        return self.engine.session.time_ms(trio.current_time())
+
+    def has_room(self, length: int) -> bool:
+        """Whether a message of this length can be sent now."""
+        return self.session_ready and self.engine.session.has_room(length)
+
+    def send(self, body: bytes, *, urgent: bool = False) -> int:
+        """Hand a message over; returns its ordinal in the session.
+
+        Raises:
+            BacklogFull: There is no room.
+            MessageTooLarge: The server does not take so long a message.
+        """
+        ordinal = self.engine.session.send(body, trio.current_time(), urgent=urgent)
+        self._touch_present()
+        return ordinal
+
+    def close(self) -> None:
+        """Say goodbye: the session ends here and, if the link still stands, there."""
+        if self.over is None:
+            self._closing = True
+            self.engine.close(trio.current_time())
+            self._touch_present()
+            self._close(CloseCode.NORMAL, "closed by this side")
+            if self._resting is not None:
+                self._resting.cancel(reason="closed by this side")
+
+    def _close(self, code: int, reason: str) -> None:
+        if self.over is None:
+            self.over = Closed(code, reason)
+            self._conversation.changed(self.over)
+
+    def _touch_present(self) -> None:
+        if self._driver is not None:
+            self.touch(self._driver)
+
+    # ------------------------------------------------------------ coming back
+
+    async def run(self) -> None:
+        """Connect again and again until the line is over, or `stop`.
+
+        Shielded: whoever is cancelled still says goodbye before it stops the line.
+        """
+        with self._scope:
+            await self._keep_up()
+        self.ended.set()
+
+    def stop(self) -> None:
+        """End `run`, whatever it is doing."""
+        self._scope.cancel(reason="the client is left")
+
+    async def _keep_up(self) -> None:
+        attempt = 0
+        while self.over is None:
+            attempt += 1
+            self._conversation.changed(Connecting(attempt))
+            ended = await self._attempt()
+            attempt = 0 if ended.attached else attempt
+            if self.over is not None:
+                break
+            pause = self._pause(ended)
+            if pause is not None:
+                self._conversation.changed(Disconnected(ended.reason, pause))
+                with trio.CancelScope() as self._resting:
+                    await trio.sleep(pause)
+
+    def _pause(self, ended: Ended) -> float | None:
+        """Seconds until the next attempt; None if there is none."""
+        if not self.engine.session.opened:
+            self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
+        termination = ended.termination
+        if termination is None or termination.initiator != "remote":
+            return self._policy.pause_after(attached=ended.attached, progressed=ended.progressed)
+        # ATT-9, ATT-10: superseded by an attempt of our own is no end, and by another holder it was a reset.
+        if not termination.reconnect and termination.code != CloseCode.SUPERSEDED:
+            self._close(termination.code, termination.reason)
+            return None
+        return self._policy.pause_after(
+            attached=ended.attached,
+            progressed=ended.progressed,
+            closed_by_server=True,
+            spread_seconds=termination.after_seconds if termination.after_seconds[1] else None,
+        )
+
+    async def _attempt(self) -> Ended:
+        """Open a link, attach, and stay until it ends."""
+        try:
+            with trio.fail_after(self.config.handshake_seconds):
+                link = await self._transport.connect(self._url)
+        except trio.TooSlowError as error:
+            return Ended(f"no link after {self.config.handshake_seconds:g} s", error=error)
+        except OSError as error:
+            return Ended(str(error), error=error)
+        connection = self.engine.connect(trio.current_time())
+        driver = ClientDriver(self, connection, link, close_seconds=self.config.write_seconds)
+        self._driver = driver
+        self.touch(driver)
+        await pump(link, driver)
+        self._driver = None
+        termination = driver.termination
+        reason = "the link broke" if termination is None else termination.reason
+        return Ended(reason, driver.attached, driver.progressed, termination)
+
+    # ------------------------------------------------------------ draining
+
+    def start_writer(self, driver: Driver) -> None:
+        """See `hawser.driver.Owner`."""
+        self._nursery.start_soon(driver.write)
+
+    def contain(self, driver: Driver, error: Exception) -> None:
+        """See `hawser.driver.Owner`: a fault in this side's own code is for the program to see."""
+        raise error
+
+    def touch(self, driver: Driver) -> None:
+        """See `hawser.driver.Owner`."""
+        assert isinstance(driver, ClientDriver)
+        self._touched[driver] = None
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._touched:
+                one = next(iter(self._touched))
+                del self._touched[one]
+                self._drain(one)
+        finally:
+            self._draining = False
+
+    def _drain(self, driver: ClientDriver) -> None:
+        connection = driver.connection
+        while (event := connection.next_event()) is not None:
+            self._handle(driver, event)
+        self._note_progress(driver)
+        driver.flush()
+        self.timekeeper.arm(driver, connection.next_timeout())
+
+    def _note_progress(self, driver: ClientDriver) -> None:
+        session = self.engine.session
+        if driver.attached and session.progress() != driver.counts:
+            driver.progressed = True
+        if session.outbox.delivered != self._delivered:
+            self._delivered = session.outbox.delivered
+            self._conversation.room()
+
+    def _handle(self, driver: ClientDriver, event: Event) -> None:
+        match event:
+            case MessageReceived():
+                self._message(driver, event)
+            case SessionOpened():
+                self._attached(driver, resumed=False, replayed=0)
+            case SessionResumed():
+                self._attached(driver, resumed=True, replayed=event.replayed)
+            case SessionReset():
+                report = Reset(event.reason, event.known_delivered, event.unknown, event.not_sent)
+                driver.attached = False
+                if not self._closing:
+                    self._conversation.changed(report)
+                self._conversation.lost(event)
+            case ConnectionTerminated():
+                driver.termination = event
+                driver.finish()
+            case RoomAvailable():
+                self._conversation.room()
+            case SessionDetached() | VolatileReceived() | MessageDropped():
+                pass  # the loop of attempts knows; nothing volatile is understood; nothing has a policy
+            case CredentialsRequested() | CredentialsAccepted():
+                pass  # the same credentials go out at the next attach
+            case AuthenticationRequested():
+                raise AssertionError(f"{event!r} is not for a client's connection")
+            case _:
+                assert_never(event)
+
+    def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
+        driver.attached = True
+        driver.counts = self.engine.session.progress()
+        self._conversation.changed(Connected(resumed, replayed))
+        if not resumed:
+            self._conversation.opened()
+        self._conversation.room()
+
+    def _message(self, driver: ClientDriver, event: MessageReceived) -> None:
+        now = trio.current_time()
+        session = self.engine.session
+        try:
+            self._conversation.message(event.body)
+        except RemoteProtocolError as error:  # MSG-4
+            session.delivered(event.number, now)
+            driver.connection.close(CloseCode.PROTOCOL_ERROR, str(error), now)
+        else:
+            if session.ended is None:
+                session.delivered(event.number, now)
+
+    def _gap(self, now: float, found: Gap) -> None:
+        if self._driver is not None:
+            self._driver.gap(now, found)

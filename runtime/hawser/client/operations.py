@@ -1,0 +1,176 @@
+"""Requests that wait for their answer, and the limit on how many may (SPEC OPS-1, OPS-2).
+
+Rule: wait first, then hand over in one synchronous step. A request that was cancelled while it waited for room was
+never made; one that was cancelled while it waited for its answer was made, and its answer is dropped when it comes.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from hawser.errors import NotSent, OutcomeUnknown, RequestLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hawser.brokers import Published
+
+    from .subscription import Subscription
+
+
+class Kind(Enum):
+    """What was asked for."""
+
+    PUBLISH = "publication"
+    CALL = "call"
+    SUBSCRIBE = "subscription"
+    UNSUBSCRIBE = "end of a subscription"
+
+
+class Pending:
+    """One request without an answer."""
+
+    __slots__ = ("_error", "_event", "_value", "answered", "detail", "key", "kind", "ordinal", "size", "subscriptions")
+
+    def __init__(self, kind: Kind, detail: str, size: int, key: bytes | None = None) -> None:
+        self.kind = kind
+        self.detail = detail
+        self.size = size
+        self.key = key
+        self.ordinal = 0
+        self.answered = False
+        self.subscriptions: list[Subscription] = []
+        """What a SUBSCRIBE asked for, in its order."""
+        self._value: Any = None
+        self._error: Exception | None = None
+        self._event: trio.Event | None = None
+
+    def succeed(self, value: Any) -> None:
+        """The answer has come."""
+        self._value = value
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """An error has come instead, or nothing will."""
+        self._error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        self.answered = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> Any:
+        """Wait for the answer; always a checkpoint."""
+        if self.answered:
+            await trio.lowlevel.checkpoint()
+        else:
+            if self._event is None:
+                self._event = trio.Event()
+            await self._event.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Receipt:
+    """A publication that was handed over and whose outcome can be waited for; `Client.submit` makes it."""
+
+    __slots__ = ("_pending", "key")
+
+    def __init__(self, pending: Pending, key: bytes) -> None:
+        self._pending = pending
+        self.key = key
+        """Its idempotency key: publish again with it if the outcome is unknown."""
+
+    async def wait(self) -> Published:
+        """Wait until the server has accepted the publication. May be called again, and by several tasks.
+
+        Raises:
+            RequestFailed: The server answered with an error.
+            OutcomeUnknown: The session was reset; it may have been published. Publish again with `key`.
+            NotSent: The session was reset before it left. Publish again.
+        """
+        published: Published = await self._pending.wait()
+        return published
+
+
+class Operations:
+    """All requests of one client that are open, by id."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Pending] = {}
+        self._last_id = 0
+        self._counted = 0
+        self._bytes = 0
+        self._turn = trio.StrictFIFOLock()
+        self._vacancy = trio.Event()
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._open)
+
+    def has_room(self, size: int, count_max: int, bytes_max: int) -> bool:
+        """Whether one more operation may be made now."""
+        return not self._counted or (self._counted < count_max and self._bytes + size <= bytes_max)
+
+    async def in_turn(self, ready: Callable[[], bool], make: Callable[[], None]) -> None:
+        """Wait for one's turn and until ``ready()``, then call ``make()``: one after the other, in order of asking.
+
+        Raising Cancelled means that ``make`` was not called.
+        """
+        async with self._turn:
+            while not ready():
+                await self._vacancy.wait()
+            make()
+
+    def changed(self) -> None:
+        """Something has changed on which ``ready`` may depend."""
+        self._vacancy.set()
+        self._vacancy = trio.Event()
+
+    def add(self, pending: Pending) -> int:
+        """Give a request its id."""
+        self._last_id += 1
+        self._open[self._last_id] = pending
+        if pending.kind is not Kind.CALL:
+            self._counted += 1
+            self._bytes += pending.size
+        return self._last_id
+
+    def take(self, id: int) -> Pending | None:
+        """The request that an answer names, which is then no longer open; None if none is (SPEC MSG-6)."""
+        pending = self._open.pop(id, None)
+        if pending is not None and pending.kind is not Kind.CALL:
+            self._counted -= 1
+            self._bytes -= pending.size
+            self.changed()
+        return pending
+
+    def lose(self, numbered: int, reason: int) -> None:
+        """The session is over: every request ends, by whether it had a number (SPEC RST-9). Ids begin again at 1.
+
+        Args:
+            numbered: The ordinal of the last message of the session that had one.
+            reason: Why the session ended.
+        """
+        for pending in self._take_all():
+            kind: type[RequestLost] = OutcomeUnknown if pending.ordinal <= numbered else NotSent
+            pending.fail(kind(f"{pending.kind.value} {pending.detail!r}", pending.key, reason))
+        self._last_id = 0
+
+    def end(self, error: Exception) -> None:
+        """The client is over: every request ends with the same error."""
+        for pending in self._take_all():
+            pending.fail(error)
+
+    def _take_all(self) -> list[Pending]:
+        everything = list(self._open.values())
+        self._open.clear()
+        self._counted = self._bytes = 0
+        self.changed()
+        return everything

@@ -1,0 +1,154 @@
+"""One engine connection on one link: bytes in, bytes out, nothing else.
+
+Rule: mutation and flush are one synchronous call. Whoever changes an engine connection flushes its driver before
+anything else can run, so there is no lock, and order on the link is order of mutation. A writer task exists only
+while the link has not taken everything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from hawser_engine.gaps import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hawser_engine.connection import Connection
+    from hawser_transports import Link
+
+
+class Owner(Protocol):
+    """Who drains the engine after each input: the node of a server, or a client."""
+
+    def touch(self, driver: Driver) -> None:
+        """Handle the events of the driver's connection and flush it, now or at the end of what is being done."""
+
+    def start_writer(self, driver: Driver) -> None:
+        """Run ``driver.write`` in a task."""
+
+    def contain(self, driver: Driver, error: Exception) -> None:
+        """Something failed that should not: end this connection, and only it."""
+
+
+class Driver:
+    """Receives for one link, and writes to it."""
+
+    def __init__(self, owner: Owner, connection: Connection, link: Link, *, close_seconds: float) -> None:
+        self.armed = inf
+        self.connection = connection
+        self.link = link
+        self.over = False
+        """Whether the link has ended, or is to end once everything is written."""
+        self._owner = owner
+        self._close_seconds = close_seconds
+        self._backlog: deque[bytes] = deque()
+        self._writing = False
+
+    # ------------------------------------------------------------ inputs
+
+    def received(self, batches: list[bytes]) -> None:
+        """See `hawser_transports.Receiver`."""
+        now = trio.current_time()
+        try:
+            for batch in batches:
+                self.connection.receive_batch(batch, now)
+                self._owner.touch(self)
+        except Exception as error:
+            self._owner.contain(self, error)
+
+    def ended(self, error: Exception | None) -> None:
+        """See `hawser_transports.Receiver`."""
+        self.over = True
+        self._backlog.clear()
+        try:
+            self.connection.receive_eof(trio.current_time())
+            self._owner.touch(self)
+        except Exception as failure:
+            self._owner.contain(self, failure)
+
+    def handle_timeout(self, now: float) -> None:
+        """See `hawser.timekeeper.Timed`."""
+        try:
+            self.connection.handle_timeout(now)
+            self._owner.touch(self)
+        except Exception as error:
+            self._owner.contain(self, error)
+
+    def gap(self, now: float, found: Gap) -> None:
+        """Time has jumped (SPEC LIV-5)."""
+        if found is Gap.LATE_PASS:
+            self.connection.handle_gap(now)
+        else:
+            self.connection.probe(now)
+        self._owner.touch(self)
+
+    # ------------------------------------------------------------ output
+
+    def flush(self) -> bool:
+        """Write what the connection has to send, as far as the link takes it now.
+
+        Returns:
+            Whether everything has left.
+        """
+        batches = self.connection.data_to_send()
+        if not batches:
+            return not self._writing
+        if self._writing:
+            self._backlog.extend(batches)
+            return False
+        if self.over:
+            return True
+        taken = self._send_nowait(batches)
+        if taken == len(batches):
+            self.connection.written(trio.current_time())
+            return True
+        self._backlog.extend(batches[taken:])
+        self._start()
+        return False
+
+    def finish(self) -> None:
+        """Send the last words, and close the link once everything is written."""
+        self.flush()
+        self.over = True
+        if not self._writing:
+            self._start()
+
+    def _send_nowait(self, batches: Sequence[bytes]) -> int:
+        try:
+            return self.link.send_nowait(batches)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            # The receiving side learns of it and says so; until then this is only bytes that do not arrive.
+            return len(batches)
+
+    def _start(self) -> None:
+        self._writing = True
+        self._owner.start_writer(self)
+
+    async def write(self) -> None:
+        """Write the backlog, then end; close the link if it is over."""
+        try:
+            while self._backlog:
+                if self.over:  # CLS-3: at the latest after the write deadline
+                    with trio.move_on_after(self._close_seconds):
+                        await self._write_some()
+                    break
+                await self._write_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            self._writing = False
+            self._backlog.clear()
+            if self.over:
+                with trio.move_on_after(self._close_seconds):
+                    await self.link.aclose()
+
+    async def _write_some(self) -> None:
+        batches = list(self._backlog)
+        self._backlog.clear()
+        await self.link.send_batches(batches)
+        self.connection.written(trio.current_time(), sum(map(len, self._backlog)))

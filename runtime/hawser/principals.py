@@ -1,0 +1,52 @@
+"""Who is at the other end, as the application sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME_BYTES_MAX = 255
+"""The longest principal, channel, pattern and procedure name, in bytes of UTF-8."""
+
+
+def check_name(what: str, name: object) -> str:
+    """Refuse a name that cannot travel.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is empty, longer than 255 bytes, or not encodable (lone surrogates).
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{what} is a string, not {type(name).__name__}")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} {name!r} cannot be encoded as UTF-8") from None
+    if not 0 < size <= NAME_BYTES_MAX:
+        raise ValueError(f"{what} has 1 to {NAME_BYTES_MAX} bytes of UTF-8, this one has {size}")
+    return name
+
+
+def _name(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    check_name("the id of a principal", value)
+
+
+@attrs.frozen
+class Principal:
+    """Somebody whom `App.authenticate` has recognised.
+
+    A session belongs to one principal for its whole life: a resume by another one is refused (SPEC SEC-4).
+    """
+
+    id: str = attrs.field(validator=_name)
+    """Names the principal, 1 to 255 bytes of UTF-8. Two sessions with the same id are the same user."""
+    attributes: Mapping[str, Any] = attrs.field(factory=dict[str, Any], eq=False)
+    """Whatever the application wants to know again in its handlers; read-only by convention."""
+
+
+ANONYMOUS = Principal("anonymous")
+"""Everyone, where the application has no `App.authenticate` handler."""

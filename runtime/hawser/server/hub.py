@@ -1,0 +1,329 @@
+"""The channels of a node: who joins and leaves, one flusher that delivers, feeders that bring up whoever is behind.
+
+A publication never waits for a subscriber (CHN-6). The flusher hands each chunk, one shared piece of bytes, to every
+live member; one without window becomes behind, costs nothing but its position, and is fed from history later.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from hawser_engine.batch import Batch
+from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.messages import (
+    ChannelOutcome,
+    GapNotice,
+    Position,
+    PositionNotice,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    encode_body,
+    encode_publication,
+)
+
+from .channels import CHUNK_BYTES, Channel, Membership, Mode
+from .requests import PUBLICATION_HEAD_BYTES, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from hawser.app import ChannelRule
+    from hawser.brokers import Entry, History
+
+    from .node import Node
+    from .sessions import ServerSession
+
+FLUSH_SOCKETS: Final = 500
+"""Members served between two checkpoints of the flusher."""
+
+PAGE: Final = 16
+"""History is read in pages that begin at multiples of this, so that members far behind share their bytes too."""
+PAGE_BYTES: Final = 65_536
+SHARED_PAGES: Final = 256
+
+
+@attrs.frozen
+class _Plan:
+    """How one channel of a SUBSCRIBE will be answered."""
+
+    name: str
+    channel: Channel | None = None
+    since: Position | None = None
+    """From where the member is served; None: from the end."""
+    status: SubscribeStatus = SubscribeStatus.LIVE
+    reason: str = ""
+
+
+class Hub:
+    """All channels of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._channels: dict[str, Channel] = {}
+        self._locks: dict[str, trio.Lock] = {}
+        self._pins: dict[str, int] = {}
+        self._dirty: dict[Channel, None] = {}
+        self._wake = trio.Event()
+        self._pages: OrderedDict[tuple[str, bytes, int, int], Batch] = OrderedDict()
+
+    # ------------------------------------------------------------ joining and leaving
+
+    async def subscribe(self, session: ServerSession, request: Subscribe) -> None:
+        """Answer a SUBSCRIBE: look everything up, then answer and enter in one step (SUB-1 to SUB-5)."""
+        with self._pinned([wanted.channel for wanted in request.channels]):
+            plans = [await self._plan(session, wanted.channel, wanted.since) for wanted in request.channels]
+            await session.room()
+            outcomes = [self._enter(session, plan) for plan in plans]
+            session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
+        session.feed()
+
+    async def _plan(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+        try:
+            rule = await self._node.allow(session, "subscribe", name)
+            channel = await self._open(name, rule)
+            if since is None:
+                return _Plan(name, channel)
+            page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
+        except Refused as refused:
+            return _Plan(name, status=SubscribeStatus.REFUSED, reason=refused.code.name)
+        top, kept = page.top, Position(page.top.epoch, page.first - 1)
+        if since.epoch != top.epoch or since.offset > top.offset:
+            return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
+        if page.first > since.offset + 1:
+            return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
+        return _Plan(name, channel, since, SubscribeStatus.RECOVERED)
+
+    def _enter(self, session: ServerSession, plan: _Plan) -> ChannelOutcome:
+        channel, refusal = plan.channel, plan.reason
+        if plan.name in session.memberships:
+            channel, refusal = None, ErrorCode.BAD_REQUEST.name
+        elif len(session.memberships) >= self._node.config.channels_per_session:
+            channel, refusal = None, ErrorCode.LIMIT.name
+        if channel is None:
+            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, refusal)
+        position = channel.position if plan.since is None else plan.since
+        session.memberships[plan.name] = channel.enter(session, position)
+        return ChannelOutcome(plan.name, plan.status, position, plan.reason)
+
+    async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
+        """Answer an UNSUBSCRIBE; nothing of the channels follows the answer (SUB-3, SUB-6)."""
+        await session.room()
+        for name in request.channels:
+            self.remove(session, name)
+        session.put(encode_body(Unsubscribed(request.id, request.channels, 0, "")))
+
+    def remove(self, session: ServerSession, name: str) -> None:
+        """Take a session out of a channel."""
+        member = session.memberships.pop(name, None)
+        if member is not None:
+            member.channel.leave(session)
+            self._release(name)
+
+    async def recheck(self, session: ServerSession) -> None:
+        """Ask again for the rights to all channels; end the subscriptions that lost them (SUB-7, SUB-8)."""
+        lost: list[str] = []
+        for name in list(session.memberships):
+            try:
+                await self._node.allow(session, "subscribe", name)
+            except Refused:
+                lost.append(name)
+        if lost:
+            await session.room()
+            for name in lost:
+                self.remove(session, name)
+            session.put(encode_body(Unsubscribed(None, tuple(lost), ErrorCode.DENIED, "the right to it was withdrawn")))
+
+    async def _open(self, name: str, rule: ChannelRule) -> Channel:
+        """The channel, joined at the broker. The caller has pinned it."""
+        async with self._locks[name]:
+            channel = self._channels.get(name)
+            if channel is None:
+                channel = self._channels[name] = Channel(name, rule)
+                try:
+                    channel.joined(await self._node.app.broker.join(name, self._report))
+                except BaseException:
+                    del self._channels[name]
+                    raise
+        return channel
+
+    @contextmanager
+    def _pinned(self, names: Sequence[str]) -> Generator[None]:
+        """Keep channels open while somebody is about to enter them."""
+        for name in names:
+            self._pins[name] = self._pins.get(name, 0) + 1
+            self._locks.setdefault(name, trio.Lock())
+        try:
+            yield
+        finally:
+            for name in names:
+                self._pins[name] -= 1
+                if not self._pins[name]:
+                    del self._pins[name]
+                    self._release(name)
+
+    def _release(self, name: str) -> None:
+        """Close a channel that nobody needs any more."""
+        if name in self._pins:
+            return
+        channel = self._channels.get(name)
+        if channel is not None and not channel.members:
+            self._node.start_service(self._close, name)
+        elif channel is None and not self._locks[name].locked():
+            del self._locks[name]
+
+    async def _close(self, name: str) -> None:
+        """Leave a channel at the broker if nobody needs it any more."""
+        async with self._locks.setdefault(name, trio.Lock()):
+            channel = self._channels.get(name)
+            if channel is not None and name not in self._pins and not channel.members:
+                del self._channels[name]
+                self._dirty.pop(channel, None)
+                await self._node.app.broker.leave(name, self._report)
+        if name not in self._pins and name not in self._channels and not self._locks[name].locked():
+            del self._locks[name]
+
+    # ------------------------------------------------------------ delivering
+
+    def _report(self, channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
+        """What the broker calls for every publication."""
+        found = self._channels.get(channel)
+        if found is not None:
+            found.report(epoch, entries)
+            self._dirty[found] = None
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Deliver what is reported until cancelled: the one flusher of the node."""
+        while True:
+            await self._wake.wait()
+            # Whatever else happens in this pass of the loop joins the same chunk.
+            await trio.lowlevel.checkpoint()
+            self._wake = trio.Event()
+            while self._dirty:
+                channel = next(iter(self._dirty))
+                del self._dirty[channel]
+                await self._flush_channel(channel)
+
+    async def _flush_channel(self, channel: Channel) -> None:
+        channel.seal()
+        while channel.chunks:
+            chunk = channel.chunks[0]
+            for count, member in enumerate(list(channel.members.values()), 1):
+                if channel.deliver(member, chunk):
+                    member.outlet.flush()
+                elif member.mode is Mode.BEHIND:
+                    member.outlet.feed()
+                if count % FLUSH_SOCKETS == 0:
+                    await trio.lowlevel.checkpoint()
+            channel.chunks.popleft()
+
+    def pause(self, session: ServerSession, name: str, epoch: bytes, offset: int) -> None:
+        """PAUSE: nothing more of the channel, from the position that the client has queued (CHN-8)."""
+        member = session.memberships.get(name)
+        if member is not None and (epoch != member.epoch or offset <= member.offset):
+            member.mode = Mode.PAUSED
+            member.epoch, member.offset = epoch, offset
+
+    def go_on(self, session: ServerSession, name: str, epoch: bytes, offset: int) -> None:
+        """CONTINUE: go on after the position that the client has queued (CHN-9)."""
+        member = session.memberships.get(name)
+        if member is not None and member.mode is Mode.PAUSED:
+            member.epoch, member.offset = epoch, offset
+            member.mode = Mode.BEHIND
+            # CHN-4: whatever of the channel came before this was under way from before the PAUSE. It may be left out.
+            session.offer(Batch.of([encode_body(PositionNotice(name, epoch, offset))]))
+            session.feed()
+
+    # ------------------------------------------------------------ feeding
+
+    async def feed(self, session: ServerSession) -> None:
+        """Bring up the channels in which a session is behind, in turn, as long as it takes bytes."""
+        going = True
+        while going:
+            going = False
+            for member in list(session.memberships.values()):
+                if member.active and member.mode is Mode.BEHIND:
+                    going |= await self._feed_page(session, member)
+
+    async def _feed_page(self, session: ServerSession, member: Membership) -> bool:
+        """Feed one page of one channel.
+
+        Returns:
+            Whether it may go on: False if the session takes nothing more, or has everything.
+        """
+        channel, before = member.channel, member.position
+        if channel.rule.retention.messages:
+            history = await self._node.app.broker.history(
+                channel.name, before.offset, limit=PAGE - before.offset % PAGE, limit_bytes=PAGE_BYTES
+            )
+        else:
+            await trio.lowlevel.checkpoint()
+            history = channel.ring_history(before.offset, PAGE)
+        if not member.active or member.mode is not Mode.BEHIND or member.position != before:
+            return False
+        if history.top.epoch != before.epoch or history.first > before.offset + 1:
+            return self._feed_gap(session, member, history)
+        going = self._feed_entries(session, member, history.entries)
+        session.flush()
+        if not going or channel.catch_up(member):
+            return False
+        return bool(history.entries)
+
+    def _feed_gap(self, session: ServerSession, member: Membership, history: History) -> bool:
+        """Tell a member that history no longer reaches its position (CHN-3, CHN-11)."""
+        position = Position(history.top.epoch, history.first - 1)
+        reason = GapReason.HISTORY_TOO_SHORT if member.channel.rule.retention.messages else GapReason.OVERFLOW
+        if position.epoch != member.epoch:
+            reason = GapReason.EPOCH_CHANGED
+        return self._offer_gap(session, member, position, reason)
+
+    def _offer_gap(self, session: ServerSession, member: Membership, position: Position, reason: int) -> bool:
+        gap = GapNotice(member.channel.name, member.position, position, reason)
+        if not session.offer(Batch.of([encode_body(gap)])):
+            return False
+        member.epoch, member.offset = position.epoch, position.offset
+        session.flush()
+        return True
+
+    def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
+        """Give a member publications: all at once if its window takes them, else one by one as far as it goes."""
+        shared = self._shared(member, entries) if len(entries) > 1 else None
+        if shared is not None and session.offer(shared):
+            member.offset = entries[-1].offset
+            return True
+        return all(self._feed_entry(session, member, entry) for entry in entries)
+
+    def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
+        channel, offset = member.channel, entry.offset
+        length = len(entry.data) + PUBLICATION_HEAD_BYTES
+        if length > session.message_bytes:  # CHN-12
+            return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
+        if length <= CHUNK_BYTES:
+            batch = self._shared(member, [entry])
+            taken = batch is not None and session.offer(batch)
+        else:
+            taken = session.queue(encode_publication(channel.name, member.epoch, offset, entry.data))
+        if taken:
+            member.offset = offset
+        return taken
+
+    def _shared(self, member: Membership, entries: Sequence[Entry]) -> Batch | None:
+        """The prepared batch of these publications, the same object for everyone; None if they are too long."""
+        name = member.channel.name
+        if sum(len(entry.data) for entry in entries) > PAGE_BYTES:
+            return None
+        key = (name, member.epoch, entries[0].offset, entries[-1].offset)
+        batch = self._pages.get(key)
+        if batch is None:
+            bodies = [encode_publication(name, member.epoch, entry.offset, entry.data) for entry in entries]
+            batch = self._pages[key] = Batch.of(bodies)
+            if len(self._pages) > SHARED_PAGES:
+                self._pages.popitem(last=False)
+        return batch

@@ -1,0 +1,356 @@
+"""A node: the engine's sessions, the application and the channels, held together.
+
+Rule: every input (a batch, a timer, a command of a handler) changes the engine and is drained in the same synchronous
+step: events are handled, bytes are flushed, timers are armed. No event handler awaits; what has to wait becomes a task
+of its own.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+
+import trio
+
+from hawser.driver import Driver
+from hawser.principals import ANONYMOUS, Principal
+from hawser.timekeeper import Timekeeper
+from hawser_engine.codes import CloseCode, ErrorCode
+from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
+from hawser_engine.events import (
+    AuthenticationRequested,
+    ConnectionTerminated,
+    CredentialsAccepted,
+    CredentialsRequested,
+    Event,
+    MessageDropped,
+    MessageReceived,
+    RoomAvailable,
+    SessionDetached,
+    SessionOpened,
+    SessionReset,
+    SessionResumed,
+    VolatileReceived,
+)
+from hawser_engine.gaps import Gap
+from hawser_engine.server import Server as EngineServer
+from hawser_engine.session import ServerSession as EngineServerSession
+
+from .hub import Hub
+from .incidents import record_incident
+from .requests import Refused
+from .session import Session
+from .sessions import ServerSession
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hawser.app import Action, App, ChannelRule
+    from hawser.config import Config
+    from hawser_engine.server_connection import ServerConnection
+    from hawser_engine.session import Session as EngineSession
+    from hawser_transports import Link
+
+T = TypeVar("T")
+
+
+class ServerDriver(Driver):
+    """A driver of the server, with what the node keeps of it."""
+
+    connection: ServerConnection
+
+    def __init__(self, node: Node, connection: ServerConnection, link: Link, *, close_seconds: float) -> None:
+        super().__init__(node, connection, link, close_seconds=close_seconds)
+        self.principal = ANONYMOUS
+        """Who was recognised last on this connection."""
+        self.session: EngineSession | None = None
+        """The session that was attached last; its last events are drained here."""
+        self.delivered = 0
+        """What its client had acknowledged when it was last looked at."""
+
+
+class Node:
+    """One server's part of everything."""
+
+    def __init__(
+        self,
+        app: App,
+        config: Config,
+        random_bytes: Callable[[int], bytes],
+        connections: trio.Nursery,
+        sessions: trio.Nursery,
+        services: trio.Nursery,
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.random_bytes = random_bytes
+        self.armed = inf
+        self.sessions: dict[EngineSession, ServerSession] = {}
+        self.session_count = 0
+        self.resumes = 0
+        self.replayed = 0
+        self.hub = Hub(self)
+        self.timekeeper = Timekeeper(config.gap_seconds, self._gap)
+        self._engine = EngineServer(config, random_bytes=random_bytes)
+        self._drivers: dict[Any, ServerDriver] = {}
+        self._touched: dict[ServerDriver, None] = {}
+        self._draining = False
+        self._connections = connections
+        self._sessions = sessions
+        self._services = services
+
+    # ------------------------------------------------------------ tasks
+
+    def attach(self, link: Link) -> Driver:
+        """Take a new link; what it brings goes to the returned receiver."""
+        connection = self._engine.connect(trio.current_time())
+        driver = ServerDriver(self, connection, link, close_seconds=self.config.write_seconds)
+        self._drivers[connection] = driver
+        self.touch(driver)
+        return driver
+
+    def start_writer(self, driver: Driver) -> None:
+        """See `hawser.driver.Owner`."""
+        self._connections.start_soon(driver.write)
+
+    def start_session_task(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that lives as long as sessions do."""
+        self._sessions.start_soon(function, *arguments)
+
+    def start_service(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something for the node; what it raises is an incident."""
+        self._services.start_soon(self._contained, function, arguments)
+
+    async def _contained(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+        try:
+            await function(*arguments)
+        except Exception as error:
+            self.incident(function.__qualname__, error)
+
+    def incident(self, what: str, error: Exception) -> str:
+        """Log a failure; returns its incident id."""
+        return record_incident(self.random_bytes, what, error)
+
+    # ------------------------------------------------------------ draining
+
+    def touch(self, driver: Driver) -> None:
+        """See `hawser.driver.Owner`."""
+        assert isinstance(driver, ServerDriver)
+        self._touched[driver] = None
+        if not self._draining:
+            self._drain()
+
+    def touch_session(self, session: EngineSession) -> None:
+        """A command has changed a session: drain its connection, if it has one."""
+        driver = self._drivers.get(session.carrier)
+        if driver is not None:
+            self.touch(driver)
+        elif not self._draining:
+            self._drain()
+
+    def flush(self, session: EngineSession) -> None:
+        """Write what a session was offered; nothing else has changed."""
+        driver = self._drivers.get(session.carrier)
+        if driver is not None and not driver.flush():
+            self.timekeeper.arm(driver, driver.connection.next_timeout())
+
+    def contain(self, driver: Driver, error: Exception) -> None:
+        """See `hawser.driver.Owner`."""
+        incident = self.incident(f"connection {driver.link.description}", error)
+        driver.connection.close(CloseCode.INTERNAL, f"incident {incident}", trio.current_time())
+        self.touch(driver)
+
+    def _drain(self) -> None:
+        self._draining = True
+        try:
+            while True:
+                if self._touched:
+                    driver = next(iter(self._touched))
+                    del self._touched[driver]
+                    self._drain_driver(driver)
+                elif dirty := self._engine.dirty():
+                    self._touched.update((self._drivers[one], None) for one in dirty if one in self._drivers)
+                elif (report := self._engine.next_event()) is not None:
+                    self._session_over(report)
+                else:
+                    break
+        finally:
+            self._draining = False
+        self.timekeeper.arm(self, self._engine.next_timeout())
+
+    def _drain_driver(self, driver: ServerDriver) -> None:
+        connection = driver.connection
+        while (event := connection.next_event()) is not None:
+            self._handle(driver, connection.session, event)
+        session = connection.session
+        if session is None:
+            former, driver.session = driver.session, None
+            while former is not None and former.carrier is None and (event := former.next_event()) is not None:
+                self._handle(driver, former, event)
+        else:
+            if driver.session is not session or session.outbox.delivered != driver.delivered:
+                self._session_of(session, ServerSession.made_room)
+            driver.session, driver.delivered = session, session.outbox.delivered
+        driver.flush()
+        self.timekeeper.arm(driver, connection.next_timeout())
+
+    def _session_of(self, engine: EngineSession, command: Callable[[ServerSession], None]) -> None:
+        """Do something to a session that is proved; one that is not has nothing to be done to."""
+        session = self.sessions.get(engine)
+        if session is not None:
+            command(session)
+
+    # ------------------------------------------------------------ events
+
+    def _handle(self, driver: ServerDriver, session: EngineSession | None, event: Event) -> None:
+        match event:
+            case MessageReceived():
+                assert session is not None
+                self._message(driver, session, event)
+            case AuthenticationRequested():
+                self._connections.start_soon(self._authenticate, driver, event)
+            case SessionOpened():
+                self._open(driver, event.session)
+            case SessionResumed():
+                self._resumed(driver, event)
+            case RoomAvailable():
+                self._session_of(event.session, ServerSession.feed_again)
+            case ConnectionTerminated():
+                self._drivers.pop(driver.connection, None)
+                driver.finish()
+            case SessionDetached() | VolatileReceived() | MessageDropped():
+                pass  # it waits for its next connection; nothing volatile is understood; nothing has a policy
+            case CredentialsRequested() | CredentialsAccepted() | SessionReset():
+                raise AssertionError(f"{event!r} is not for a server's connection")
+            case _:
+                assert_never(event)
+
+    def _message(self, driver: ServerDriver, session: EngineSession, event: MessageReceived) -> None:
+        try:
+            self.sessions[session].requests.take(event.body)
+        except RemoteProtocolError as error:  # MSG-4
+            self._delivered(session, event.number)
+            driver.connection.close(CloseCode.PROTOCOL_ERROR, str(error), trio.current_time())
+        except Exception:
+            self._delivered(session, event.number)
+            raise
+        else:
+            self._delivered(session, event.number)
+
+    def _delivered(self, session: EngineSession, number: int) -> None:
+        if session.ended is None:
+            session.delivered(number, trio.current_time())
+
+    def _open(self, driver: ServerDriver, engine: EngineSession) -> None:
+        assert isinstance(engine, EngineServerSession)
+        self.session_count += 1
+        session = ServerSession(self, engine, Session(driver.principal, self.session_count))
+        self.sessions[engine] = session
+        for hook in self.app.connect_hooks:
+            session.spawn(hook, session.handle)
+
+    def _resumed(self, driver: ServerDriver, event: SessionResumed) -> None:
+        self.resumes += 1
+        self.replayed += event.replayed
+        session = self.sessions.get(event.session)
+        if session is not None:  # else it is proved by this very resume, and SessionOpened comes next
+            session.handle.principal = driver.principal
+            session.requests.recheck()
+            session.feed_again()
+
+    def _session_over(self, report: SessionReset) -> None:
+        session = self.sessions.pop(report.session, None)
+        if session is not None:
+            session.end()
+            self._sessions.start_soon(self._farewell, session)
+
+    async def _farewell(self, session: ServerSession) -> None:
+        """Let the tasks of a session end, then tell the application; at most ``cleanup_seconds`` in all."""
+        with trio.move_on_after(self.config.cleanup_seconds, shield=True):
+            await session.idle()
+            for hook in self.app.disconnect_hooks:
+                await self._contained(hook, (session.handle,))
+
+    def end_session(self, session: ServerSession, reason: Any) -> None:
+        """End a session, attached or not."""
+        self._engine.end(session.engine, reason, trio.current_time())
+        self.touch_session(session.engine)
+
+    async def shut_down(self) -> None:
+        """End every session of this process; their clients find another incarnation when they come back."""
+        sessions = list(self.sessions.values())
+        self.sessions.clear()
+        with trio.move_on_after(self.config.cleanup_seconds, shield=True):
+            async with trio.open_nursery() as nursery:
+                for session in sessions:
+                    session.end()
+                    nursery.start_soon(self._farewell, session)
+
+    # ------------------------------------------------------------ application
+
+    async def _authenticate(self, driver: ServerDriver, event: AuthenticationRequested) -> None:
+        principal: Principal | None = ANONYMOUS
+        failed = False
+        if self.app.authenticator is not None:
+            try:
+                principal = _checked(
+                    await self.app.authenticator(event.credentials), (Principal, type(None)), "authenticate"
+                )
+            except Exception as error:
+                self.incident("authenticate", error)
+                failed = True
+        now = trio.current_time()
+        try:
+            if failed:
+                driver.connection.unavailable(now)
+            elif principal is None:
+                driver.connection.refuse(now)
+            else:
+                driver.principal = principal
+                driver.connection.accept(principal.id, now)
+        except LocalProtocolError:
+            return  # nobody waits for the verdict any more: the client has gone on to something else
+        self.touch(driver)
+
+    async def allow(self, session: ServerSession, action: Action, channel: str) -> ChannelRule:
+        """The rule of a channel, if the session may do this to it.
+
+        Raises:
+            Refused: There is no such channel, it may not, or nobody could say.
+        """
+        rule = self.app.rule_for(channel)
+        if rule is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no channel {channel!r}")
+        if rule.handler is None:
+            allowed = rule.open
+        else:
+            try:
+                allowed = _checked(await rule.handler(session.handle, action, channel), (bool,), "authorize")
+            except Exception as error:
+                incident = self.incident(f"authorize {rule.pattern!r}", error)
+                raise Refused(ErrorCode.INTERNAL, f"incident {incident}") from None
+        if not allowed:
+            raise Refused(ErrorCode.DENIED, f"{action} {channel!r}")
+        return rule
+
+    # ------------------------------------------------------------ time
+
+    def handle_timeout(self, now: float) -> None:
+        """See `hawser.timekeeper.Timed`."""
+        self._engine.handle_timeout(now)
+        if not self._draining:
+            self._drain()
+
+    def _gap(self, now: float, found: Gap) -> None:
+        if found is Gap.LATE_PASS:
+            self._engine.handle_gap(now)
+        for driver in list(self._drivers.values()):
+            driver.gap(now, found)
+
+
+def _checked(value: T, kinds: tuple[type, ...], what: str) -> T:
+    """What a handler returned, if it is what it should be: a handler that forgets to answer must not let anyone in."""
+    if not isinstance(value, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{what} returned {value!r}; expected {expected}")
+    return value

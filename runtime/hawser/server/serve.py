@@ -1,0 +1,85 @@
+"""Bringing an application to life."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import trio
+
+from hawser.background import Background
+from hawser.config import Config
+from hawser_transports import find_transport
+
+from .node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hawser.app import App
+    from hawser_transports import Transport
+
+
+class Server:
+    """A server that is listening; `serve` hands it to ``nursery.start``."""
+
+    def __init__(self, url: str, node: Node) -> None:
+        self.url = url
+        """Where clients reach it; what the given URL left open (a port, a name) is filled in."""
+        self._node = node
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are alive, attached or not."""
+        return len(self._node.sessions)
+
+    @property
+    def resumes(self) -> int:
+        """How many times a session went on over a new connection."""
+        return self._node.resumes
+
+    @property
+    def replayed(self) -> int:
+        """How many message parts were sent again at resumes."""
+        return self._node.replayed
+
+
+async def serve(
+    app: App,
+    url: str,
+    *,
+    config: Config | None = None,
+    transport: Transport | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve an application until cancelled.
+
+    ``server = await nursery.start(serve, app, url)`` returns when it listens; ``trio.run(serve, app, url)`` is a whole
+    program. When it is cancelled, handlers are cancelled and `App.on_disconnect` handlers have five seconds.
+
+    Args:
+        app: What to serve.
+        url: Where; its scheme chooses the transport, for example ``memory://lobby``.
+        config: Limits and times; the defaults if not given.
+        transport: Used instead of the one that the scheme names.
+        random_bytes: Where secrets, epochs and jitter come from; replace it only in tests.
+        task_status: Told the `Server` when it listens.
+
+    Raises:
+        UnknownSchemeError: No transport serves the URL's scheme.
+        ValueError: The URL does not fit the transport.
+        OSError: The place to listen is taken.
+    """
+    config = Config() if config is None else config
+    listener = await (find_transport(url) if transport is None else transport).listen(url)
+    async with listener, Background() as services, Background() as sessions, Background() as connections:
+        node = Node(app, config, random_bytes, connections, sessions, services)
+        node.start_service(app.broker.run)
+        services.start_soon(node.timekeeper.run)
+        services.start_soon(node.hub.flush)
+        task_status.started(Server(listener.url, node))
+        try:
+            await listener.serve(node.attach)
+        finally:
+            await node.shut_down()

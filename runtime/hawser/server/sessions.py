@@ -1,0 +1,180 @@
+"""What a node keeps of one session, beside the engine's record of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from hawser_engine.codes import ResetReason
+from hawser_engine.errors import BacklogFull
+
+from .channels import Membership, Mode, Outlet
+from .requests import Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hawser_engine.batch import Batch
+    from hawser_engine.session import ServerSession as EngineSession
+
+    from .node import Node
+    from .session import Session
+
+
+class ServerSession(Outlet):
+    """One session of a node: its requests, its channels, its tasks."""
+
+    __slots__ = (
+        "_feeding",
+        "_idle",
+        "_queued",
+        "_scopes",
+        "_starved",
+        "ended",
+        "engine",
+        "handle",
+        "memberships",
+        "node",
+        "requests",
+        "vacancy",
+    )
+
+    def __init__(self, node: Node, engine: EngineSession, handle: Session) -> None:
+        self.node = node
+        self.engine = engine
+        self.handle = handle
+        self.memberships: dict[str, Membership] = {}
+        self.requests = Requests(node, self)
+        self.ended = False
+        self.vacancy: trio.Event | None = None
+        """Set when there may be room again; made by whoever waits for it."""
+        self._scopes: dict[trio.CancelScope, None] = {}
+        self._feeding = False
+        self._queued = False  # … because something waited in the engine's queue
+        self._starved = False  # an offer was refused, and there was no word of window since
+        self._idle: trio.Event | None = None
+
+    # ------------------------------------------------------------ sending
+
+    @property
+    def message_bytes(self) -> int:
+        """See `Outlet.message_bytes`."""
+        return self.engine.outbox.message_bytes or 0
+
+    def offer(self, batch: Batch) -> bool:
+        """See `Outlet.offer`."""
+        taken = self.engine.send_batch(batch, trio.current_time())
+        self._starved = self._starved or not taken
+        return taken
+
+    async def room(self, length: int = 0) -> None:
+        """Wait until a message of this length can be put; no checkpoint if it can be already."""
+        while not self.engine.has_room(length):
+            if self.vacancy is None:
+                self.vacancy = trio.Event()
+            await self.vacancy.wait()
+
+    def put(self, body: bytes) -> None:
+        """Send a message for which there is room."""
+        if self.engine.ended is None:
+            self.engine.send(body, trio.current_time())
+            self.node.touch_session(self.engine)
+
+    async def send(self, body: bytes) -> None:
+        """Send a message, waiting for room where needed.
+
+        Raises:
+            MessageTooLarge: The client does not take so long a message.
+        """
+        await self.room(len(body))
+        self.put(body)
+
+    def queue(self, body: bytes) -> bool:
+        """Send a message that may be too long for a batch; False if something else waits already."""
+        if self.engine.carrier is None or self.engine.outbox.queue:
+            self._starved = self._queued = True
+            return False
+        self.put(body)
+        return True
+
+    def tell(self, body: bytes) -> None:
+        """Send what cannot wait, from the reserve; a session whose reserve is used up is over (SPEC LIM-4)."""
+        try:
+            self.engine.send(body, trio.current_time(), urgent=True)
+        except BacklogFull:
+            self.node.end_session(self, ResetReason.OVERFLOW)
+        else:
+            self.node.touch_session(self.engine)
+
+    def flush(self) -> None:
+        """Write what was offered."""
+        self.node.flush(self.engine)
+
+    def made_room(self) -> None:
+        """The client has acknowledged something, or is attached again: whoever waits may look."""
+        if self.vacancy is not None:
+            self.vacancy.set()
+            self.vacancy = None
+        if self._queued:
+            self.feed_again()
+
+    def feed_again(self) -> None:
+        """There is window again after there was none."""
+        self._starved = self._queued = False
+        self.feed()
+
+    def feed(self) -> None:
+        """Bring up the channels that are behind, in a task that lives as long as there is something to do."""
+        if not self._feeding and not self._starved and self._is_behind():
+            self._feeding = True
+            self.spawn(self._feed)
+
+    def _is_behind(self) -> bool:
+        return any(member.mode is Mode.BEHIND for member in self.memberships.values())
+
+    async def _feed(self) -> None:
+        try:
+            while not self._starved and self._is_behind():
+                await self.node.hub.feed(self)
+        finally:
+            self._feeding = False
+
+    # ------------------------------------------------------------ life
+
+    def time_ms(self) -> int:
+        """The session's time (SPEC CAL-3)."""
+        return self.engine.time_ms(trio.current_time())
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that ends with the session."""
+        if not self.ended:
+            self.node.start_session_task(self._run, function, arguments)
+
+    async def _run(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+        if self.ended:
+            return
+        with trio.CancelScope() as scope:
+            self._scopes[scope] = None
+            try:
+                await function(*arguments)
+            except Exception as error:
+                self.node.incident(f"session {self.handle.number}: {function.__qualname__}", error)
+            finally:
+                del self._scopes[scope]
+                if self._idle is not None and not self._scopes:
+                    self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing runs for the session any more."""
+        if self._scopes:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    def end(self) -> None:
+        """The session is over: cancel what runs for it and leave its channels."""
+        self.ended = True
+        for scope in list(self._scopes):
+            scope.cancel(reason="the session has ended")
+        for name in list(self.memberships):
+            self.node.hub.remove(self, name)

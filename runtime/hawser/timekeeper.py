@@ -1,0 +1,85 @@
+"""The one timer task of a server or client: all deadlines in one heap, and an eye on jumps of time.
+
+An entry may be stale: whoever is woken early says so by arming itself again. So moving a deadline later costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+from trio.testing import MockClock
+
+from hawser_engine.gaps import Gap, GapDetector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Timed(Protocol):
+    """Something with deadlines."""
+
+    armed: float
+    """When it will be called at the latest; kept by the timekeeper, infinite at first."""
+
+    def handle_timeout(self, now: float) -> None:
+        """A deadline has come, or had come once: do what is due, and arm again."""
+
+
+class Timekeeper:
+    """Calls back when deadlines have come.
+
+    Args:
+        gap_seconds: A pass that starts so late, or a wall clock that moved so far against it, is a gap (SPEC LIV-5).
+        gap: Called at a gap, before any timeout, with the time and what was found.
+        wall_clock: Seconds of the wall clock. If not given, the system's; under a `trio.testing.MockClock`, that.
+    """
+
+    def __init__(
+        self,
+        gap_seconds: float,
+        gap: Callable[[float, Gap], None],
+        wall_clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._gap_seconds = gap_seconds
+        self._gap = gap
+        self._wall_clock = wall_clock
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._count = count()
+        self._scope: trio.CancelScope | None = None
+
+    def arm(self, timed: Timed, deadline: float | None) -> None:
+        """See that something is called at its deadline, or earlier; None asks for nothing."""
+        if deadline is None or deadline >= timed.armed:
+            return
+        timed.armed = deadline
+        heappush(self._heap, (deadline, next(self._count), timed))
+        if self._scope is not None and deadline < self._scope.deadline:
+            self._scope.deadline = deadline
+
+    async def run(self) -> None:
+        """Keep time until cancelled."""
+        wall_clock = self._wall_clock
+        if wall_clock is None:
+            simulated = isinstance(trio.lowlevel.current_clock(), MockClock)
+            wall_clock = trio.current_time if simulated else time.time
+        detector = GapDetector(self._gap_seconds, trio.current_time(), wall_clock())
+        while True:
+            with trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf) as self._scope:
+                await trio.sleep_forever()
+            wanted = self._scope.deadline
+            self._scope = None
+            found = detector.check(trio.current_time(), wall_clock(), wanted)
+            # LIV-6: whatever arrived in the same pass of the loop is processed before any timeout.
+            await trio.lowlevel.checkpoint()
+            now = trio.current_time()
+            if found is not Gap.NONE:
+                self._gap(now, found)
+            while self._heap and self._heap[0][0] <= now:
+                _, _, timed = heappop(self._heap)
+                timed.armed = inf
+                timed.handle_timeout(now)

@@ -1,0 +1,150 @@
+"""What the runtime's tests share: a served app, and a client that says whatever it is told to."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from hawser import App, Config, Server, serve
+from hawser_engine import (
+    Client,
+    ConnectionTerminated,
+    EngineConfig,
+    MessageReceived,
+    SessionOpened,
+    SessionReset,
+    SessionResumed,
+)
+from hawser_engine.messages import AnyMessage, decode_message, encode_body
+from hawser_transports import MemoryTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from hawser_transports import Transport
+
+URL = "memory://server"
+
+
+def counting_bytes() -> Callable[[int], bytes]:
+    """A source of bytes that never repeats and is the same in every run."""
+    state = 0
+
+    def random_bytes(count: int) -> bytes:
+        nonlocal state
+        state += 1
+        return (state * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big").rjust(count, b"\x5a")[-count:]
+
+    return random_bytes
+
+
+@asynccontextmanager
+async def serving(
+    app: App, *, config: Config | None = None, transport: Transport | None = None, url: str = URL
+) -> AsyncGenerator[Server, None]:
+    """A server for the length of a block."""
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(partial(serve, app, url, config=config, transport=transport))
+        yield server
+        nursery.cancel_scope.cancel()
+
+
+def open_app(*, history: int = 1_000) -> App:
+    """An app in which everybody may use every channel."""
+    app = App()
+    app.channel("*", history=history, open=True)
+    return app
+
+
+class RawClient:
+    """A client without the library's manners: it sends what it is told and keeps what it gets."""
+
+    def __init__(self, config: EngineConfig | None = None, credentials: dict[str, Any] | None = None) -> None:
+        self.engine = Client(
+            EngineConfig() if config is None else config,
+            trio.current_time(),
+            random_bytes=counting_bytes(),
+            credentials=credentials,
+        )
+        self.messages: deque[AnyMessage | None] = deque()
+        self.terminations: list[ConnectionTerminated] = []
+        self.resets: list[SessionReset] = []
+        self.opened = trio.Event()
+        self.resumed = trio.Event()
+        self.deliver = True
+        self._news = trio.Event()
+
+    @asynccontextmanager
+    async def connected(self, url: str = URL) -> AsyncGenerator[RawClient, None]:
+        """Attached for the length of a block; the link is dropped without a word at its end."""
+        link = await MemoryTransport().connect(url)
+        self.connection = self.engine.connect(trio.current_time())
+        self.link = link
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            self.flush()
+            try:
+                yield self
+            finally:
+                link.cut()
+                self.connection.receive_eof(trio.current_time())
+                nursery.cancel_scope.cancel()
+
+    def say(self, *messages: AnyMessage | bytes) -> None:
+        """Send messages, or any bytes in place of one."""
+        for message in messages:
+            body = message if isinstance(message, bytes) else encode_body(message)
+            self.engine.session.send(body, trio.current_time())
+        self.flush()
+
+    async def hear(self) -> AnyMessage | None:
+        """Wait for the next message."""
+        while not self.messages:
+            await self._news.wait()
+        return self.messages.popleft()
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        """Wait until something has come about."""
+        while not ready():
+            await self._news.wait()
+
+    def flush(self) -> None:
+        batches = self.connection.data_to_send()
+        if batches:
+            assert self.link.send_nowait(batches) == len(batches)
+            self.connection.written(trio.current_time())
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                for batch in await self.link.receive_batches():
+                    self.connection.receive_batch(batch, trio.current_time())
+                    self._drain()
+        except (trio.EndOfChannel, trio.BrokenResourceError):
+            self.connection.receive_eof(trio.current_time())
+            self._drain()
+
+    def _drain(self) -> None:
+        while (event := self.connection.next_event()) is not None:
+            match event:
+                case MessageReceived():
+                    self.messages.append(decode_message(event.body))
+                    if self.deliver:
+                        self.engine.session.delivered(event.number, trio.current_time())
+                case SessionOpened():
+                    self.opened.set()
+                case SessionResumed():
+                    self.resumed.set()
+                case SessionReset():
+                    self.resets.append(event)
+                case ConnectionTerminated():
+                    self.terminations.append(event)
+                case _:
+                    pass
+        self.flush()
+        self._news.set()
+        self._news = trio.Event()

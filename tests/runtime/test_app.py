@@ -1,0 +1,125 @@
+"""Describing an application: patterns, handlers, and what is refused at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hawser import App, Principal, Session
+from hawser.brokers import MemoryBroker
+
+
+@pytest.mark.parametrize(
+    ("channel", "pattern"),
+    [
+        ("room:lobby", "room:lobby"),
+        ("room:attic", "room:*"),
+        ("room:", "room:*"),
+        ("rooms", "*"),
+        ("room:lobby:2", "room:lobby:*"),
+    ],
+)
+def test_the_longest_match_decides(channel: str, pattern: str) -> None:
+    app = App()
+    for declared in ("*", "room:*", "room:lobby", "room:lobby:*"):
+        app.channel(declared)
+    rule = app.rule_for(channel)
+    assert rule is not None
+    assert rule.pattern == pattern
+
+
+def test_an_exact_name_goes_before_a_pattern_of_the_same_length() -> None:
+    app = App()
+    app.channel("room*")
+    exact = app.channel("room")
+    assert app.rule_for("room") is exact
+
+
+def test_a_channel_that_matches_nothing_does_not_exist() -> None:
+    app = App()
+    app.channel("room:*")
+    assert app.rule_for("rooms") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("", "1 to 255 bytes"),
+        ("x" * 256, "1 to 255 bytes"),
+        ("a*b", "only at the end"),
+        ("\ud800", "cannot be encoded"),
+        ("taken", "already declared"),
+    ],
+)
+def test_a_pattern_that_cannot_be_is_refused(pattern: str, message: str) -> None:
+    app = App()
+    app.channel("taken")
+    with pytest.raises(ValueError, match=message):
+        app.channel(pattern)
+
+
+def test_a_negative_history_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        App().channel("room", history=-1)
+
+
+def test_every_handler_has_to_be_async() -> None:
+    app = App()
+    rule = app.channel("room")
+
+    def handler(*arguments: object) -> Any:
+        raise AssertionError(arguments)
+
+    for register in (app.authenticate, rule.authorize, app.procedure("x"), app.on_connect, app.on_disconnect):
+        with pytest.raises(TypeError, match="is an async function"):
+            register(handler)
+
+
+def test_an_object_with_an_async_call_is_a_handler() -> None:
+    class Add:
+        async def __call__(self, session: Session, a: int, b: int) -> int:
+            return a + b
+
+    app = App()
+    add = app.procedure("add")(Add())
+    assert app.procedures["add"].handler is add
+
+
+def test_what_can_be_given_only_once_is_refused_a_second_time() -> None:
+    app = App()
+    rule = app.channel("room")
+
+    @app.authenticate
+    async def authenticate(credentials: object) -> Principal | None:
+        return None
+
+    @rule.authorize
+    async def authorize(session: Session, action: str, channel: str) -> bool:
+        return True
+
+    @app.procedure("x")
+    async def procedure(session: Session) -> None:
+        return None
+
+    with pytest.raises(ValueError, match="already has an authenticate handler"):
+        app.authenticate(authenticate)
+    with pytest.raises(ValueError, match="already have an authorize handler"):
+        rule.authorize(authorize)
+    with pytest.raises(ValueError, match="'x' is already registered"):
+        app.procedure("x")(procedure)
+
+
+@pytest.mark.parametrize(("name", "error"), [("", ValueError), ("x" * 256, ValueError), (7, TypeError)])
+def test_a_principal_has_a_name_that_can_travel(name: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Principal(name)
+
+
+def test_principals_with_the_same_id_are_the_same_user() -> None:
+    assert Principal("ada", {"role": "admin"}) == Principal("ada")
+
+
+def test_an_app_uses_the_broker_it_is_given() -> None:
+    broker = MemoryBroker()
+    assert App(broker=broker).broker is broker

@@ -1,0 +1,131 @@
+"""Brokers: the contract suite, that it catches wrong ones, and the bounds of the memory broker."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from hawser import Position
+from hawser.brokers import (
+    BrokerContractError,
+    Entry,
+    History,
+    MemoryBroker,
+    Published,
+    Retention,
+    Sink,
+    check_broker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trio.testing import MockClock
+
+KEEP = Retention(messages=5)
+
+
+def numbered_epochs() -> Callable[[int], bytes]:
+    numbers = count(1)
+    return lambda size: next(numbers).to_bytes(size, "big")
+
+
+async def test_the_memory_broker_keeps_the_contract(autojump_clock: MockClock) -> None:
+    await check_broker(MemoryBroker(), key_window_seconds=300)
+
+
+class Wrong(MemoryBroker):
+    """A right broker; subclasses spoil one thing each."""
+
+
+class CountsFromZero(Wrong):
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+        result = await super().publish(channel, data, retention=retention, key=key)
+        return Published(Position(result.position.epoch, result.position.offset - 1), result.duplicate)
+
+
+class KeepsTooMuch(Wrong):
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+        return await super().publish(channel, data, retention=Retention(messages=100), key=key)
+
+
+class ForgetsKeys(Wrong):
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+        return await super().publish(channel, data, retention=retention)
+
+
+class ReportsTwice(Wrong):
+    async def join(self, channel: str, sink: Sink) -> Position:
+        await super().join(channel, sink)
+        return await super().join(channel, sink)
+
+
+class NeverLeaves(Wrong):
+    async def leave(self, channel: str, sink: Sink) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class ReportsBackwards(Wrong):
+    async def join(self, channel: str, sink: Sink) -> Position:
+        held: list[Entry] = []
+
+        def spoil(channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
+            held.extend(entries)
+            if len(held) == 3:
+                sink(channel, epoch, held[::-1])
+
+        return await super().join(channel, spoil)
+
+
+class IgnoresTheLimit(Wrong):
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+        return await super().history(channel, after, limit=1_000, limit_bytes=limit_bytes)
+
+
+class PublishesAndIsThenCancelled(Wrong):
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+        result = await super().publish(channel, data, retention=retention)
+        await trio.lowlevel.checkpoint()
+        return result
+
+
+@pytest.mark.parametrize("kind", Wrong.__subclasses__())
+async def test_every_wrong_broker_is_caught(autojump_clock: MockClock, kind: type[MemoryBroker]) -> None:
+    with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True, flatten_subgroups=True):
+        await check_broker(kind(), key_window_seconds=300)
+
+
+async def test_a_key_that_never_ages_is_caught(autojump_clock: MockClock) -> None:
+    with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True):
+        await check_broker(MemoryBroker(), key_window_seconds=100)
+
+
+async def test_a_channel_that_made_room_begins_anew_under_another_epoch() -> None:
+    broker = MemoryBroker(random_bytes=numbered_epochs(), channels_max=2)
+    first = (await broker.publish("one", b"x", retention=KEEP)).position
+    await broker.join("two", lambda channel, epoch, entries: None)
+    await broker.publish("three", b"x", retention=KEEP)
+    again = await broker.history("one", 0, limit=9, limit_bytes=99)
+    assert again.top == Position((4).to_bytes(8, "big"), 0)
+    assert again.top.epoch != first.epoch
+    assert (await broker.history("two", 0, limit=9, limit_bytes=99)).top.epoch == (2).to_bytes(8, "big")
+
+
+async def test_the_channel_unused_for_longest_makes_room_first() -> None:
+    broker = MemoryBroker(channels_max=2)
+    await broker.publish("one", b"x", retention=KEEP)
+    await broker.publish("two", b"x", retention=KEEP)
+    await broker.publish("one", b"x", retention=KEEP)
+    await broker.publish("three", b"x", retention=KEEP)
+    assert (await broker.history("one", 0, limit=9, limit_bytes=99)).top.offset == 2
+
+
+async def test_the_oldest_key_is_forgotten_when_there_are_too_many() -> None:
+    broker = MemoryBroker(keys_max=3)
+    for number in range(4):
+        await broker.publish("one", b"x", retention=KEEP, key=b"%d" % number)
+    assert not (await broker.publish("one", b"x", retention=KEEP, key=b"0")).duplicate
+    assert (await broker.publish("one", b"x", retention=KEEP, key=b"3")).duplicate

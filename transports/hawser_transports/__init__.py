@@ -1,0 +1,32 @@
+"""Carriages for Hawser sessions: what moves batches of packets between two programs.
+
+A transport is found by the scheme of a URL (`find_transport`). Third parties add one by implementing
+`Transport`, registering it in the entry-point group ``hawser.transports`` and passing `check_transport`.
+"""
+
+from __future__ import annotations
+
+from .check import TransportContractError, check_transport
+from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
+from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
+from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
+
+__all__ = [
+    "BATCH_BYTES_MAX",
+    "ENTRY_POINT_GROUP",
+    "UNREAD_BYTES_MIN",
+    "Link",
+    "Listener",
+    "MemoryLink",
+    "MemoryListener",
+    "MemoryTransport",
+    "Receiver",
+    "Transport",
+    "TransportContractError",
+    "UnknownSchemeError",
+    "check_transport",
+    "find_transport",
+    "memory_pair",
+    "pump",
+    "transport_schemes",
+]
