@@ -30,13 +30,14 @@ _FOREIGN: Final = (Open, Resume, Auth)
 class ClientConnection(Connection):
     """One link as the client sees it; made by ``Client.connect``."""
 
-    __slots__ = ("_auth_open", "_client", "_retired")
+    __slots__ = ("_auth_open", "_client", "_retired", "_used_for")
 
     def __init__(self, client: "Client", draw: Callable[[], float], now: float) -> None:
         """Start unattached; use ``Client.connect``."""
         super().__init__(client.config, draw, now)
         self._client = client
         self._auth_open = False
+        self._used_for: ClientSession | None = None  # the session of the newest OPEN or RESUME on it
         self._retired = False  # a newer connection has the session; only news of another holder counts
 
     def attach(self, now: float) -> None:
@@ -50,7 +51,7 @@ class ClientConnection(Connection):
         if self._state.current is not State.IDLE:
             raise local_error("ATT-17", f"saw a connection that is {self._state.current.name}", "attach")
         client = self._client
-        session = client.session
+        session = self._used_for = client.session
         if session.opened:
             attempt = session.attempt + 1
             counts = Counts(session.inbox.received, session.inbox.delivered, session.outbox.sent)
@@ -221,6 +222,7 @@ class ClientConnection(Connection):
         return (
             packet.code == CloseCode.SUPERSEDED
             and packet.attempt is not None
+            and session is self._used_for  # late news of a session that is over is no news (SPEC ATT-9)
             and session.opened
             and packet.attempt > session.attempt
         )
@@ -235,6 +237,7 @@ class ClientConnection(Connection):
 
     def _open(self, now: float) -> None:
         client = self._client
+        self._used_for = client.session
         config = client.config
         period = client.resume_period_seconds
         self._send(

@@ -108,7 +108,11 @@ def test_the_windows_and_times_of_the_server_hold() -> None:
     desk = Desk(features=("x", "y"))
     desk.opened(attrs.evolve(OPENED, features=("y",)))
     session = desk.client.session
-    assert (session.outbox.window_messages, session.outbox.window_bytes, session.outbox.message_bytes) == (10, 1_000, 100)
+    assert (session.outbox.window_messages, session.outbox.window_bytes, session.outbox.message_bytes) == (
+        10,
+        1_000,
+        100,
+    )
     assert (session.features, session.silence_limit, session.resume_period) == (("y",), 35.0, 60.0)
     assert (session.operations, session.operation_bytes) == (8, 1_000)
 
@@ -317,6 +321,17 @@ def test_the_fence_of_its_own_newer_connection_is_no_news() -> None:
     new, _ = desk.connect()
     desk.answer(old, SUPERSEDED)
     assert (old.state, desk.client.connection, desk.events()) == (State.CLOSED, new, [])
+
+
+def test_late_news_of_a_session_that_is_over_ends_no_other_one() -> None:
+    """SPEC ATT-9: attempt 1 was fenced by attempt 2, and the session ended before that was read here."""
+    desk = Desk()
+    old = desk.opened()
+    new, _ = desk.connect()
+    desk.answer(new, Reset(ResetReason.EXPIRED, None), attrs.evolve(OPENED, session=b"t"))
+    desk.events()
+    desk.answer(old, SUPERSEDED)
+    assert (old.state, desk.client.session.session_id, desk.events()) == (State.CLOSED, b"t", [])
 
 
 def test_superseded_by_an_attempt_it_never_used_the_client_opens_a_new_session() -> None:
