@@ -110,14 +110,6 @@ class Connection(Link):
         other = self.session.next_timeout()
         return other if due is None else due if other is None else min(due, other)
 
-    def push(self, packet: bytes, now: float) -> None:
-        """Queue one packet, or shared packets, for the peer."""
-        if not self._out.unwritten:
-            self._timers.set(Timer.WRITE, now + self._config.write_seconds)
-        self._out.push(packet)
-        self._liveness.sent(now)
-        self._now = now
-
     def push_volatile(self, body: bytes, now: float) -> bool:
         """Queue an uncounted message unless the link lags behind (SPEC CNT-7)."""
         if self._out.unwritten > self._config.volatile_backlog_bytes:

@@ -25,6 +25,7 @@ from hawser_transports import MemoryTransport
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from hawser.server.sessions import ServerSession
     from hawser_transports import Transport
 
 URL = "memory://server"
@@ -58,6 +59,15 @@ def open_app(*, history: int = 1_000) -> App:
     app = App()
     app.channel("*", history=history, open=True)
     return app
+
+
+async def only_session(server: Server) -> ServerSession:
+    """What the server's node keeps of the one session that there is."""
+    node = server._node  # pyright: ignore[reportPrivateUsage]
+    while not node.sessions:
+        await trio.sleep(0.01)
+    [session] = node.sessions.values()
+    return session
 
 
 class RawClient:

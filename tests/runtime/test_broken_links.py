@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 EVERY_KIND = tuple(CutKind)
-PATIENT = Config(resumes_per_minute=100_000)
-"""Links that break ten times a second are the network's fault: no client is sent away for resuming too often."""
+PATIENT = Config(
+    resumes_per_minute=100_000, ping_interval_seconds=1, pong_wait_seconds=1, handshake_seconds=2, backoff_cap_seconds=1
+)
+"""Links that break ten times a second are the network's fault: no client is sent away for resuming too often, and
+silence is noticed soon."""
 
 
 async def resumes_of(client: Client, counts: list[int]) -> None:
@@ -28,12 +31,12 @@ async def resumes_of(client: Client, counts: list[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kinds", [(CutKind.BOTH,), EVERY_KIND], ids=["noticed", "every kind"])
 async def test_messages_arrive_once_and_in_order_through_hundreds_of_cuts(
     autojump_clock: MockClock, seed: int, kinds: tuple[CutKind, ...]
 ) -> None:
-    publishers, subscribers, each = 3, 3, 400
+    publishers, subscribers, each = 3, 3, 600
     seen: list[list[Any]] = [[] for _ in range(subscribers)]
     accepted: list[list[int]] = [[] for _ in range(publishers)]
     resumes = [0]
@@ -81,7 +84,7 @@ async def test_messages_arrive_once_and_in_order_through_hundreds_of_cuts(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_calls_are_carried_out_once_and_answered_once_through_cuts(
     autojump_clock: MockClock, seed: int
 ) -> None:
@@ -155,12 +158,13 @@ async def test_a_new_link_takes_the_session_from_the_one_before_it(autojump_cloc
     """The server still believes in the old link: the attach fences it (SPEC ATT-7)."""
     async with serving(open_app()) as server, FaultyNetwork() as network:
         async with connect(URL, transport=network) as client, client.subscribe("room") as messages:
-            for number in range(10):
-                await network.cut(CutKind.CLIENT)
-                await client.publish("room", number)
-                assert (await messages.receive()).data == number
+            async with connect(URL) as talker:
+                for number in range(10):
+                    await network.cut(CutKind.CLIENT)
+                    await talker.publish("room", number)  # goes into the old link
+                    assert (await messages.receive()).data == number
         assert server.resumes == 10
-        assert server.replayed > 0
+        assert server.replayed == 10
 
 
 async def test_hooks_see_a_session_and_not_its_links(autojump_clock: MockClock) -> None:
@@ -184,10 +188,11 @@ async def test_hooks_see_a_session_and_not_its_links(autojump_clock: MockClock) 
         assert diary == [("connect", 1), ("disconnect", 1)]
         async with connect(URL) as client:
             await client.publish("room", 1)
-        async with connect(URL, transport=network):
+        async with connect(URL):
             pass
-        network.refuse()
-    assert diary[2:] == [("connect", 2), ("disconnect", 2), ("connect", 3), ("disconnect", 3)]
+    assert [entry for entry in diary if entry[1] == 2] == [("connect", 2), ("disconnect", 2)]
+    # The third may be over before anybody has heard of it; then nobody hears of its end either.
+    assert [entry for entry in diary if entry[1] == 3] in ([], [("connect", 3), ("disconnect", 3)])
 
 
 async def test_a_client_gone_without_a_word_is_forgotten_after_its_resume_period(autojump_clock: MockClock) -> None:

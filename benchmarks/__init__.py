@@ -1,0 +1,1 @@
+"""Hawser's benchmarks; README.md says how they measure."""

@@ -1,0 +1,1 @@
+"""Micro benchmarks of the engine: ``python -m benchmarks.micro``. How they measure: benchmarks/README.md."""

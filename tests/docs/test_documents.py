@@ -1,0 +1,130 @@
+"""What the documents say is true: their programs run, their links lead somewhere, the tests they name exist.
+
+A fenced block marked ``python`` is a whole program. If the next fenced block is ``text title="prints"``, it is exactly
+what the program prints.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]+)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+ANY_CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+NAMED_TEST = re.compile(r"`(?P<path>tests/[\w/]+\.py)::(?P<name>\w+)`")
+
+PROGRAM_SECONDS = 60.0
+
+
+class Program(NamedTuple):
+    """One program of a page and what it says it prints."""
+
+    page: Path
+    line: int
+    source: str
+    prints: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def programs() -> Iterator[Program]:
+    """Find every program of every page, in order."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = list(FENCE.finditer(text))
+        for index, block in enumerate(blocks):
+            if block["info"].split()[0] != "python":
+                continue
+            after = blocks[index + 1] if index + 1 < len(blocks) else None
+            prints = dedent(after["body"]) if after is not None and after["info"] == 'text title="prints"' else None
+            yield Program(page, text.count("\n", 0, block.start()) + 2, dedent(block["body"]), prints)
+
+
+def pages_with(pattern: re.Pattern[str], *, outside_code: bool = False) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Find every match of a pattern in every page, with the page."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if outside_code:
+            text = ANY_CODE.sub("", text)
+        for match in pattern.finditer(text):
+            yield page, match
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [*programs()], ids=str)
+def test_a_program_in_the_documents_runs_and_prints_what_it_says(program: Program) -> None:
+    # The empty lines make a traceback name the line of the page.
+    source = "\n" * (program.line - 1) + program.source
+    compile(source, str(program), "exec")
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, f"{program} failed:\n{run.stderr}"
+    if program.prints is not None:
+        assert run.stdout == program.prints
+
+
+def test_the_readme_begins_with_a_program() -> None:
+    first = next(program for program in programs() if program.page.name == "README.md")
+    assert first.prints is not None
+
+
+def test_relative_links_lead_to_files() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {link['target']}"
+        for page, link in pages_with(LINK, outside_code=True)
+        if "://" not in link["target"] and not (page.parent / link["target"].split("#")[0]).exists()
+    ]
+    assert broken == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text(encoding="utf-8")))
+    assert navigation == {page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")}
+
+
+def test_the_tests_that_the_documents_name_exist() -> None:
+    missing = [
+        f"{page.relative_to(ROOT)}: {named['path']}::{named['name']}"
+        for page, named in pages_with(NAMED_TEST)
+        if named["name"] not in functions_of(ROOT / named["path"])
+    ]
+    assert missing == []
+
+
+def test_every_sentence_of_the_guarantee_names_its_test() -> None:
+    table = [
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if re.match(r"\| \d \|", line)
+    ]
+    assert [bool(NAMED_TEST.search(line)) for line in table] == [True] * 6
+
+
+def functions_of(path: Path) -> set[str]:
+    """Name the functions that a file of tests defines; a file that is not there defines none."""
+    if not path.exists():
+        return set()
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
