@@ -115,7 +115,7 @@ class Line:
         self._conversation = conversation
         self._url = url
         self._transport = transport
-        self._policy = ReconnectPolicy(random_bytes)
+        self._policy = ReconnectPolicy(random_bytes, config.backoff_cap_seconds)
         self._nursery = nursery
         self._driver: ClientDriver | None = None
         self._touched: dict[ClientDriver, None] = {}

@@ -28,8 +28,9 @@ class ReconnectPolicy:
     replace the backoff: rarer, and never at once.
     """
 
-    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes], cap_seconds: float = CAP_SECONDS) -> None:
         self._random_bytes = random_bytes
+        self._cap_seconds = cap_seconds
         self._idle_attempts = 0  # in a row, without progress
         self._lost_attempts = 0  # in a row, without OPENED or RESUMED
 
@@ -62,11 +63,11 @@ class ReconnectPolicy:
             return asked if self._idle_attempts == 0 else max(asked, self._backoff())
         if self.breaker_open:
             doublings = self._lost_attempts - BREAKER_ATTEMPTS
-            return min(CAP_SECONDS, self._uniform(*BREAKER_SECONDS) * float(2 ** min(doublings, 16)))
+            return min(self._cap_seconds, self._uniform(*BREAKER_SECONDS) * float(2 ** min(doublings, 16)))
         return self._backoff()
 
     def _backoff(self) -> float:
-        return self._uniform(0.0, min(CAP_SECONDS, BASE_SECONDS * float(2 ** min(self._idle_attempts, 16))))
+        return self._uniform(0.0, min(self._cap_seconds, BASE_SECONDS * float(2 ** min(self._idle_attempts, 16))))
 
     def _uniform(self, low: float, high: float) -> float:
         return uniform(self._random_bytes, low, high)

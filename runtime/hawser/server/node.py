@@ -246,8 +246,7 @@ class Node:
         self.session_count += 1
         session = ServerSession(self, engine, Session(driver.principal, self.session_count))
         self.sessions[engine] = session
-        for hook in self.app.connect_hooks:
-            session.spawn(hook, session.handle)
+        session.spawn(self._greet, session)
 
     def _resumed(self, driver: ServerDriver, event: SessionResumed) -> None:
         self.resumes += 1
@@ -264,8 +263,16 @@ class Node:
             session.end()
             self._sessions.start_soon(self._farewell, session)
 
+    async def _greet(self, session: ServerSession) -> None:
+        """Tell the application of a new session."""
+        session.greeted = True
+        for hook in self.app.connect_hooks:
+            await self._contained(hook, (session.handle,))
+
     async def _farewell(self, session: ServerSession) -> None:
         """Let the tasks of a session end, then tell the application; at most ``cleanup_seconds`` in all."""
+        if not session.greeted:
+            return  # it was over before anybody heard of it
         with trio.move_on_after(self.config.cleanup_seconds, shield=True):
             await session.idle()
             for hook in self.app.disconnect_hooks:

@@ -33,6 +33,7 @@ class ServerSession(Outlet):
         "_starved",
         "ended",
         "engine",
+        "greeted",
         "handle",
         "memberships",
         "node",
@@ -47,6 +48,8 @@ class ServerSession(Outlet):
         self.memberships: dict[str, Membership] = {}
         self.requests = Requests(node, self)
         self.ended = False
+        self.greeted = False
+        """Whether the application was told of it."""
         self.vacancy: trio.Event | None = None
         """Set when there may be room again; made by whoever waits for it."""
         self._scopes: dict[trio.CancelScope, None] = {}
