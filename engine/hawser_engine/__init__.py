@@ -1,5 +1,7 @@
 """Hawser's protocol engine: pure state machines, no input or output.
 
+Time and randomness are arguments, here and in every module (SPEC IMP-1).
+
 Reading order (an hour): codes, errors, packets, codec, states, outbox, inbox, session, connection, server, client.
 
 The pipe, seen from one side:

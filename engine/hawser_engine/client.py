@@ -115,7 +115,11 @@ class Client:
     def end(self, session: Session, reason: ResetReason | int, now: float) -> None:
         """Give up a session that is not attached; use ``Session.end``."""
         if session is self.session:
+            connection = self.connection
             self.lose(reason, None, now)
+            if connection is not None and connection.state is State.RESUMING:
+                # Its answer would be about a session that is over, and what follows it a protocol error.
+                connection.close(CloseCode.GOING_AWAY, "the session was given up", now)
 
     def _new_session(self, now: float) -> ClientSession:
         session = ClientSession(self.config, now)

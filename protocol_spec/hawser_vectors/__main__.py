@@ -1,6 +1,6 @@
-"""python -m hawser_vectors [--check]: writes protocol_spec/vectors/valid and invalid, or says whether they are so.
+"""python -m hawser_vectors [--check]: writes the folders of protocol_spec/vectors, or says whether they are so.
 
-The case files are made here and never edited by hand; schema.json, README.md and scenarios/ are not made here.
+The case files are made here and never edited by hand; schema.json and README.md are not made here.
 """
 
 import argparse
@@ -8,20 +8,30 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from . import hot, strict
-from .cases import Case, invalid_of, valid_of
+from . import client_scenes, hot, rules, server_scenes, strict
+from .cases import invalid_of, valid_of
+from .encoding import Json
 from .layouts import MESSAGES, PACKETS
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
+FOLDERS: Final = ("valid", "invalid", "scenarios")
+
+
+class Written(Protocol):
+    """A case or a scenario."""
+
+    def document(self) -> dict[str, Json]:
+        """Return it as JSON."""
+        ...
 
 
 def files() -> dict[str, str]:
     """Return the text of every file by its path inside vectors/."""
-    cases: dict[str, list[Case]] = {}
+    cases: dict[str, list[Written]] = {}
 
-    def add(path: str, more: Iterable[Case]) -> None:
+    def add(path: str, more: Iterable[Written]) -> None:
         cases.setdefault(path, []).extend(more)
 
     for layout in (*PACKETS, *MESSAGES):
@@ -50,16 +60,25 @@ def files() -> dict[str, str]:
         strict.depth,
     ):
         add(f"invalid/cbor-{source.__name__}.json", source())
-    return {path: _text(each) for path, each in cases.items()}
+    documents = {path: [case.document() for case in each] for path, each in cases.items()}
+    for name, plays in rules.FILES.items():
+        documents[f"scenarios/{name}.json"] = [play.document() for play in plays()]
+    for name, stage in {**server_scenes.FILES, **client_scenes.FILES}.items():
+        documents[f"scenarios/{name}.json"] = [scene.document() for scene in stage()]
+    return {path: _text(each) for path, each in documents.items()}
 
 
-def _text(cases: list[Case]) -> str:
-    """Write cases with one line for each member, so that a difference reads well."""
+def _text(documents: list[dict[str, Json]]) -> str:
+    """Write cases with one line for each member, and for each step, so that a difference reads well."""
     blocks: list[str] = []
-    for case in cases:
-        members = [
-            f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in case.document().items()
-        ]
+    for document in documents:
+        members: list[str] = []
+        for key, value in document.items():
+            if key == "steps":
+                steps = ",\n".join(f"   {json.dumps(step, ensure_ascii=False)}" for step in value)
+                members.append(f'  "steps": [\n{steps}\n  ]')
+            else:
+                members.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
         blocks.append(" {\n" + ",\n".join(members) + "\n }")
     return "[\n" + ",\n".join(blocks) + "\n]\n"
 
@@ -70,12 +89,14 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m hawser_vectors", description="writes the vectors of the wire format"
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file differs")
-    parser.add_argument("--to", type=Path, default=VECTORS, help="the folder that holds valid/ and invalid/")
+    parser.add_argument(
+        "--to", type=Path, default=VECTORS, help="the folder that holds valid/, invalid/ and scenarios/"
+    )
     options = parser.parse_args(arguments)
     wanted = files()
     present = {
         path.relative_to(options.to).as_posix(): path
-        for each in ("valid", "invalid")
+        for each in FOLDERS
         for path in sorted((options.to / each).glob("*"))
     }
     stale = [

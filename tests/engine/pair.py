@@ -22,6 +22,7 @@ from hawser_engine import (
     ServerSession,
     Session,
     SessionReset,
+    State,
     VolatileReceived,
     decode_batch,
 )
@@ -62,6 +63,11 @@ def events(connection: Connection) -> list[Any]:
     while (event := connection.next_event()) is not None:
         found.append(event)
     return found
+
+
+def state_of(connection: Connection) -> State:
+    """Return where a connection stands; a call, so that no checker believes it stays there."""
+    return connection.state
 
 
 def kinds(found: Iterable[Any]) -> list[str]:

@@ -7,6 +7,12 @@ import pytest
 
 from hawser_engine.config import EngineConfig
 
+
+def build(name: str, value: Any) -> EngineConfig:
+    options: dict[str, Any] = {name: value}
+    return EngineConfig(**options)
+
+
 FIELDS = [field.name for field in attrs.fields(EngineConfig)]
 COUNTS = [name for name in FIELDS if isinstance(getattr(EngineConfig(), name), int)]
 
@@ -16,13 +22,13 @@ COUNTS = [name for name in FIELDS if isinstance(getattr(EngineConfig(), name), i
 def test_a_wrong_value_is_refused_by_the_name_of_its_field(name: str, value: Any) -> None:
     """SPEC LIM-4: every bound is finite."""
     with pytest.raises((ValueError, TypeError), match=name):
-        EngineConfig(**{name: value})
+        build(name, value)
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_count_is_a_whole_number(name: str) -> None:
     with pytest.raises(TypeError, match=name):
-        EngineConfig(**{name: 1.5})
+        build(name, 1.5)
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:

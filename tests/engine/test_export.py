@@ -10,7 +10,9 @@ from hawser_engine import BacklogFull, Client, EngineConfig, Server, Session
 from hawser_engine.packets import Packet
 from tests.engine.pair import INCARNATION, Pair
 
-CONFIG = EngineConfig(window_messages=4, window_bytes=100_000, queue_messages=5, messages_burst=3, messages_per_second=4)
+CONFIG = EngineConfig(
+    window_messages=4, window_bytes=100_000, queue_messages=5, messages_burst=3, messages_per_second=4
+)
 Action: TypeAlias = tuple[str, bool, int]
 
 ACTIONS = st.lists(
@@ -104,7 +106,7 @@ def history(before: list[Action], behind: list[Action], *, at_client: bool, rest
     return seen
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(before=ACTIONS, behind=ACTIONS, at_client=st.booleans())
 def test_a_restored_session_is_indistinguishable_on_the_wire(
     before: list[Action], behind: list[Action], at_client: bool

@@ -8,7 +8,9 @@ from hawser_engine import BacklogFull, CloseCode, EngineConfig, ResetReason, Ser
 from hawser_engine.packets import Limits
 from tests.engine.pair import INCARNATION, Hands, Pair, a_resume, an_open, close_of, counting_bytes
 
-SMALL = EngineConfig(window_messages=7, window_bytes=900, queue_messages=20, queue_bytes=4_000, resumes_per_minute=10**6)
+SMALL = EngineConfig(
+    window_messages=7, window_bytes=900, queue_messages=20, queue_bytes=4_000, resumes_per_minute=10**6
+)
 
 
 def cut_everywhere(pair: Pair, chance: random.Random, rounds: int) -> tuple[list[bytes], list[bytes]]:

@@ -210,7 +210,8 @@ def test_credentials_refused_and_not_judged(what: str, verdict: str, code: Close
     first, answer = opened()
     hands = first if what == "auth" else first.again()
     before = first.session.export(0.0)
-    packet = {"open": an_open(), "resume": a_resume(answer, 1), "unknown": RESUME, "auth": Auth({})}[what]
+    packets: dict[str, Packet] = {"open": an_open(), "resume": a_resume(answer, 1), "unknown": RESUME, "auth": Auth({})}
+    packet = packets[what]
     assert hands.say(packet) == []
     getattr(hands.connection, verdict)(0.0)
     close = close_of(hands.hear())
@@ -226,7 +227,7 @@ def test_every_resume_is_authenticated_before_it_is_answered(attempt: int) -> No
     """SPEC ATT-5, SEC-4, SEC-6: neither answer nor time tells which sessions exist."""
     first, answer = opened()
     hands = first.again()
-    packet = [a_resume(answer, 1), RESUME][attempt]
+    packet = (a_resume(answer, 1), RESUME)[attempt]
     assert hands.say(packet) == []
     assert kinds(hands.events()) == ["AuthenticationRequested"]
 
@@ -481,7 +482,7 @@ def test_after_a_reset_everything_is_discarded_until_open() -> None:
     """SPEC RST-4, RST-5, ATT-17."""
     hands, answer = opened()
     assert reset_of(hands.say(Ack(Counts(5, 5, 5)))).reason == ResetReason.DRIFT
-    old = [
+    old: list[Packet] = [
         Message(False, b""),
         Volatile(b""),
         Ack(Counts(9, 8, 7)),

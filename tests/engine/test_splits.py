@@ -58,7 +58,11 @@ TO_SERVER: list[Packet] = [
     Message(False, b"x"),
     Close(100, "bye", True, True, 0, 0, None, None),
 ]
-RESUMING: list[Packet] = [Resume(SESSION, SECRET, INCARNATION, 1, ZERO, {"token": "t"}), Ack(ZERO), Message(False, b"y")]
+RESUMING: list[Packet] = [
+    Resume(SESSION, SECRET, INCARNATION, 1, ZERO, {"token": "t"}),
+    Ack(ZERO),
+    Message(False, b"y"),
+]
 TO_CLIENT: list[Packet] = [
     Pong(1, None),
     Opened(1, ("x",), b"s", SECRET, b"i", 60_000, 25_000, 10_000, ServerLimits(10, 1_000, 1_000, 8, 1_000)),

@@ -58,7 +58,8 @@ class Guarantee(RuleBasedStateMachine):
         session = self.sender(at_client)
         if session is None:
             return
-        options: dict[str, Any] = {4: {"ttl_seconds": 0.5}, 5: {"key": "k"}}.get(policy, {})
+        policies: dict[int, dict[str, Any]] = {4: {"ttl_seconds": 0.5}, 5: {"key": "k"}}
+        options = policies.get(policy, {})
         body = self.body(session, padding)
         try:
             session.send(body, self.pair.now, **options)
@@ -248,4 +249,4 @@ class Guarantee(RuleBasedStateMachine):
 
 
 TestGuarantee = Guarantee.TestCase
-TestGuarantee.settings = settings(max_examples=60, stateful_step_count=40)
+TestGuarantee.settings = settings(max_examples=40, stateful_step_count=40)

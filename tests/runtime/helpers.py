@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hawser_transports import Transport
 
 URL = "memory://server"
+PATIENCE = 500
+"""Virtual seconds after which what has not happened never will."""
 
 
 def counting_bytes() -> Callable[[int], bytes]:
@@ -113,14 +115,16 @@ class RawClient:
 
     async def hear(self) -> AnyMessage | None:
         """Wait for the next message."""
-        while not self.messages:
-            await self._news.wait()
+        with trio.fail_after(PATIENCE):
+            while not self.messages:
+                await self._news.wait()
         return self.messages.popleft()
 
     async def until(self, ready: Callable[[], bool]) -> None:
         """Wait until something has come about."""
-        while not ready():
-            await self._news.wait()
+        with trio.fail_after(PATIENCE):
+            while not ready():
+                await self._news.wait()
 
     def flush(self) -> None:
         batches = self.connection.data_to_send()

@@ -231,6 +231,7 @@ class Line:
         """Open a link, attach, and stay until it ends."""
         try:
             with trio.fail_after(self.config.handshake_seconds):
+                # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
                 link = await self._transport.connect(self._url)
         except trio.TooSlowError as error:
             return Ended(f"no link after {self.config.handshake_seconds:g} s", error=error)

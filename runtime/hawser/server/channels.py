@@ -3,7 +3,7 @@
 Publications arrive in offset order from the broker and wait in chunks, each prepared once for all. A member is
 *live* (gets every chunk), *behind* (only its position is kept; the feeder brings it up from history) or *paused*.
 
-Rule 1: a member's position says what its session has been given; nothing is given that does not follow it.
+Rule 1: a member's position says what its session has been given; nothing is given that does not follow it (SUB-9).
 Rule 2: membership changes only between chunks: what waits is sealed first, so no chunk holds both what a member has
 and what it has not.
 """
@@ -34,7 +34,8 @@ CHUNK_BYTES: Final = 65_536
 
 RING_MESSAGES: Final = 100
 RING_BYTES: Final = 65_536
-"""What a channel without history keeps for members that are behind: the server's queue of one subscriber, shared."""
+"""What a channel without history keeps for members that are behind: the server's queue of one subscriber, shared.
+The oldest go first (CHN-7)."""
 
 
 class Outlet(ABC):

@@ -93,6 +93,7 @@ class Hub:
             page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
         except Refused as refused:
             return _Plan(name, status=SubscribeStatus.REFUSED, reason=refused.code.name)
+        # SUB-4: everything after `since` is there, or the answer says since where it is.
         top, kept = page.top, Position(page.top.epoch, page.first - 1)
         if since.epoch != top.epoch or since.offset > top.offset:
             return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
@@ -148,6 +149,7 @@ class Hub:
                 channel = self._channels[name] = Channel(name, rule)
                 try:
                     channel.joined(await self._node.app.broker.join(name, self._report))
+                    self._mark(channel)  # for what was reported before the join was answered
                 except BaseException:
                     del self._channels[name]
                     raise
@@ -196,8 +198,11 @@ class Hub:
         found = self._channels.get(channel)
         if found is not None:
             found.report(epoch, entries)
-            self._dirty[found] = None
-            self._wake.set()
+            self._mark(found)
+
+    def _mark(self, channel: Channel) -> None:
+        self._dirty[channel] = None
+        self._wake.set()
 
     async def flush(self) -> None:
         """Deliver what is reported until cancelled: the one flusher of the node."""

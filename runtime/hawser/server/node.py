@@ -278,11 +278,6 @@ class Node:
             for hook in self.app.disconnect_hooks:
                 await self._contained(hook, (session.handle,))
 
-    def end_session(self, session: ServerSession, reason: Any) -> None:
-        """End a session, attached or not."""
-        self._engine.end(session.engine, reason, trio.current_time())
-        self.touch_session(session.engine)
-
     async def shut_down(self) -> None:
         """End every session of this process; their clients find another incarnation when they come back."""
         sessions = list(self.sessions.values())

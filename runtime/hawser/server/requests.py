@@ -1,8 +1,8 @@
 """What a session asks for: dispatch, the queue of operations, the tasks of calls.
 
-Rule: dispatch never awaits application code. Publish, subscribe and unsubscribe of one session run in order through
-one bounded queue; each call runs in a task of its own, within bounds; whatever exceeds a bound is answered BUSY. So
-nothing that a handler does keeps an answer from whoever waits for it.
+Rule: dispatch never awaits application code. Publish, subscribe and unsubscribe of one session run in order (PUB-4)
+through one bounded queue; each call runs in a task of its own, within bounds; whatever exceeds a bound is answered
+BUSY. So nothing that a handler does keeps an answer from whoever waits for it.
 """
 
 from __future__ import annotations
@@ -160,12 +160,13 @@ class Requests:
 
     async def _publish(self, operation: Publish) -> bytes:
         config = self._node.config
-        if len(operation.data) + PUBLICATION_HEAD_BYTES > config.message_bytes:
+        if len(operation.data) + PUBLICATION_HEAD_BYTES > config.message_bytes:  # PUB-5
             raise Refused(ErrorCode.TOO_LARGE, f"a publication has at most {config.message_bytes} bytes in all")
         rule = await self._node.allow(self._session, "publish", operation.channel)
         key = operation.key
         if key is not None:  # PUB-3: one user's key means nothing for another's
             key = self._session.handle.principal.id.encode() + b"\0" + key
+        # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
         published = await self._node.app.broker.publish(
             operation.channel, operation.data, retention=rule.retention, key=key
         )
@@ -183,7 +184,10 @@ class Requests:
         self._session.spawn(self._run_call, call, scope)
 
     async def _run_call(self, call: Call, scope: trio.CancelScope) -> None:
-        """Run one call and answer it; it keeps its place until the answer has room (CAL-6)."""
+        """Run one call and answer it, once; it keeps its place until the answer has room (CAL-6).
+
+        The answer is a message like any other: from here on the session carries it across a resume (CAL-7).
+        """
         try:
             body = error_body(call.id, Refused(ErrorCode.CANCELLED, "the caller cancelled"))
             with scope:
@@ -200,7 +204,7 @@ class Requests:
     async def _answer(self, call: Call, scope: trio.CancelScope) -> bytes:
         try:
             if call.deadline_ms is not None:
-                if self._late(call):
+                if self._late(call):  # CAL-2
                     raise Refused(ErrorCode.DEADLINE, "the deadline had passed before it started", temporary=True)
                 scope.deadline = trio.current_time() + (call.deadline_ms - self._session.time_ms()) / 1_000
             procedure = self._node.app.procedures.get(call.procedure)
@@ -244,7 +248,7 @@ def malformed(clause: str, detail: str) -> RemoteProtocolError:
 
 def _arguments(procedure: Procedure, data: bytes) -> tuple[list[object], dict[str, object]]:
     """Positional arguments travel as a list, named ones as a map."""
-    if len(data) > ARGUMENT_BYTES_MAX:
+    if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
         raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
     try:
         value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hawser_engine.codes import ResetReason
 from hawser_engine.errors import BacklogFull
 
 from .channels import Membership, Mode, Outlet
@@ -102,13 +102,13 @@ class ServerSession(Outlet):
         return True
 
     def tell(self, body: bytes) -> None:
-        """Send what cannot wait, from the reserve; a session whose reserve is used up is over (SPEC LIM-4)."""
-        try:
+        """Send what cannot wait, from the reserve; a session whose reserve is used up is over (SPEC LIM-4).
+
+        Called while what the client sent is being dispatched, so the session is attached, and drained afterwards.
+        """
+        with suppress(BacklogFull):
             self.engine.send(body, trio.current_time(), urgent=True)
-        except BacklogFull:
-            self.node.end_session(self, ResetReason.OVERFLOW)
-        else:
-            self.node.touch_session(self.engine)
+        self.node.touch_session(self.engine)
 
     def flush(self) -> None:
         """Write what was offered."""

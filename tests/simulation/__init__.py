@@ -1,0 +1,1 @@
+"""Whole systems by seed; ``python -m tests.simulation --help`` says how to run them."""

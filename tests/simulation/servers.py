@@ -1,0 +1,315 @@
+"""The server: its driver, its authenticator, its application, and how it restarts."""
+
+from typing import TYPE_CHECKING
+
+import cbor2
+
+from hawser_engine.batch import Batch
+from hawser_engine.codes import CloseCode, ResetReason
+from hawser_engine.errors import LocalProtocolError
+from hawser_engine.events import (
+    AuthenticationRequested,
+    Event,
+    MessageDropped,
+    MessageReceived,
+)
+from hawser_engine.server import Server
+from hawser_engine.server_connection import ServerConnection
+from hawser_engine.session import ServerSession
+from hawser_engine.states import State
+
+from .apps import Application, body_of
+from .books import Direction, Pair, Violation
+from .ends import Actor, End, Host
+from .hostile import check_before_attach
+from .invariants import check_ack_age, check_pair, check_report
+from .wires import Wire
+
+if TYPE_CHECKING:
+    from .world import World
+
+__all__ = ["ServerActor"]
+
+
+class ServerActor(Actor):
+    """The one server and its machine."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.label = "server"
+        self.host = Host(world, "server")
+        self.ends: list[End] = []
+        self.engine = Server(world.plan.server, random_bytes=world.random_bytes)
+        self.application = Application(world, 0)
+        self.down_until = 0.0
+        self.fresh_until = 0.0
+        self.auth_out_until = 0.0
+        self.auth_slow_until = 0.0
+        self.slow_until = 0.0
+        self.blame: Wire | None = None  # whose input is being processed, if it is hostile
+        self.wake = 0.0
+
+    # Driver
+
+    def accept(self, wire: Wire) -> None:
+        """Take a new link."""
+        world = self.world
+        if world.time < self.down_until:
+            wire.close(1)
+            return
+        if self.host.asleep_until > world.time:
+            world.at(self.host.asleep_until, self.accept, wire)
+            return
+        End(self, wire, 1, self.engine.connect(self.host.now)).drain()
+        wire.plan_read(0)
+
+    def drained(self, end: End) -> None:
+        connection = end.connection
+        if end.terminated is not None and self.blame is not None and end.wire is not self.blame:
+            raise Violation("I13", f"{self.blame.label} has ended the connection of {end.wire.label}")
+        if end.wire.hostile:
+            check_before_attach(end.wire, end)
+        self.drain_server()
+        session = connection.session
+        if session is None:
+            return
+        pair = self.world.pairs[session.session_id]
+        if session.carrier is not connection:
+            raise Violation("I5", f"two connections have session {session.session_id.hex()[:8]}")
+        check_pair(pair, self.world, 1)
+        if pair.up is not None:
+            check_ack_age(session, pair.up, self.world.plan.server, self.host.now, self.host.woke_at)
+        if connection.unwritten_bytes > self.world.plan.server.outbound_bytes:
+            raise Violation("I4", f"{connection.unwritten_bytes} bytes wait for the network")
+
+    def drain_server(self) -> None:
+        """Take what the server itself has to say: reports, connections written to by others, its timeout."""
+        engine, world = self.engine, self.world
+        while (report := engine.next_event()) is not None:
+            session = report.session
+            pair = world.pairs[session.session_id]
+            if world.transcript.wanted:
+                world.transcript.add(world.time, "server", f"event {report!r}")
+            while (event := session.next_event()) is not None:
+                if isinstance(event, MessageDropped):
+                    pair.down.drop(event.ordinal, event.reason)
+                elif isinstance(event, MessageReceived) and pair.up is not None:
+                    pair.up.hand(event.body, event.number)  # what came before a goodbye (SPEC EXP-2)
+            check_report(report, pair.down, pair)
+            pair.server_over = True
+            pair.server = None
+        for connection in engine.dirty():
+            for end in self.ends:
+                if end.connection is connection:
+                    end.drain()
+                    break
+        config = world.plan.server
+        if len(engine.sessions) > config.sessions:
+            raise Violation("I4", f"the server has {len(engine.sessions)} sessions, {config.sessions} are allowed")
+        unproved, tombstones = _table_sizes(engine)
+        if unproved > config.unconfirmed_sessions or tombstones > config.tombstones:
+            raise Violation("I4", f"{unproved} unproved sessions, {tombstones} tombstones")
+        due = engine.next_timeout()
+        if due is not None:
+            due = max(due + self.host.offset + 1e-9, world.time)
+            if not self.wake or due < self.wake:
+                self.wake = due
+                world.at(due, self.pass_time, due)
+
+    def pass_time(self, due: float) -> None:
+        """Let the server's own deadlines pass."""
+        if self.wake != due:
+            return
+        self.wake = 0.0
+        if self.host.asleep_until <= self.world.time:
+            self.engine.handle_timeout(self.host.now)
+            self.drain_server()
+
+    # Events
+
+    def fenced(self, end: End) -> tuple[object, ...] | None:
+        pair = end.wire.taps[0].pair
+        if pair is None or pair.server is None or pair.server.carrier is end.connection:
+            return None
+        session = pair.server
+        return (session.ended, session.attempt, session.confirmed, session.pending, *session.progress())
+
+    def is_late(self, end: End) -> bool:
+        """Say whether the client of a link has a newer one: only the simulator can know."""
+        other = end.wire.ends[0]
+        return other is not None and other.actor.is_late(other)
+
+    def event(self, end: End, event: Event) -> None:
+        match event:
+            case AuthenticationRequested(credentials=credentials):
+                self._authenticate(end, credentials.get("who"))
+            case MessageReceived():
+                self._received(end, event)
+            case MessageDropped(ordinal=ordinal, reason=reason):
+                session = end.connection.session
+                assert session is not None
+                self.world.pairs[session.session_id].down.drop(ordinal, reason)
+            case _:
+                pass
+
+    def _received(self, end: End, event: MessageReceived) -> None:
+        session = end.connection.session
+        assert isinstance(session, ServerSession)
+        pair = self.world.pairs[session.session_id]
+        if pair.server_over:
+            raise Violation("I9", "a message of a session that is over was handed out")
+        if pair.hostile:
+            session.delivered(event.number, self.host.now)
+            return
+        due = self.application.received(session, pair.up, event, self.host.now)
+        if due is not None and pair.up is not None:
+            self.world.at(due + self.host.offset, self.deliver, session, pair.up)
+
+    def deliver(self, session: ServerSession, into: Direction) -> None:
+        """Take a message late."""
+        if self.host.asleep_until > self.world.time:
+            self.world.at(self.host.asleep_until, self.deliver, session, into)
+        elif self.engine.sessions.get(session.session_id) is session:
+            self.application.take_all(session, into, self.host.now)
+            self.drain_session(session)
+
+    def drain_session(self, session: ServerSession) -> None:
+        """Drain the connection of a session; without one, see to what the server has to say."""
+        connection = session.carrier
+        for end in self.ends:
+            if end.connection is connection:
+                end.drain()
+                return
+        self.drain_server()
+
+    # Authentication
+
+    def _authenticate(self, end: End, who: object) -> None:
+        world = self.world
+        seconds = world.plan.auth_seconds * world.draw()
+        if self.auth_slow_until > world.time:
+            seconds += 3.0 * world.draw()
+        if seconds:
+            world.at(world.time + seconds, self.verdict, end, who)
+        else:
+            self.verdict(end, who)
+
+    def verdict(self, end: End, who: object) -> None:
+        """Judge credentials; much may have happened since they came."""
+        world = self.world
+        if end.closed:
+            return
+        if self.host.asleep_until > world.time:
+            world.at(self.host.asleep_until, self.verdict, end, who)
+            return
+        connection = end.connection
+        assert isinstance(connection, ServerConnection)
+        now = self.host.now
+        before = connection.session
+        if not isinstance(who, str) or who == "nobody":
+            connection.refuse(now)
+        elif self.auth_out_until > world.time and world.draw() < 0.7:
+            connection.unavailable(now, (0.1, 1.0))
+        else:
+            lifetime = 3.0 + 6.0 * world.draw() if world.plan.expiring else None
+            connection.accept(who, now, lifetime)
+        session = connection.session
+        if isinstance(session, ServerSession) and session is not before and session.session_id not in world.pairs:
+            pair = Pair(session.session_id, session, session.principal)
+            pair.hostile = end.wire.hostile
+            world.pairs[session.session_id] = pair
+        end.drain()
+
+    # What the application does
+
+    def tick(self) -> None:
+        """Send a burst to one session or to several, and plan the next."""
+        world, plan = self.world, self.world.plan
+        if not world.sending:
+            return
+        world.at(world.time + 2 * plan.tick_every * world.draw() / plan.clients, self.tick)
+        if self.host.asleep_until > world.time or not self.engine.sessions or world.is_ahead(1):
+            return
+        sessions = list(self.engine.sessions.values())
+        now = self.host.now
+        if world.draw() < plan.shared:
+            bodies: list[bytes] = []
+            for _ in range(1 + int(5 * world.draw())):
+                world.serial += 1
+                bodies.append(body_of(world.serial, int(plan.longest * world.draw())))
+            batch = Batch.of(bodies)
+            for session in sessions:
+                if session.send_batch(batch, now):
+                    out = world.pairs[session.session_id].down
+                    for body in bodies:
+                        out.accept(body, len(out.accepted) + 1, droppable=False)
+                    self.drain_session(session)
+            return
+        session = sessions[int(world.draw() * len(sessions))]
+        self.application.send_some(session, world.pairs[session.session_id].down, now)
+        self.drain_session(session)
+
+    def end_some(self) -> None:
+        """Withdraw a session."""
+        sessions = list(self.engine.sessions.values())
+        if sessions:
+            session = sessions[int(self.world.draw() * len(sessions))]
+            self.engine.end(session, ResetReason.REVOKED, self.host.now)
+            self.drain_server()
+
+    def close_some(self) -> None:
+        """Send a client away for a moment, as a drain does, or ask it for credentials."""
+        world = self.world
+        if not self.ends:
+            return
+        end = self.ends[int(world.draw() * len(self.ends))]
+        connection = end.connection
+        assert isinstance(connection, ServerConnection)
+        if connection.state in (State.ATTACHED, State.PROVING) and world.draw() < 0.5:
+            try:
+                connection.request_credentials(0.2 + 2.0 * world.draw(), self.host.now)
+            except LocalProtocolError as error:
+                raise Violation("I13", f"request_credentials: {error}") from error
+        else:
+            code = (CloseCode.GOING_AWAY, CloseCode.OVERLOADED, CloseCode.SESSION_ENDED)[int(2.3 * world.draw())]
+            connection.close(code, "the simulator", self.host.now, after_seconds=(0.0, 2.0 * world.draw()))
+        end.drain()
+
+    # Restart
+
+    def restart(self, *, kept: bool) -> None:
+        """Stop, and come back with or without the sessions."""
+        world = self.world
+        for end in list(self.ends):
+            end.drain()
+        self.drain_server()
+        now = self.host.now
+        records = [cbor2.dumps(session.export(now)) for session in self.engine.sessions.values()] if kept else []
+        for pair in world.pairs.values():
+            pair.server_over = pair.server_over or not kept
+            if not kept:
+                pair.server = None
+        for end in list(self.ends):
+            learnt = world.time + 2.0 * world.draw() if world.draw() < 0.7 else None
+            end.wire.cut((learnt, None))
+            end.closed = True
+            end.wire.ends[1] = None
+        self.ends.clear()
+        self.host.offset = -1_000.0 * world.draw()
+        self.down_until = world.time + 2.0 * world.draw()
+        self.fresh_until = self.down_until + 5.0
+        incarnation = self.engine.incarnation if kept else None
+        self.engine = Server(world.plan.server, random_bytes=world.random_bytes, incarnation=incarnation)
+        for record in records:
+            session = self.engine.restore(cbor2.loads(record), self.host.now)
+            pair = world.pairs[session.session_id]
+            pair.server = session
+            if pair.up is not None:
+                pair.up.rewind()
+        self.wake = 0.0
+        self.drain_server()
+
+
+def _table_sizes(engine: Server) -> tuple[int, int]:
+    """Return how many unproved sessions and tombstones are kept; no caller has another use for them."""
+    return len(engine._unproved), len(engine._tombstones)  # pyright: ignore[reportPrivateUsage]
