@@ -92,7 +92,7 @@ def serve(driver: Driver, event: hawser.Event) -> None:
 
 async def talk(host: str, port: int) -> None:
     """Be the client: say forty lines, tear the link once, come back, leave when all is heard."""
-    client = hawser.Client(hawser.EngineConfig(), clock(), random_bytes=secrets.token_bytes)
+    client = hawser.Client(hawser.EngineConfig(), clock())
     lost, heard = asyncio.Event(), 0
 
     def handle(driver: Driver, event: hawser.Event) -> None:

@@ -29,7 +29,7 @@ class Program:
     def __init__(self, now: float) -> None:
         config = hawser.EngineConfig()
         self.server = hawser.Server(config, random_bytes=secrets.token_bytes)
-        self.client = hawser.Client(config, now, random_bytes=secrets.token_bytes)
+        self.client = hawser.Client(config, now)
         self.gaps = hawser.GapDetector(config.gap_seconds, now, time.time())
         self.selector = selectors.DefaultSelector()
         self.listener = socket.create_server(("127.0.0.1", 0))

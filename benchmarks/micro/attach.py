@@ -5,7 +5,7 @@ from hawser_engine.codec import encode, encode_ack
 from hawser_engine.packets import Limits, Open
 
 from .measure import Case, Plan, Round, Timed
-from .pair import CONFIG, new_server, random_bytes, settle
+from .pair import CONFIG, new_server, settle
 
 __all__ = ["CASES"]
 
@@ -51,7 +51,7 @@ def _resume(plan: Plan) -> Round:
     clients: list[Client] = []
     ends: list[ServerConnection] = []
     for _ in range(_attaches(plan)):
-        client = Client(CONFIG, 0.0, random_bytes=random_bytes, credentials=CREDENTIALS)
+        client = Client(CONFIG, 0.0, credentials=CREDENTIALS)
         ends.append(server.connect(0.0))
         settle(client.connect(0.0), ends[-1])
         clients.append(client)

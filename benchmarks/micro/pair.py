@@ -27,7 +27,7 @@ def new_server() -> Server:
 
 def attached(server: Server, now: float = 0.0) -> tuple[ClientConnection, ServerConnection]:
     """Attach a new client; both ends have nothing left to say."""
-    client = Client(CONFIG, now, random_bytes=random_bytes)
+    client = Client(CONFIG, now)
     ends = client.connect(now), server.connect(now)
     settle(*ends, now=now)
     return ends

@@ -5,7 +5,7 @@ number. What the application sends while there is no session waits in the one th
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .client_connection import ClientConnection
@@ -27,7 +27,6 @@ class Client:
         config: EngineConfig,
         now: float,
         *,
-        random_bytes: Callable[[int], bytes],
         credentials: Mapping[str, Any] | None = None,
         features: tuple[str, ...] = (),
         resume_period_seconds: float | None = None,
@@ -37,7 +36,6 @@ class Client:
         Args:
             config: This side's limits and times.
             now: Seconds.
-            random_bytes: Returns so many random bytes.
             credentials: What each attach proves the client with; assign ``credentials`` to change them.
             features: Names of the extensions that this client speaks.
             resume_period_seconds: The wanted resume period; None leaves it to the server.
@@ -50,7 +48,6 @@ class Client:
         """The present session; before the first OPENED, and after a loss, one that is yet to be opened."""
         self.connection: ClientConnection | None = None
         """The newest connection, as long as it lives."""
-        self._random = random_bytes
         self._events: deque[Event] = deque()
 
     def connect(self, now: float, *, attach: bool = True) -> ClientConnection:
@@ -62,7 +59,7 @@ class Client:
 
         Spec: ATT-4, ATT-15.
         """
-        connection = ClientConnection(self, self._draw, now)
+        connection = ClientConnection(self, now)
         if attach:
             connection.attach(now)
         return connection
@@ -114,17 +111,14 @@ class Client:
 
     def end(self, session: Session, reason: ResetReason | int, now: float) -> None:
         """Give up a session that is not attached; use ``Session.end``."""
-        if session is self.session:
-            connection = self.connection
-            self.lose(reason, None, now)
-            if connection is not None and connection.state is State.RESUMING:
-                # Its answer would be about a session that is over, and what follows it a protocol error.
-                connection.close(CloseCode.GOING_AWAY, "the session was given up", now)
+        assert session is self.session, "the one before it has ended"
+        connection = self.connection
+        self.lose(reason, None, now)
+        if connection is not None and connection.state is State.RESUMING:
+            # Its answer would be about a session that is over, and what follows it a protocol error.
+            connection.close(CloseCode.GOING_AWAY, "the session was given up", now)
 
     def _new_session(self, now: float) -> ClientSession:
         session = ClientSession(self.config, now)
         session.owner = self
         return session
-
-    def _draw(self) -> float:
-        return int.from_bytes(self._random(4), "big") / 2**32

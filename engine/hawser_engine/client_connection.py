@@ -3,7 +3,6 @@
 Which session, which attempt and which credentials are the client's; this module asks it.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -14,7 +13,7 @@ from .config import PROTOCOL_VERSION
 from .connection import Connection, local_error, refuse_role
 from .errors import RemoteProtocolError
 from .events import CredentialsAccepted, CredentialsRequested, Event, SessionOpened, SessionResumed
-from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Reauth, Reset, Resume, Resumed
+from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Reauth, Resume, Resumed
 from .session import ClientSession, Session
 from .states import Input, State
 from .timers import Timer
@@ -32,9 +31,9 @@ class ClientConnection(Connection):
 
     __slots__ = ("_auth_open", "_client", "_retired", "_used_for")
 
-    def __init__(self, client: "Client", draw: Callable[[], float], now: float) -> None:
+    def __init__(self, client: "Client", now: float) -> None:
         """Start unattached; use ``Client.connect``."""
-        super().__init__(client.config, draw, now)
+        super().__init__(client.config, now)
         self._client = client
         self._auth_open = False
         self._used_for: ClientSession | None = None  # the session of the newest OPEN or RESUME on it
@@ -184,13 +183,8 @@ class ClientConnection(Connection):
         elif not self._auth_open:
             self._client.tell(CredentialsRequested(packet.within_ms / 1000))
 
-    def _reset_by_peer(self, packet: Reset, now: float) -> None:
-        self._quiet()
-        try:
-            reason: ResetReason | int = ResetReason(packet.reason)
-        except ValueError:
-            reason = packet.reason  # SPEC RST-11
-        self._session_over(self._client.session, reason, packet.counts.delivered if packet.counts else None, now)
+    def _session_at_stake(self) -> Session:
+        return self._client.session  # also while its RESUME is not answered
 
     def _session_over(self, session: Session, reason: ResetReason | int, delivered: int | None, now: float) -> None:
         self.session = None

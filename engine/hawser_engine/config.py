@@ -116,6 +116,11 @@ class EngineConfig:
                 f"resume_period_seconds is {self.resume_period_seconds:g}; it must be at least {least:g}, "
                 f"{CONVERGENCE_MARGIN:g} times the time in which both sides converge"
             )
+        if self.outbound_bytes < self.window_bytes + self.volatile_backlog_bytes:
+            raise ValueError(
+                f"outbound_bytes is {self.outbound_bytes}; it must hold window_bytes and volatile_backlog_bytes, "
+                f"{self.window_bytes + self.volatile_backlog_bytes} together, or every replay ends its connection"
+            )
         if self.ack_slow_seconds < self.ack_seconds:
             raise ValueError(f"ack_slow_seconds is {self.ack_slow_seconds:g}; it must not be below ack_seconds")
 

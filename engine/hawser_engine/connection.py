@@ -15,8 +15,7 @@ Methods come in four kinds (after quinn-proto):
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
 from .codec import encode_ack, encode_volatile
 from .codes import CloseCode, ResetReason
@@ -43,9 +42,9 @@ class Connection(Link):
 
     __slots__ = ("_ack_wanted", "_before", "_unstated_since", "attached", "pings", "progressed", "session")
 
-    def __init__(self, config: EngineConfig, draw: Callable[[], float], now: float) -> None:
+    def __init__(self, config: EngineConfig, now: float) -> None:
         """Start unattached; ``Server.connect`` and ``Client.connect`` make connections."""
-        super().__init__(config, draw, now)
+        super().__init__(config, now)
         self._ack_wanted = False
         self._unstated_since = now  # the first delivery that the peer has not been told of
         self._before = (0, 0, 0, 0)  # the session's counts when it was attached
@@ -314,14 +313,18 @@ class Connection(Link):
         return not packet.resume and packet.code != CloseCode.SUPERSEDED
 
     def _reset_by_peer(self, packet: Reset, now: float) -> None:
-        session = self.session
+        session = self._session_at_stake()
         self._quiet()
-        if session is not None:
-            try:
-                reason: ResetReason | int = ResetReason(packet.reason)
-            except ValueError:
-                reason = packet.reason  # SPEC RST-11
-            self._session_over(session, reason, packet.counts.delivered if packet.counts else None, now)
+        try:
+            reason: ResetReason | int = ResetReason(packet.reason)
+        except ValueError:
+            reason = packet.reason  # SPEC RST-11
+        self._session_over(session, reason, packet.counts.delivered if packet.counts else None, now)
+
+    def _session_at_stake(self) -> Session:
+        """Return the session that a RESET from the peer is about."""
+        assert self.session is not None, "the table lets no RESET through before the attach"
+        return self.session
 
     # Time
 
@@ -346,6 +349,8 @@ class Connection(Link):
                 self._close(CloseCode.TIMEOUT, "not attached in time (SPEC ATT-13)", now)
             case Timer.REAUTH_ASK | Timer.REAUTH:
                 self._credentials_expire(timer, now)
+            case _:
+                assert_never(timer)
 
     def _credentials_expire(self, timer: Timer, now: float) -> None:
         """Do what a deadline of the credentials asks for; only a server sets them."""

@@ -5,7 +5,6 @@ What the packets of a session mean is in ``connection``, built on this; what dif
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Final
 
 from .codec import MAX_BATCH, ack_at, encode, message_at, next_packet
@@ -73,18 +72,17 @@ class Link(ABC):
         "context",
     )
 
-    def __init__(self, config: EngineConfig, draw: Callable[[], float], now: float) -> None:
+    def __init__(self, config: EngineConfig, now: float) -> None:
         """Start unattached.
 
         Args:
             config: This side's limits.
-            draw: Returns a number drawn evenly from [0, 1).
             now: Seconds.
         """
         self._config = config
         self._state = ConnectionState()
         self._timers = Timers()
-        self._liveness = Liveness(self._timers, draw, now)
+        self._liveness = Liveness(self._timers, now)
         self._events: list[Event] = []  # a list: it holds one or two, and an empty deque 760 bytes
         self._out = Outgoing()
         self._tail = b""  # the beginning of a packet

@@ -32,16 +32,15 @@ class Liveness:
         "token",
     )
 
-    def __init__(self, timers: Timers, draw: Callable[[], float], now: float) -> None:
+    def __init__(self, timers: Timers, now: float) -> None:
         """Start with nothing to watch.
 
         Args:
             timers: Those of the connection.
-            draw: Returns a number drawn evenly from [0, 1).
             now: Seconds.
         """
         self._timers = timers
-        self._draw = draw
+        self._draw: Callable[[], float] | None = None
         self._last_in = self._last_out = now
         self._interval = 0.0  # between pings; 0 on a client, which does not ping by itself
         self._after = 0.0  # of it, the part drawn for the next ping
@@ -53,10 +52,17 @@ class Liveness:
         self.token = 0
         """That of the newest PING."""
 
-    def watch_by_ping(self, interval: float, now: float) -> None:
-        """Ping when idle, first after a random part of ``interval`` seconds (SPEC LIV-1)."""
+    def watch_by_ping(self, interval: float, draw: Callable[[], float], now: float) -> None:
+        """Ping when idle, first after a random part of ``interval`` seconds (SPEC LIV-1).
+
+        Args:
+            interval: Seconds.
+            draw: Returns a number drawn evenly from [0, 1).
+            now: Seconds.
+        """
         self._interval = interval
-        self._after = interval * self._draw()
+        self._draw = draw
+        self._after = interval * draw()
         self._timers.set(Timer.PING, now + self._after)
         self._moved = False
 
@@ -100,6 +106,7 @@ class Liveness:
         if due > now:
             self._timers.set(Timer.PING, due)
             return False
+        assert self._draw is not None, "whoever pings was told to"
         self._after = self._interval * (1.0 - JITTER + JITTER * self._draw())
         self._timers.set(Timer.PING, now + self._after)
         return not self.ping_open

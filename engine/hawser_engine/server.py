@@ -68,10 +68,13 @@ class Server:
         self.incarnation = random_bytes(INCARNATION_BYTES) if incarnation is None else incarnation
         self.sessions: dict[bytes, ServerSession] = {}
         self._random = random_bytes
+        self._drawn = self._draw  # one bound method for all connections
         self._unproved: OrderedDict[bytes, None] = OrderedDict()
         self._detached: OrderedDict[bytes, None] = OrderedDict()  # longest first
         self._tombstones: OrderedDict[bytes, Tombstone] = OrderedDict()
-        self._deadlines: list[tuple[float, bytes]] = []  # a heap; entries may be stale
+        # A heap with at most one entry a session; it may be earlier than the deadline that holds now.
+        self._deadlines: list[tuple[float, bytes]] = []
+        self._awaited: dict[bytes, None] = {}  # the sessions in it
         self._dirty: dict[ServerConnection, None] = {}
         self._events: deque[SessionReset] = deque()
 
@@ -79,19 +82,20 @@ class Server:
 
     def connect(self, now: float) -> ServerConnection:
         """Take a new link."""
-        return ServerConnection(self, self._draw, now)
+        return ServerConnection(self, self._drawn, now)
 
     def handle_timeout(self, now: float) -> None:
         """End the sessions whose resume period has passed, forget old tombstones (SPEC EXP-1, RST-2)."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, name = heappop(self._deadlines)
+            del self._awaited[name]
             session = self.sessions.get(name)
             if session is None or session.expires_at is None:
                 continue
             if session.expires_at <= now:
                 self.end(session, ResetReason.EXPIRED, now)
             else:
-                heappush(self._deadlines, (session.expires_at, name))
+                self._wait_for(session)
         while self._tombstones and next(iter(self._tombstones.values())).forget_at <= now:
             self._tombstones.popitem(last=False)
 
@@ -267,8 +271,11 @@ class Server:
 
     def _wait_for(self, session: ServerSession) -> None:
         assert session.expires_at is not None, "a detached session has a deadline"
-        self._detached[session.session_id] = None
-        heappush(self._deadlines, (session.expires_at, session.session_id))
+        name = session.session_id
+        self._detached[name] = None
+        if name not in self._awaited:
+            self._awaited[name] = None
+            heappush(self._deadlines, (session.expires_at, name))
 
     def _touch(self, connection: ServerConnection) -> None:
         self._dirty[connection] = None

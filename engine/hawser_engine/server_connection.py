@@ -43,6 +43,7 @@ class ServerConnection(Connection):
         "_asked",
         "_control_at",
         "_controls",
+        "_draw",
         "_pre_bytes",
         "_proof",
         "_question",
@@ -53,8 +54,9 @@ class ServerConnection(Connection):
 
     def __init__(self, server: "Server", draw: Callable[[], float], now: float) -> None:
         """Start unattached; use ``Server.connect``."""
-        super().__init__(server.config, draw, now)
+        super().__init__(server.config, now)
         self._server = server
+        self._draw = draw
         self._waiting: Open | _Claim | Auth | None = None  # whose credentials the driver is judging
         self._question: AuthenticationRequested | None = None
         self._asked = False  # the driver owes a verdict
@@ -293,7 +295,7 @@ class ServerConnection(Connection):
     def _begin(self, session: ServerSession, received: int, now: float) -> int:
         """Start what an attached connection does: heartbeat and transmission (SPEC LIV-1, ATT-12)."""
         self._server.attached(session)
-        self._liveness.watch_by_ping(self._config.ping_interval_seconds, now)
+        self._liveness.watch_by_ping(self._config.ping_interval_seconds, self._draw, now)
         return self._replay(received, now)
 
     def _refuse_claim(self, packet: Resume, now: float) -> None:

@@ -134,7 +134,6 @@ class Pair:
         self.client = Client(
             client_config or self.config,
             self.now,
-            random_bytes=self.client_random,
             credentials={"token": "t"},
             features=features[0],
             resume_period_seconds=resume_period_seconds,

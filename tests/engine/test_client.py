@@ -37,7 +37,7 @@ from hawser_engine.packets import (
     Resumed,
     ServerLimits,
 )
-from tests.engine.pair import close_of, counting_bytes, events, hear, kinds, say, state_of
+from tests.engine.pair import close_of, events, hear, kinds, say, state_of
 
 ZERO = Counts(0, 0, 0)
 FIRST = Ack(ZERO)
@@ -52,7 +52,7 @@ class Desk:
     def __init__(self, **options: Any) -> None:
         self.now = 0.0
         options.setdefault("credentials", {"token": "t"})
-        self.client = Client(options.pop("config", EngineConfig()), 0.0, random_bytes=counting_bytes(), **options)
+        self.client = Client(options.pop("config", EngineConfig()), 0.0, **options)
 
     def connect(self) -> tuple[ClientConnection, list[Packet]]:
         link = self.client.connect(self.now)

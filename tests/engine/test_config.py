@@ -51,3 +51,10 @@ def test_the_slow_acknowledgement_is_not_the_faster_one() -> None:
     """SPEC ACK-2."""
     with pytest.raises(ValueError, match="ack_slow_seconds"):
         EngineConfig(ack_seconds=1.0, ack_slow_seconds=0.5)
+
+
+def test_a_connection_may_hold_a_whole_replay() -> None:
+    """SPEC LIM-6: a lower bound would end every resume of a full session."""
+    assert EngineConfig(window_bytes=1_000_000, outbound_bytes=1_065_536)
+    with pytest.raises(ValueError, match="outbound_bytes is 1065535; it must hold"):
+        EngineConfig(window_bytes=1_000_000, outbound_bytes=1_065_535)

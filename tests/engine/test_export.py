@@ -72,7 +72,7 @@ def restart(pair: Pair, *, at_client: bool, restored: bool) -> None:
     if at_client:
         record = cbor2.loads(cbor2.dumps(pair.client.export(pair.now)))
         credentials = pair.client.credentials
-        pair.client = Client(CONFIG, pair.now, random_bytes=pair.client_random, credentials=credentials)
+        pair.client = Client(CONFIG, pair.now, credentials=credentials)
         pair.client.restore(record, pair.now)
     else:
         records = [cbor2.loads(cbor2.dumps(each.export(pair.now))) for each in pair.server.sessions.values()]

@@ -14,7 +14,7 @@ def opened() -> tuple[Client, Server]:
     """Return a client that has lost its link, and its server."""
     config = EngineConfig()
     server = Server(config, random_bytes=Random(1).randbytes)
-    client = Client(config, 0.0, random_bytes=Random(2).randbytes)
+    client = Client(config, 0.0)
     near, far = client.connect(0.0), server.connect(0.0)
     far.receive_batch(b"".join(near.data_to_send()), 0.0)
     assert isinstance(far.next_event(), AuthenticationRequested)

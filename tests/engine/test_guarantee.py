@@ -83,7 +83,7 @@ def test_loss_is_never_silent() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Sentence 3: a slow reader and a client that claims to take everything cost no more than the configuration says."""
+    """Sentence 3: a slow reader and a client that claims to take everything cost no more than configured."""
     pair = Pair(SMALL)
     pair.delivering = False
     pair.connect()

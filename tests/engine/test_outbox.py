@@ -325,3 +325,14 @@ def test_a_record_holds_the_tail_only() -> None:
     box.take(Batch.of([b"a", b"b", b"c"]))
     box.acknowledge(2, 2)
     assert box.tail() == [(False, b"c")]
+
+
+def test_what_waits_without_a_policy_waits_again_after_a_restore() -> None:
+    """SPEC EXP-3."""
+    box = Outbox()
+    accept(box, b"a")
+    accept(box, b"b", key="k")
+    accept(box, b"c")
+    twin = Outbox.restore(box.export(0.0), 0.0)
+    twin.open(10, 1_000, 1_000)
+    assert bodies(twin.replay_from(0, 0.0)[0]) == [b"a", b"b", b"c"]

@@ -131,7 +131,7 @@ def to_resumed_server(pieces: list[bytes]) -> Outcome:
 
 
 def to_client(pieces: list[bytes]) -> Outcome:
-    client = Client(CONFIG, 0.0, random_bytes=counting_bytes(), features=("x",))
+    client = Client(CONFIG, 0.0, features=("x",))
     connection = client.connect(0.0, attach=False)
     connection.ping(0.0)
     connection.attach(0.0)

@@ -173,7 +173,7 @@ class Guarantee(RuleBasedStateMachine):
         record = cbor2.loads(cbor2.dumps(pair.client.export(pair.now)))
         index = self.clients.index(pair.client.session) if pair.client.session in self.clients else None
         old = pair.client
-        pair.client = type(old)(CONFIG, pair.now, random_bytes=pair.client_random, credentials=old.credentials)
+        pair.client = type(old)(CONFIG, pair.now, credentials=old.credentials)
         if old.session.opened or old.session.outbox.accepted:
             pair.client.restore(record, pair.now)
             if index is not None:

@@ -79,7 +79,6 @@ class RawClient:
         self.engine = Client(
             EngineConfig() if config is None else config,
             trio.current_time(),
-            random_bytes=counting_bytes(),
             credentials=credentials,
         )
         self.messages: deque[AnyMessage | None] = deque()

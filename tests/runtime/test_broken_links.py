@@ -1,4 +1,4 @@
-"""Every accepted message once and in order, through whatever the network does (the guarantee's sentences 1, 2 and 4)."""
+"""Every accepted message once and in order, whatever the network does (the guarantee's sentences 1, 2 and 4)."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ async def test_messages_arrive_once_and_in_order_through_hundreds_of_cuts(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-async def test_calls_are_carried_out_once_and_answered_once_through_cuts(
-    autojump_clock: MockClock, seed: int
-) -> None:
+async def test_calls_are_carried_out_once_and_answered_once_through_cuts(autojump_clock: MockClock, seed: int) -> None:
     app = App()
     carried_out: list[int] = []
 
@@ -226,9 +224,8 @@ async def test_a_link_that_cannot_be_opened_in_time_counts_as_a_failed_attempt(a
                 await trio.sleep_forever()
             return await super().connect(url)
 
-    async with serving(open_app()):
-        async with connect(URL, transport=Slow(), config=Config(connect_seconds=60)) as client:
-            assert (await client.publish("room", 1)).position.offset == 1
+    async with serving(open_app()), connect(URL, transport=Slow(), config=Config(connect_seconds=60)) as client:
+        assert (await client.publish("room", 1)).position.offset == 1
 
 
 async def test_an_iteration_goes_on_over_cuts_without_noticing(autojump_clock: MockClock) -> None:

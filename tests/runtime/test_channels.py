@@ -156,7 +156,12 @@ async def test_nothing_is_lost_or_doubled_between_history_and_what_is_published_
     autojump_clock: MockClock,
 ) -> None:
     app = open_app(history=10_000)
-    async with serving(app, config=FAST), connect(URL) as talker, connect(URL) as client, trio.open_nursery() as nursery:
+    async with (
+        serving(app, config=FAST),
+        connect(URL) as talker,
+        connect(URL) as client,
+        trio.open_nursery() as nursery,
+    ):
         first = await talker.publish("room", 0)
 
         async def talk() -> None:

@@ -1,4 +1,4 @@
-"""The guarantee's sentence about channels, as the README states it; the others are in tests/engine/test_guarantee.py."""
+"""The guarantee's sentence about channels, as the README states it; the others: tests/engine/test_guarantee.py."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from hawser_engine.messages import ChannelRequest, Subscribe
 from tests.runtime.helpers import URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
 
     from trio.testing import MockClock
@@ -315,5 +316,5 @@ async def test_an_authenticator_that_fails_means_try_again_later(
     async with serving(app), connect(URL, config=Config(connect_seconds=60)) as client:
         assert (await client.publish("room", 1)).position.offset == 1
     assert len(attempts) == 3
-    assert all(later - earlier >= 1 for earlier, later in zip(attempts, attempts[1:], strict=False))
+    assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(attempts))
     assert len(incidents(caplog)) == 2

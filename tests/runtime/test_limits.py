@@ -288,9 +288,7 @@ async def test_what_may_be_ignored_is_ignored(autojump_clock: MockClock) -> None
 async def test_a_session_whose_reserve_is_used_up_is_reset(autojump_clock: MockClock) -> None:
     """It asks on and on and takes no answer: BUSY has to wait, and its room is bounded (SPEC LIM-4)."""
     app, _ = stuck_app()
-    config = Config(
-        operations=1, queue_bytes=100, reserve_bytes=1_000, messages_per_second=1e6, messages_burst=100_000
-    )
+    config = Config(operations=1, queue_bytes=100, reserve_bytes=1_000, messages_per_second=1e6, messages_burst=100_000)
     tiny = EngineConfig(window_messages=4)
     async with serving(app, config=config) as server, RawClient(tiny).connected() as client:
         await client.opened.wait()

@@ -210,7 +210,9 @@ async def test_calls_end_in_unknown_at_a_reset(autojump_clock: MockClock) -> Non
         async with connect(URL) as client:
 
             async def call() -> None:
-                with pytest.raises(OutcomeUnknown, match=r"call 'forever': its outcome is unknown \(.*RESTARTED") as lost:
+                with pytest.raises(
+                    OutcomeUnknown, match=r"call 'forever': its outcome is unknown \(.*RESTARTED"
+                ) as lost:
                     await client.call("forever")
                 assert lost.value.key is None
                 assert lost.value.reason == ResetReason.RESTARTED

@@ -70,7 +70,6 @@ class ClientActor(Actor):
         return Client(
             world.plan.client,
             self.host.now,
-            random_bytes=world.random_bytes,
             credentials={"who": self.principal},
         )
 

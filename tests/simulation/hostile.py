@@ -244,9 +244,7 @@ class Victim(Actor):
         self.host = Host(world, "victim")
         self.ends: list[End] = []
         self._hostile = hostile
-        self._client = Client(
-            world.plan.client, self.host.now, random_bytes=world.random_bytes, credentials={"who": "victim"}
-        )
+        self._client = Client(world.plan.client, self.host.now, credentials={"who": "victim"})
         self._accepted = 0
         self._dropped = 0
         self._rounds = 2 + int(4 * world.draw())

@@ -118,7 +118,6 @@ class Player:
         return Client(
             self.engine_config(),
             self.now,
-            random_bytes=self.random,
             credentials=self.config["credentials"],
             features=tuple(self.config.get("features", ())),
             resume_period_seconds=None if period is None else period / 1000,

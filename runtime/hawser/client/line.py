@@ -107,7 +107,7 @@ class Line:
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine = EngineClient(config, trio.current_time(), random_bytes=random_bytes, credentials=credentials)
+        self.engine = EngineClient(config, trio.current_time(), credentials=credentials)
         self.failures: list[Exception] = []
         """What attempts before the first session ended with; at most the last 16."""
         self.over: Closed | None = None

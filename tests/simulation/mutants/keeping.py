@@ -250,11 +250,12 @@ KEEPING: Final = (
         (
             Edit(
                 """\
-        self._detached[session.session_id] = None
-        heappush(self._deadlines, (session.expires_at, session.session_id))
+        if name not in self._awaited:
+            self._awaited[name] = None
+            heappush(self._deadlines, (session.expires_at, name))
 """,
                 """\
-        self._detached[session.session_id] = None
+        assert self._awaited is not None
 """,
             ),
         ),
@@ -433,7 +434,7 @@ KEEPING: Final = (
         (
             Edit(
                 """\
-        self._liveness.watch_by_ping(self._config.ping_interval_seconds, now)
+        self._liveness.watch_by_ping(self._config.ping_interval_seconds, self._draw, now)
 """,
                 """\
         assert self._liveness is not None
