@@ -56,6 +56,9 @@ class Application:
             try:
                 ordinal = session.send(body, now, ttl_seconds=ttl, key=key, urgent=urgent)
             except (BacklogFull, MessageTooLarge):
+                pair = world.pairs.get(session.session_id)
+                if urgent and pair is not None:
+                    pair.causes.add("OVERFLOW")
                 return
             out.accept(body, ordinal, droppable=ttl is not None or key is not None)
         if draw() < plan.volatile:

@@ -38,6 +38,7 @@ class Direction:
         "reported",
         "stated",
         "stated_received",
+        "still",
         "taken",
         "taken_ordinal",
         "unstated_mark",
@@ -64,6 +65,7 @@ class Direction:
         self.unstated_mark: tuple[int, int] = (0, 0)  # (stated, attempt) then: the clock begins anew when either moves
         self.ended_at: int | None = None  # the sender's last numbered ordinal, once its end is told
         self.reported = False
+        self.still: tuple[bytes | int, int] | None = None  # the last attach and the highest number, once detached
 
     def accept(self, body: bytes, ordinal: int, *, droppable: bool) -> None:
         """Note that the sender's engine took a message over."""
@@ -140,10 +142,13 @@ class Pair:
 
     __slots__ = (
         "attempt",
+        "causes",
         "client",
+        "detached_at",
         "down",
         "generation",
         "hostile",
+        "opened",
         "owner",
         "principal",
         "secrets",
@@ -162,6 +167,9 @@ class Pair:
         self.up: Direction | None = None  # known once the client has taken OPENED
         self.down = Direction()
         self.hostile = False
+        self.opened = 0  # times that the server's application was told that the session is open
+        self.causes: set[str] = set()  # reasons for which it may end: the world did something that entails them
+        self.detached_at: float | None = None  # on the server's clock
         self.server_over = False  # ended there: it must never come back
         self.attempt = 0
         self.generation = 0

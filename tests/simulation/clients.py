@@ -7,7 +7,7 @@ import cbor2
 
 from hawser_engine.client import Client
 from hawser_engine.client_connection import ClientConnection
-from hawser_engine.codes import CloseCode
+from hawser_engine.codes import CloseCode, ResetReason
 from hawser_engine.errors import LocalProtocolError
 from hawser_engine.events import (
     CredentialsRequested,
@@ -25,7 +25,7 @@ from .apps import Application
 from .books import Direction, Pair, Violation
 from .collisions import cut_late, trouble
 from .ends import Actor, End, Host
-from .invariants import check_ack_age, check_pair, check_report
+from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report
 from .wires import Wire
 
 if TYPE_CHECKING:
@@ -199,6 +199,7 @@ class ClientActor(Actor):
             self.retry()
 
     def drained(self, end: End) -> None:
+        check_codes(end)
         told = end.terminated
         if told is not None and told.initiator == "local" and end is self.newest:
             # The side that sent CLOSE waits for the other or for the deadline; the next attempt waits for neither.
@@ -263,6 +264,10 @@ class ClientActor(Actor):
                 self.up.drop(last.ordinal, last.reason)
             elif isinstance(last, MessageReceived) and pair is not None:
                 pair.down.hand(last.body, last.number)  # what came before a goodbye (SPEC EXP-2)
+        if pair is not None:
+            check_cause(event.reason, pair, server=False)
+            if isinstance(event.reason, ResetReason):
+                pair.causes.add(event.reason.name)  # the server may learn it by RESET
         check_report(event, self.up, None if pair is None else pair)
         world.resets += 1
         if pair is not None:
@@ -300,6 +305,8 @@ class ClientActor(Actor):
 
     def goodbye(self) -> None:
         """End the session in order."""
+        if self.pair is not None:
+            self.pair.causes.add("CLOSED")
         self.client.close(self.host.now, "bye")
         self.drain()
 

@@ -95,12 +95,15 @@ def _end_at_server(client: "ClientActor", end: End, other: End) -> None:
     server = client.world.server
     pair = client.pair
     if not _asleep(client, client.world) and pair is not None and pair.server is not None:
+        pair.causes.add("REVOKED")
         server.engine.end(pair.server, ResetReason.REVOKED, server.host.now)
         server.drain_server()
 
 
 def _end_at_client(client: "ClientActor", end: End, other: End) -> None:
     if not _asleep(client, client.world):
+        if client.pair is not None:
+            client.pair.causes.add("OVERFLOW")
         client.session.end(ResetReason.OVERFLOW, client.host.now)
         client.drain()
 

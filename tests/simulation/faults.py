@@ -139,6 +139,8 @@ class Faults:
             case "wrong-principal":
                 if not client.session.opened:
                     return False
+                if client.pair is not None:
+                    client.pair.causes.add("UNKNOWN_SESSION")
                 client.client.credentials = {"who": "nobody" if world.draw() < 0.5 else "mallory"}
                 client.connect()
                 client.client.credentials = {"who": client.principal}

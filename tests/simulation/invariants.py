@@ -2,20 +2,23 @@
 
 from typing import TYPE_CHECKING, Final
 
+from hawser_engine.codes import CloseCode, ResetReason
 from hawser_engine.config import EngineConfig
 from hawser_engine.events import SessionReset
 from hawser_engine.inbox import Inbox
 from hawser_engine.outbox import Outbox
-from hawser_engine.session import Session
+from hawser_engine.session import ClientSession, Session
 
 from .books import Direction, Pair, Violation
 
 if TYPE_CHECKING:
+    from .ends import End
     from .world import World
 
 __all__ = ["check_pair", "check_report"]
 
 _SLACK_SECONDS: Final = 0.01
+_FAULTS: Final = (CloseCode.PROTOCOL_ERROR, CloseCode.FLOW, CloseCode.TOO_LARGE)
 
 
 def check_pair(pair: Pair, world: "World", side: int) -> None:
@@ -59,6 +62,14 @@ def check_direction(box: Outbox, inbox: Inbox, books: Direction) -> None:
 def check_half(session: Session, out: Direction, config: EngineConfig) -> None:
     """I2 and I4 for what one side holds."""
     box, inbox = session.outbox, session.inbox
+    if session.carrier is not None:
+        out.still = None
+    else:
+        attach = session.secret if isinstance(session, ClientSession) else session.attempt
+        if out.still is None or out.still[0] != attach:  # it may have been attached for a moment
+            out.still = attach, box.sent
+        elif box.sent != out.still[1]:
+            raise Violation("I7", f"numbers went from {out.still[1]} to {box.sent}, nothing is attached (SPEC NUM-1)")
     undelivered = box.sent - box.delivered
     if undelivered:
         replay = box.replay
@@ -112,3 +123,21 @@ def check_ack_age(session: Session, into: Direction, config: EngineConfig, now: 
         into.unstated_mark = into.stated, session.attempt
     elif now - max(into.unstated_since, woke_at) > config.ack_slow_seconds + _SLACK_SECONDS:
         raise Violation("L2", f"deliveries are not stated for {now - into.unstated_since:.3f} s")
+
+
+def check_cause(reason: ResetReason | int, pair: Pair, *, server: bool) -> None:
+    """I6: a session between honest peers ends only for a reason that the world gave (SPEC NUM-2, EXP-1, EXP-2)."""
+    name = reason.name if isinstance(reason, ResetReason) else str(reason)
+    if pair.hostile or name in pair.causes:
+        return
+    if not server and reason is ResetReason.UNKNOWN_SESSION and pair.server_over:
+        return
+    side = "server" if server else "client"
+    raise Violation("I6", f"the {side} ends a session for {name}; what happened entails {sorted(pair.causes)}")
+
+
+def check_codes(end: "End") -> None:
+    """I6: no connection between honest peers ends by a fault of one of them."""
+    told = end.terminated
+    if told is not None and not end.wire.hostile and told.code in _FAULTS:
+        raise Violation("I6", f"{end.wire.label} ended with {told.code}: {told.reason}")

@@ -12,6 +12,8 @@ from hawser_engine.events import (
     Event,
     MessageDropped,
     MessageReceived,
+    SessionOpened,
+    SessionReset,
 )
 from hawser_engine.server import Server
 from hawser_engine.server_connection import ServerConnection
@@ -22,11 +24,14 @@ from .apps import Application, body_of
 from .books import Direction, Pair, Violation
 from .ends import Actor, End, Host
 from .hostile import check_before_attach
-from .invariants import check_ack_age, check_pair, check_report
+from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report
 from .wires import Wire
 
 if TYPE_CHECKING:
     from .world import World
+
+_LATEST_SECONDS = 40.0
+"""Longer than any sleep and any pong wait together: by then an expired session is gone."""
 
 __all__ = ["ServerActor"]
 
@@ -65,6 +70,7 @@ class ServerActor(Actor):
 
     def drained(self, end: End) -> None:
         connection = end.connection
+        check_codes(end)
         if end.terminated is not None and self.blame is not None and end.wire is not self.blame:
             raise Violation("I13", f"{self.blame.label} has ended the connection of {end.wire.label}")
         if end.wire.hostile:
@@ -95,9 +101,20 @@ class ServerActor(Actor):
                     pair.down.drop(event.ordinal, event.reason)
                 elif isinstance(event, MessageReceived) and pair.up is not None:
                     pair.up.hand(event.body, event.number)  # what came before a goodbye (SPEC EXP-2)
+            self._check_end(report, pair)
             check_report(report, pair.down, pair)
             pair.server_over = True
             pair.server = None
+        for session in engine.sessions.values():
+            known = world.pairs.get(session.session_id)
+            if known is None:
+                continue
+            if session.carrier is not None:
+                known.detached_at = None
+            elif known.detached_at is None:
+                known.detached_at = self.host.now
+            elif self.host.now - known.detached_at > session.resume_period + _LATEST_SECONDS:
+                raise Violation("L4", f"a session is detached for {self.host.now - known.detached_at:.3f} s")
         for connection in engine.dirty():
             for end in self.ends:
                 if end.connection is connection:
@@ -115,6 +132,21 @@ class ServerActor(Actor):
             if not self.wake or due < self.wake:
                 self.wake = due
                 world.at(due, self.pass_time, due)
+
+    def _check_end(self, report: SessionReset, pair: Pair) -> None:
+        """Judge the reason; what is judged true is one for the client as well."""
+        engine, config, reason = self.engine, self.world.plan.server, report.reason
+        if reason is ResetReason.EXPIRED:
+            since = pair.detached_at
+            if since is not None and self.host.now - since >= report.session.resume_period - 1e-6:
+                pair.causes.add("EXPIRED")
+        elif reason is ResetReason.EVICTED:
+            unproved, _ = _table_sizes(engine)
+            if len(engine.sessions) >= config.sessions - 1 or unproved >= config.unconfirmed_sessions - 1:
+                pair.causes.add("EVICTED")
+        elif reason is ResetReason.CLOSED and pair.up is None:
+            pair.causes.add("CLOSED")  # a goodbye that was said before OPENED arrived
+        check_cause(reason, pair, server=True)
 
     def pass_time(self, due: float) -> None:
         """Let the server's own deadlines pass."""
@@ -141,6 +173,11 @@ class ServerActor(Actor):
 
     def event(self, end: End, event: Event) -> None:
         match event:
+            case SessionOpened(session=opened):
+                pair = self.world.pairs[opened.session_id]
+                pair.opened += 1
+                if pair.opened > 1 or (pair.up is None and not pair.hostile):
+                    raise Violation("I10", f"a session is opened {pair.opened} times, or before its proof (SPEC UNC-1)")
             case AuthenticationRequested(credentials=credentials):
                 self._authenticate(end, credentials.get("who"))
             case MessageReceived():
@@ -254,6 +291,7 @@ class ServerActor(Actor):
         sessions = list(self.engine.sessions.values())
         if sessions:
             session = sessions[int(self.world.draw() * len(sessions))]
+            self.world.pairs[session.session_id].causes.add("REVOKED")
             self.engine.end(session, ResetReason.REVOKED, self.host.now)
             self.drain_server()
 
@@ -272,6 +310,8 @@ class ServerActor(Actor):
                 raise Violation("I13", f"request_credentials: {error}") from error
         else:
             code = (CloseCode.GOING_AWAY, CloseCode.OVERLOADED, CloseCode.SESSION_ENDED)[int(2.3 * world.draw())]
+            if code is CloseCode.SESSION_ENDED and connection.session is not None:
+                world.pairs[connection.session.session_id].causes.add("CLOSED")
             connection.close(code, "the simulator", self.host.now, after_seconds=(0.0, 2.0 * world.draw()))
         end.drain()
 
@@ -288,6 +328,7 @@ class ServerActor(Actor):
         for pair in world.pairs.values():
             pair.server_over = pair.server_over or not kept
             if not kept:
+                pair.causes.add("RESTARTED")
                 pair.server = None
         for end in list(self.ends):
             learnt = world.time + 2.0 * world.draw() if world.draw() < 0.7 else None
@@ -295,7 +336,12 @@ class ServerActor(Actor):
             end.closed = True
             end.wire.ends[1] = None
         self.ends.clear()
+        before = self.host.now
         self.host.offset = -1_000.0 * world.draw()
+        for pair in world.pairs.values():
+            if pair.server is not None:
+                age = 0.0 if pair.detached_at is None else before - pair.detached_at
+                pair.detached_at = self.host.now - age
         self.down_until = world.time + 2.0 * world.draw()
         self.fresh_until = self.down_until + 5.0
         incarnation = self.engine.incarnation if kept else None
