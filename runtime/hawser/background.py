@@ -29,20 +29,30 @@ class Background:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         self.nursery.cancel_scope.cancel(reason="the block it served is over")
         try:
-            return bool(await self._manager.__aexit__(kind, error, traceback))
+            swallowed = await self._manager.__aexit__(kind, error, traceback)
+            assert error is None or not swallowed, (
+                "only this method cancels the nursery: no error of the body is its own"
+            )
         except BaseExceptionGroup as group:
             single = only_error(group)
             if single is None:
                 raise
-        if single is error:
-            return False
-        raise single
+        else:
+            return
+        if single is not error and not _same_group(single, error):
+            raise single
 
 
 def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """The one error of a group, besides cancellations; None if there are several or none."""
     errors = [error for error in group.exceptions if not isinstance(error, trio.Cancelled)]
     return errors[0] if len(errors) == 1 else None
+
+
+def _same_group(one: BaseException, other: BaseException | None) -> bool:
+    """Whether one is what a nursery makes of the other: it takes groups apart and puts them together again."""
+    parts = [getattr(error, "exceptions", None) for error in (one, other)]
+    return parts[0] is not None and parts[0] == parts[1]

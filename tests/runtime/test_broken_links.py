@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Client, Config, Message, Session, connect, states
+from hawser import App, Client, Config, Message, Receipt, Session, connect, states
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_transports import MemoryTransport
 from tests.runtime.helpers import URL, open_app, serving
@@ -59,7 +59,7 @@ async def test_messages_arrive_once_and_in_order_through_hundreds_of_cuts(
         async def talk(number: int) -> None:
             async with connect(URL, transport=network, config=PATIENT) as client:
                 nursery.start_soon(resumes_of, client, resumes)
-                receipts = []
+                receipts: list[Receipt] = []
                 for count in range(each):
                     receipts.append(await client.submit("room", [number, count]))
                     await trio.sleep(0.05)
@@ -105,8 +105,7 @@ async def test_calls_are_carried_out_once_and_answered_once_through_cuts(autojum
         answers: list[int] = []
 
         async def call(numbers: range) -> None:
-            for number in numbers:
-                answers.append(await client.call("note", number, number % 7 / 10))
+            answers.extend([await client.call("note", number, number % 7 / 10) for number in numbers])
 
         async with trio.open_nursery() as callers:
             for first in range(0, 200, 20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,7 @@ MOST = 60
 async def visits(client: Client, operation: Callable[[int], Awaitable[object]]) -> int:
     """Cancel an operation at its first checkpoint, its second, … until it is not cancelled any more."""
     for number in range(MOST):
-        cancelled = await cancel_at_checkpoint(lambda number=number: operation(number), number)
+        cancelled = await cancel_at_checkpoint(partial(operation, number), number)
         await trio.sleep(1)
         assert unanswered(client) == 0
         if not cancelled:

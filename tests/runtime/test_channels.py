@@ -141,8 +141,7 @@ async def test_what_history_no_longer_reaches_is_a_gap_and_the_rest_follows(
 ) -> None:
     app = open_app(history=3)
     async with serving(app), connect(URL) as client:
-        for number in range(1, 9):
-            last = await client.publish("room", number)
+        last = [await client.publish("room", number) for number in range(1, 9)][-1]
         same_epoch, offset = since
         epoch = last.position.epoch if same_epoch else b"another!"
         async with client.subscribe("room", since=Position(epoch, offset)) as messages:
@@ -182,8 +181,7 @@ async def test_the_answer_to_a_subscribe_says_where_the_channel_stands(autojump_
     app = open_app(history=3)
     async with serving(app), RawClient().connected() as client:
         await client.opened.wait()
-        for number in range(5):
-            last = await app.publish("room", number)
+        last = [await app.publish("room", number) for number in range(5)][-1]
         epoch = last.position.epoch
         wanted = [None, Position(epoch, 3), Position(epoch, 1), Position(epoch, 7), Position(b"another!", 4)]
         for id, since in enumerate(wanted):

@@ -194,9 +194,8 @@ async def test_a_call_answers_with_what_the_procedure_says(autojump_clock: MockC
         raise CallError(107, "no such boat", temporary=True, data={"boat": 7})
 
     async with serving(app) as server, connect(URL) as client:
-        assert await client.call("echo", None, True, -1, 2.5, "ü", b"\x00", [1, {"a": []}]) == (
-            [None, True, -1, 2.5, "ü", b"\x00", [1, {"a": []}]]
-        )
+        values: list[Any] = [None, True, -1, 2.5, "ü", b"\x00", [1, {"a": []}]]
+        assert await client.call("echo", *values) == values
         assert await client.call("who") == ["anonymous", 1, 1]
         assert await client.call("who") == ["anonymous", 1, 2]
         with pytest.raises(CallError, match="107: no such boat") as caught:

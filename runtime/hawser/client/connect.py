@@ -65,22 +65,20 @@ class Connect:
         except BaseException as error:
             if self._line is not None:
                 self._line.stop()
-            if not await self._background.__aexit__(type(error), error, error.__traceback__):
-                raise
-            raise AssertionError("a cancelled background ends with an error of its body") from None
+            await self._background.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self._client
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         assert self._client is not None
         assert self._line is not None
         try:
             await self._client.aclose()
         finally:
             self._line.stop()
-            swallowed = await self._background.__aexit__(kind, error, traceback)
-        return swallowed
+            await self._background.__aexit__(kind, error, traceback)
 
 
 def connect(

@@ -79,7 +79,7 @@ class StateStream:
     def __init__(self, first: State) -> None:
         self._states: deque[State] = deque([first])
         self._arrival = trio.Event()
-        self._over = False
+        self._over = isinstance(first, Closed)
 
     def __aiter__(self) -> StateStream:
         return self

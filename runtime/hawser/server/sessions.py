@@ -68,7 +68,8 @@ class ServerSession(Outlet):
     def offer(self, batch: Batch) -> bool:
         """See `Outlet.offer`."""
         taken = self.engine.send_batch(batch, trio.current_time())
-        self._starved = self._starved or not taken
+        if not taken and batch.count == 1:
+            self._starved = True  # several at once may be too many where one would do
         return taken
 
     async def room(self, length: int = 0) -> None:

@@ -127,9 +127,9 @@ class FaultyNetwork(Transport):
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         self._nursery = None
-        return await self._background.__aexit__(kind, error, traceback)
+        await self._background.__aexit__(kind, error, traceback)
 
     async def listen(self, url: str) -> Listener:
         """See `Transport.listen`; listeners are those of the inner transport."""
