@@ -336,3 +336,14 @@ def test_what_waits_without_a_policy_waits_again_after_a_restore() -> None:
     twin = Outbox.restore(box.export(0.0), 0.0)
     twin.open(10, 1_000, 1_000)
     assert bodies(twin.replay_from(0, 0.0)[0]) == [b"a", b"b", b"c"]
+
+
+def test_a_run_goes_on_where_it_stood_after_a_restore() -> None:
+    """SPEC EXP-3, PRT-3."""
+    body = bytes(range(256)) * 1_000
+    box = opened(messages=2)
+    box.accept(body, messages_max=5, bytes_max=1_000_000)
+    first = bodies(box.admit(0.0))
+    twin = Outbox.restore(box.export(0.0), 0.0)
+    twin.acknowledge(2, 2)
+    assert b"".join([*first, *bodies(twin.replay_from(2, 0.0)[0])]) == body

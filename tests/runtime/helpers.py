@@ -97,6 +97,7 @@ class RawClient:
         self.link = link
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read)
+            nursery.start_soon(self._keep_time)
             self.flush()
             try:
                 yield self
@@ -139,6 +140,12 @@ class RawClient:
                     self._drain()
         except (trio.EndOfChannel, trio.BrokenResourceError):
             self.connection.receive_eof(trio.current_time())
+            self._drain()
+
+    async def _keep_time(self) -> None:
+        while True:
+            await trio.sleep(0.25)
+            self.connection.handle_timeout(trio.current_time())
             self._drain()
 
     def _drain(self) -> None:

@@ -50,17 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except CommandFailed as failure:
         return _complain(str(failure), failure.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError, BaseExceptionGroup) as error:
+        return _quiet_end(error)
+    return code
+
+
+def _quiet_end(error: BaseException) -> int:
+    """The exit code of what is no failure: Ctrl-C, and a reader of our output that has gone.
+
+    Raises:
+        BaseException: It is something else.
+    """
+    group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
+    if group.split(KeyboardInterrupt)[1] is None:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; what Python still holds for it goes nowhere.
+    if group.split(BrokenPipeError)[1] is None:
+        # What Python still holds for the reader goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except BaseExceptionGroup as group:
-        if group.split(KeyboardInterrupt)[1] is not None:
-            raise
-        return INTERRUPTED
-    return code
+    raise error
 
 
 def _complain(message: str, code: int) -> int:

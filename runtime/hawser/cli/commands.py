@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Final
 import cyclopts
 from cyclopts import Parameter
 
-from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
+from . import DONE, WRONG_USAGE, CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HELP: Final = """\
-Hawser keeps a conversation alive while networks, tabs, phones and servers come and go: a session between two
-programs survives every broken connection, each accepted message is delivered once and in order, and a loss that
-cannot be avoided is never silent.
-
-Try it: `hawser demo` sends this protocol's own specification, line by line, through links that keep breaking, and
-counts what arrives. `hawser demo FILE --cut-every 100` does the same with your file and more cuts.
-
-Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 Ctrl-C. NO_COLOR is honoured.
-"""
+HELP: Final = "\n\n".join(
+    (
+        "Hawser holds a conversation between programs while networks, tabs, phones and servers come and go: a session "
+        "survives every broken connection, each accepted message arrives once and in order, and a loss that cannot be "
+        "avoided is never silent.",
+        "Try it: `hawser demo` sends the specification of its own protocol, line by line, through links that keep "
+        "breaking, and counts what arrives. `hawser demo FILE --cut-every 100` does so with your file and more cuts.",
+        "Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage or input, 130 Ctrl-C. "
+        "NO_COLOR is honoured.",
+    )
+)
 
 app = cyclopts.App(
     name="hawser",
@@ -75,4 +76,4 @@ def run(arguments: Sequence[str]) -> int:
     except cyclopts.CycloptsError as error:
         text = " ".join(str(error).split())
         raise CommandFailed(f"{text} Try: hawser --help", WRONG_USAGE) from None
-    return result if result in (DONE, INTERRUPTED) or isinstance(result, int) else DONE
+    return result if isinstance(result, int) else DONE

@@ -36,9 +36,12 @@ class PlainView:
 class LiveView:
     """A table that is drawn again and again."""
 
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = Console() if console is None else console
+
     async def run(self, figures: Figures) -> None:
         """Draw until cancelled; the last drawing stays on the screen."""
-        with Live(self._draw(figures), console=Console(), auto_refresh=False) as live:
+        with Live(self._draw(figures), console=self._console, auto_refresh=False) as live:
             try:
                 while True:
                     await trio.sleep(0.1)
