@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,14 +61,22 @@ def _quiet_end(error: BaseException) -> int:
     Raises:
         BaseException: It is something else.
     """
-    group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
-    if group.split(KeyboardInterrupt)[1] is None:
+    leaves = _leaves(error)
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return INTERRUPTED
-    if group.split(BrokenPipeError)[1] is None:
+    if all(isinstance(leaf, BrokenPipeError) for leaf in leaves):
         # What Python still holds for the reader goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     raise error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """What really happened, out of the groups that nurseries make."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    parts = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [leaf for part in parts for leaf in _leaves(part)]
 
 
 def _complain(message: str, code: int) -> int:

@@ -26,6 +26,15 @@ HELP: Final = "\n\n".join(
     )
 )
 
+DEMO_HELP: Final = "\n\n".join(
+    (
+        "Publish the lines of a file through links that keep breaking, and count what arrives.",
+        "A server, a publisher and subscribers run in this process. The memory links between them are cut, half-opened "
+        "and silenced all the time. What arrives is compared with the file, line by line: the exit code is 0 only if "
+        "nothing is lost, doubled or out of order at any subscriber.",
+    )
+)
+
 app = cyclopts.App(
     name="hawser",
     help=HELP,
@@ -36,7 +45,7 @@ app = cyclopts.App(
 )
 
 
-@app.command
+@app.command(help=DEMO_HELP)
 def demo(
     file: Annotated[
         Path | None, Parameter(help="The file to publish; the protocol specification if not given.")
@@ -49,12 +58,7 @@ def demo(
     seed: Annotated[int, Parameter(help="Decides which links break, when and how.")] = 0,
     plain: Annotated[bool, Parameter(help="Print lines, also on a terminal.")] = False,
 ) -> int:
-    """Publish the lines of a file through links that keep breaking, and count what arrives.
-
-    A server, a publisher and subscribers run in this process; the links between them are memory links that are cut,
-    half-opened and silenced all the time. What arrives is compared with the file, line by line. The exit code is 0
-    only if nothing is lost, doubled or out of order at any subscriber.
-    """
+    """Run the demo; what it is stands in `DEMO_HELP`."""
     from .demo import Settings, run_demo
 
     if not (0 < seconds <= 86_400 and 0 <= cut_every <= 3_600_000 and 1 <= subscribers <= 100):

@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 import attrs
 import trio
 
+__all__ = ["Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream"]
+
 WATCH_MAX: Final = 100
 
 

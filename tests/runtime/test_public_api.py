@@ -1,0 +1,100 @@
+"""What users import stays what it is: names, homes and documents of the public API."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hawser
+import hawser.brokers
+import hawser.client
+import hawser.server
+import hawser.testing
+import hawser_transports
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PUBLIC: dict[ModuleType, list[str]] = {
+    hawser: [
+        "ANONYMOUS", "App", "CallError", "ChannelRule", "Client", "CloseCode", "Config", "ConnectFailed", "ErrorCode",
+        "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown", "PayloadError", "Position", "Principal",
+        "Published", "Receipt", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed",
+        "Subscription", "connect", "serve", "states",
+    ],
+    hawser.brokers: [
+        "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "check_broker",
+    ],
+    hawser.client: [
+        "Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states",
+    ],
+    hawser.client.states: [
+        "Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream",
+    ],
+    hawser.server: ["Server", "Session", "serve"],
+    hawser.testing: ["CutKind", "FaultyNetwork"],
+    hawser_transports: [
+        "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "Link", "Listener", "MemoryLink", "MemoryListener",
+        "MemoryTransport", "Receiver", "Transport", "TransportContractError", "UnknownSchemeError", "check_transport",
+        "find_transport", "memory_pair", "pump", "transport_schemes",
+    ],
+}  # fmt: skip
+
+NAMED = [(module, name) for module, names in PUBLIC.items() for name in names]
+DOCUMENTED = [
+    (module, name)
+    for module, name in NAMED
+    if inspect.isclass(item := getattr(module, name)) or inspect.isroutine(item)
+]
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_each_module_exports_exactly_what_it_promises(module: ModuleType) -> None:
+    assert sorted(module.__all__) == sorted(PUBLIC[module])
+    assert all(hasattr(module, name) for name in module.__all__)
+    assert module.__doc__
+
+
+@pytest.mark.parametrize(("module", "name"), DOCUMENTED, ids=str)
+def test_everything_public_is_documented_down_to_its_methods(module: ModuleType, name: str) -> None:
+    item: Any = getattr(module, name)
+    assert inspect.getdoc(item)
+    assert item.__module__.startswith(("hawser.", "hawser_transports.", "hawser_engine."))
+    if inspect.isclass(item) and not issubclass(item, (int, Exception)):
+        for attribute, member in vars(item).items():
+            if attribute.startswith("_") or not (inspect.isroutine(member) or isinstance(member, property)):
+                continue
+            assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (hawser.serve, ["app", "url", "config", "transport", "random_bytes", "task_status"]),
+        (hawser.connect, ["url", "token", "credentials", "config", "transport", "random_bytes"]),
+        (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
+        (hawser.App.publish, ["self", "channel", "data", "key"]),
+        (hawser.Client.publish, ["self", "channel", "data", "key"]),
+        (hawser.Client.submit, ["self", "channel", "data", "key"]),
+        (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
+        (hawser.Client.subscribe, ["self", "channel", "since"]),
+        (hawser_transports.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
+        (hawser.brokers.check_broker, ["broker", "key_window_seconds"]),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_signatures_stay(function: Any, parameters: list[str]) -> None:
+    assert list(inspect.signature(function).parameters) == parameters
+
+
+def test_every_error_is_a_hawser_error() -> None:
+    errors = [
+        item
+        for name in hawser.__all__
+        if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
+    ]
+    assert len(errors) == 10
+    assert all(issubclass(error, hawser.HawserError) for error in errors)
