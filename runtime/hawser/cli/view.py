@@ -67,7 +67,8 @@ class LiveView:
             "reordered",
         )
         title = Text.assemble(("hawser demo  ", "bold"), (figures.title, "dim"))
-        bar = ProgressBar(total=max(1, figures.expected), completed=figures.delivered, width=60)
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=max(1, figures.expected), completed=figures.delivered, width=60))
         return Group(title, bar, table)
 
 
