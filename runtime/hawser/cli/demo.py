@@ -39,6 +39,8 @@ SETTLE_SECONDS: Final = 30.0
 # In some kinds of cut only silence tells that a link is dead: by default that takes 35 s, or 10 s at an attach.
 HEARTBEAT_SECONDS: Final = 1.0
 HANDSHAKE_SECONDS: Final = 2.0
+BACKOFF_SECONDS: Final = 1.0
+"""The longest pause between attempts: by default it grows to 30 s, which is kind to servers and dull to watch."""
 RESUMES_PER_MINUTE: Final = 10_000
 """A server takes a client for mad that resumes so often without having anything to say; here its links are to blame."""
 DELAY_SECONDS: Final = (0.0, 0.02)
@@ -192,6 +194,7 @@ class Demo:
             ping_interval_seconds=HEARTBEAT_SECONDS,
             pong_wait_seconds=HEARTBEAT_SECONDS,
             handshake_seconds=HANDSHAKE_SECONDS,
+            backoff_cap_seconds=BACKOFF_SECONDS,
             resumes_per_minute=RESUMES_PER_MINUTE,
         )
         self._server: Server | None = None
@@ -215,9 +218,11 @@ class Demo:
                 for number in range(self.settings.subscribers):
                     clients.start_soon(self._subscribe, network, number)
                 await self._ready.wait()
-                if self.settings.cut_every_seconds:
-                    clients.start_soon(self._storm, network)
-                await self._publish(network)
+                async with trio.open_nursery() as weather:
+                    if self.settings.cut_every_seconds:
+                        weather.start_soon(self._storm, network)
+                    await self._publish(network)
+                    weather.cancel_scope.cancel(reason="all is accepted; what is still missing comes in the calm")
                 with trio.move_on_after(SETTLE_SECONDS):
                     await self._all_arrived.wait()
                 clients.cancel_scope.cancel(reason="everything has arrived, or never will")
