@@ -7,7 +7,6 @@ while the link has not taken everything.
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,15 +37,33 @@ class Owner(Protocol):
 class Driver:
     """Receives for one link, and writes to it."""
 
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_close_seconds",
+        "_owner",
+        "_writing",
+        "abandoned",
+        "armed",
+        "connection",
+        "failed",
+        "link",
+        "over",
+    )
+
     def __init__(self, owner: Owner, connection: Connection, link: Link, *, close_seconds: float) -> None:
         self.armed = inf
         self.connection = connection
         self.link = link
         self.over = False
         """Whether the link has ended, or is to end once everything is written."""
+        self.failed = False
+        """Whether something failed that should not; kept by the owner."""
+        self.abandoned = False
+        """Whether it is of no interest any more."""
         self._owner = owner
         self._close_seconds = close_seconds
-        self._backlog: deque[bytes] = deque()
+        self._backlog: list[bytes] = []
         self._writing = False
 
     # ------------------------------------------------------------ inputs
@@ -118,6 +135,13 @@ class Driver:
         if not self._writing:
             self._start()
 
+    def abandon(self) -> None:
+        """Close the link without asking the connection any more."""
+        self.over = self.abandoned = True
+        self._backlog.clear()
+        if not self._writing:
+            self._start()
+
     def _send_nowait(self, batches: Sequence[bytes]) -> int:
         try:
             return self.link.send_nowait(batches)
@@ -148,7 +172,6 @@ class Driver:
                     await self.link.aclose()
 
     async def _write_some(self) -> None:
-        batches = list(self._backlog)
-        self._backlog.clear()
+        batches, self._backlog = self._backlog, []
         await self.link.send_batches(batches)
         self.connection.written(trio.current_time(), sum(map(len, self._backlog)))

@@ -14,6 +14,7 @@ from hawser import (
     CloseCode,
     Config,
     ConnectFailed,
+    ErrorCode,
     Principal,
     RequestLost,
     ResetReason,
@@ -22,7 +23,9 @@ from hawser import (
     connect,
     states,
 )
+from hawser.server.node import ServerDriver
 from hawser.testing import FaultyNetwork
+from hawser_engine.messages import ChannelRequest, Subscribe, Unsubscribed
 from tests.runtime.helpers import URL, RawClient, only_session, open_app, serving
 
 if TYPE_CHECKING:
@@ -168,8 +171,12 @@ async def test_an_authenticator_that_takes_too_long_is_a_failed_attempt(autojump
             await trio.sleep_forever()
         return Principal("ada")
 
-    async with serving(app), connect(URL, config=Config(connect_seconds=60)) as client:
+    async with serving(app) as server, connect(URL, config=Config(connect_seconds=60)) as client:
         assert (await client.publish("room", 1)).position.offset == 1
+        node: Any = server._node  # pyright: ignore[reportPrivateUsage]
+        await trio.testing.wait_all_tasks_blocked()
+        names = [task.name for task in node._connections.child_tasks]
+        assert not any("_authenticate" in name for name in names)  # nobody waits for a verdict nobody wants
     assert calls == 2
 
 
@@ -205,7 +212,7 @@ async def test_a_fault_of_the_node_itself_ends_one_connection_and_is_an_incident
             node = server._node  # pyright: ignore[reportPrivateUsage]
             sessions: Any = node.sessions
             spoiled = max(sessions.values(), key=lambda session: session.handle.number)
-            spoiled.requests.take = None  # whatever is called next fails
+            spoiled.requests = None  # whatever is called next fails
             client.say(b"\x80")
             await client.until(lambda: bool(client.terminations))
             assert client.terminations[0].code == CloseCode.INTERNAL
@@ -213,3 +220,59 @@ async def test_a_fault_of_the_node_itself_ends_one_connection_and_is_an_incident
             [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
             assert client.terminations[0].reason.removeprefix("incident ") in record.getMessage()
             assert (await other.publish("room", 1)).position.offset == 1
+
+
+async def test_a_connection_that_cannot_even_be_closed_is_dropped(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = ServerDriver.flush
+    spoiled: list[ServerDriver] = []
+
+    def fail(driver: ServerDriver) -> bool:
+        if driver in spoiled:
+            raise ValueError("spoiled")
+        return flush(driver)
+
+    monkeypatch.setattr(ServerDriver, "flush", fail)
+    async with serving(open_app()) as server, connect(URL) as other:
+        async with RawClient().connected() as client:
+            await trio.sleep(1)
+            node: Any = server._node  # pyright: ignore[reportPrivateUsage]
+            spoiled += [driver for driver in node._drivers.values() if "#2" in driver.link.description]
+            client.say(b"\x80")
+            await client.until(lambda: bool(client.terminations))
+            assert client.terminations[0].initiator == "link"
+            assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 2
+            assert (await other.publish("room", 1)).position.offset == 1
+            assert len(node._drivers) == 1
+
+
+async def test_new_credentials_on_a_live_connection_are_judged_and_rights_checked_again(
+    autojump_clock: MockClock,
+) -> None:
+    """The library sends none yet, but the protocol allows it (SPEC AUT-2, AUT-6)."""
+    app = App()
+    rule = app.channel("*", history=10)
+
+    @rule.authorize
+    async def authorize(session: Session, action: str, channel: str) -> bool:
+        return bool(session.principal.attributes["may"])
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        return Principal("ada", {"may": credentials["may"]}) if credentials["may"] != "nobody" else None
+
+    async with serving(app) as server, RawClient(credentials={"may": True}).connected() as client:
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        await client.hear()
+        client.engine.authenticate({"may": False}, trio.current_time())
+        client.flush()
+        lost = await client.hear()
+        assert isinstance(lost, Unsubscribed)
+        assert (lost.id, lost.channels, lost.code) == (None, ("room",), ErrorCode.DENIED)
+        assert (await only_session(server)).handle.principal.attributes == {"may": False}
+        client.engine.authenticate({"may": "nobody"}, trio.current_time())
+        client.flush()
+        await client.until(lambda: bool(client.terminations))
+        assert client.terminations[0].code == CloseCode.UNAUTHORIZED

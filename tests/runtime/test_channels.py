@@ -388,6 +388,27 @@ async def test_a_join_that_fails_is_an_error_and_can_be_tried_again(autojump_clo
             assert await collect(messages, 1) == [1]
 
 
+async def test_a_leave_that_fails_is_an_incident_and_the_channel_can_be_joined_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Moody(MemoryBroker):
+        async def leave(self, channel: str, sink: Any) -> None:
+            await super().leave(channel, sink)
+            raise ConnectionError("the broker is away")
+
+    app = App(broker=Moody())
+    app.channel("room", history=10, open=True)
+    async with serving(app) as server, connect(URL) as client:
+        for number in range(3):
+            async with client.subscribe("room") as messages:
+                await client.publish("room", number)
+                assert await collect(messages, 1) == [number]
+            await trio.sleep(1)
+        hub: Any = server._node.hub  # pyright: ignore[reportPrivateUsage]
+        assert (hub._channels, hub._locks, hub._pins) == ({}, {}, {})
+    assert len(caplog.records) == 3
+
+
 async def test_a_history_that_is_ahead_of_the_reports_delivers_nothing_twice(autojump_clock: MockClock) -> None:
     """A subscriber fed from history gets what the broker has not reported yet; the report is then old news."""
 

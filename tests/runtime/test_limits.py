@@ -404,3 +404,29 @@ async def test_a_request_refused_as_a_whole_refuses_its_subscription(autojump_cl
         await trio.sleep(1)
         session = await only_session(server)
         session.tell(encode_body(ErrorReply(1, ErrorCode.BUSY, "", True, None)))
+
+
+async def test_a_client_that_takes_no_message_gets_no_answer_and_harms_only_itself(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = open_app()
+
+    @app.procedure("echo")
+    async def echo(session: Session, value: Any) -> Any:
+        return value
+
+    tiny = EngineConfig(message_bytes=1)
+    async with serving(app), RawClient(tiny).connected() as client, connect(URL) as other:
+        await client.opened.wait()
+        client.say(
+            Publish(1, "room", NOTHING, None),
+            Subscribe(2, (ChannelRequest("room", None),)),
+            Call(3, "echo", encode_payload([1]), None),
+            *(Call(id, "nothing", encode_payload([]), None) for id in range(4, 80)),
+            *(Publish(id, "room", NOTHING, None) for id in range(80, 400)),
+        )
+        await trio.sleep(10)
+        assert not client.messages
+        assert not client.terminations
+        assert caplog.records == []
+        assert (await other.publish("room", 1)).position.offset > 1

@@ -330,7 +330,7 @@ class Line:
         try:
             self._conversation.message(event.body)
         except RemoteProtocolError as error:  # MSG-4
-            session.delivered(event.number, now)
+            session.delivered(event.number, now)  # a malformed message has done nothing, so the session lives
             driver.connection.close(CloseCode.PROTOCOL_ERROR, str(error), now)
         else:
             if session.ended is None:

@@ -182,14 +182,16 @@ class Hub:
 
     async def _close(self, name: str) -> None:
         """Leave a channel at the broker if nobody needs it any more."""
-        async with self._locks.setdefault(name, trio.Lock()):
-            channel = self._channels.get(name)
-            if channel is not None and name not in self._pins and not channel.members:
-                del self._channels[name]
-                self._dirty.pop(channel, None)
-                await self._node.app.broker.leave(name, self._report)
-        if name not in self._pins and name not in self._channels and not self._locks[name].locked():
-            del self._locks[name]
+        try:
+            async with self._locks.setdefault(name, trio.Lock()):
+                channel = self._channels.get(name)
+                if channel is not None and name not in self._pins and not channel.members:
+                    del self._channels[name]
+                    self._dirty.pop(channel, None)
+                    await self._node.app.broker.leave(name, self._report)
+        finally:
+            if name not in self._pins and name not in self._channels and not self._locks[name].locked():
+                del self._locks[name]
 
     # ------------------------------------------------------------ delivering
 

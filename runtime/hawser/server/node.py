@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
@@ -56,6 +57,8 @@ T = TypeVar("T")
 
 class ServerDriver(Driver):
     """A driver of the server, with what the node keeps of it."""
+
+    __slots__ = ("delivered", "principal", "session")
 
     connection: ServerConnection
 
@@ -136,9 +139,10 @@ class Node:
     def touch(self, driver: Driver) -> None:
         """See `hawser.driver.Owner`."""
         assert isinstance(driver, ServerDriver)
-        self._touched[driver] = None
-        if not self._draining:
-            self._drain()
+        if not driver.abandoned:
+            self._touched[driver] = None
+            if not self._draining:
+                self._drain()
 
     def touch_session(self, session: EngineSession) -> None:
         """A command has changed a session: drain its connection, if it has one."""
@@ -157,6 +161,11 @@ class Node:
     def contain(self, driver: Driver, error: Exception) -> None:
         """See `hawser.driver.Owner`."""
         incident = self.incident(f"connection {driver.link.description}", error)
+        if driver.failed:  # even closing it fails
+            self._drivers.pop(driver.connection, None)
+            driver.abandon()
+            return
+        driver.failed = True
         driver.connection.close(CloseCode.INTERNAL, f"incident {incident}", trio.current_time())
         self.touch(driver)
 
@@ -167,7 +176,10 @@ class Node:
                 if self._touched:
                     driver = next(iter(self._touched))
                     del self._touched[driver]
-                    self._drain_driver(driver)
+                    try:
+                        self._drain_driver(driver)
+                    except Exception as error:
+                        self.contain(driver, error)
                 elif dirty := self._engine.dirty():
                     self._touched.update((self._drivers[one], None) for one in dirty if one in self._drivers)
                 elif (report := self._engine.next_event()) is not None:
@@ -253,8 +265,7 @@ class Node:
         self.replayed += event.replayed
         session = self.sessions.get(event.session)
         if session is not None:  # else it is proved by this very resume, and SessionOpened comes next
-            session.handle.principal = driver.principal
-            session.requests.recheck()
+            session.belongs_to(driver.principal)
             session.feed_again()
 
     def _session_over(self, report: SessionReset) -> None:
@@ -294,13 +305,15 @@ class Node:
         principal: Principal | None = ANONYMOUS
         failed = False
         if self.app.authenticator is not None:
-            try:
-                principal = _checked(
-                    await self.app.authenticator(event.credentials), (Principal, type(None)), "authenticate"
-                )
-            except Exception as error:
-                self.incident("authenticate", error)
-                failed = True
+            # Nobody waits longer than this, so no handler may: hanging ones would pile up.
+            with trio.move_on_after(self.config.handshake_seconds) as patience:
+                try:
+                    answer = await self.app.authenticator(event.credentials)
+                    principal = _checked(answer, (Principal, type(None)), "authenticate")
+                except Exception as error:
+                    self.incident("authenticate", error)
+                    failed = True
+            failed = failed or patience.cancelled_caught
         now = trio.current_time()
         try:
             if failed:
@@ -309,7 +322,10 @@ class Node:
                 driver.connection.refuse(now)
             else:
                 driver.principal = principal
+                renewed = driver.connection.session  # AUT-6: the credentials of a session that is attached already
                 driver.connection.accept(principal.id, now)
+                if renewed is not None:
+                    self._session_of(renewed, partial(ServerSession.belongs_to, principal=principal))
         except LocalProtocolError:
             return  # nobody waits for the verdict any more: the client has gone on to something else
         self.touch(driver)

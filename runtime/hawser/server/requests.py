@@ -7,7 +7,7 @@ BUSY. So nothing that a handler does keeps an answer from whoever waits for it.
 
 from __future__ import annotations
 
-from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
@@ -62,11 +62,13 @@ class Refused(Exception):
 class Requests:
     """Everything that one session has asked for and that is not answered yet."""
 
+    __slots__ = ("_calls", "_last_id", "_node", "_operation_bytes", "_operations", "_session", "_working")
+
     def __init__(self, node: Node, session: ServerSession) -> None:
         self._node = node
         self._session = session
         self._last_id = 0
-        self._operations: deque[tuple[Operation | None, int]] = deque()
+        self._operations: list[tuple[Operation | None, int]] = []
         self._operation_bytes = 0
         self._working = False
         self._calls: dict[int, trio.CancelScope] = {}
@@ -131,18 +133,21 @@ class Requests:
     async def _run_operations(self) -> None:
         """Handle the queue in order; the task ends with it, so an idle session costs none."""
         count = 0
-        while self._operations:
-            operation, size = self._operations[0]
-            if operation is None:
-                await self._node.hub.recheck(self._session)
-            else:
-                await self._run_operation(operation)
-            self._operations.popleft()
-            self._operation_bytes -= size
-            count += 1
-            if count % FAIR_EVERY == 0:
-                await trio.lowlevel.checkpoint()
-        self._working = False
+        try:
+            while self._operations:
+                operation, size = self._operations[0]
+                if operation is None:
+                    await self._node.hub.recheck(self._session)
+                else:
+                    with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
+                        await self._run_operation(operation)
+                del self._operations[0]
+                self._operation_bytes -= size
+                count += 1
+                if count % FAIR_EVERY == 0:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            self._working = False
 
     async def _run_operation(self, operation: Operation) -> None:
         try:
@@ -155,6 +160,8 @@ class Requests:
                     await self._node.hub.unsubscribe(self._session, operation)
         except Refused as refused:
             await self._session.send(error_body(operation.id, refused))
+        except MessageTooLarge:
+            raise
         except Exception as error:
             await self._session.send(self._incident(operation.id, operation.NAME, error))
 
@@ -197,7 +204,8 @@ class Requests:
             try:
                 await self._session.send(body)
             except MessageTooLarge as error:
-                await self._session.send(error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error))))
+                with suppress(MessageTooLarge):
+                    await self._session.send(error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error))))
         finally:
             del self._calls[call.id]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hawser_engine.errors import BacklogFull
+from hawser_engine.errors import BacklogFull, MessageTooLarge
 
 from .channels import Membership, Mode, Outlet
 from .requests import Requests
@@ -15,6 +15,7 @@ from .requests import Requests
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hawser.principals import Principal
     from hawser_engine.batch import Batch
     from hawser_engine.session import ServerSession as EngineSession
 
@@ -107,7 +108,7 @@ class ServerSession(Outlet):
 
         Called while what the client sent is being dispatched, so the session is attached, and drained afterwards.
         """
-        with suppress(BacklogFull):
+        with suppress(BacklogFull, MessageTooLarge):  # a client that takes no message of any length gets no answer
             self.engine.send(body, trio.current_time(), urgent=True)
         self.node.touch_session(self.engine)
 
@@ -145,6 +146,11 @@ class ServerSession(Outlet):
             self._feeding = False
 
     # ------------------------------------------------------------ life
+
+    def belongs_to(self, principal: Principal) -> None:
+        """Credentials were accepted again: the same user, perhaps with other rights (SPEC AUT-6, SUB-8)."""
+        self.handle.principal = principal
+        self.requests.recheck()
 
     def time_ms(self) -> int:
         """The session's time (SPEC CAL-3)."""
