@@ -44,7 +44,7 @@ class Client:
         self.credentials: dict[str, Any] = dict(credentials or {})
         self.features = features
         self.resume_period_seconds = resume_period_seconds
-        self.session = self._new_session(now)
+        self.session: ClientSession = self._new_session(now)
         """The present session; before the first OPENED, and after a loss, one that is yet to be opened."""
         self.connection: ClientConnection | None = None
         """The newest connection, as long as it lives."""

@@ -81,7 +81,8 @@ class ClientConnection(Connection):
         self._quiet()
         self._timers.clear()
         self._out.clear()
-        session, self.session = self.session, None
+        session = self.session
+        self._let_go()
         if session is not None and session.carrier is self:
             session.carrier = None
             session.outbox.detach()
@@ -187,7 +188,7 @@ class ClientConnection(Connection):
         return self._client.session  # also while its RESUME is not answered
 
     def _session_over(self, session: Session, reason: ResetReason | int, delivered: int | None, now: float) -> None:
-        self.session = None
+        self._let_go()
         self._auth_open = False
         self._client.lose(reason, delivered, now)
         if self._state.current is State.DISCARDING:
@@ -224,7 +225,7 @@ class ClientConnection(Connection):
     def _taken_over(self, now: float) -> None:
         client = self._client
         other = client.connection
-        self.session = None
+        self._let_go()
         client.lose(ResetReason.TAKEN_OVER, None, now)
         if other is not None and other is not self:
             other.close(CloseCode.GOING_AWAY, "the session was taken over", now)

@@ -48,11 +48,11 @@ class Connection(Link):
         self._ack_wanted = False
         self._unstated_since = now  # the first delivery that the peer has not been told of
         self._before = (0, 0, 0, 0)  # the session's counts when it was attached
-        self.pings = 0
+        self.pings: int = 0
         """Probes taken before the attach."""
-        self.attached = False
+        self.attached: bool = False
         """Whether a session was ever attached here."""
-        self.progressed = False
+        self.progressed: bool = False
         """Whether a count of the session has moved since; known when the connection is over (SPEC REC-1)."""
         self.session: Session | None = None
         """The session that this connection is attached to, as long as it is."""
@@ -184,6 +184,10 @@ class Connection(Link):
         self._before = session.progress()
         self._timers.stop(Timer.HANDSHAKE)
 
+    def _let_go(self) -> None:
+        """Tie no session to this connection any more."""
+        self.session = None
+
     def _replay(self, received: int, now: float) -> int:
         """Send what the peer lacks behind ``received``; return how many parts are sent again (SPEC ATT-12)."""
         assert self.session is not None
@@ -213,7 +217,7 @@ class Connection(Link):
         if ends:
             self._session_over(session, ResetReason.CLOSED, None, now)
         else:
-            self.session = None
+            self._let_go()
             session.carrier = None
             session.outbox.detach()
             session.tell(SessionDetached(session))

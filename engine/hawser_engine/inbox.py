@@ -55,22 +55,22 @@ class Inbox:
 
     def __init__(self, window_messages: int, window_bytes: int, message_bytes: int) -> None:
         """Start with nothing received, and the limits that this side states to its peer."""
-        self.window_messages = window_messages
-        self.window_bytes = window_bytes
-        self.message_bytes = message_bytes
-        self.received = 0
-        self.delivered = 0
-        self.stated_delivered = 0  # what the peer has been told
-        self.unstated_bytes = 0  # bodies in (stated_delivered, delivered]
-        self.held_bytes = 0  # bodies in (delivered, received]
+        self.window_messages: int = window_messages
+        self.window_bytes: int = window_bytes
+        self.message_bytes: int = message_bytes
+        self.received: int = 0
+        self.delivered: int = 0
+        self.stated_delivered: int = 0  # what the peer has been told
+        self.unstated_bytes: int = 0  # bodies in (stated_delivered, delivered]
+        self.held_bytes: int = 0  # bodies in (delivered, received]
         # Lists: empty they hold 56 bytes each, deques 760, and a window is short enough to take from the front of.
         self.pending: list[Pending] = []
         self.undrawn: list[tuple[int, bytes]] = []  # (number, message); 0 for an uncounted one
         self.parts: list[bytes] = []
-        self.assembled_bytes = 0
-        self.volatile_held = 0
-        self.volatile_bytes = 0
-        self.volatile_dropped = 0
+        self.assembled_bytes: int = 0
+        self.volatile_held: int = 0
+        self.volatile_bytes: int = 0
+        self.volatile_dropped: int = 0
 
     def take(self, body: bytes, more: bool) -> Taken:
         """Take the next part in order, or refuse it and change nothing.

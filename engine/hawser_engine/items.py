@@ -8,6 +8,7 @@ and no check is written twice. A test compares packets.cddl with these declarati
 Ranges are part of the protocol: nothing here is configurable.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeVar, cast, get_args
 
@@ -38,9 +39,10 @@ class Fault(Exception):
         self.clause = clause
 
 
-class Item:
+class Item(ABC):
     """One kind of item."""
 
+    @abstractmethod
     def accept(self, value: Any) -> Any:
         """Return what a packet holds for ``value``, given as a program or as the wire writes it.
 
@@ -48,7 +50,6 @@ class Item:
             Fault: It is neither.
             LocalProtocolError: A part of it is neither.
         """
-        raise NotImplementedError
 
     def wire(self, value: Any) -> Any:
         """Return what CBOR can encode for what a packet holds."""

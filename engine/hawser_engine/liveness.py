@@ -47,9 +47,9 @@ class Liveness:
         self._limit = 0.0  # silence after which the server is dead (SPEC LIV-4)
         self._floor = 0.0  # no silence ends before this, after a gap (SPEC LIV-5)
         self._moved = False  # a gap has moved the deadlines, and nothing has been heard since
-        self.ping_open = False
+        self.ping_open: bool = False
         """A PING waits for any byte."""
-        self.token = 0
+        self.token: int = 0
         """That of the newest PING."""
 
     def watch_by_ping(self, interval: float, draw: Callable[[], float], now: float) -> None:

@@ -67,27 +67,27 @@ class Outbox:
 
     def __init__(self) -> None:
         """Start without a session: everything waits until ``open`` tells the window."""
-        self.window_messages = 0
-        self.window_bytes = 0
+        self.window_messages: int = 0
+        self.window_bytes: int = 0
         self.message_bytes: int | None = None  # unknown until ``open``
-        self.sent = 0  # highest number given
-        self.received = 0  # the peer's word: taken into its inbox
-        self.delivered = 0  # the peer's word: taken by its application
-        self.inflight_bytes = 0  # sum of the bodies in (delivered, sent]
+        self.sent: int = 0  # highest number given
+        self.received: int = 0  # the peer's word: taken into its inbox
+        self.delivered: int = 0  # the peer's word: taken by its application
+        self.inflight_bytes: int = 0  # sum of the bodies in (delivered, sent]
         # (number of the last packet, packets), ascending. A list: empty it holds 56 bytes, a deque 760, and an ACK
         # takes its packets off the front in one cut.
         self.replay: list[tuple[int, Batch]] = []
         self._head_payload = 0  # bytes and messages of replay[0] that are trimmed already
         self._head_messages = 0
         self.queue: deque[Waiting] | None = None  # made on first use: most sessions never wait
-        self.queue_bytes = 0
+        self.queue_bytes: int = 0
         self._keys: dict[str, Waiting] | None = None
         self._timed = 0  # how many of the queue can expire
-        self.accepted = 0  # messages taken over from the caller, ever; the ordinal of the last
-        self.delivered_messages = 0  # of those, taken by the peer's application
-        self.dropped_messages = 0  # of those, gone by their policy
+        self.accepted: int = 0  # messages taken over from the caller, ever; the ordinal of the last
+        self.delivered_messages: int = 0  # of those, taken by the peer's application
+        self.dropped_messages: int = 0  # of those, gone by their policy
         self.dropped: list[tuple[int, str]] = []  # (ordinal, reason) to be told
-        self.admitting = False  # attached, no message waits, not inside a run: shared batches may pass
+        self.admitting: bool = False  # attached, no message waits, not inside a run: shared batches may pass
 
     @property
     def numbered_messages(self) -> int:

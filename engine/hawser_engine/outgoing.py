@@ -14,9 +14,9 @@ class Outgoing:
         """Start empty."""
         self._packets: list[bytes] = []
         self._size = 0
-        self.unwritten = 0
+        self.unwritten: int = 0
         """Bytes queued here that the network has not taken, as far as ``written`` told."""
-        self.states_counts = False
+        self.states_counts: bool = False
         """Whether the last packet states the counts, so that no ACK need follow (SPEC ACK-3)."""
 
     def __bool__(self) -> bool:

@@ -64,8 +64,8 @@ class Server:
             features: Names of the extensions that this server speaks.
         """
         self.config = config
-        self.features = frozenset(features)
-        self.incarnation = random_bytes(INCARNATION_BYTES) if incarnation is None else incarnation
+        self.features: frozenset[str] = frozenset(features)
+        self.incarnation: bytes = random_bytes(INCARNATION_BYTES) if incarnation is None else incarnation
         self.sessions: dict[bytes, ServerSession] = {}
         self._random = random_bytes
         self._drawn = self._draw  # one bound method for all connections

@@ -118,7 +118,7 @@ class ServerConnection(Connection):
 
     def fence(self, attempt: int, now: float) -> None:
         """Lose every effect: a newer connection has the session (SPEC ATT-7)."""
-        self.session = None
+        self._let_go()
         self._out.clear()
         self._close(CloseCode.SUPERSEDED, "another connection has the session", now, attempt=attempt)
 
@@ -316,7 +316,7 @@ class ServerConnection(Connection):
 
     def _session_over(self, session: Session, reason: ResetReason | int, delivered: int | None, now: float) -> None:
         assert isinstance(session, ServerSession)
-        self.session = None
+        self._let_go()
         self._rearm(now)
         self._server.end(session, reason, now, delivered)
 

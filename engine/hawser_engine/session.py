@@ -83,25 +83,25 @@ class Session:
 
     def __init__(self, config: EngineConfig, now: float) -> None:
         """Start with nothing sent or received."""
-        self.config = config
-        self.session_id = b""
-        self.incarnation = b""
+        self.config: EngineConfig = config
+        self.session_id: bytes = b""
+        self.incarnation: bytes = b""
         self.features: tuple[str, ...] = ()  # in force from OPENED to the end (SPEC VER-2)
-        self.attempt = 0  # the highest: used by a client, taken by a server (SPEC ATT-4)
-        self.resume_period = config.resume_period_seconds
-        self.opened_at = now  # session time is seconds since (SPEC CAL-5)
-        self.outbox = Outbox()
-        self.inbox = Inbox(config.window_messages, config.window_bytes, config.message_bytes)
+        self.attempt: int = 0  # the highest: used by a client, taken by a server (SPEC ATT-4)
+        self.resume_period: float = config.resume_period_seconds
+        self.opened_at: float = now  # session time is seconds since (SPEC CAL-5)
+        self.outbox: Outbox = Outbox()
+        self.inbox: Inbox = Inbox(config.window_messages, config.window_bytes, config.message_bytes)
         self.carrier: Carrier | None = None
         self.owner: Owner | None = None
         self.ended: ResetReason | int | None = None
         self.context: object | None = None  # for the driver alone
         self._starved = False  # something was refused for want of room, and nobody has been told of room since
-        self.paused = False  # the driver takes no message events now
-        self.throttled = False  # a server hands out at a rate (SPEC LIM-1)
-        self.replayed = 0
-        self.flow_violations = 0  # connections in a row that ended so (SPEC WIN-3)
-        self.volatile_dropped = 0
+        self.paused: bool = False  # the driver takes no message events now
+        self.throttled: bool = False  # a server hands out at a rate (SPEC LIM-1)
+        self.replayed: int = 0
+        self.flow_violations: int = 0  # connections in a row that ended so (SPEC WIN-3)
+        self.volatile_dropped: int = 0
         self._events: list[Event] = []
         self._tokens = float(config.messages_burst)
         self._tokens_at = now
@@ -364,16 +364,16 @@ class ServerSession(Session):
     def __init__(self, config: EngineConfig, now: float) -> None:
         """Start without a secret."""
         super().__init__(config, now)
-        self.principal = ""
+        self.principal: str = ""
         self.confirmed: bytes | None = None  # SHA-256 of the proved secret (SPEC SEC-2)
         self.pending: bytes | None = None  # SHA-256 of the one issued last and not proved
-        self.proved = False  # SPEC UNC-1
+        self.proved: bool = False  # SPEC UNC-1
         self.expires_at: float | None = None  # while detached (SPEC EXP-1)
-        self.expiry_moved = False  # by a gap, once (SPEC LIV-5)
-        self.barren_resumes = 0  # resumes without progress since barren_since (SPEC LIM-5)
-        self.barren_since = now
-        self.counts_at_attach = self.progress()  # of the last attach (SPEC LIM-5)
-        self.throttled = True
+        self.expiry_moved: bool = False  # by a gap, once (SPEC LIV-5)
+        self.barren_resumes: int = 0  # resumes without progress since barren_since (SPEC LIM-5)
+        self.barren_since: float = now
+        self.counts_at_attach: tuple[int, int, int, int] = self.progress()  # of the last attach (SPEC LIM-5)
+        self.throttled: bool = True
 
     def export(self, now: float) -> dict[str, Any]:
         """Return the record of the session: plain values that CBOR can carry (SPEC EXP-3)."""
@@ -414,11 +414,11 @@ class ClientSession(Session):
     def __init__(self, config: EngineConfig, now: float) -> None:
         """Start without a secret: messages wait until OPENED names the window."""
         super().__init__(config, now)
-        self.secret = b""
-        self.opened = False
-        self.operations = 0  # what the server accepts unanswered (SPEC OPS-1)
-        self.operation_bytes = 0
-        self.silence_limit = 0.0  # seconds without a byte after which the server is dead (SPEC LIV-4)
+        self.secret: bytes = b""
+        self.opened: bool = False
+        self.operations: int = 0  # what the server accepts unanswered (SPEC OPS-1)
+        self.operation_bytes: int = 0
+        self.silence_limit: float = 0.0  # seconds without a byte after which the server is dead (SPEC LIV-4)
 
     def export(self, now: float) -> dict[str, Any]:
         """Return the record of the session: plain values that CBOR can carry (SPEC EXP-3, EXP-4)."""

@@ -181,7 +181,7 @@ class ConnectionState:
 
     def __init__(self) -> None:
         """Start unattached."""
-        self.current = State.IDLE
+        self.current: State = State.IDLE
 
     def allows(self, event: Input) -> bool:
         """Say whether ``event`` has a row in the current state."""

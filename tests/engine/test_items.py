@@ -159,8 +159,3 @@ def test_what_has_no_kind_is_refused(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         kind_at(data, 0, len(data), "MSG-1")
     assert caught.value.clause == "MSG-1"
-
-
-def test_an_item_of_no_kind_takes_nothing() -> None:
-    with pytest.raises(NotImplementedError):
-        Item().accept(1)

@@ -37,14 +37,14 @@ class Pipe:
         if bytes_max < UNREAD_BYTES_MIN:
             raise ValueError(f"pipe_bytes is {bytes_max}; a link holds at least {UNREAD_BYTES_MIN} bytes")
         self.batches: deque[bytes] = deque()
-        self.bytes_held = 0
-        self.bytes_max = bytes_max
-        self.ended = False  # the writing end is closed: what is held can still be read
-        self.lost = False  # the pipe is broken: nothing can be read or written any more
-        self.receiving = False
-        self.sending = False
-        self.readers = ParkingLot()
-        self.writers = ParkingLot()
+        self.bytes_held: int = 0
+        self.bytes_max: int = bytes_max
+        self.ended: bool = False  # the writing end is closed: what is held can still be read
+        self.lost: bool = False  # the pipe is broken: nothing can be read or written any more
+        self.receiving: bool = False
+        self.sending: bool = False
+        self.readers: ParkingLot = ParkingLot()
+        self.writers: ParkingLot = ParkingLot()
 
     def put(self, batches: Sequence[bytes]) -> int:
         """Take what fits; a batch always fits into an empty pipe."""
@@ -92,9 +92,9 @@ class MemoryLink(Link):
 
     def __init__(self, description: str, incoming: Pipe, outgoing: Pipe) -> None:
         self._description = description
-        self.incoming = incoming
-        self.outgoing = outgoing
-        self.closed = False
+        self.incoming: Pipe = incoming
+        self.outgoing: Pipe = outgoing
+        self.closed: bool = False
 
     @property
     def description(self) -> str:
@@ -215,7 +215,7 @@ class MemoryListener(Listener):
         self._waiting: deque[MemoryLink] = deque()
         self._acceptors = ParkingLot()
         self._accepting = False
-        self.closed = False
+        self.closed: bool = False
         self._links = 0
 
     @property

@@ -49,16 +49,16 @@ class Pipe:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._whole = whole
         self._tear = tear
-        self.capacity = capacity
-        self.delay = delay
-        self.held = 0
+        self.capacity: int = capacity
+        self.delay: tuple[float, float] = delay
+        self.held: int = 0
         """Bytes written and not read."""
-        self.dead = False
+        self.dead: bool = False
         """Nothing that is written arrives any more."""
-        self.stalled_until = 0.0
+        self.stalled_until: float = 0.0
         self.ends_at: float | None = None
         """When the reader learns that nothing more comes; None: it does not."""
-        self.torn = False
+        self.torn: bool = False
         """The last read ended at a byte that the random source chose."""
 
     @property
@@ -140,7 +140,7 @@ class FaultyLink:
         capacity: int = 65_536,
     ) -> None:
         """Start whole and empty; see ``Pipe`` for the arguments."""
-        self.pipes = (
+        self.pipes: tuple[Pipe, Pipe] = (
             Pipe(draw, whole=whole, delay=delay, tear=tear, capacity=capacity),
             Pipe(draw, whole=whole, delay=delay, tear=tear, capacity=capacity),
         )
