@@ -444,7 +444,7 @@ def main(arguments: list[str] | None = None) -> int:
         models = sorted({search.model for search in searches})
         report = {"tools": tools, "models": {model: fingerprint(model) for model in models}, "searches": entries}
         options.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(searches) - failed} of {len(searches)} searches as expected", file=sys.stderr)
+    print(f"{len(searches) - failed} of {len(searches)} searches as expected")
     return 1 if failed else 0
 
 
