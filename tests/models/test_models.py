@@ -6,20 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models.run import (
-    CYCLE,
-    FOLDER,
-    HOLDS,
-    INVARIANTS,
-    SIZES,
-    VARIANTS,
-    Search,
-    SearchFailed,
-    check,
-    fingerprint,
-    main,
-    parse,
-)
+from models.command import main
+from models.searches import CYCLE, HOLDS, INVARIANTS, SIZES, VARIANTS, Search
+from models.verifier import FOLDER, SearchFailed, check, fingerprint, parse
 
 WRONG = [search for searches in VARIANTS.values() for search in searches]
 
