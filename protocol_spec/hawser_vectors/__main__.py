@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-from . import client_scenes, hot, rules, server_scenes, strict
+from . import hot, scenarios, strict
 from .cases import invalid_of, valid_of
 from .encoding import Json
 from .layouts import MESSAGES, PACKETS
@@ -61,10 +61,8 @@ def files() -> dict[str, str]:
     ):
         add(f"invalid/cbor-{source.__name__}.json", source())
     documents = {path: [case.document() for case in each] for path, each in cases.items()}
-    for name, plays in rules.FILES.items():
-        documents[f"scenarios/{name}.json"] = [play.document() for play in plays()]
-    for name, stage in {**server_scenes.FILES, **client_scenes.FILES}.items():
-        documents[f"scenarios/{name}.json"] = [scene.document() for scene in stage()]
+    for name, scenes in scenarios.FILES.items():
+        documents[f"scenarios/{name}.json"] = [scene.document() for scene in scenes()]
     return {path: _text(each) for path, each in documents.items()}
 
 

@@ -98,7 +98,7 @@ def test_the_generator_shares_nothing_with_the_engine() -> None:
         "sys",
         "typing",
     }
-    for path in Path(generator.__file__).parent.glob("*.py"):
+    for path in Path(generator.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert {name.name for name in node.names} <= allowed

@@ -1,0 +1,32 @@
+"""The scenarios: each module has those of one topic, for both roles. ``notation`` says how to read them."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from . import attach, closing, counts, liveness, parts, reauthentication, resets, resume, secrets, windows, wire
+from .notation import Scene
+
+FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
+    "server-attach": attach.server,
+    "server-resume": resume.server,
+    "server-secrets": secrets.server,
+    "server-counts": counts.server,
+    "server-windows": windows.server,
+    "server-parts": parts.server,
+    "server-liveness": liveness.server,
+    "server-resets": resets.server,
+    "server-closing": closing.server,
+    "server-reauthentication": reauthentication.server,
+    "server-wire": wire.server,
+    "client-attach": attach.client,
+    "client-resume": resume.client,
+    "client-counts": counts.client,
+    "client-windows": windows.client,
+    "client-parts": parts.client,
+    "client-liveness": liveness.client,
+    "client-resets": resets.client,
+    "client-closing": closing.client,
+    "client-reauthentication": reauthentication.client,
+    "client-wire": wire.client,
+}
+"""Which function writes which file."""
