@@ -1,4 +1,4 @@
-"""Plays the scenarios of protocol_spec/vectors against the engine, as README.md beside them says."""
+"""Plays the scenarios without a service against the engine, as README.md beside the vectors says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,18 +25,8 @@ from hawser_engine import (
     State,
     VolatileReceived,
 )
-from hawser_engine.cbor import BYTES, UINT, encode_head, read_head
+from tests.spec.scenario_patterns import Names, expected_bytes, settings, turns
 from tests.spec.vector_files import data_of
-
-INPUTS = ("connect", "receive", "drop", "advance", "command")
-TEXT = 3
-SECONDS = {
-    "handshake_ms": "handshake_seconds",
-    "ping_interval_ms": "ping_interval_seconds",
-    "pong_wait_ms": "pong_wait_seconds",
-    "write_ms": "write_seconds",
-}
-OPTIONS = ("versions", "features", "credentials", "incarnation", "service", "deliver", "carriage")
 
 
 def named(number: int, names: type[CloseCode] | type[ResetReason]) -> str:
@@ -88,7 +78,7 @@ class Player:
         self.links: dict[str, Connection] = {}
         self.sessions: dict[str, Session] = {}
         self.over: set[str] = set()
-        self.chosen: dict[str, tuple[str, Any]] = {}
+        self.names = Names()
         self.sent: dict[str, bytes] = {}
         self.events: list[dict[str, Any]] = []
         self.ended: list[str] = []
@@ -102,12 +92,7 @@ class Player:
     # The two sides
 
     def engine_config(self) -> EngineConfig:
-        known = {key: value for key, value in self.config.items() if key not in OPTIONS}
-        times: dict[str, Any] = {name: known.pop(key) / 1000 for key, name in SECONDS.items() if key in known}
-        period = known.pop("resume_period_ms", None)
-        if period is not None and self.config.get("incarnation"):
-            times |= {"resume_period_seconds": period / 1000, "backoff_cap_seconds": 1.0}
-        return EngineConfig(**known, **times)
+        return EngineConfig(**settings(self.config, server="incarnation" in self.config))
 
     def new_server(self, incarnation: bytes) -> Server:
         features = self.config.get("features", ())
@@ -127,22 +112,11 @@ class Player:
 
     def play(self, steps: list[dict[str, Any]]) -> None:
         """Give each input and compare what comes out of it with the outputs up to the next."""
-        position = 0
-        while position < len(steps):
-            step = steps[position]
-            if step.get("at", self.now) > self.now:
-                self.advance(step["at"] - self.now)
-            kind = next(kind for kind in INPUTS if kind in step)
-            getattr(self, f"do_{kind}")(step[kind])
+        for number, (kind, value, expected) in enumerate(turns(steps)):
+            getattr(self, f"do_{kind}")(value)
             self.drain()
-            position += 1
-            expected: list[dict[str, Any]] = []
-            while position < len(steps) and not any(kind in steps[position] for kind in INPUTS):
-                expected.append(steps[position])
-                position += 1
-            self.compare(expected, f"after step {position - len(expected)}, {kind} {step[kind]}")
-        secrets = [value for kind, value in self.chosen.values() if kind == "bytes"]
-        assert len(secrets) == len(set(secrets)), "what a side chooses is different each time"
+            self.compare(expected, f"after input {number}, {kind} {str(value)[:200]}")
+        self.names.check_different()
 
     def do_connect(self, link: str) -> None:
         side = self.server or self.client
@@ -150,7 +124,7 @@ class Player:
         self.links[link] = side.connect(self.now)
 
     def do_receive(self, traffic: dict[str, Any]) -> None:
-        link, data = self.links[traffic["on"]], self.written_out(traffic["hex"])
+        link, data = self.links[traffic["on"]], self.names.written_out(traffic["hex"])
         if self.config.get("carriage") == "stream":
             link.receive_data(data, self.now)
         else:
@@ -281,13 +255,9 @@ class Player:
         session.delivered(number, self.now)
 
     def compare(self, expected: list[dict[str, Any]], where: str) -> None:
-        patterns: dict[str, list[Any]] = {}
-        for step in expected:
-            if "send" in step:
-                hexes = step["send"]["hex"]
-                patterns.setdefault(step["send"]["on"], []).extend([hexes] if isinstance(hexes, str) else hexes)
-        for link in patterns.keys() | self.sent.keys():
-            self.match(patterns.get(link, []), self.sent.pop(link, b""), f"{where}, on {link}")
+        patterns = expected_bytes(expected)
+        for link in dict.fromkeys([*patterns, *self.sent]):
+            self.names.match(patterns.get(link, []), self.sent.pop(link, b""), f"{where}, on {link}")
         wanted = [step["event"] for step in expected if "event" in step]
         told, self.events = self.events, []
         assert len(told) == len(wanted), f"{where}: told {told}, wanted {wanted}"
@@ -296,43 +266,3 @@ class Player:
             assert {key: event.get(key) for key in want} == want, where
         closed, self.ended = self.ended, []
         assert closed == [step["closed"] for step in expected if "closed" in step], where
-
-    # Bytes with names in them
-
-    def written_out(self, pattern: Any) -> bytes:
-        parts: list[Any] = [pattern] if isinstance(pattern, str) else pattern
-        return b"".join(
-            data_of([part]) if isinstance(part, str) or "times" in part else self.item(part) for part in parts
-        )
-
-    def item(self, part: dict[str, Any]) -> bytes:
-        kind = "bytes" if "bytes" in part else "uint"
-        _, value = self.chosen[part[kind]]
-        return encode_head(BYTES, len(value)) + value if kind == "bytes" else encode_head(UINT, value)
-
-    def match(self, pattern: list[Any], data: bytes, where: str) -> None:
-        position = 0
-        for part in pattern:
-            if isinstance(part, str) or "times" in part:
-                literal = data_of([part])
-                got = data[position : position + len(literal)]
-                assert got == literal, f"{where}: sent {data.hex()}, at {position} expected {literal.hex()}"
-                position += len(literal)
-            else:
-                position = self.take_item(part, data, position, where)
-        assert position == len(data), f"{where}: sent {data[position:].hex()} too much"
-
-    def take_item(self, part: dict[str, Any], data: bytes, position: int, where: str) -> int:
-        kind = next(kind for kind in ("bytes", "text", "uint") if kind in part)
-        taken = read_head(data, position, len(data))
-        assert taken is not None, f"{where}: sent {data.hex()}, expected {part} at {position}"
-        major, argument, position = taken[0], taken[1], taken[2]
-        assert major == {"bytes": BYTES, "text": TEXT, "uint": UINT}[kind], f"{where}: {part}"
-        value: Any = argument
-        if kind != "uint":
-            value, position = data[position : position + argument], position + argument
-        else:
-            assert part.get("minimum", 0) <= argument <= part.get("maximum", 2**53)
-        if kind != "text":
-            assert self.chosen.setdefault(part[kind], (kind, value)) == (kind, value), f"{where}: {part}"
-        return position

@@ -1,4 +1,4 @@
-"""Every scenario, against the engine."""
+"""Every scenario that needs no service, against the engine; `test_services` plays the others."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.engine.pair import counting_bytes
 from tests.spec.scenario_player import Player
 from tests.spec.vector_files import cases
 
-SCENARIOS = list(cases("scenarios"))
+SCENARIOS = [(path, each) for path, each in cases("scenarios") if "service" not in each["config"]]
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_a_scenario_runs_as_written(path: str, scenario: dict[str, Any]) -> None
 
 
 def test_descriptions_are_unique() -> None:
-    names = [(path, each["description"]) for path, each in SCENARIOS]
+    names = [(path, each["description"]) for path, each in cases("scenarios")]
     assert len(names) == len(set(names))
 
 

@@ -226,7 +226,7 @@ SCENARIO: dict[str, Any] = {
             }
         },
         {"event": {"name": "opened", "on": "a"}},
-        {"at": 3.5, "drop": "a"},
+        {"drop": "a"},
         {"event": {"name": "detached"}},
         {"advance": 120},
         {"event": {"name": "reset", "reason": "EXPIRED", "known_delivered": 0, "unknown": 0, "not_sent": 0}},
@@ -246,6 +246,7 @@ def test_the_schema_takes_a_scenario() -> None:
         {"connect": "a", "drop": "a"},
         {"advance": 0},
         {"send": {"on": "a", "hex": [{"bytes": "x", "uint": "y"}], "diagnostic": ""}},
+        {"send": {"on": "a", "hex": [{"inside": [{"bytes": "x", "inside": ""}]}], "diagnostic": ""}},
         {"receive": {"on": "a", "hex": "8"}},
         {"command": {"name": "fly"}},
         {"event": {"name": "opened", "colour": "red"}},

@@ -3,7 +3,24 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from . import attach, closing, counts, liveness, parts, reauthentication, resets, resume, secrets, windows, wire
+from . import (
+    attach,
+    calls,
+    channels,
+    closing,
+    counts,
+    liveness,
+    operations,
+    parts,
+    publishing,
+    reauthentication,
+    resets,
+    resume,
+    secrets,
+    subscribing,
+    windows,
+    wire,
+)
 from .notation import Scene
 
 FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
@@ -18,6 +35,11 @@ FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
     "server-closing": closing.server,
     "server-reauthentication": reauthentication.server,
     "server-wire": wire.server,
+    "service-operations": operations.server,
+    "service-subscribing": subscribing.server,
+    "service-publishing": publishing.server,
+    "service-channels": channels.server,
+    "service-calls": calls.server,
     "client-attach": attach.client,
     "client-resume": resume.client,
     "client-counts": counts.client,

@@ -9,8 +9,8 @@
     yield s
 
 A scene names what it shows and the clauses it proves, the one most concerned first. One of the two sides is under test:
-the server in a `ServerScene` and a `ServiceScene`, the client in a `ClientScene`. The runner plays the other one, so in
-a scene of a server the runner is every client. Links are called "a", "b", "c" in the order in which they come up.
+the server in a `ServerScene`, the client in a `ClientScene`. The runner plays the other one, so in a scene of a server
+the runner is every client. Links are called "a", "b", "c" in the order in which they come up.
 
 Verbs are written from where the side under test stands. The first block of `Scene` is the steps themselves, one each:
 ``receive`` is an input, ``send`` an output, and after each input exactly the outputs follow that stand behind it. All
@@ -316,25 +316,6 @@ class ServerScene(Scene):
         """RESET arrives, and the session is lost."""
         self.receive(link, reset(reason, counts))
         self.ended(reason, lost)
-
-
-class ServiceScene(ServerScene):
-    """The server runs the open service that README.md describes; nothing but packets is seen of it.
-
-    Its authenticator and its application act by themselves, so there are neither commands nor events, and of what it
-    sends, ACK, PING and POSITION are left out.
-    """
-
-    def __init__(self, description: str, *spec: str, **config: Any) -> None:
-        super().__init__(description, *spec, **config)
-        self.config = {"service": "open", **config}
-        self.incarnation = some_bytes("incarnation")
-
-    def command(self, name: str, on: str | None = None, **arguments: Json) -> None:
-        """Leave it to the service."""
-
-    def event(self, name: str, on: str | None = None, **members: Json) -> None:
-        """Leave out what only the service sees."""
 
 
 class ClientScene(Scene):

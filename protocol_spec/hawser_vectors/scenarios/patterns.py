@@ -23,6 +23,12 @@ class Inside(NamedTuple):
     value: Any
 
 
+class Joined(NamedTuple):
+    """Values one behind the other, without a head."""
+
+    values: tuple[Any, ...]
+
+
 def some_bytes(name: str) -> Chosen:
     """Make a chosen byte string."""
     return Chosen("bytes", name)
@@ -68,6 +74,8 @@ def _pieces(value: Any) -> list[bytes | Json]:
     match value:
         case Chosen():
             return [{value.type: value.name, **dict(value.bounds)}]
+        case Joined():
+            return [piece for each in value.values for piece in _pieces(each)]
         case Inside():
             known = _pieces(value.value)
             if all(isinstance(piece, bytes) for piece in known):
@@ -83,6 +91,8 @@ def _shown(value: Any) -> Any:
     match value:
         case Chosen():
             return Raw(b"", f"<{value.name}>")
+        case Joined():
+            return Raw(b"", " + ".join(notation_of((each,)) for each in value.values))
         case Inside():
             return Raw(b"", f"<<{notation_of((value.value,))}>>")
         case _ if (items := _items(value)) is not None:
