@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hawser import App, Config, Server, serve
+from hawser import App, Config, Gap, Server, serve
 from hawser_engine import (
     Client,
     ConnectionTerminated,
@@ -19,7 +19,7 @@ from hawser_engine import (
     SessionReset,
     SessionResumed,
 )
-from hawser_engine.messages import AnyMessage, decode_message, encode_body
+from hawser_engine.messages import AnyMessage, GapNotice, Publication, decode_message, encode_body
 from hawser_transports import MemoryTransport
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 URL = "memory://server"
 PATIENCE = 500
 """Virtual seconds after which what has not happened never will."""
+
+FAST = Config(messages_per_second=1e6, messages_burst=1_000_000)
 
 
 def counting_bytes() -> Callable[[int], bytes]:
@@ -54,6 +56,31 @@ async def serving(
         server: Server = await nursery.start(partial(serve, app, url, config=config, transport=transport))
         yield server
         nursery.cancel_scope.cancel()
+
+
+async def collect(messages: Any, count: int) -> list[Any]:
+    """The next items: data of messages, and gaps as (since, position, reason) offsets."""
+    items: list[Any] = []
+    with trio.fail_after(PATIENCE):
+        while len(items) < count:
+            try:
+                items.append((await messages.receive()).data)
+            except Gap as gap:
+                items.append((gap.since and gap.since.offset, gap.position.offset, gap.reason))
+    return items
+
+
+def told(client: RawClient) -> list[Any]:
+    """What was heard and not taken: offsets of publications, gaps as offsets, everything else as it is."""
+    items: list[Any] = []
+    for message in client.messages:
+        if isinstance(message, Publication):
+            items.append(message.offset)
+        elif isinstance(message, GapNotice):
+            items.append((message.since and message.since.offset, message.position.offset, message.reason))
+        else:
+            items.append(message)
+    return items
 
 
 def open_app(*, history: int = 1_000) -> App:

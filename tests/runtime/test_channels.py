@@ -1,4 +1,4 @@
-"""Channels: rights, history and positions, what is behind and how it is fed, pauses, and what comes and goes."""
+"""Channels: rights, history and positions, what is behind and how it is fed, and what comes and goes."""
 
 from __future__ import annotations
 
@@ -7,41 +7,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Client, Config, Gap, Position, RequestFailed, Session, connect
+from hawser import App, Client, Position, RequestFailed, Session, connect
 from hawser.brokers import History, MemoryBroker, Retention
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
 from hawser_engine.messages import (
     ChannelRequest,
-    Continue,
-    GapNotice,
-    Pause,
-    PositionNotice,
     Publication,
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
 )
-from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, open_app, serving
+from tests.runtime.helpers import FAST, URL, RawClient, collect, only_session, open_app, serving, told
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
-
-FAST = Config(messages_per_second=1e6, messages_burst=1_000_000)
-
-
-async def collect(messages: Any, count: int) -> list[Any]:
-    """The next items: data of messages, and gaps as (since, position, reason) offsets."""
-    items: list[Any] = []
-    with trio.fail_after(PATIENCE):
-        while len(items) < count:
-            try:
-                items.append((await messages.receive()).data)
-            except Gap as gap:
-                items.append((gap.since and gap.since.offset, gap.position.offset, gap.reason))
-    return items
-
 
 # ---------------------------------------------------------------- rights
 
@@ -212,18 +193,6 @@ async def catch_up(client: RawClient) -> None:
     client.engine.session.delivered(client.engine.session.inbox.received, trio.current_time())
     client.flush()
     await trio.sleep(10)
-
-
-def told(client: RawClient) -> list[Any]:
-    items: list[Any] = []
-    for message in client.messages:
-        if isinstance(message, Publication):
-            items.append(message.offset)
-        elif isinstance(message, GapNotice):
-            items.append((message.since and message.since.offset, message.position.offset, message.reason))
-        else:
-            items.append(message)
-    return items
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 33, 1_000])
@@ -442,73 +411,6 @@ async def test_a_history_that_is_ahead_of_the_reports_delivers_nothing_twice(aut
                     assert await collect(fed, 1) == [11]
                     assert await collect(live, 12) == list(range(12))
         nursery.cancel_scope.cancel()
-
-
-# ---------------------------------------------------------------- pause
-
-
-async def test_a_paused_channel_is_fed_on_from_where_the_client_stands(autojump_clock: MockClock) -> None:
-    app = open_app(history=1_000)
-    async with serving(app), RawClient().connected() as client:
-        await client.opened.wait()
-        client.say(Subscribe(1, (ChannelRequest("room", None),)))
-        await client.hear()
-        positions = [(await app.publish("room", number)).position for number in range(10)]
-        await trio.sleep(1)
-        assert told(client) == list(range(1, 11))
-        client.messages.clear()
-        client.say(Pause("room", positions[3].epoch, 4))
-        await trio.sleep(1)
-        for number in range(10, 20):
-            await app.publish("room", number)
-        await trio.sleep(1)
-        assert told(client) == []
-        client.say(Continue("room", positions[3].epoch, 4))
-        await trio.sleep(1)
-        assert told(client) == [PositionNotice("room", positions[3].epoch, 4), *range(5, 21)]
-        client.messages.clear()
-        client.say(Pause("room", positions[3].epoch, 99), Continue("room", positions[3].epoch, 99))
-        await app.publish("room", 20)
-        await trio.sleep(1)
-        assert told(client) == [21]  # nobody is ahead of what was sent
-
-
-async def test_history_that_is_too_short_after_a_pause_leaves_a_gap(autojump_clock: MockClock) -> None:
-    app = open_app(history=5)
-    config = Config(subscription_messages=10)
-    async with serving(app), connect(URL, config=config) as client, client.subscribe("room") as messages:
-        for number in range(1, 101):
-            await app.publish("room", number)
-            await trio.sleep(0.01)
-        await trio.sleep(1)
-        assert messages.feed.paused
-        items = await collect(messages, 16)
-        assert items == [*range(1, 11), (10, 95, 1), *range(96, 101)]
-        await app.publish("room", 101)
-        assert await collect(messages, 1) == [101]
-
-
-async def test_a_full_queue_misses_nothing_whatever_is_under_way(autojump_clock: MockClock) -> None:
-    app = open_app(history=10_000)
-    config = Config(subscription_messages=7)
-    async with (
-        serving(app, config=FAST),
-        FaultyNetwork(delay_seconds=(0.0, 0.2)) as network,
-        connect(URL, transport=network, config=config) as client,
-        client.subscribe("room") as messages,
-        trio.open_nursery() as nursery,
-    ):
-
-        async def talk() -> None:
-            for number in range(500):
-                await app.publish("room", number)
-                await trio.sleep(0.01)
-
-        nursery.start_soon(talk)
-        for number in range(500):
-            assert (await messages.receive()).data == number
-            if number % 3 == 0:
-                await trio.sleep(0.05)
 
 
 # ---------------------------------------------------------------- coming and going

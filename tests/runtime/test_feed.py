@@ -109,6 +109,17 @@ def test_a_gap_from_before_a_pause_is_judged_anew_after_it() -> None:
     assert drain(feed) == [(Position(EPOCH, 2), Position(EPOCH, 9), 1), 10]
 
 
+def test_a_gap_begins_behind_what_came_all_the_same() -> None:
+    """The server judges from the CONTINUE; what was under way from before the PAUSE is there and is not missing."""
+    feed = joined_feed(messages_max=4)
+    arrive(feed, 1, 2, 3, 4)
+    assert drain(feed) == [1, 2, 3, 4]
+    arrive(feed, 5)
+    feed.gap(Position(EPOCH, 4), Position(EPOCH, 9), 1)
+    arrive(feed, 10)
+    assert drain(feed) == [5, (Position(EPOCH, 5), Position(EPOCH, 9), 1), 10]
+
+
 def test_a_position_moves_on_only_when_nothing_is_missing_before_it() -> None:
     feed = joined_feed(3, messages_max=1)
     feed.considered(EPOCH, 7)

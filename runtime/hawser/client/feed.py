@@ -122,7 +122,8 @@ class Feed:
             return
         self._continuing = False
         self.position = position
-        self._queue.append(Gap(self.channel, since, position, reason))
+        # Something may have come after `since` all the same, under way from before a PAUSE: that is not missing.
+        self._queue.append(Gap(self.channel, here or since, position, reason))
 
     def take(self) -> tuple[Message | Gap | None, Flow]:
         """The next item for the application, and what to tell the server now that there is room."""

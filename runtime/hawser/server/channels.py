@@ -75,7 +75,7 @@ class Mode(Enum):
 class Membership:
     """One session in one channel."""
 
-    __slots__ = ("active", "channel", "epoch", "mode", "offset", "outlet")
+    __slots__ = ("_rewound_from", "active", "channel", "epoch", "mode", "offset", "outlet")
 
     def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode) -> None:
         self.channel = channel
@@ -83,11 +83,34 @@ class Membership:
         self.epoch, self.offset = position.epoch, position.offset
         self.mode = mode
         self.active = True
+        self._rewound_from: Position | None = None
 
     @property
     def position(self) -> Position:
-        """What the session has been given of this channel."""
+        """What the session has been given of this channel, and has not thrown away."""
         return Position(self.epoch, self.offset)
+
+    def rewind(self, claim: Position) -> None:
+        """Go on from where the client says it stands: it throws away what comes while its queue is full (CHN-8).
+
+        Nobody stands ahead of what was given. But that may be ahead of `position`: what was under way from before a
+        PAUSE is queued after the CONTINUE if it happens to come next. An epoch that is not the present one is an
+        earlier one, whose news has not arrived yet; the feeder answers it with a gap.
+        """
+        reached = self.position
+        before = self._rewound_from
+        if before is not None and (before.epoch != reached.epoch or before.offset > reached.offset):
+            reached = before
+        self._rewound_from = reached
+        if claim.epoch == reached.epoch and claim.offset > reached.offset:
+            claim = reached
+        self.epoch, self.offset = claim.epoch, claim.offset
+
+    def moved(self, position: Position) -> None:
+        """The session was told to go on from here, over a gap."""
+        if self._rewound_from is not None and self._rewound_from.epoch != position.epoch:
+            self._rewound_from = None
+        self.epoch, self.offset = position.epoch, position.offset
 
 
 @attrs.frozen

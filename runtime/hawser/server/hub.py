@@ -231,21 +231,21 @@ class Hub:
                     await trio.lowlevel.checkpoint()
             channel.chunks.popleft()
 
-    def pause(self, session: ServerSession, name: str, epoch: bytes, offset: int) -> None:
+    def pause(self, session: ServerSession, name: str, position: Position) -> None:
         """PAUSE: nothing more of the channel, from the position that the client has queued (CHN-8)."""
         member = session.memberships.get(name)
-        if member is not None and (epoch != member.epoch or offset <= member.offset):
+        if member is not None:
             member.mode = Mode.PAUSED
-            member.epoch, member.offset = epoch, offset
+            member.rewind(position)
 
-    def go_on(self, session: ServerSession, name: str, epoch: bytes, offset: int) -> None:
+    def go_on(self, session: ServerSession, name: str, position: Position) -> None:
         """CONTINUE: go on after the position that the client has queued (CHN-9)."""
         member = session.memberships.get(name)
         if member is not None and member.mode is Mode.PAUSED:
-            member.epoch, member.offset = epoch, offset
             member.mode = Mode.BEHIND
+            member.rewind(position)
             # CHN-4: whatever of the channel came before this was under way from before the PAUSE. It may be left out.
-            session.offer(Batch.of([encode_body(PositionNotice(name, epoch, offset))]))
+            session.offer(Batch.of([encode_body(PositionNotice(name, member.epoch, member.offset))]))
             session.feed()
 
     # ------------------------------------------------------------ feeding
@@ -295,7 +295,7 @@ class Hub:
         gap = GapNotice(member.channel.name, member.position, position, reason)
         if not session.offer(Batch.of([encode_body(gap)])):
             return False
-        member.epoch, member.offset = position.epoch, position.offset
+        member.moved(position)
         session.flush()
         return True
 

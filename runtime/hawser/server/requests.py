@@ -22,6 +22,7 @@ from hawser_engine.messages import (
     Continue,
     ErrorReply,
     Pause,
+    Position,
     Publish,
     Published,
     Reply,
@@ -96,9 +97,9 @@ class Requests:
                 if scope is not None:
                     scope.cancel(reason="CANCEL")
             case Pause():
-                self._node.hub.pause(self._session, message.channel, message.epoch, message.offset)
+                self._node.hub.pause(self._session, message.channel, Position(message.epoch, message.offset))
             case Continue():
-                self._node.hub.go_on(self._session, message.channel, message.epoch, message.offset)
+                self._node.hub.go_on(self._session, message.channel, Position(message.epoch, message.offset))
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 

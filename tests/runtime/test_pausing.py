@@ -1,0 +1,224 @@
+"""Full queues: PAUSE and CONTINUE, whatever was under way, whoever claims what (SPEC CHN-8 to CHN-10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from hawser import App, Config, Position, connect
+from hawser.app import ChannelRule
+from hawser.brokers import MemoryBroker, Retention
+from hawser.server.channels import Channel, Membership, Mode, Outlet
+from hawser.testing import FaultyNetwork
+from hawser_engine.messages import ChannelRequest, Continue, Pause, PositionNotice, Subscribe
+from tests.runtime.helpers import FAST, URL, RawClient, collect, open_app, serving, told
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from hawser import Published
+    from hawser_engine.batch import Batch
+
+EPOCH, OTHER = b"epoch..1", b"epoch..2"
+
+
+# ---------------------------------------------------------------- where a client stands
+
+
+class Nowhere(Outlet):
+    """A session that takes nothing."""
+
+    @property
+    def message_bytes(self) -> int:
+        return 0
+
+    def offer(self, batch: Batch) -> bool:
+        return False
+
+    def flush(self) -> None: ...
+    def feed(self) -> None: ...
+
+
+def member_at(offset: int) -> Membership:
+    channel = Channel("room", ChannelRule("room", Retention(10), open=True))
+    return Membership(channel, Nowhere(), Position(EPOCH, offset), Mode.LIVE)
+
+
+def test_a_member_goes_back_to_where_its_client_stands() -> None:
+    member = member_at(10)
+    member.rewind(Position(EPOCH, 4))
+    assert member.position == Position(EPOCH, 4)
+
+
+def test_nobody_stands_ahead_of_what_was_given() -> None:
+    member = member_at(10)
+    member.rewind(Position(EPOCH, 99))
+    assert member.position == Position(EPOCH, 10)
+
+
+def test_a_client_may_have_queued_what_was_under_way_when_it_went_back() -> None:
+    member = member_at(10)
+    member.rewind(Position(EPOCH, 4))
+    member.rewind(Position(EPOCH, 8))
+    assert member.position == Position(EPOCH, 8)
+    member.rewind(Position(EPOCH, 11))
+    assert member.position == Position(EPOCH, 10)
+    member.offset = 20  # it was fed
+    member.rewind(Position(EPOCH, 21))
+    assert member.position == Position(EPOCH, 20)
+
+
+def test_who_has_not_heard_of_the_new_epoch_stands_in_the_old_one_until_it_is_told_again() -> None:
+    member = member_at(10)
+    member.moved(Position(OTHER, 0))
+    member.offset = 3
+    member.rewind(Position(EPOCH, 7))
+    assert member.position == Position(EPOCH, 7)
+    member.rewind(Position(OTHER, 99))
+    assert member.position == Position(OTHER, 3)
+    member.rewind(Position(EPOCH, 7))
+    member.moved(Position(OTHER, 1))
+    member.rewind(Position(OTHER, 99))
+    assert member.position == Position(OTHER, 3)
+
+
+def test_what_was_given_of_an_epoch_that_is_over_says_nothing_of_the_next_one() -> None:
+    member = member_at(10)
+    member.rewind(Position(EPOCH, 4))
+    member.moved(Position(OTHER, 0))
+    member.offset = 3
+    member.rewind(Position(OTHER, 9))
+    assert member.position == Position(OTHER, 3)
+
+
+# ---------------------------------------------------------------- what the server makes of it
+
+
+async def subscriber(client: RawClient, app: App) -> bytes:
+    """Subscribe, and be given ten publications. Returns the epoch."""
+    await client.opened.wait()
+    client.say(Subscribe(1, (ChannelRequest("room", None),)))
+    await client.hear()
+    epoch = (await publish(app, range(10))).position.epoch
+    assert told(client) == list(range(1, 11))
+    client.messages.clear()
+    return epoch
+
+
+async def publish(app: App, numbers: range) -> Published:
+    last = [await app.publish("room", number) for number in numbers][-1]
+    await trio.sleep(1)
+    return last
+
+
+async def test_a_paused_channel_is_fed_on_from_where_the_client_stands(autojump_clock: MockClock) -> None:
+    app = open_app(history=1_000)
+    async with serving(app), RawClient().connected() as client:
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        await client.hear()
+        positions = [(await app.publish("room", number)).position for number in range(10)]
+        await trio.sleep(1)
+        assert told(client) == list(range(1, 11))
+        client.messages.clear()
+        client.say(Pause("room", positions[3].epoch, 4))
+        await trio.sleep(1)
+        for number in range(10, 20):
+            await app.publish("room", number)
+        await trio.sleep(1)
+        assert told(client) == []
+        client.say(Continue("room", positions[3].epoch, 4))
+        await trio.sleep(1)
+        assert told(client) == [PositionNotice("room", positions[3].epoch, 4), *range(5, 21)]
+
+
+async def test_history_that_is_too_short_after_a_pause_leaves_a_gap(autojump_clock: MockClock) -> None:
+    app = open_app(history=5)
+    config = Config(subscription_messages=10)
+    async with serving(app), connect(URL, config=config) as client, client.subscribe("room") as messages:
+        for number in range(1, 101):
+            await app.publish("room", number)
+            await trio.sleep(0.01)
+        await trio.sleep(1)
+        assert messages.feed.paused
+        items = await collect(messages, 16)
+        assert items == [*range(1, 11), (10, 95, 1), *range(96, 101)]
+        await app.publish("room", 101)
+        assert await collect(messages, 1) == [101]
+
+
+async def test_a_full_queue_misses_nothing_whatever_is_under_way(autojump_clock: MockClock) -> None:
+    app = open_app(history=10_000)
+    config = Config(subscription_messages=7)
+    async with (
+        serving(app, config=FAST),
+        FaultyNetwork(delay_seconds=(0.0, 0.2)) as network,
+        connect(URL, transport=network, config=config) as client,
+        client.subscribe("room") as messages,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def talk() -> None:
+            for number in range(500):
+                await app.publish("room", number)
+                await trio.sleep(0.01)
+
+        nursery.start_soon(talk)
+        for number in range(500):
+            assert (await messages.receive()).data == number
+            if number % 3 == 0:
+                await trio.sleep(0.05)
+
+
+async def test_a_client_may_pause_again_ahead_of_where_it_went_on(autojump_clock: MockClock) -> None:
+    """After the CONTINUE it may queue what was under way from before the PAUSE, and be full again."""
+    app = open_app(history=1_000)
+    async with serving(app), RawClient().connected() as client:
+        epoch = await subscriber(client, app)
+        client.say(Pause("room", epoch, 4), Continue("room", epoch, 4), Pause("room", epoch, 8))
+        await publish(app, range(10, 12))
+        assert told(client) == [PositionNotice("room", epoch, 4)]
+        client.messages.clear()
+        client.say(Continue("room", epoch, 8))
+        await trio.sleep(1)
+        assert told(client) == [PositionNotice("room", epoch, 8), 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(("paused", "continued"), [(99, 99), (4, 99), (99, 10)])
+async def test_a_client_that_claims_more_than_it_was_given_goes_on_from_there(
+    autojump_clock: MockClock, paused: int, continued: int
+) -> None:
+    app = open_app(history=1_000)
+    async with serving(app), RawClient().connected() as client:
+        epoch = await subscriber(client, app)
+        client.say(Pause("room", epoch, paused), Continue("room", epoch, continued))
+        await publish(app, range(10, 12))
+        assert told(client) == [PositionNotice("room", epoch, 10), 11, 12]
+
+
+async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(autojump_clock: MockClock) -> None:
+    app = open_app(history=1_000)
+    async with serving(app), RawClient().connected() as client:
+        epoch = await subscriber(client, app)
+        broker = app.broker
+        assert isinstance(broker, MemoryBroker)
+        stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
+        stream.epoch, stream.top = OTHER, 0
+        stream.entries.clear()
+        await publish(app, range(3))
+        assert told(client) == [(10, 0, 2), 1, 2, 3]
+        client.messages.clear()
+        client.say(Pause("room", epoch, 10), Continue("room", epoch, 10))
+        await publish(app, range(3, 5))
+        assert told(client) == [PositionNotice("room", epoch, 10), (10, 0, 2), 1, 2, 3, 4, 5]
+
+
+async def test_pauses_of_what_is_not_subscribed_or_not_paused_change_nothing(autojump_clock: MockClock) -> None:
+    app = open_app(history=1_000)
+    async with serving(app), RawClient().connected() as client:
+        epoch = await subscriber(client, app)
+        client.say(Pause("hall", epoch, 1), Continue("hall", epoch, 1), Continue("room", epoch, 4))
+        await publish(app, range(10, 12))
+        assert told(client) == [11, 12]
