@@ -40,6 +40,9 @@ def test_publications_come_out_in_order_and_each_once() -> None:
 def test_nothing_is_taken_before_the_subscription_is_answered() -> None:
     feed = Feed("room", Position(EPOCH, 7), messages_max=9, bytes_max=999)
     assert arrive(feed, 4) == [Flow.NOTHING]
+    feed.considered(EPOCH, 9)
+    feed.gap(Position(EPOCH, 9), Position(EPOCH, 12), 1)
+    assert feed.position == Position(EPOCH, 7)  # what the server will be asked for
     feed.joined(Position(EPOCH, 7), None)
     arrive(feed, 8)
     assert drain(feed) == [8]

@@ -110,14 +110,17 @@ class Feed:
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
         here = self.position
-        if not self.paused and not self._continuing and here and here.epoch == epoch and here.offset < offset:
+        if not self.live or self.paused or self._continuing:
+            return
+        if here and here.epoch == epoch and here.offset < offset:
             self.position = Position(epoch, offset)
 
     def gap(self, since: Position | None, position: Position, reason: int) -> None:
         """A GAP has arrived or was found: raise it to the application before anything later."""
         here = self.position
-        if self.paused or (self._continuing and here != since):
-            return  # under way from before the PAUSE: after the CONTINUE the server judges anew
+        if not self.live or self.paused or (self._continuing and here != since):
+            # Of an earlier subscription, or under way from before the PAUSE: after the CONTINUE the server judges anew.
+            return
         if here and here.epoch == position.epoch and position.offset <= here.offset:
             return
         self._continuing = False
