@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from hawser import App, CallError, Client, ErrorCode, Session, connect
 from hawser.payloads import encode_payload
+from hawser.testing import FaultyNetwork
 from hawser_engine.messages import Call, ErrorReply
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import URL, RawClient, open_app, serving
@@ -210,6 +211,28 @@ async def test_the_deadline_of_the_scope_travels_with_the_call(autojump_clock: M
                 await trio.sleep(50)
         assert ended[0] == pytest.approx(began + 5, abs=0.01)
         assert ended[1:] == [-1]
+
+
+async def test_whoever_notices_a_deadline_first_the_caller_learns_of_it_by_its_scope(
+    autojump_clock: MockClock,
+) -> None:
+    app = App()
+
+    @app.procedure("forever")
+    async def forever(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with (
+        serving(app),
+        FaultyNetwork(delay_seconds=(0.0, 0.2)) as network,
+        connect(URL, transport=network) as client,
+    ):
+        for _ in range(100):
+            began = trio.current_time()
+            with trio.move_on_after(0.5) as scope:
+                await client.call("forever")
+            assert scope.cancelled_caught
+            assert trio.current_time() == began + 0.5
 
 
 async def test_an_expired_call_is_not_started(autojump_clock: MockClock) -> None:

@@ -10,6 +10,7 @@ import trio
 from hawser.errors import CallError, RequestFailed
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
+from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import Call, Cancel, Publish, encode_body
 
 from .feed import Feed
@@ -150,6 +151,9 @@ class Client:
         try:
             data = await pending.wait()
         except RequestFailed as error:
+            if error.code == ErrorCode.DEADLINE and deadline != inf:
+                # The other side saw the deadline a moment earlier. It is the scope's to say so, unless it was moved.
+                await trio.sleep_until(deadline)
             raise CallError(error.code, error.message, temporary=error.temporary, data=error.data) from None
         finally:
             if not pending.answered:
