@@ -35,7 +35,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream",
     ],
     hawser.server: ["Server", "Session", "serve"],
-    hawser.testing: ["CutKind", "FaultyNetwork"],
+    hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "Link", "Listener", "MemoryLink", "MemoryListener",
         "MemoryTransport", "Receiver", "Transport", "TransportContractError", "UnknownSchemeError", "check_transport",

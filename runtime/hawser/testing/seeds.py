@@ -1,0 +1,67 @@
+"""Runs that happen again: virtual time, Trio's order of tasks by a seed, random bytes by a seed.
+
+Trio runs whatever is ready in no particular order, on purpose: no program may rely on one. A test that once found a
+bug has to find it again, so here the order is drawn from a seed, as Trio itself does for hypothesis.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import trio
+from trio.testing import MockClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+T = TypeVar("T")
+
+
+def seeded_bytes(seed: int) -> Callable[[int], bytes]:
+    """A source of bytes that is the same for the same seed; for the ``random_bytes`` of `serve`, `connect` and brokers.
+
+    Never for anything but tests: whoever knows the seed knows every secret.
+    """
+    return random.Random(seed).randbytes
+
+
+@contextmanager
+def seeded_scheduling(seed: int) -> Generator[None]:
+    """Let `trio.run` take tasks in an order that the seed decides, for the length of a block.
+
+    It is for the whole process, so no other thread may run Trio meanwhile.
+    """
+    # Trio has this switch for hypothesis and gives it no public name.
+    scheduler = cast("Any", trio)._core._run
+    source: random.Random = scheduler._r
+    allowed, state = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, source.getstate()
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+    source.seed(seed)
+    try:
+        yield
+    finally:
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = allowed
+        source.setstate(state)
+
+
+def run_seeded(function: Callable[..., Awaitable[T]], *arguments: Any, seed: int) -> T:
+    """Run a Trio program in virtual time, so that the same seed gives the same run.
+
+    Sleeping costs nothing: the clock jumps as soon as every task waits. That holds for whatever runs in this process
+    only: sockets, threads and other processes neither keep its time nor repeat themselves. Give what draws random
+    bytes a source of its own by `seeded_bytes`, and links a `FaultyNetwork` with a seed.
+
+    Args:
+        function: The async function, as for `trio.run`.
+        arguments: Its positional arguments.
+        seed: Decides the order in which tasks run.
+
+    Returns:
+        What the function returned.
+    """
+    clock = MockClock(autojump_threshold=0)
+    with seeded_scheduling(seed):
+        return trio.run(partial(function, *arguments), clock=clock)
