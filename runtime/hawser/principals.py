@@ -35,6 +35,11 @@ def _name(instance: object, attribute: attrs.Attribute[str], value: object) -> N
     check_name("the id of a principal", value)
 
 
+def _positive(instance: object, attribute: attrs.Attribute[float | None], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be above 0")
+
+
 @attrs.frozen
 class Principal:
     """Somebody whom `App.authenticate` has recognised.
@@ -46,6 +51,12 @@ class Principal:
     """Names the principal, 1 to 255 bytes of UTF-8. Two sessions with the same id are the same user."""
     attributes: Mapping[str, Any] = attrs.field(factory=dict[str, Any], eq=False)
     """Whatever the application wants to know again in its handlers; read-only by convention."""
+    expires_seconds: float | None = attrs.field(default=None, validator=_positive, eq=False, kw_only=True)
+    """How long the credentials are good, from now on; None if nobody knows.
+
+    The client is asked for new ones in time, and loses its connection, not its session, if it has none (SPEC AUT-1,
+    AUT-3).
+    """
 
 
 ANONYMOUS = Principal("anonymous")

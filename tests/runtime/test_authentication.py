@@ -14,7 +14,6 @@ from hawser import (
     CloseCode,
     Config,
     ConnectFailed,
-    ErrorCode,
     Principal,
     RequestLost,
     ResetReason,
@@ -25,7 +24,6 @@ from hawser import (
 )
 from hawser.server.node import ServerDriver
 from hawser.testing import FaultyNetwork
-from hawser_engine.messages import ChannelRequest, Subscribe, Unsubscribed
 from tests.runtime.helpers import URL, RawClient, only_session, open_app, serving
 
 if TYPE_CHECKING:
@@ -245,34 +243,3 @@ async def test_a_connection_that_cannot_even_be_closed_is_dropped(
             assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 2
             assert (await other.publish("room", 1)).position.offset == 1
             assert len(node._drivers) == 1
-
-
-async def test_new_credentials_on_a_live_connection_are_judged_and_rights_checked_again(
-    autojump_clock: MockClock,
-) -> None:
-    """The library sends none yet, but the protocol allows it (SPEC AUT-2, AUT-6)."""
-    app = App()
-    rule = app.channel("*", history=10)
-
-    @rule.authorize
-    async def authorize(session: Session, action: str, channel: str) -> bool:
-        return bool(session.principal.attributes["may"])
-
-    @app.authenticate
-    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
-        return Principal("ada", {"may": credentials["may"]}) if credentials["may"] != "nobody" else None
-
-    async with serving(app) as server, RawClient(credentials={"may": True}).connected() as client:
-        await client.opened.wait()
-        client.say(Subscribe(1, (ChannelRequest("room", None),)))
-        await client.hear()
-        client.engine.authenticate({"may": False}, trio.current_time())
-        client.flush()
-        lost = await client.hear()
-        assert isinstance(lost, Unsubscribed)
-        assert (lost.id, lost.channels, lost.code) == (None, ("room",), ErrorCode.DENIED)
-        assert (await only_session(server)).handle.principal.attributes == {"may": False}
-        client.engine.authenticate({"may": "nobody"}, trio.current_time())
-        client.flush()
-        await client.until(lambda: bool(client.terminations))
-        assert client.terminations[0].code == CloseCode.UNAUTHORIZED

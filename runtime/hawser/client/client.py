@@ -19,7 +19,7 @@ from .operations import Kind, Pending, Receipt
 from .subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hawser.brokers import Published
     from hawser_engine.messages import Position
@@ -175,6 +175,28 @@ class Client:
         config = self._dialogue.config
         feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
         return Subscription(self._dialogue, feed)
+
+    async def authenticate(self, *, token: str | None = None, credentials: Mapping[str, Any] | None = None) -> None:
+        """Use new credentials from now on, for example a token that replaces one that is about to expire.
+
+        They go to the server at once, or with the next attach where there is no link. The session goes on meanwhile.
+        Subscriptions that the new credentials do not allow end with DENIED; everything else stays (SPEC AUT-6).
+
+        Cancelled, they are in use all the same.
+
+        Args:
+            token: Short for ``credentials={"token": token}``.
+            credentials: What `App.authenticate` gets.
+
+        Raises:
+            SessionClosed: The server refused them, or they are another principal's; or the client is closed.
+            ValueError: Token and credentials are both given, or neither.
+
+        Spec: AUT-2, AUT-4.
+        """
+        if (token is None) == (credentials is None):
+            raise ValueError("give a token or credentials")
+        await self._dialogue.authenticate({"token": token} if credentials is None else credentials)
 
     async def aclose(self) -> None:
         """Say goodbye and end. Idempotent, always a checkpoint.

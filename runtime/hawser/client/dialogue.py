@@ -43,7 +43,7 @@ from .operations import Kind, Operations, Pending
 from .states import Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hawser.config import Config
     from hawser_engine.events import SessionReset
@@ -69,6 +69,8 @@ class Dialogue:
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[str, trio.Event] = {}
         self._watchers: list[weakref.ref[StateStream]] = []
+        self._news = trio.Event()
+        """Set and replaced when credentials may have been judged."""
 
     # ------------------------------------------------------------ requests
 
@@ -88,6 +90,19 @@ class Dialogue:
             return self.line.has_room(pending.size)
 
         await self._operations.in_turn(ready, lambda: self._hand_over(pending, encode))
+
+    async def authenticate(self, credentials: Mapping[str, Any]) -> None:
+        """Use new credentials and wait until they are accepted.
+
+        Raises:
+            SessionClosed: They were not, or the client is closed.
+        """
+        self._check_open()
+        wanted = self.line.authenticate(credentials)
+        await trio.lowlevel.checkpoint()
+        while self.line.accepted_credentials < wanted:
+            self._check_open()
+            await self._news.wait()
 
     def tell(self, body: bytes) -> None:
         """Send what cannot wait, unless the client is closed."""
@@ -185,11 +200,17 @@ class Dialogue:
 
     def _end(self, error: SessionClosed) -> None:
         self.arrived.set()
+        self.judged()
         self._operations.end(error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
     # ------------------------------------------------------------ what the line tells
+
+    def judged(self) -> None:
+        """See `hawser.client.line.Conversation`."""
+        self._news.set()
+        self._news = trio.Event()
 
     def opened(self) -> None:
         """See `hawser.client.line.Conversation`: subscribe again, from where everything is, first of all (RST-10)."""

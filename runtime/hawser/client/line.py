@@ -67,6 +67,9 @@ class Conversation(Protocol):
     def room(self) -> None:
         """There may be room to send again."""
 
+    def judged(self) -> None:
+        """The server has accepted credentials."""
+
 
 class ClientDriver(Driver):
     """A driver of the client, with how its attempt went."""
@@ -79,6 +82,10 @@ class ClientDriver(Driver):
         self.counts: tuple[int, int, int, int] = (0, 0, 0, 0)
         """Where the session stood when it was attached."""
         self.progressed = False
+        self.credentials = line.credentials
+        """The credentials that its last OPEN, RESUME or AUTH carried."""
+        self.judging = False
+        """Whether an AUTH has no answer yet."""
         self.termination: ConnectionTerminated | None = None
 
 
@@ -108,6 +115,10 @@ class Line:
     ) -> None:
         self.config = config
         self.engine = EngineClient(config, trio.current_time(), credentials=credentials)
+        self.credentials = 1
+        """Counts the credentials that were to be used, from those of `connect` on."""
+        self.accepted_credentials = 0
+        """The last of them that the server has accepted."""
         self.failures: list[Exception] = []
         """What attempts before the first session ended with; at most the last 16."""
         self.over: Closed | None = None
@@ -159,6 +170,31 @@ class Line:
         ordinal = self.engine.session.send(body, trio.current_time(), urgent=urgent)
         self._touch_present()
         return ordinal
+
+    def authenticate(self, credentials: Mapping[str, Any]) -> int:
+        """Use other credentials from now on; returns their number, for `accepted_credentials`."""
+        self.engine.credentials = dict(credentials)
+        return self._renew()
+
+    def _renew(self) -> int:
+        self.credentials += 1
+        self._tell_credentials()
+        self._touch_present()
+        return self.credentials
+
+    def _tell_credentials(self) -> None:
+        """Send AUTH if the server does not know the present credentials; one at a time (SPEC AUT-5)."""
+        driver = self._driver
+        if driver is not None and driver.attached and not driver.judging and driver.credentials < self.credentials:
+            driver.judging = True
+            driver.credentials = self.credentials
+            self.engine.authenticate(self.engine.credentials, trio.current_time())
+
+    def _accepted(self, driver: ClientDriver) -> None:
+        self.accepted_credentials = driver.credentials
+        driver.judging = False
+        self._tell_credentials()
+        self._conversation.judged()
 
     def close(self) -> None:
         """Say goodbye: the session ends here and, if the link still stands, there."""
@@ -298,7 +334,8 @@ class Line:
                 self._attached(driver, resumed=True, replayed=event.replayed)
             case SessionReset():
                 report = Reset(event.reason, event.known_delivered, event.unknown, event.not_sent)
-                driver.attached = False
+                driver.attached = driver.judging = False
+                driver.credentials = self.credentials  # of the OPEN that has just left on the same link (RST-5)
                 if not self._closing:
                     self._conversation.changed(report)
                 self._conversation.lost(event)
@@ -309,8 +346,10 @@ class Line:
                 self._conversation.room()
             case SessionDetached() | VolatileReceived() | MessageDropped():
                 pass  # the loop of attempts knows; nothing volatile is understood; nothing has a policy
-            case CredentialsRequested() | CredentialsAccepted():
-                pass  # the same credentials go out at the next attach
+            case CredentialsAccepted():
+                self._accepted(driver)
+            case CredentialsRequested():
+                self._renew()  # AUT-1: the same ones again, unless the application comes with others
             case AuthenticationRequested():
                 raise AssertionError(f"{event!r} is not for a client's connection")
             case _:
@@ -318,6 +357,7 @@ class Line:
 
     def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
         driver.attached = True
+        self._accepted(driver)
         driver.counts = self.engine.session.progress()
         self._conversation.changed(Connected(resumed, replayed))
         if not resumed:

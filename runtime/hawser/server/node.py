@@ -321,10 +321,10 @@ class Node:
             elif principal is None:
                 driver.connection.refuse(now)
             else:
-                driver.principal = principal
                 renewed = driver.connection.session  # AUT-6: the credentials of a session that is attached already
-                driver.connection.accept(principal.id, now)
-                if renewed is not None:
+                driver.principal = principal
+                driver.connection.accept(principal.id, now, principal.expires_seconds)
+                if renewed is not None and driver.connection.session is renewed:  # else they were another principal's
                     self._session_of(renewed, partial(ServerSession.belongs_to, principal=principal))
         except LocalProtocolError:
             return  # nobody waits for the verdict any more: the client has gone on to something else
