@@ -149,8 +149,8 @@ class ClientConnection(Connection):
         session.opened = True
         limits, config = packet.limits, client.config
         session.outbox.open(
-            min(limits.window_messages, config.window_messages),
-            min(limits.window_bytes, config.window_bytes),
+            min(config.window_messages, limits.window_messages),
+            min(config.window_bytes, limits.window_bytes),
             limits.message_bytes,
         )
         session.silence_limit = (packet.ping_interval_ms + packet.pong_wait_ms) / 1000
@@ -249,6 +249,6 @@ class ClientConnection(Connection):
 
     def next_event(self) -> Event | None:
         """Return the next event of the connection, the client or its session; None if there is none now."""
-        if self._events:
-            return self._events.pop(0)
+        if self._events is not None:
+            return self._own_event()
         return None if self._retired else self._client.next_event()

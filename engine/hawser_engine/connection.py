@@ -47,7 +47,7 @@ class Connection(Link):
         super().__init__(config, now)
         self._ack_wanted = False
         self._unstated_since = now  # the first delivery that the peer has not been told of
-        self._before = (0, 0, 0, 0)  # the session's counts when it was attached
+        self._before = 0  # the sum of the session's counts when it was attached: no count ever falls
         self.pings: int = 0
         """Probes taken before the attach."""
         self.attached: bool = False
@@ -97,8 +97,8 @@ class Connection(Link):
 
     def next_event(self) -> Event | None:
         """Return the next event of the connection or its session; None if there is none now."""
-        if self._events:
-            return self._events.pop(0)
+        if self._events is not None:
+            return self._own_event()
         return None if self.session is None else self.session.next_event()
 
     def next_timeout(self) -> float | None:
@@ -181,7 +181,7 @@ class Connection(Link):
         self.session = session
         session.carrier = self
         self.attached = True
-        self._before = session.progress()
+        self._before = sum(session.progress())
         self._timers.stop(Timer.HANDSHAKE)
 
     def _let_go(self) -> None:
@@ -212,7 +212,7 @@ class Connection(Link):
         session = self.session
         if session is None:
             return
-        self.progressed = session.progress() != self._before
+        self.progressed = sum(session.progress()) != self._before
         session.flow_violations = 0
         if ends:
             self._session_over(session, ResetReason.CLOSED, None, now)

@@ -83,7 +83,7 @@ class Link(ABC):
         self._state = ConnectionState()
         self._timers = Timers()
         self._liveness = Liveness(self._timers, now)
-        self._events: list[Event] = []  # a list: it holds one or two, and an empty deque 760 bytes
+        self._events: list[Event] | None = None  # made on first use; a list, for it holds one or two
         self._out = Outgoing()
         self._tail = b""  # the beginning of a packet
         self._now = now  # of the last input or command that could call for an ACK
@@ -223,7 +223,18 @@ class Link(ABC):
         self.push(data, now)
 
     def _tell(self, event: Event) -> None:
-        self._events.append(event)
+        if self._events is None:
+            self._events = [event]
+        else:
+            self._events.append(event)
+
+    def _own_event(self) -> Event:
+        """Take out the next event of the link itself; there is one."""
+        events = self._events
+        assert events is not None
+        if len(events) == 1:
+            self._events = None
+        return events.pop(0)
 
     def _close(
         self,

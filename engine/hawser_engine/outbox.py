@@ -86,7 +86,7 @@ class Outbox:
         self.accepted: int = 0  # messages taken over from the caller, ever; the ordinal of the last
         self.delivered_messages: int = 0  # of those, taken by the peer's application
         self.dropped_messages: int = 0  # of those, gone by their policy
-        self.dropped: list[tuple[int, str]] = []  # (ordinal, reason) to be told
+        self.dropped: list[tuple[int, str]] | None = None  # (ordinal, reason) to be told; made on first use
         self.admitting: bool = False  # attached, no message waits, not inside a run: shared batches may pass
 
     @property
@@ -307,6 +307,8 @@ class Outbox:
         self.queue_bytes -= len(waiting.body)
         self._forget_policy(waiting)
         self.dropped_messages += 1
+        if self.dropped is None:
+            self.dropped = []
         self.dropped.append((waiting.ordinal, reason))
 
     def _forget_policy(self, waiting: Waiting) -> None:
@@ -319,7 +321,7 @@ class Outbox:
         return {
             "window": [self.window_messages, self.window_bytes, self.message_bytes],
             "counts": [self.received, self.delivered, self.sent],
-            "dropped": [list(drop) for drop in self.dropped],
+            "dropped": [list(drop) for drop in self.dropped or ()],
             "messages": [self.accepted, self.delivered_messages, self.dropped_messages],
             "tail": [[more, body] for more, body in self.tail()],
             "queue": [
@@ -339,7 +341,7 @@ class Outbox:
             box._number(Batch.single(body, more))
         assert box.sent == sent, "the record holds every number that is not delivered"
         box.accepted, box.delivered_messages, box.dropped_messages = record["messages"]
-        box.dropped = [(ordinal, reason) for ordinal, reason in record["dropped"]]
+        box.dropped = [(ordinal, reason) for ordinal, reason in record["dropped"]] or None
         if record["queue"]:
             box.queue = deque()
         for ordinal, body, left, key, taken in record["queue"]:

@@ -12,7 +12,7 @@ class Outgoing:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._packets: list[bytes] = []
+        self._packets: list[bytes] | None = None  # made on first use, and handed out with what it holds
         self._size = 0
         self.unwritten: int = 0
         """Bytes queued here that the network has not taken, as far as ``written`` told."""
@@ -20,11 +20,14 @@ class Outgoing:
         """Whether the last packet states the counts, so that no ACK need follow (SPEC ACK-3)."""
 
     def __bool__(self) -> bool:
-        return bool(self._packets)
+        return self._packets is not None
 
     def push(self, packet: bytes) -> None:
         """Queue one packet, or shared packets."""
-        self._packets.append(packet)
+        if self._packets is None:
+            self._packets = [packet]
+        else:
+            self._packets.append(packet)
         size = len(packet)
         self._size += size
         self.unwritten += size
@@ -33,9 +36,9 @@ class Outgoing:
     def take(self) -> list[bytes]:
         """Hand everything out, in as few batches as the limit allows."""
         packets = self._packets
-        if not packets:
-            return packets
-        self._packets = []
+        if packets is None:
+            return []
+        self._packets = None
         self._size = 0
         return packets if len(packets) == 1 else _joined(packets)
 
@@ -46,7 +49,7 @@ class Outgoing:
     def clear(self) -> None:
         """Drop what has not been handed out (SPEC ATT-7)."""
         self.unwritten -= self._size
-        self._packets.clear()
+        self._packets = None
         self._size = 0
 
 

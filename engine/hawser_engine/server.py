@@ -221,8 +221,8 @@ class Server:
         # What a client claims to take is not what the server keeps for it: its own window bounds the replay buffer.
         limits, config = packet.limits, self.config
         session.outbox.open(
-            min(limits.window_messages, config.window_messages),
-            min(limits.window_bytes, config.window_bytes),
+            min(config.window_messages, limits.window_messages),  # the first of equals: one object for all sessions
+            min(config.window_bytes, limits.window_bytes),
             limits.message_bytes,
         )
         self.sessions[session.session_id] = session
@@ -260,10 +260,10 @@ class Server:
         """Count a resume; return for how long the client should stay away if it is one too many (SPEC LIM-5)."""
         box = session.outbox
         moved = counts.received > box.received or counts.delivered > box.delivered
-        if moved or session.progress() != session.counts_at_attach or now - session.barren_since >= _MINUTE:
+        if moved or sum(session.progress()) != session.counts_at_attach or now - session.barren_since >= _MINUTE:
             session.barren_resumes = 0
             session.barren_since = now
-        session.counts_at_attach = session.progress()
+        session.counts_at_attach = sum(session.progress())
         session.barren_resumes += 1
         if session.barren_resumes <= self.config.resumes_per_minute:
             return None

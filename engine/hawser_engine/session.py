@@ -102,7 +102,7 @@ class Session:
         self.replayed: int = 0
         self.flow_violations: int = 0  # connections in a row that ended so (SPEC WIN-3)
         self.volatile_dropped: int = 0
-        self._events: list[Event] = []
+        self._events: list[Event] | None = None  # made on first use, and not kept: most sessions have none to tell
         self._tokens = float(config.messages_burst)
         self._tokens_at = now
 
@@ -229,8 +229,11 @@ class Session:
         if self.outbox.dropped:
             ordinal, reason = self.outbox.dropped.pop(0)
             return MessageDropped(ordinal, reason)
-        if self._events:
-            return self._events.pop(0)
+        events = self._events
+        if events:
+            if len(events) == 1:
+                self._events = None
+            return events.pop(0)
         if self.ended is None:
             if self.paused or (self.throttled and self._tokens < _TOKEN):
                 return None
@@ -282,7 +285,10 @@ class Session:
 
     def tell(self, event: Event) -> None:
         """Queue an event for the application."""
-        self._events.append(event)
+        if self._events is None:
+            self._events = [event]
+        else:
+            self._events.append(event)
 
     def finish(self, reason: ResetReason | int, delivered_by_peer: int | None = None) -> SessionReset:
         """End the record, and return the report of what it had accepted (SPEC RST-6).
@@ -386,7 +392,7 @@ class ServerSession(Session):
             "proved": self.proved,
             "expires_in": None if self.expires_at is None else self.expires_at - now,
             "expiry_moved": self.expiry_moved,
-            "resumes": [self.barren_resumes, now - self.barren_since, *self.counts_at_attach],
+            "resumes": [self.barren_resumes, now - self.barren_since, self.counts_at_attach],
         }
 
     @classmethod
@@ -400,9 +406,8 @@ class ServerSession(Session):
         left = session.resume_period if record["expires_in"] is None else record["expires_in"]
         session.expires_at = now + left
         session.expiry_moved = record["expiry_moved"]
-        session.barren_resumes, age, *counts = record["resumes"]
+        session.barren_resumes, age, session.counts_at_attach = record["resumes"]
         session.barren_since = now - age
-        session.counts_at_attach = (counts[0], counts[1], counts[2], counts[3])
         return session
 
 
