@@ -210,7 +210,7 @@ async def test_a_fault_of_the_node_itself_ends_one_connection_and_is_an_incident
             node = server._node  # pyright: ignore[reportPrivateUsage]
             sessions: Any = node.sessions
             spoiled = max(sessions.values(), key=lambda session: session.handle.number)
-            spoiled.requests = None  # whatever is called next fails
+            spoiled._requests = "spoiled"  # whatever is called next fails
             client.say(b"\x80")
             await client.until(lambda: bool(client.terminations))
             assert client.terminations[0].code == CloseCode.INTERNAL

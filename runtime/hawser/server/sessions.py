@@ -30,6 +30,7 @@ class ServerSession(Outlet):
         "_feeding",
         "_idle",
         "_queued",
+        "_requests",
         "_scopes",
         "_starved",
         "ended",
@@ -38,7 +39,6 @@ class ServerSession(Outlet):
         "handle",
         "memberships",
         "node",
-        "requests",
         "vacancy",
     )
 
@@ -47,17 +47,24 @@ class ServerSession(Outlet):
         self.engine = engine
         self.handle = handle
         self.memberships: dict[str, Membership] = {}
-        self.requests = Requests(node, self)
+        self._requests: Requests | None = None
         self.ended = False
         self.greeted = False
         """Whether the application was told of it."""
         self.vacancy: trio.Event | None = None
         """Set when there may be room again; made by whoever waits for it."""
-        self._scopes: dict[trio.CancelScope, None] = {}
+        self._scopes: dict[trio.CancelScope, None] | None = None  # of what runs; an idle session keeps no dict for it
         self._feeding = False
         self._queued = False  # … because something waited in the engine's queue
         self._starved = False  # an offer was refused, and there was no word of window since
         self._idle: trio.Event | None = None
+
+    @property
+    def requests(self) -> Requests:
+        """What the client asks for; made when it first asks."""
+        if self._requests is None:
+            self._requests = Requests(self.node, self)
+        return self._requests
 
     # ------------------------------------------------------------ sending
 
@@ -150,7 +157,8 @@ class ServerSession(Outlet):
     def belongs_to(self, principal: Principal) -> None:
         """Credentials were accepted again: the same user, perhaps with other rights (SPEC AUT-6, SUB-8)."""
         self.handle.principal = principal
-        self.requests.recheck()
+        if self.memberships or self._requests is not None:  # else there is nothing that it could lose
+            self.requests.recheck()
 
     def time_ms(self) -> int:
         """The session's time (SPEC CAL-3)."""
@@ -165,6 +173,8 @@ class ServerSession(Outlet):
         if self.ended:
             return
         with trio.CancelScope() as scope:
+            if self._scopes is None:
+                self._scopes = {}
             self._scopes[scope] = None
             try:
                 await function(*arguments)
@@ -172,8 +182,10 @@ class ServerSession(Outlet):
                 self.node.incident(f"session {self.handle.number}: {function.__qualname__}", error)
             finally:
                 del self._scopes[scope]
-                if self._idle is not None and not self._scopes:
-                    self._idle.set()
+                if not self._scopes:
+                    self._scopes = None
+                    if self._idle is not None:
+                        self._idle.set()
 
     async def idle(self) -> None:
         """Wait until nothing runs for the session any more."""
@@ -184,7 +196,7 @@ class ServerSession(Outlet):
     def end(self) -> None:
         """The session is over: cancel what runs for it and leave its channels."""
         self.ended = True
-        for scope in list(self._scopes):
+        for scope in list(self._scopes or ()):
             scope.cancel(reason="the session has ended")
         for name in list(self.memberships):
             self.node.hub.remove(self, name)
