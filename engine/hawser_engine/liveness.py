@@ -85,6 +85,8 @@ class Liveness:
         if self.ping_open:
             self.ping_open = False
             self._timers.stop(Timer.PONG)
+            if self._interval and self._timers.get(Timer.PING) is None:
+                self._timers.set(Timer.PING, self._last_out + self._after)  # it expired meanwhile
 
     def sent(self, now: float) -> None:
         """Note that bytes leave."""
@@ -101,7 +103,9 @@ class Liveness:
             self._timers.set(Timer.PONG, now + pong_wait)
 
     def ping_due(self, now: float) -> bool:
-        """Timer PING has expired: say whether to ping, and set it again."""
+        """Timer PING has expired: say whether to ping, and set it again; while a PING waits, ``heard`` does that."""
+        if self.ping_open:
+            return False
         due = min(self._last_in, self._last_out) + self._after
         if due > now:
             self._timers.set(Timer.PING, due)
@@ -109,7 +113,7 @@ class Liveness:
         assert self._draw is not None, "whoever pings was told to"
         self._after = self._interval * (1.0 - JITTER + JITTER * self._draw())
         self._timers.set(Timer.PING, now + self._after)
-        return not self.ping_open
+        return True
 
     def is_dead(self, now: float) -> bool:
         """Timer SILENCE has expired: say whether the peer is dead, else set it again."""

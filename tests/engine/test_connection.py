@@ -372,6 +372,15 @@ def test_any_byte_answers_a_ping() -> None:
     assert all(not isinstance(packet, Close) for packet in hands.wait(10.0))
 
 
+def test_a_late_answer_does_not_put_the_next_ping_off() -> None:
+    """SPEC LIV-1: else an idle peer would hear nothing for two intervals, and hold this side dead (SPEC LIV-4)."""
+    hands = attached(EngineConfig(ping_interval_seconds=10.0, pong_wait_seconds=9.9))
+    assert kinds(hands.wait(10.0)) == ["Ping"]
+    assert hands.wait(9.85) == []
+    hands.connection.receive_data(b"\x83", hands.now)
+    assert kinds(hands.wait(0.15)) == ["Ping"]
+
+
 def test_a_late_pass_gives_a_live_link_one_pong_wait_more_once() -> None:
     """SPEC LIV-5, LIV-6."""
     hands = attached()
