@@ -27,6 +27,7 @@ class Liveness:
         "_last_out",
         "_limit",
         "_moved",
+        "_pong_moved",
         "_timers",
         "ping_open",
         "token",
@@ -46,7 +47,8 @@ class Liveness:
         self._after = 0.0  # of it, the part drawn for the next ping
         self._limit = 0.0  # silence after which the server is dead (SPEC LIV-4)
         self._floor = 0.0  # no silence ends before this, after a gap (SPEC LIV-5)
-        self._moved = False  # a gap has moved the deadlines, and nothing has been heard since
+        self._moved = False  # a gap has moved SILENCE, and nothing has been heard since
+        self._pong_moved = False  # and PONG, which each PING sets anew
         self.ping_open: bool = False
         """A PING waits for any byte."""
         self.token: int = 0
@@ -101,6 +103,7 @@ class Liveness:
         """Note that all bytes have left: an open PING among them waits from now (SPEC LIV-2)."""
         if self.ping_open and self._timers.get(Timer.PONG) is None:
             self._timers.set(Timer.PONG, now + pong_wait)
+            self._pong_moved = False
 
     def ping_due(self, now: float) -> bool:
         """Timer PING has expired: say whether to ping, and set it again; while a PING waits, ``heard`` does that."""
@@ -124,12 +127,13 @@ class Liveness:
         return True
 
     def forgive(self, pong_wait: float, now: float) -> None:
-        """Move the deadlines after a late pass, once until something is heard (SPEC LIV-5)."""
-        if self._moved:
-            return
-        self._floor = now + pong_wait
-        for timer in (Timer.PONG, Timer.SILENCE):
-            deadline = self._timers.get(timer)
-            if deadline is not None:
-                self._timers.set(timer, max(deadline, self._floor))
-                self._moved = True
+        """Move the deadlines after a late pass, each once until something is heard (SPEC LIV-5)."""
+        floor = now + pong_wait
+        silence, pong = self._timers.get(Timer.SILENCE), self._timers.get(Timer.PONG)
+        if silence is not None and not self._moved:
+            self._moved = True
+            self._floor = floor
+            self._timers.set(Timer.SILENCE, max(silence, floor))
+        if pong is not None and not self._pong_moved:
+            self._pong_moved = True
+            self._timers.set(Timer.PONG, max(pong, floor))

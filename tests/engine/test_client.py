@@ -532,6 +532,20 @@ def test_a_client_pings_only_when_it_may_have_slept() -> None:
     assert close_of(hear(link, 11.0)).code == CloseCode.TIMEOUT
 
 
+def test_a_second_late_pass_moves_the_deadline_of_the_ping_that_followed_the_first() -> None:
+    """SPEC LIV-5: each deadline once; that of the new PING is another one."""
+    desk = Desk()
+    link = desk.opened()
+    link.handle_gap(1.0)
+    assert kinds(hear(link, 1.0)) == ["Ping"]
+    link.handle_gap(15.0)
+    link.handle_gap(20.0)  # finds it moved already
+    link.handle_timeout(24.9)
+    assert state_of(link) is State.ATTACHED
+    link.handle_timeout(25.0)
+    assert state_of(link) is State.CLOSING
+
+
 def test_an_ack_in_an_unusual_encoding_is_an_ack() -> None:
     """SPEC PKT-6, PKT-9: heads longer than necessary mean the same."""
     desk = Desk()
