@@ -9,6 +9,7 @@ import hmac
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
+from math import inf
 from typing import Any, Final
 
 from attrs import frozen
@@ -72,9 +73,10 @@ class Server:
         self._unproved: OrderedDict[bytes, None] = OrderedDict()
         self._detached: OrderedDict[bytes, None] = OrderedDict()  # longest first
         self._tombstones: OrderedDict[bytes, Tombstone] = OrderedDict()
-        # A heap with at most one entry a session; it may be earlier than the deadline that holds now.
+        # A heap with one entry a session, which may be earlier than the deadline that holds now but never later. Only
+        # what a late pass had moved leaves a second, stale one behind, for one pong wait at most.
         self._deadlines: list[tuple[float, bytes]] = []
-        self._awaited: dict[bytes, None] = {}  # the sessions in it
+        self._awaited: dict[bytes, float] = {}  # the entry that counts, by session
         self._dirty: dict[ServerConnection, None] = {}
         self._events: deque[SessionReset] = deque()
 
@@ -87,7 +89,9 @@ class Server:
     def handle_timeout(self, now: float) -> None:
         """End the sessions whose resume period has passed, forget old tombstones (SPEC EXP-1, RST-2)."""
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, name = heappop(self._deadlines)
+            deadline, name = heappop(self._deadlines)
+            if self._awaited.get(name) != deadline:
+                continue
             del self._awaited[name]
             session = self.sessions.get(name)
             if session is None or session.expires_at is None:
@@ -273,8 +277,8 @@ class Server:
         assert session.expires_at is not None, "a detached session has a deadline"
         name = session.session_id
         self._detached[name] = None
-        if name not in self._awaited:
-            self._awaited[name] = None
+        if session.expires_at < self._awaited.get(name, inf):
+            self._awaited[name] = session.expires_at
             heappush(self._deadlines, (session.expires_at, name))
 
     def _touch(self, connection: ServerConnection) -> None:

@@ -161,6 +161,25 @@ def test_a_late_pass_gives_detached_sessions_one_pong_wait_more_once() -> None:
     assert len(reports(hands.server)) == 1
 
 
+def test_what_a_late_pass_gave_is_gone_with_the_next_attach() -> None:
+    """SPEC EXP-1, LIV-5: of a session with a resume period shorter than a pong wait."""
+    hands = Hands(config=EngineConfig(pong_wait_seconds=10.0))
+    answer = hands.open(an_open(resume_period_ms=1_000))
+    hands.say(FIRST)
+    hands.connection.receive_eof(0.0)
+    hands.server.handle_gap(0.5)
+    hands.server.handle_timeout(1.0)
+    hands.now = 2.0
+    second = hands.again()
+    assert kinds(second.resume(a_resume(answer, 1))) == ["Resumed"]
+    second.connection.receive_eof(3.0)
+    assert hands.server.next_timeout() == 4.0
+    hands.server.handle_timeout(4.0)
+    assert len(reports(hands.server)) == 1
+    hands.server.handle_timeout(10.5)
+    assert hands.server.next_timeout() is None
+
+
 def test_a_late_pass_shortens_no_life() -> None:
     """SPEC LIV-5."""
     hands = Hands(config=SHORT)

@@ -250,8 +250,8 @@ KEEPING: Final = (
         (
             Edit(
                 """\
-        if name not in self._awaited:
-            self._awaited[name] = None
+        if session.expires_at < self._awaited.get(name, inf):
+            self._awaited[name] = session.expires_at
             heappush(self._deadlines, (session.expires_at, name))
 """,
                 """\
