@@ -1,12 +1,15 @@
 """What applications do with a session: they send in bursts, they read, sometimes slowly."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from hawser_engine.codec import MAX_BODY
 from hawser_engine.errors import BacklogFull, MessageTooLarge
 from hawser_engine.events import MessageReceived
 from hawser_engine.session import Session
 
 from .books import Direction, Violation
+from .plan import LONGEST
 
 if TYPE_CHECKING:
     from .world import World
@@ -19,6 +22,10 @@ _FILLER: Final = bytes(range(256)) * 1_024
 def body_of(serial: int, size: int) -> bytes:
     """Return a body of that size that no other serial has, if it is long enough to tell."""
     return (serial.to_bytes(4, "big")[::-1] + _FILLER[serial % 251 : serial % 251 + size])[:size]
+
+
+def _giant(draw: Callable[[], float]) -> int:
+    return 60_000 + int(120_000 * draw())
 
 
 class Application:
@@ -39,8 +46,8 @@ class Application:
             if session.ended is not None:
                 return
             size = int(plan.longest * draw()) if draw() < 0.9 else int(8 * draw())
-            if plan.giant and draw() < 0.03:
-                size = 60_000 + int(120_000 * draw())
+            if plan.giant and draw() < plan.giants:
+                size = _giant(draw)
             world.serial += 1
             body = body_of(world.serial, size)
             ttl = key = None
@@ -63,6 +70,19 @@ class Application:
             out.accept(body, ordinal, droppable=ttl is not None or key is not None)
         if draw() < plan.volatile:
             session.send_volatile(body_of(0, int(40 * draw())), now)
+
+    def send_run(self, session: Session, out: Direction, now: float) -> None:
+        """Send a message of several parts, and short ones behind it; some of them may expire."""
+        draw = self._world.draw
+        for size in (MAX_BODY + _giant(draw), int(100 * draw()), int(100 * draw())):
+            ttl = 0.5 * draw() if draw() < 0.3 else None
+            self._world.serial += 1
+            body = body_of(self._world.serial, min(size, LONGEST))
+            try:
+                ordinal = session.send(body, now, ttl_seconds=ttl)
+            except (BacklogFull, MessageTooLarge):
+                return
+            out.accept(body, ordinal, droppable=ttl is not None)
 
     def received(self, session: Session, into: Direction | None, event: MessageReceived, now: float) -> float | None:
         """Take a message at once, or return when a slow reader comes for it, unless it is to come anyway."""

@@ -93,6 +93,7 @@ class Direction:
         if number != len(parts) + 1:
             raise Violation("I7", f"number {number} on a wire after {len(parts)}")
         parts.append(body)
+        self.parts_open = more
         if not more:
             self.ends.append(number)
 
@@ -128,6 +129,11 @@ class Direction:
         self.cursor = self.taken_ordinal
         number = self.ends[self.taken - 1] if self.taken else 0
         self.last_number = number
+
+    @property
+    def messages_begun(self) -> int:
+        """How many messages have had a part on a wire."""
+        return len(self.ends) + self.parts_open
 
     def messages_up_to(self, number: int) -> int:
         """Return how many messages end at or before a number."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from .books import Violation
 from .collisions import collide
 from .ends import LATE_SECONDS, Actor, End, Host
+from .moments import break_a_run
 from .plan import FAULTS
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Faults:
                 server.auth_slow_until = world.time + 2.0 * draw()
             case "pause":
                 return self._pause(client)
+            case "broken-run":
+                return break_a_run(world, client)
             case "hostile-client":
                 return world.hostile.attack(client)
             case "hostile-server":

@@ -108,6 +108,12 @@ def check_report(report: SessionReset, out: Direction, pair: Pair | None) -> Non
             f"{report.known_delivered} delivered + {report.unknown} unknown + {report.not_sent} not sent + "
             f"{len(out.dropped)} dropped, accepted were {len(out.accepted)} ({report.reason!r})",
         )
+    if out.messages_begun > report.known_delivered + report.unknown:
+        raise Violation(
+            "I8",
+            f"{report.not_sent} count as not sent, {report.unknown} as unknown, {report.known_delivered} as delivered; "
+            f"parts of {out.messages_begun} were on a wire (SPEC RST-6)",
+        )
     if pair is not None and not pair.hostile and report.known_delivered > out.taken:
         raise Violation("I8", f"{report.known_delivered} count as delivered, {out.taken} were taken")
     if out.cursor > report.numbered and not (pair is not None and pair.hostile):

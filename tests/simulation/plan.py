@@ -10,7 +10,7 @@ from attrs import frozen
 
 from hawser_engine.config import EngineConfig
 
-__all__ = ["FAULTS", "Plan", "draw_plan"]
+__all__ = ["FAULTS", "LONGEST", "Plan", "draw_plan"]
 
 FAULTS: Final = (
     "cut",
@@ -35,6 +35,7 @@ FAULTS: Final = (
     "wrong-principal",
     "reauth",
     "collision",
+    "broken-run",
     "probe",
     "hostile-client",
     "hostile-server",
@@ -42,6 +43,8 @@ FAULTS: Final = (
 """Everything that can go wrong, or is done at a bad moment; the order is that of the draws."""
 
 _RARE: Final = frozenset(("restart-lost", "goodbye", "wrong-principal", "clone-client", "hostile-server"))
+LONGEST: Final = 200_000
+"""Bytes of the longest message in a world with messages of several parts."""
 _GOAL: Final = 200
 
 
@@ -64,6 +67,8 @@ class Plan:
     """Longest ordinary message in bytes."""
     giant: bool
     """Some messages need several parts."""
+    giants: float
+    """Share of those among the messages of a burst."""
     policies: float
     """Share of the messages that may expire or be replaced."""
     volatile: float
@@ -82,14 +87,15 @@ class Plan:
     """Messages that have to be delivered each way before the faults stop."""
 
 
-def _config(draw: Random, *, giant: bool, clients: int) -> EngineConfig:
-    """Draw the limits of one side: tiny ones mostly."""
+def _config(draw: Random, *, giant: bool, wide: bool, clients: int) -> EngineConfig:
+    """Draw the limits of one side: tiny ones mostly; wide ones hold a whole part and something beside it."""
     rnd = draw.random
     handshake = 2.0 + 4.0 * rnd()
     ping = 2.0 + 8.0 * rnd()
     pong = 1.0 + 4.0 * rnd()
     backoff = 1.0 + 3.0 * rnd()
-    longest = 200_000 if giant else 4_096
+    longest = LONGEST if giant else 4_096
+    window = 66_000 + int(114_000 * rnd()) if wide else 300 + int(20_000 * rnd() * rnd())
     return EngineConfig(
         handshake_seconds=handshake,
         ping_interval_seconds=ping,
@@ -99,9 +105,9 @@ def _config(draw: Random, *, giant: bool, clients: int) -> EngineConfig:
         write_seconds=2.0 + 6.0 * rnd(),
         reauth_seconds=1.0 + 2.0 * rnd(),
         window_messages=1 + int(3 * rnd()) if rnd() < 0.2 else 4 + int(47 * rnd() * rnd()),
-        window_bytes=300 + int(20_000 * rnd() * rnd()),
+        window_bytes=window,
         queue_messages=1 + int(60 * rnd()),
-        queue_bytes=500 + int(30_000 * rnd()),
+        queue_bytes=int((400_000 if wide else 30_000) * rnd()) + 500,
         reserve_bytes=int(20_000 * rnd()),
         message_bytes=longest,
         volatile_messages=1 + int(10 * rnd()),
@@ -122,9 +128,10 @@ def draw_plan(draw: Random) -> Plan:
     """Draw everything that stays the same while the world of a seed runs."""
     rnd = draw.random
     clients = 2 + int(4 * rnd())
-    giant = rnd() < 0.06
-    server = _config(draw, giant=giant, clients=clients)
-    client = _config(draw, giant=giant, clients=clients)
+    giant = rnd() < 0.1
+    wide = giant and rnd() < 0.7
+    server = _config(draw, giant=giant, wide=wide, clients=clients)
+    client = _config(draw, giant=giant, wide=wide, clients=clients)
     weights = tuple((0.0 if rnd() < 0.3 else 0.2 + rnd()) * (0.25 if name in _RARE else 1.0) for name in FAULTS)
     if sum(weights) < 1.0:
         weights = (1.0, *weights[1:])
@@ -139,6 +146,7 @@ def draw_plan(draw: Random) -> Plan:
         burst=6 + int(34 * rnd()),
         longest=int(4_000 * rnd() * rnd() * rnd()),
         giant=giant,
+        giants=0.03 + (0.07 * rnd() if wide else 0.0),
         policies=0.3 * rnd() if rnd() < 0.6 else 0.0,
         volatile=0.5 * rnd() if rnd() < 0.7 else 0.0,
         shared=0.5 * rnd() if rnd() < 0.6 else 0.0,
