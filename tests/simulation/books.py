@@ -157,6 +157,7 @@ class Pair:
         "opened",
         "owner",
         "principal",
+        "proved",
         "secrets",
         "server",
         "server_over",
@@ -179,4 +180,13 @@ class Pair:
         self.server_over = False  # ended there: it must never come back
         self.attempt = 0
         self.generation = 0
-        self.secrets: list[bytes] = []
+        self.secrets: list[bytes] = []  # in the order in which they were issued
+        self.proved = -1  # index of the one proved last
+
+    def live_secrets(self) -> list[bytes]:
+        """Return the secrets that open the session: the one proved last, and the one issued last (SPEC SEC-2)."""
+        return self.secrets[self.proved : self.proved + 1] + self.secrets[-1:]
+
+    def dead_secrets(self) -> list[bytes]:
+        """Return the secrets before the one proved last (SPEC SEC-3)."""
+        return self.secrets[: max(0, self.proved)]

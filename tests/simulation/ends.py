@@ -7,6 +7,7 @@ from hawser_engine.events import (
     ConnectionTerminated,
     Event,
 )
+from hawser_engine.packets import Ack
 from hawser_engine.states import State
 
 from .books import Pair, Violation
@@ -116,7 +117,10 @@ class End:
         tap = wire.taps[1 - self.side]
         fenced = self.actor.fenced(self)
         for chunk in chunks:
-            self._count(state, tap.arrived(len(chunk)))
+            kinds = tap.arrived(len(chunk))
+            self._count(state, kinds)
+            if state is State.PROVING and kinds and kinds[0] == Ack.KIND:
+                wire.prove()
             if wire.world.transcript.wanted:
                 wire.say(self.side, f"gets {len(chunk)} bytes while {state.name}")
             if wire.whole:

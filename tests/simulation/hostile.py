@@ -5,7 +5,6 @@ Neither has an engine. What they may cause is the end of their own connection an
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.client import Client
@@ -171,11 +170,10 @@ class HostileActor:
         secret, who, attempt = world.random_bytes(32), victim.principal, 1_000_000
         wire.expect_refusal = True
         if pair is not None and pair.server is not None:
-            live = (pair.server.confirmed, pair.server.pending)
-            dead = [secret for secret in pair.secrets if sha256(secret).digest() not in live]
+            dead = pair.dead_secrets()
             choice = draw()
             if choice < 0.4 and dead:
-                secret, who = dead[int(draw() * len(dead))], pair.principal
+                secret, who = dead[-1 - int(draw() * draw() * len(dead))], pair.principal
             elif choice < 0.6:
                 secret, who = pair.secrets[-1], "eve"
             elif choice < 0.9 and pair.attempt:

@@ -1,5 +1,6 @@
 """The invariants, checked after every step on the sessions that the step touched."""
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.codes import CloseCode, ResetReason
@@ -7,7 +8,7 @@ from hawser_engine.config import EngineConfig
 from hawser_engine.events import SessionReset
 from hawser_engine.inbox import Inbox
 from hawser_engine.outbox import Outbox
-from hawser_engine.session import ClientSession, Session
+from hawser_engine.session import ClientSession, ServerSession, Session
 
 from .books import Direction, Pair, Violation
 
@@ -38,6 +39,7 @@ def check_pair(pair: Pair, world: "World", side: int) -> None:
     if not side:
         check_half(client, pair.up, world.plan.client)
     if server is not None:
+        check_secret(client, server)
         check_direction(client.outbox, server.inbox, pair.up)
         check_direction(server.outbox, client.inbox, pair.down)
 
@@ -140,6 +142,12 @@ def check_cause(reason: ResetReason | int, pair: Pair, *, server: bool) -> None:
         return
     side = "server" if server else "client"
     raise Violation("I6", f"the {side} ends a session for {name}; what happened entails {sorted(pair.causes)}")
+
+
+def check_secret(client: ClientSession, server: ServerSession) -> None:
+    """I9: whatever was lost on the way, the secret that a client holds opens its session (SPEC SEC-2)."""
+    if sha256(client.secret).digest() not in (server.confirmed, server.pending):
+        raise Violation("I9", "the secret that a client holds does not open its session (SPEC SEC-2)")
 
 
 def check_codes(end: "End") -> None:

@@ -189,7 +189,10 @@ class Tap:
             raise Violation("I9", "a session that was over is resumed")
         if packet.attempt <= pair.attempt:
             raise Violation("I5", f"attempt {packet.attempt} was taken after {pair.attempt}")
+        if resume.secret not in pair.live_secrets():
+            raise Violation("I9", "a RESUME with a secret that is not live was taken (SPEC SEC-3)")
         pair.attempt = packet.attempt
+        pair.proved = pair.secrets.index(resume.secret)
         pair.secrets.append(packet.secret)
         self.pair = pair
         self.number = resume.counts.received
@@ -243,6 +246,12 @@ class Wire:
         self.was_cut = False
         self.faulty_until = 0.0  # it was held up until then
         self.scheduled = [0.0, 0.0]  # when the reader of each pipe looks next; 0 for never
+
+    def prove(self) -> None:
+        """Note that the server gets the ACK that proves the secret it has issued here (SPEC SEC-3)."""
+        pair = self.taps[1].pair
+        if pair is not None:
+            pair.proved = len(pair.secrets) - 1
 
     def say(self, side: int, text: str) -> None:
         """Write a line of the transcript."""

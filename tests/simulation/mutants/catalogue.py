@@ -28,8 +28,6 @@ LACKING: Final[dict[str, str]] = {
     "attach-ignores-sent": "a peer with the right secret and false counts",
     "attach-ignores-what-was-trimmed": "a peer with the right secret and false counts",
     "drift-ends-nothing": "a peer with the right secret and false counts",
-    "confirmed-secret-replaced-too-early": "a check that a session between honest peers ends only for a cause",
-    "old-secret-stays-good": "a thief with a secret that was replaced",
     "fights-with-its-copy": "two holders of one session",
     "restore-proves-the-session": "a check that the server's application is told of a session once, after its proof",
     "goodbye-ignored": "a check of what follows a CLOSE that ends the session",
