@@ -181,7 +181,8 @@ class HostileActor:
                 attempt = 1 + int(draw() * pair.attempt)
                 wire.expect_refusal = False  # it may be told that it is superseded, or how the session ended
                 wire.expect_superseded = True
-        return encode(Resume(session_id, secret, incarnation, attempt, _NO_COUNTS, {"who": who}))
+        wire.resume = Resume(session_id, secret, incarnation, attempt, _NO_COUNTS, {"who": who})
+        return encode(wire.resume)
 
     def _anything(self) -> bytes:
         """Return packets of any kind, sometimes broken."""

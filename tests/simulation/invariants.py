@@ -144,6 +144,15 @@ def check_cause(reason: ResetReason | int, pair: Pair, *, server: bool) -> None:
     raise Violation("I6", f"the {side} ends a session for {name}; what happened entails {sorted(pair.causes)}")
 
 
+def check_goodbye(end: "End") -> None:
+    """I6: a client's CLOSE with `resume` false, on the attached connection of its session, ends it (SPEC EXP-2)."""
+    told, pair = end.terminated, end.wire.taps[1].pair
+    if told is None or told.initiator != "remote" or told.resume or pair is None:
+        return
+    if pair.server is not None and pair.server.ended is None and pair.server.carrier is None:
+        raise Violation("I6", f"{end.wire.label} said goodbye, and its session goes on")
+
+
 def check_secret(client: ClientSession, server: ServerSession) -> None:
     """I9: whatever was lost on the way, the secret that a client holds opens its session (SPEC SEC-2)."""
     if sha256(client.secret).digest() not in (server.confirmed, server.pending):

@@ -24,7 +24,7 @@ from .apps import Application, body_of
 from .books import Direction, Pair, Violation
 from .ends import Actor, End, Host
 from .hostile import check_before_attach
-from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report
+from .invariants import check_ack_age, check_cause, check_codes, check_goodbye, check_pair, check_report
 from .wires import Wire
 
 if TYPE_CHECKING:
@@ -76,10 +76,13 @@ class ServerActor(Actor):
         if end.wire.hostile:
             check_before_attach(end.wire, end)
         self.drain_server()
+        check_goodbye(end)
         session = connection.session
         if session is None:
             return
         pair = self.world.pairs[session.session_id]
+        if pair.opened != 1 and (connection.state is State.ATTACHED or session.attempt):
+            raise Violation("I10", f"a session that is proved was opened {pair.opened} times (SPEC UNC-1, UNC-3)")
         if session.carrier is not connection:
             raise Violation("I5", f"two connections have session {session.session_id.hex()[:8]}")
         check_pair(pair, self.world, 1)
@@ -174,10 +177,7 @@ class ServerActor(Actor):
     def event(self, end: End, event: Event) -> None:
         match event:
             case SessionOpened(session=opened):
-                pair = self.world.pairs[opened.session_id]
-                pair.opened += 1
-                if pair.opened > 1 or (pair.up is None and not pair.hostile):
-                    raise Violation("I10", f"a session is opened {pair.opened} times, or before its proof (SPEC UNC-1)")
+                self._opened(self.world.pairs[opened.session_id])
             case AuthenticationRequested(credentials=credentials):
                 self._authenticate(end, credentials.get("who"))
             case MessageReceived():
@@ -188,6 +188,23 @@ class ServerActor(Actor):
                 self.world.pairs[session.session_id].down.drop(ordinal, reason)
             case _:
                 pass
+
+    def _opened(self, pair: Pair) -> None:
+        pair.opened += 1
+        if pair.opened > 1 or (pair.up is None and not pair.hostile):
+            raise Violation("I10", f"a session is opened {pair.opened} times, or before its proof (SPEC UNC-1)")
+
+    def _take_leftovers(self) -> None:
+        """Take what sessions still have to say that lost their connection in the step that made them say it."""
+        for session in self.engine.sessions.values():
+            pair = self.world.pairs[session.session_id]
+            while (event := session.next_event()) is not None:
+                if isinstance(event, SessionOpened):
+                    self._opened(pair)
+                elif isinstance(event, MessageDropped):
+                    pair.down.drop(event.ordinal, event.reason)
+                elif isinstance(event, MessageReceived) and pair.up is not None:
+                    pair.up.hand(event.body, event.number)
 
     def _received(self, end: End, event: MessageReceived) -> None:
         session = end.connection.session
@@ -323,6 +340,7 @@ class ServerActor(Actor):
         for end in list(self.ends):
             end.drain()
         self.drain_server()
+        self._take_leftovers()
         now = self.host.now
         records = [cbor2.dumps(session.export(now)) for session in self.engine.sessions.values()] if kept else []
         for pair in world.pairs.values():

@@ -8,8 +8,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.codec import ack_at, message_at, next_packet
+from hawser_engine.codes import CloseCode, ResetReason
 from hawser_engine.packets import (
     Ack,
+    Close,
     Counts,
     Message,
     Opened,
@@ -169,13 +171,30 @@ class Tap:
             pair = wire.world.pairs[packet.session]
             pair.secrets.append(packet.secret)
             wire.expect_refusal = wire.expect_superseded = False  # another session has begun here
+            wire.resume = None
             for tap in wire.taps:
                 tap.pair = pair
                 tap.number = 0
         elif isinstance(packet, Reset):
             if wire.expect_refusal and packet.counts is not None:
                 raise Violation("I9", "a RESUME that had to be refused was answered with counts (SPEC SEC-6)")
+            claimed = self._claimed()
+            if self.side and packet.reason == ResetReason.DRIFT and wire.resume is not None and claimed is not None:
+                claimed.attempt = max(claimed.attempt, wire.resume.attempt)  # it was taken, though its counts were not
             self.pair = None
+        elif isinstance(packet, Close) and packet.code == CloseCode.SUPERSEDED:
+            self._superseded(packet)
+
+    def _superseded(self, packet: Close) -> None:
+        """Check the attempt that a server names: the highest that it has taken (SPEC ATT-6, ATT-7)."""
+        pair = self.pair or self._claimed()
+        if pair is not None and packet.attempt != pair.attempt:
+            raise Violation("I5", f"CLOSE(SUPERSEDED) names attempt {packet.attempt}, {pair.attempt} was taken last")
+
+    def _claimed(self) -> Pair | None:
+        """Return the session that a RESUME on this link names, as long as it is not answered RESUMED."""
+        resume = self.wire.resume
+        return None if resume is None or self.pair is not None else self.wire.world.pairs.get(resume.session)
 
     def _resumed(self, packet: Resumed) -> None:
         wire = self.wire
