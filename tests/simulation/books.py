@@ -148,6 +148,7 @@ class Pair:
 
     __slots__ = (
         "attempt",
+        "believed",
         "causes",
         "client",
         "detached_at",
@@ -174,6 +175,7 @@ class Pair:
         self.up: Direction | None = None  # known once the client has taken OPENED
         self.down = Direction()
         self.hostile = False
+        self.believed: int | None = None  # the highest true `delivered` of a peer that else states what it likes
         self.opened = 0  # times that the server's application was told that the session is open
         self.causes: set[str] = set()  # reasons for which it may end: the world did something that entails them
         self.detached_at: float | None = None  # on the server's clock

@@ -31,10 +31,10 @@ class Host:
 
     __slots__ = ("asleep_until", "clock_trouble", "label", "offset", "wall", "woke_at", "world")
 
-    def __init__(self, world: "World", label: str) -> None:
+    def __init__(self, world: "World", label: str, *, offset: float | None = None) -> None:
         self.world = world
         self.label = label
-        self.offset = -1_000.0 * world.draw()  # world time minus monotonic time
+        self.offset = -1_000.0 * world.draw() if offset is None else offset  # world time minus monotonic time
         self.wall = 0.0  # wall time minus world time
         self.asleep_until = 0.0
         self.woke_at = self.now

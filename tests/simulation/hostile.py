@@ -1,10 +1,12 @@
 """Peers that mean harm: a client that sends what it likes to our server, a server that answers our client so.
 
 Neither has an engine. What they may cause is the end of their own connection and session, nothing else (I9, I13, I14).
+Those in ``liars`` and ``crooks`` keep the rules up to a point, and so must be answered exactly as SPEC says (I17).
 """
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.client import Client
@@ -33,7 +35,9 @@ from hawser_engine.packets import (
 )
 
 from .books import Violation
+from .crooks import CrookedServer
 from .ends import Actor, End, Host
+from .liars import LyingClient
 from .wires import Wire
 
 if TYPE_CHECKING:
@@ -45,6 +49,8 @@ __all__ = ["HostileActor"]
 _NO_COUNTS: Final = Counts(0, 0, 0)
 _BEFORE_ATTACH_BYTES: Final = 1_024
 """What a server may send to somebody whose credentials nobody has accepted: four PONGs, a RESET, a CLOSE."""
+_LIAR_EVERY: Final = 8.0
+"""Mean seconds between peers that lie."""
 _MOST: Final = 3
 """Hostile connections at once."""
 
@@ -56,6 +62,29 @@ class HostileActor:
         self.world = world
         self._serial = 0
         self._plots: dict[Wire, list[Callable[[], bytes]]] = {}  # what each hostile link still has to say
+        self._liars = Random(f"liars of seed {world.seed}")  # what they draw shifts nobody else's draws
+        self._liar: LyingClient | None = None
+        self._crook: CrookedServer | None = None
+
+    # Those who have a session by right
+
+    def plan_liar(self) -> None:
+        """Plan when the next one comes."""
+        world = self.world
+        world.at(world.time + 2.0 * _LIAR_EVERY * self._liars.random(), self._send_liar)
+
+    def _send_liar(self) -> None:
+        world = self.world
+        if world.quiet:
+            return
+        self.plan_liar()
+        self._serial += 1
+        random = Random(self._liars.getrandbits(64))  # whatever one draws, the next begins the same
+        if self._liars.random() < 0.5:
+            if self._liar is None or not self._liar.busy:
+                self._liar = LyingClient(world, random, self._serial)
+        elif self._crook is None or not self._crook.busy:
+            self._crook = CrookedServer(world, random)
 
     # Against the server
 
@@ -80,6 +109,9 @@ class HostileActor:
 
     def arrives(self, wire: Wire) -> None:
         """Read what the server answers, and say the next thing."""
+        if wire.puppet is not None:
+            wire.puppet.hears(wire)
+            return
         chunks, ended = wire.link.pipes[1].read(self.world.time)
         for chunk in chunks:
             wire.taps[1].arrived(len(chunk))

@@ -118,6 +118,11 @@ def check_report(report: SessionReset, out: Direction, pair: Pair | None) -> Non
         )
     if pair is not None and not pair.hostile and report.known_delivered > out.taken:
         raise Violation("I8", f"{report.known_delivered} count as delivered, {out.taken} were taken")
+    believed = None if pair is None else pair.believed
+    if believed is not None and report.known_delivered > out.messages_up_to(believed):
+        raise Violation(
+            "I8", f"{report.known_delivered} count as delivered; the peer has stated {believed} (SPEC RST-1)"
+        )
     if out.cursor > report.numbered and not (pair is not None and pair.hostile):
         raise Violation("I8", f"message {out.cursor} was handed out; numbered went to {report.numbered} only")
 

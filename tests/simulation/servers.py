@@ -71,7 +71,7 @@ class ServerActor(Actor):
     def drained(self, end: End) -> None:
         connection = end.connection
         check_codes(end)
-        if end.terminated is not None and self.blame is not None and end.wire is not self.blame:
+        if end.terminated is not None and self.blame is not None and not end.wire.is_of(self.blame):
             raise Violation("I13", f"{self.blame.label} has ended the connection of {end.wire.label}")
         if end.wire.hostile:
             check_before_attach(end.wire, end)
@@ -213,7 +213,10 @@ class ServerActor(Actor):
         if pair.server_over:
             raise Violation("I9", "a message of a session that is over was handed out")
         if pair.hostile:
-            session.delivered(event.number, self.host.now)
+            if end.wire.puppet is not None:
+                end.wire.puppet.handed(session, event, self.host.now)
+            else:
+                session.delivered(event.number, self.host.now)
             return
         due = self.application.received(session, pair.up, event, self.host.now)
         if due is not None and pair.up is not None:

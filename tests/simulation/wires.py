@@ -5,6 +5,7 @@ where packets end, so that the arrival of each can be told.
 """
 
 from collections import deque
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.codec import ack_at, message_at, next_packet
@@ -28,8 +29,10 @@ from .books import Direction, Pair, Violation
 from .transcript import describe
 
 if TYPE_CHECKING:
+    from .crooks import CrookedServer
     from .ends import End
     from .hostile import Victim
+    from .liars import LyingClient
     from .world import World
 
 __all__ = ["Wire"]
@@ -240,6 +243,7 @@ class Wire:
         "hostile",
         "label",
         "link",
+        "puppet",
         "resume",
         "scheduled",
         "taps",
@@ -249,22 +253,28 @@ class Wire:
         "world",
     )
 
-    def __init__(self, world: "World", label: str, *, hostile: bool = False) -> None:
+    def __init__(self, world: "World", label: str, *, hostile: bool = False, random: Random | None = None) -> None:
         plan = world.plan
+        random = world.random if random is None else random
         self.world = world
         self.label = label
-        self.whole = world.draw() < 0.5
-        self.link = FaultyLink(world.random, whole=self.whole, delay=plan.delay, tear=plan.tear, capacity=plan.capacity)
+        self.whole = random.random() < 0.5
+        self.link = FaultyLink(random, whole=self.whole, delay=plan.delay, tear=plan.tear, capacity=plan.capacity)
         self.taps = (Tap(self, 0), Tap(self, 1))
         self.ends: list[End | None] = [None, None]
         self.resume: Resume | None = None
         self.hostile = hostile
-        self.victim: Victim | None = None  # whose hostile server this is
+        self.victim: Victim | CrookedServer | None = None  # whose hostile server this is
+        self.puppet: LyingClient | None = None  # who speaks for the client, if not an engine
         self.expect_refusal = False
         self.expect_superseded = False
         self.was_cut = False
         self.faulty_until = 0.0  # it was held up until then
         self.scheduled = [0.0, 0.0]  # when the reader of each pipe looks next; 0 for never
+
+    def is_of(self, other: "Wire") -> bool:
+        """Say whether both are links of one client."""
+        return other is self or (other.puppet is not None and other.puppet is self.puppet)
 
     def prove(self) -> None:
         """Note that the server gets the ACK that proves the secret it has issued here (SPEC SEC-3)."""

@@ -39,6 +39,7 @@ class World:
     """The world of one seed."""
 
     def __init__(self, seed: int, *, transcript: bool = False) -> None:
+        self.seed = seed
         self.random = Random(seed)
         self.draw = self.random.random
         self.plan = draw_plan(self.random)
@@ -81,6 +82,7 @@ class World:
             self.at(self.draw(), client.tick)
         self.at(self.draw(), self.server.tick)
         self.faults.plan_next()
+        self.hostile.plan_liar()
         self._run_until(_LONGEST, self._goal_reached)
         if not self._goal_reached():
             raise Violation("plan", f"{self.taken} messages and {self.faults.count} faults in {_LONGEST:g} s")
