@@ -25,7 +25,7 @@ from .apps import Application
 from .books import Direction, Pair, Violation
 from .collisions import cut_late, trouble
 from .ends import Actor, End, Host
-from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report
+from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report, check_superseded
 from .wires import Wire
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class ClientActor(Actor):
         session = self.session
         if end.connection is self.client.connection or session.carrier is end.connection:
             return None
+        if end.wire.superseded > session.attempt:
+            return None  # news of another holder counts on an older connection too (SPEC ATT-15)
         return (session.session_id, session.ended, session.attempt, session.secret, *session.progress())
 
     def is_retired(self, end: End) -> bool:
@@ -200,6 +202,7 @@ class ClientActor(Actor):
 
     def drained(self, end: End) -> None:
         check_codes(end)
+        check_superseded(end, self.session)
         told = end.terminated
         if told is not None and told.initiator == "local" and end is self.newest:
             # The side that sent CLOSE waits for the other or for the deadline; the next attempt waits for neither.

@@ -127,6 +127,8 @@ class Faults:
         match name:
             case "move-client":
                 client.move()
+            case "clone-client":
+                return world.copies.make(client)
             case "collision":
                 return collide(world, client)
             case "goodbye":

@@ -38,7 +38,7 @@ def check_pair(pair: Pair, world: "World", side: int) -> None:
         return
     if not side:
         check_half(client, pair.up, world.plan.client)
-    if server is not None:
+    if server is not None and not pair.hostile:
         check_secret(client, server)
         check_direction(client.outbox, server.inbox, pair.up)
         check_direction(server.outbox, client.inbox, pair.down)
@@ -141,7 +141,7 @@ def check_ack_age(session: Session, into: Direction, config: EngineConfig, now: 
 def check_cause(reason: ResetReason | int, pair: Pair, *, server: bool) -> None:
     """I6: a session between honest peers ends only for a reason that the world gave (SPEC NUM-2, EXP-1, EXP-2)."""
     name = reason.name if isinstance(reason, ResetReason) else str(reason)
-    if pair.hostile or name in pair.causes:
+    if (pair.hostile and pair.owner is None) or name in pair.causes:
         return
     if not server and reason is ResetReason.UNKNOWN_SESSION and pair.server_over:
         return
@@ -156,6 +156,15 @@ def check_goodbye(end: "End") -> None:
         return
     if pair.server is not None and pair.server.ended is None and pair.server.carrier is None:
         raise Violation("I6", f"{end.wire.label} said goodbye, and its session goes on")
+
+
+def check_superseded(end: "End", session: ClientSession) -> None:
+    """I5: a client that is told of an attempt that it never made gives its session up (SPEC ATT-9)."""
+    told, wire = end.terminated, end.wire
+    if told is None or told.code != CloseCode.SUPERSEDED or told.initiator != "remote" or wire.resume is None:
+        return
+    if session.session_id == wire.resume.session and wire.superseded > session.attempt:
+        raise Violation("I5", f"{wire.label} was told of attempt {wire.superseded}, and keeps its session")
 
 
 def check_secret(client: ClientSession, server: ServerSession) -> None:

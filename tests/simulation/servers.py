@@ -102,7 +102,7 @@ class ServerActor(Actor):
             while (event := session.next_event()) is not None:
                 if isinstance(event, MessageDropped):
                     pair.down.drop(event.ordinal, event.reason)
-                elif isinstance(event, MessageReceived) and pair.up is not None:
+                elif isinstance(event, MessageReceived) and pair.up is not None and not pair.hostile:
                     pair.up.hand(event.body, event.number)  # what came before a goodbye (SPEC EXP-2)
             self._check_end(report, pair)
             check_report(report, pair.down, pair)
@@ -203,7 +203,7 @@ class ServerActor(Actor):
                     self._opened(pair)
                 elif isinstance(event, MessageDropped):
                     pair.down.drop(event.ordinal, event.reason)
-                elif isinstance(event, MessageReceived) and pair.up is not None:
+                elif isinstance(event, MessageReceived) and pair.up is not None and not pair.hostile:
                     pair.up.hand(event.body, event.number)
 
     def _received(self, end: End, event: MessageReceived) -> None:
@@ -273,7 +273,7 @@ class ServerActor(Actor):
         session = connection.session
         if isinstance(session, ServerSession) and session is not before and session.session_id not in world.pairs:
             pair = Pair(session.session_id, session, session.principal)
-            pair.hostile = end.wire.hostile
+            pair.hostile = end.wire.hostile or end.wire.copy is not None
             world.pairs[session.session_id] = pair
         end.drain()
 

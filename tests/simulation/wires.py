@@ -29,6 +29,7 @@ from .books import Direction, Pair, Violation
 from .transcript import describe
 
 if TYPE_CHECKING:
+    from .copies import Copy
     from .crooks import CrookedServer
     from .ends import End
     from .hostile import Victim
@@ -120,6 +121,8 @@ class Tap:
         return pair.up
 
     def _message(self, body: bytes, more: bool) -> None:
+        if self._is_copy():
+            return
         direction = self._out()
         if direction is None:
             raise Violation("I7", "a MESSAGE was sent without a session")
@@ -129,11 +132,17 @@ class Tap:
     def _counts(self, received: int, delivered: int, sent: int) -> None:
         if self.pair is None:
             raise Violation("I3", "counts were sent without a session")
+        if self._is_copy():
+            return
         if self.side == 0 and self.pair.up is None:
             self._up(self.pair)
         if sent != self.number:
             raise Violation("I3", f"`sent` is {sent}, the last MESSAGE of this connection was {self.number}")
         self._honest(received, delivered)
+
+    def _is_copy(self) -> bool:
+        """Say whether a second holder speaks, of whom no books are kept."""
+        return self.wire.copy is not None and self.side == 0
 
     def _honest(self, received: int, delivered: int) -> None:
         """Check what a receiver claims to have (I3)."""
@@ -152,8 +161,8 @@ class Tap:
             )
         if not delivered <= received <= len(direction.parts) and not pair.hostile:
             raise Violation("I3", f"received {received}, delivered {delivered}; {len(direction.parts)} were sent")
-        if delivered != direction.stated and not pair.hostile:
-            if direction.messages_up_to(delivered) > direction.taken:
+        if delivered != direction.stated:
+            if direction.messages_up_to(delivered) > direction.taken and not pair.hostile:
                 raise Violation("I3", f"delivered {delivered} is stated; {direction.taken} messages were taken")
             direction.stated = delivered
         direction.stated_received = received
@@ -191,6 +200,7 @@ class Tap:
     def _superseded(self, packet: Close) -> None:
         """Check the attempt that a server names: the highest that it has taken (SPEC ATT-6, ATT-7)."""
         pair = self.pair or self._claimed()
+        self.wire.superseded = packet.attempt or 0
         if pair is not None and packet.attempt != pair.attempt:
             raise Violation("I5", f"CLOSE(SUPERSEDED) names attempt {packet.attempt}, {pair.attempt} was taken last")
 
@@ -213,6 +223,8 @@ class Tap:
             raise Violation("I5", f"attempt {packet.attempt} was taken after {pair.attempt}")
         if resume.secret not in pair.live_secrets():
             raise Violation("I9", "a RESUME with a secret that is not live was taken (SPEC SEC-3)")
+        if wire.copy is not None:
+            wire.copy.taken(pair)
         pair.attempt = packet.attempt
         pair.proved = pair.secrets.index(resume.secret)
         pair.secrets.append(packet.secret)
@@ -236,6 +248,7 @@ class Wire:
     """One link, with an engine or something hostile at each end; side 0 is the client's."""
 
     __slots__ = (
+        "copy",
         "ends",
         "expect_refusal",
         "expect_superseded",
@@ -246,6 +259,7 @@ class Wire:
         "puppet",
         "resume",
         "scheduled",
+        "superseded",
         "taps",
         "victim",
         "was_cut",
@@ -265,6 +279,8 @@ class Wire:
         self.resume: Resume | None = None
         self.hostile = hostile
         self.victim: Victim | CrookedServer | None = None  # whose hostile server this is
+        self.copy: Copy | None = None  # whose client this is, if it is a second holder of a session
+        self.superseded = 0  # the attempt that the server has named in CLOSE(SUPERSEDED)
         self.puppet: LyingClient | None = None  # who speaks for the client, if not an engine
         self.expect_refusal = False
         self.expect_superseded = False

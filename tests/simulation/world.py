@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .books import Pair, Violation
 from .clients import ClientActor
+from .copies import Copies
 from .faults import Faults
 from .hostile import HostileActor
 from .plan import draw_plan
@@ -58,6 +59,7 @@ class World:
         self.server = ServerActor(self)
         self.clients = [ClientActor(self, number) for number in range(self.plan.clients)]
         self.hostile = HostileActor(self)
+        self.copies = Copies(self)
         self.faults = Faults(self)
 
     def random_bytes(self, count: int) -> bytes:
@@ -152,7 +154,7 @@ class World:
             return f"{client.label} is not attached"
         for name, out, box in (("up", pair.up, session.outbox), ("down", pair.down, pair.server.outbox)):
             assert out is not None
-            if out.taken + len(out.dropped) != len(out.accepted):
+            if out.taken + len(out.dropped) != len(out.accepted) and not pair.hostile:
                 return (
                     f"{client.label} {name}: {out.taken} of {len(out.accepted)} delivered, {len(out.dropped)} dropped"
                 )
