@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from .books import Violation
 from .collisions import collide
 from .ends import LATE_SECONDS, Actor, End, Host
-from .moments import break_a_run
+from .moments import break_a_batch, break_a_run
 from .plan import FAULTS
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class Faults:
                 return self._pause(client)
             case "broken-run":
                 return break_a_run(world, client)
+            case "broken-batch":
+                return break_a_batch(world)
             case "hostile-client":
                 return world.hostile.attack(client)
             case "hostile-server":

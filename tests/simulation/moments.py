@@ -1,10 +1,10 @@
-"""Bad moments that would come too seldom by themselves: amid a run.
+"""Bad moments that would come too seldom by themselves: amid a run, amid a shared batch.
 
 Each is a fault like the others: it says whether it made sense, and what it plans for later it plans only for as long as
 there are faults at all.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hawser_engine.codes import ResetReason
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from .clients import ClientActor
     from .world import World
 
-__all__ = ["break_a_run"]
+__all__ = ["break_a_batch", "break_a_run"]
+
+_SHORT_MESSAGE: Final = 60
+"""Bytes of a message of a batch that shall pass most windows."""
 
 
 def break_a_run(world: "World", client: "ClientActor") -> bool:
@@ -47,6 +50,23 @@ def _end_something(world: "World", client: "ClientActor") -> None:
         client.pair.causes.add("REVOKED")
         world.server.engine.end(client.pair.server, ResetReason.REVOKED, world.server.host.now)
         world.server.drain_server()
+
+
+def break_a_batch(world: "World") -> bool:
+    """Send a shared batch to everybody, and cut links while it is under way; False if it could leave on none."""
+    server = world.server
+    if server.host.asleep_until > world.time:
+        return False
+    reached = server.broadcast(2 + int(3 * world.draw()), _SHORT_MESSAGE)
+    cut = False
+    for client in world.clients:
+        end, pair = client.newest, client.pair
+        if end is None or pair is None or end.wire.was_cut or end.wire.whole or client.host.asleep_until > world.time:
+            continue
+        if any(session is pair.server for session in reached):
+            cut_late(world, end.wire)
+            cut = True
+    return cut
 
 
 def _asleep(world: "World", client: "ClientActor") -> bool:

@@ -36,6 +36,7 @@ FAULTS: Final = (
     "reauth",
     "collision",
     "broken-run",
+    "broken-batch",
     "probe",
     "hostile-client",
     "hostile-server",

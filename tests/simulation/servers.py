@@ -290,21 +290,29 @@ class ServerActor(Actor):
         sessions = list(self.engine.sessions.values())
         now = self.host.now
         if world.draw() < plan.shared:
-            bodies: list[bytes] = []
-            for _ in range(1 + int(5 * world.draw())):
-                world.serial += 1
-                bodies.append(body_of(world.serial, int(plan.longest * world.draw())))
-            batch = Batch.of(bodies)
-            for session in sessions:
-                if session.send_batch(batch, now):
-                    out = world.pairs[session.session_id].down
-                    for body in bodies:
-                        out.accept(body, len(out.accepted) + 1, droppable=False)
-                    self.drain_session(session)
+            self.broadcast(1 + int(5 * world.draw()), plan.longest)
             return
         session = sessions[int(world.draw() * len(sessions))]
         self.application.send_some(session, world.pairs[session.session_id].down, now)
         self.drain_session(session)
+
+    def broadcast(self, count: int, longest: int) -> list[ServerSession]:
+        """Send messages to every session, in shared bytes; return the sessions to which they went."""
+        world, now = self.world, self.host.now
+        bodies: list[bytes] = []
+        for _ in range(count):
+            world.serial += 1
+            bodies.append(body_of(world.serial, int(longest * world.draw())))
+        batch = Batch.of(bodies)
+        reached: list[ServerSession] = []
+        for session in list(self.engine.sessions.values()):
+            if session.send_batch(batch, now):
+                out = world.pairs[session.session_id].down
+                for body in bodies:
+                    out.accept(body, len(out.accepted) + 1, droppable=False)
+                reached.append(session)
+                self.drain_session(session)
+        return reached
 
     def end_some(self) -> None:
         """Withdraw a session."""

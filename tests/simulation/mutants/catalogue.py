@@ -13,8 +13,6 @@ __all__ = ["LACKING", "MUTANTS"]
 MUTANTS: Final[dict[str, Mutant]] = {mutant.name: mutant for mutant in (*SENDING, *RECEIVING, *ATTACHING, *KEEPING)}
 
 LACKING: Final[dict[str, str]] = {
-    "replay-whole-batch": "links that are cut while a shared batch is under way",
-    "replay-cuts-too-much": "links that are cut while a shared batch is under way",
     "server-never-pings": "deadlines for dead links and detached sessions, with sleeps near their ends",
     "only-a-pong-is-life": "a check that a connection is held dead only if no byte came in time",
     "pong-wait-from-queueing": "a check that a connection is held dead only if no byte came in time",
