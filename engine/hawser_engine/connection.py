@@ -47,7 +47,7 @@ class Connection(Link):
         super().__init__(config, now)
         self._ack_wanted = False
         self._unstated_since = now  # the first delivery that the peer has not been told of
-        self._before = 0  # the sum of the session's counts when it was attached: no count ever falls
+        self._before = 0  # the sum of the session's counts when it was attached: what moves changes it
         self.pings: int = 0
         """Probes taken before the attach."""
         self.attached: bool = False

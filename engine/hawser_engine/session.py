@@ -378,7 +378,7 @@ class ServerSession(Session):
         self.expiry_moved: bool = False  # by a gap, once (SPEC LIV-5)
         self.barren_resumes: int = 0  # resumes without progress since barren_since (SPEC LIM-5)
         self.barren_since: float = now
-        self.counts_at_attach: tuple[int, int, int, int] = self.progress()  # of the last attach (SPEC LIM-5)
+        self.counts_at_attach: int = sum(self.progress())  # of the last attach (SPEC LIM-5)
         self.throttled: bool = True
 
     def export(self, now: float) -> dict[str, Any]:
