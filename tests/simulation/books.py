@@ -5,6 +5,7 @@ Rule: nothing here asks the engine. The books are filled from what applications 
 
 from bisect import bisect_right
 from collections import deque
+from math import inf
 
 from hawser_engine.session import ClientSession, ServerSession
 
@@ -152,7 +153,10 @@ class Pair:
         "causes",
         "client",
         "detached_at",
+        "detached_attempt",
         "down",
+        "expiry_floor",
+        "expiry_moved",
         "generation",
         "hostile",
         "opened",
@@ -179,6 +183,9 @@ class Pair:
         self.opened = 0  # times that the server's application was told that the session is open
         self.causes: set[str] = set()  # reasons for which it may end: the world did something that entails them
         self.detached_at: float | None = None  # on the server's clock
+        self.detached_attempt = 0  # that of the connection it lost then
+        self.expiry_floor = 0.0  # on the server's clock: where a late pass has moved the end of the resume period to
+        self.expiry_moved = False  # one has done so since the session was detached (SPEC LIV-5)
         self.server_over = False  # ended there: it must never come back
         self.attempt = 0
         self.generation = 0
@@ -192,3 +199,27 @@ class Pair:
     def dead_secrets(self) -> list[bytes]:
         """Return the secrets before the one proved last (SPEC SEC-3)."""
         return self.secrets[: max(0, self.proved)]
+
+    def lost_connection(self, now: float) -> None:
+        """Note that no connection has the session: its resume period runs (SPEC EXP-1)."""
+        if self.detached_at is None or self.detached_attempt != self.attempt:
+            self.detached_at = self.expiry_floor = now
+            self.detached_attempt = self.attempt
+            self.expiry_moved = False
+
+    def late_pass(self, period: float, pong_wait: float, now: float) -> None:
+        """Note that the server's pass came too late: it gives a detached session one pong wait more (SPEC LIV-5)."""
+        due = self.expires_at(period)
+        if not self.expiry_moved and due < now + pong_wait:
+            self.expiry_floor = now + pong_wait
+            self.expiry_moved = True
+
+    def expires_at(self, period: float) -> float:
+        """Return when the detached session is over; infinity while it is attached."""
+        return inf if self.detached_at is None else max(self.detached_at + period, self.expiry_floor)
+
+    def shift(self, seconds: float) -> None:
+        """Move what is on the server's clock to the clock of its next process."""
+        if self.detached_at is not None:
+            self.detached_at += seconds
+            self.expiry_floor += seconds

@@ -37,6 +37,8 @@ _ASKS: Final = 0.05
 """Share of the bursts with new credentials."""
 _HASTY: Final = 0.06
 """Share of the links that a client closes before anything has come of them."""
+_IMPATIENT: Final = 0.25
+"""Share of the clients that want a short resume period."""
 _OLD_LINKS: Final = 4
 """Links that one client may have under way at once."""
 
@@ -49,6 +51,8 @@ class ClientActor(Actor):
         self.label = f"client{number}"
         self.principal = f"user{number}"
         self.host = Host(world, self.label)
+        # Some want a resume period that is shorter than any server would choose.
+        self.period = 2.0 + 6.0 * world.draw() if world.draw() < _IMPATIENT else None
         self.ends: list[End] = []
         self.client = self._new_client()
         self.up = Direction()
@@ -71,6 +75,7 @@ class ClientActor(Actor):
             world.plan.client,
             self.host.now,
             credentials={"who": self.principal},
+            resume_period_seconds=self.period,
         )
 
     @property
@@ -325,7 +330,7 @@ class ClientActor(Actor):
             end.wire.ends[0] = None
         self.ends.clear()
         self.newest = None
-        self.host.offset = -1_000.0 * self.world.draw()
+        self.host.boot()
         self.client = self._new_client()
         self.client.restore(record, self.host.now)
         if self.pair is not None:

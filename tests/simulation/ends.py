@@ -3,15 +3,14 @@
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.connection import Connection
-from hawser_engine.events import (
-    ConnectionTerminated,
-    Event,
-)
+from hawser_engine.events import ConnectionTerminated, Event
+from hawser_engine.gaps import GapDetector
 from hawser_engine.packets import Ack
 from hawser_engine.states import State
 
 from .books import Pair, Violation
 from .coverage import AROUND, cell, following
+from .deadlines import Watch, check_dead
 
 if TYPE_CHECKING:
     from .wires import Wire
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Actor", "End", "Host"]
 
-LATE_SECONDS: Final = 2.0
-"""A pass later than this is a gap (SPEC LIV-5)."""
 _ROUNDS: Final = 400
 """More rounds of one drain than this mean that it never ends."""
 _NONE, _BROKEN, _HELD, _LATE, _RESTART, _PAUSE, _HOSTILE = range(len(AROUND))
@@ -29,16 +26,21 @@ _NONE, _BROKEN, _HELD, _LATE, _RESTART, _PAUSE, _HOSTILE = range(len(AROUND))
 class Host:
     """A machine: its monotonic clock may start anywhere and stop while it sleeps, its wall clock may jump."""
 
-    __slots__ = ("asleep_until", "clock_trouble", "label", "offset", "wall", "woke_at", "world")
+    __slots__ = ("asleep_until", "clock_trouble", "gaps", "label", "offset", "wall", "woke_at", "world")
 
     def __init__(self, world: "World", label: str, *, offset: float | None = None) -> None:
         self.world = world
         self.label = label
-        self.offset = -1_000.0 * world.draw() if offset is None else offset  # world time minus monotonic time
         self.wall = 0.0  # wall time minus world time
         self.asleep_until = 0.0
+        self.boot(offset)
         self.woke_at = self.now
         self.clock_trouble = 0.0  # until when its clocks count as recently troubled
+
+    def boot(self, offset: float | None = None) -> None:
+        """Start a process: its monotonic clock begins anywhere, unless its offset is given."""
+        self.offset = -1_000.0 * self.world.draw() if offset is None else offset  # world time minus monotonic time
+        self.gaps = GapDetector(self.world.plan.server.gap_seconds, self.now, self.world.time + self.wall)
 
     @property
     def now(self) -> float:
@@ -91,6 +93,7 @@ class End:
         "side",
         "terminated",
         "wake",
+        "watch",
         "wire",
     )
 
@@ -101,6 +104,7 @@ class End:
         self.connection = connection
         self.closed = False
         self.terminated: ConnectionTerminated | None = None
+        self.watch = Watch(actor.host.now)
         self.wake = 0.0  # world time of the planned pass; 0 for none
         self.draining = self.drain_again = False
         wire.ends[side] = self
@@ -116,6 +120,8 @@ class End:
         state = connection.state
         tap = wire.taps[1 - self.side]
         fenced = self.actor.fenced(self)
+        if any(chunks):
+            self.watch.heard(now)
         for chunk in chunks:
             kinds = tap.arrived(len(chunk))
             self._count(state, kinds)
@@ -150,8 +156,30 @@ class End:
     def network_took(self, left: int) -> None:
         """Tell the engine that the peer has read (SPEC LIV-2, LIM-6)."""
         if self.connection.unwritten_bytes:
-            self.connection.written(self.actor.host.now, left)
+            self._written(left)
             self.drain()
+
+    def go_on(self, *, late: bool, moved: bool) -> None:
+        """Go on after a sleep, once what has arrived is taken: the gap, then timeouts (SPEC LIV-5, LIV-6)."""
+        if self.closed:
+            return
+        connection, now = self.connection, self.actor.host.now
+        if late:
+            self.watch.late_pass(self.pong_wait, now)
+            connection.handle_gap(now)
+        elif moved:
+            connection.probe(now)
+        connection.handle_timeout(now)
+        self.wake = 0.0
+        if connection.unwritten_bytes and not self.wire.link.pipes[self.side].left:
+            self._written(0)
+        self.drain()
+
+    @property
+    def pong_wait(self) -> float:
+        """Seconds for which this side waits for life."""
+        plan = self.wire.world.plan
+        return (plan.server if self.side else plan.client).pong_wait_seconds
 
     # The drain rule
 
@@ -171,18 +199,21 @@ class End:
             if rounds > _ROUNDS:
                 raise Violation("L3", "a drain never ends")
             busy = self.drain_again = False
-            for batch in connection.data_to_send():
+            batches = connection.data_to_send()
+            if batches:
                 busy = True
-                self._write(batch)
+                self._write(batches)
             while (event := connection.next_event()) is not None:
                 busy = True
                 if wire.world.transcript.wanted:
                     wire.say(self.side, f"event {event!r}")
                 if isinstance(event, ConnectionTerminated):
                     self.terminated = event
+                    check_dead(self)
                 actor.event(self, event)
             busy = busy or self.drain_again
         self.draining = False
+        self.watch.settled(connection.session, actor.host.now)
         actor.drained(self)
         if connection.state is State.CLOSED:
             self.close()
@@ -208,16 +239,27 @@ class End:
             self.actor.ends.remove(self)
             self.actor.gone(self)
 
-    def _write(self, batch: bytes) -> None:
+    def _write(self, batches: list[bytes]) -> None:
         wire = self.wire
-        world = wire.world
-        wire.taps[self.side].sees(batch)
-        pipe = wire.link.pipes[self.side]
-        full = pipe.left
-        left = wire.write(self.side, batch)
+        tap, watch, now = wire.taps[self.side], self.watch, self.actor.host.now
+        full = left = wire.link.pipes[self.side].left
+        pings = tap.pings
+        for batch in batches:
+            tap.sees(batch)
+            left = wire.write(self.side, batch)
+            wire.world.steps += 1
+        watch.last_out = now
+        if tap.pings != pings:
+            watch.pinged(now)
         if not full:
-            self.connection.written(self.actor.host.now, left)
-        world.steps += 1
+            self._written(left)
+
+    def _written(self, left: int) -> None:
+        """Tell the engine how many of the written bytes still wait for the network."""
+        now = self.actor.host.now
+        self.connection.written(now, left)
+        if not left:
+            self.watch.left(now)
 
     # Coverage
 

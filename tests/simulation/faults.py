@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Final
 
+from hawser_engine.gaps import Gap
+
 from .books import Violation
 from .collisions import collide
-from .ends import LATE_SECONDS, Actor, End, Host
-from .moments import break_a_batch, break_a_run
+from .ends import Actor
+from .moments import break_a_batch, break_a_run, sleep_past_death, sleep_past_expiry
 from .plan import FAULTS
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class Faults:
                 client.connect(hold_seconds=4.0 * draw() if draw() < 0.5 else 0.0)
             case "suspend" | "suspend-clockless":
                 actor: Actor = server if draw() < 0.3 else client
-                return self._suspend(actor, 0.3 + 12.0 * draw() * draw(), stops=name == "suspend-clockless")
+                return self.suspend(actor, 0.3 + 12.0 * draw() * draw(), stops=name == "suspend-clockless")
             case "wall-step":
                 self._step(server if draw() < 0.4 else client, _DAY * (2.0 * draw() - 1.0))
             case "restart-kept" | "restart-lost":
@@ -113,6 +115,10 @@ class Faults:
                 return break_a_run(world, client)
             case "broken-batch":
                 return break_a_batch(world)
+            case "sleep-past-death":
+                return sleep_past_death(world, client)
+            case "sleep-past-expiry":
+                return sleep_past_expiry(world, client)
             case "hostile-client":
                 return world.hostile.attack(client)
             case "hostile-server":
@@ -204,7 +210,8 @@ class Faults:
             return
         sessions = self._world.server.engine.sessions
         before = [(end, end.connection.state) for end in actor.ends], [s.expires_at for s in sessions.values()]
-        self._probe(actor)
+        if host.gaps.check(host.now, self._world.time + host.wall, None) is Gap.CLOCK_STEP:
+            self._probe(actor)
         after = [(end, end.connection.state) for end in actor.ends], [s.expires_at for s in sessions.values()]
         if before != after:
             raise Violation("I15", f"a step of the wall clock changed {before} to {after}")
@@ -215,7 +222,8 @@ class Faults:
                 end.connection.probe(actor.host.now)
                 end.drain()
 
-    def _suspend(self, actor: Actor, seconds: float, *, stops: bool) -> bool:
+    def suspend(self, actor: Actor, seconds: float, *, stops: bool) -> bool:
+        """Put a machine to sleep; ``stops`` says that its monotonic clock does not go on meanwhile."""
         world = self._world
         host = actor.host
         if host.asleep_until > world.time:
@@ -232,36 +240,22 @@ class Faults:
             host.offset += seconds
         host.woke_at = host.now
         host.clock_trouble = world.time + _TROUBLE_SECONDS
+        server = world.server if actor is world.server else None
+        dues = [due for end in actor.ends if (due := end.connection.next_timeout()) is not None]
+        if server is not None and (due := server.engine.next_timeout()) is not None:
+            dues.append(due)
+        found = host.gaps.check(host.now, world.time + host.wall, min(dues, default=None))
         for end in list(actor.ends):
             world.read(end.wire, 1 - end.side)
-        server = world.server.engine if actor is world.server else None
-        dues = [due for end in actor.ends if (due := end.connection.next_timeout()) is not None]
-        if server is not None and (due := server.next_timeout()) is not None:
-            dues.append(due)
-        late = bool(dues) and host.now - min(dues) > LATE_SECONDS
+        late = found is Gap.LATE_PASS
         for end in list(actor.ends):
-            if end.closed:
-                continue
-            self._go_on(end, host, late, stops and seconds > LATE_SECONDS)
+            end.go_on(late=late, moved=found is Gap.CLOCK_STEP)
         if server is not None:
             if late:
-                server.handle_gap(host.now)
-            server.handle_timeout(host.now)
-            world.server.wake = 0.0
-            world.server.drain_server()
-
-    def _go_on(self, end: End, host: Host, late: bool, moved: bool) -> None:
-        connection = end.connection
-        if late:
-            connection.handle_gap(host.now)
-        elif moved:
-            connection.probe(host.now)
-        connection.handle_timeout(host.now)
-        end.wake = 0.0
-        wire = end.wire
-        if connection.unwritten_bytes and not wire.link.pipes[end.side].left:
-            connection.written(host.now, 0)
-        end.drain()
+                server.handle_gap()
+            server.engine.handle_timeout(host.now)
+            server.wake = 0.0
+            server.drain_server()
 
     # Slow readers
 

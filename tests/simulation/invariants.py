@@ -1,4 +1,7 @@
-"""The invariants, checked after every step on the sessions that the step touched."""
+"""The invariants, checked after every step on the sessions that the step touched.
+
+Those of deadlines are in ``deadlines``: L4 (SPEC EXP-1, LIV-5), L5 and L6 (SPEC LIV-1, LIV-2, LIV-4, LIV-5).
+"""
 
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final

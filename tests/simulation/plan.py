@@ -37,6 +37,8 @@ FAULTS: Final = (
     "collision",
     "broken-run",
     "broken-batch",
+    "sleep-past-death",
+    "sleep-past-expiry",
     "probe",
     "hostile-client",
     "hostile-server",

@@ -1,5 +1,6 @@
 """The server: its driver, its authenticator, its application, and how it restarts."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import cbor2
@@ -30,8 +31,8 @@ from .wires import Wire
 if TYPE_CHECKING:
     from .world import World
 
-_LATEST_SECONDS = 40.0
-"""Longer than any sleep and any pong wait together: by then an expired session is gone."""
+_LATE_SECONDS = 0.01
+"""By so much a session may outlive its deadline, for rounding."""
 
 __all__ = ["ServerActor"]
 
@@ -114,10 +115,8 @@ class ServerActor(Actor):
                 continue
             if session.carrier is not None:
                 known.detached_at = None
-            elif known.detached_at is None:
-                known.detached_at = self.host.now
-            elif self.host.now - known.detached_at > session.resume_period + _LATEST_SECONDS:
-                raise Violation("L4", f"a session is detached for {self.host.now - known.detached_at:.3f} s")
+            else:
+                known.lost_connection(self.host.now)
         for connection in engine.dirty():
             for end in self.ends:
                 if end.connection is connection:
@@ -140,9 +139,8 @@ class ServerActor(Actor):
         """Judge the reason; what is judged true is one for the client as well."""
         engine, config, reason = self.engine, self.world.plan.server, report.reason
         if reason is ResetReason.EXPIRED:
-            since = pair.detached_at
-            if since is not None and self.host.now - since >= report.session.resume_period - 1e-6:
-                pair.causes.add("EXPIRED")
+            if self.host.now >= pair.expires_at(report.session.resume_period) - 1e-6:
+                pair.causes.add("EXPIRED")  # not a moment before, a late pass included (SPEC EXP-1, LIV-5)
         elif reason is ResetReason.EVICTED:
             unproved, _ = _table_sizes(engine)
             if len(engine.sessions) >= config.sessions - 1 or unproved >= config.unconfirmed_sessions - 1:
@@ -150,6 +148,24 @@ class ServerActor(Actor):
         elif reason is ResetReason.CLOSED and pair.up is None:
             pair.causes.add("CLOSED")  # a goodbye that was said before OPENED arrived
         check_cause(reason, pair, server=True)
+
+    def check_expiry(self) -> None:
+        """L4: no detached session outlives its resume period and what a late pass gives it (SPEC EXP-1, LIV-5)."""
+        for session in self.engine.sessions.values():
+            known = self.world.pairs.get(session.session_id)
+            if known is not None and session.carrier is None:
+                due = known.expires_at(session.resume_period)
+                if self.host.now > due + _LATE_SECONDS:
+                    raise Violation("L4", f"a session was over at {due:.3f}, and is still there at {self.host.now:.3f}")
+
+    def handle_gap(self) -> None:
+        """Take a late pass."""
+        now, pong_wait = self.host.now, self.world.plan.server.pong_wait_seconds
+        for session in self.engine.sessions.values():
+            known = self.world.pairs.get(session.session_id)
+            if known is not None and session.carrier is None:
+                known.late_pass(session.resume_period, pong_wait, now)
+        self.engine.handle_gap(now)
 
     def pass_time(self, due: float) -> None:
         """Let the server's own deadlines pass."""
@@ -232,12 +248,22 @@ class ServerActor(Actor):
 
     def drain_session(self, session: ServerSession) -> None:
         """Drain the connection of a session; without one, see to what the server has to say."""
-        connection = session.carrier
-        for end in self.ends:
-            if end.connection is connection:
-                end.drain()
-                return
-        self.drain_server()
+        self._drain(self._end_of(session))
+
+    def command(self, session: ServerSession, send: Callable[[ServerSession, Direction, float], None]) -> None:
+        """Let an application send, then drain the connection, even if that has ended the session (SPEC LIM-4)."""
+        end = self._end_of(session)
+        send(session, self.world.pairs[session.session_id].down, self.host.now)
+        self._drain(end)
+
+    def _end_of(self, session: ServerSession) -> End | None:
+        return next((end for end in self.ends if end.connection is session.carrier), None)
+
+    def _drain(self, end: End | None) -> None:
+        if end is None:
+            self.drain_server()
+        else:
+            end.drain()
 
     # Authentication
 
@@ -288,13 +314,11 @@ class ServerActor(Actor):
         if self.host.asleep_until > world.time or not self.engine.sessions or world.is_ahead(1):
             return
         sessions = list(self.engine.sessions.values())
-        now = self.host.now
         if world.draw() < plan.shared:
             self.broadcast(1 + int(5 * world.draw()), plan.longest)
             return
         session = sessions[int(world.draw() * len(sessions))]
-        self.application.send_some(session, world.pairs[session.session_id].down, now)
-        self.drain_session(session)
+        self.command(session, self.application.send_some)
 
     def broadcast(self, count: int, longest: int) -> list[ServerSession]:
         """Send messages to every session, in shared bytes; return the sessions to which they went."""
@@ -366,11 +390,10 @@ class ServerActor(Actor):
             end.wire.ends[1] = None
         self.ends.clear()
         before = self.host.now
-        self.host.offset = -1_000.0 * world.draw()
+        self.host.boot()
         for pair in world.pairs.values():
             if pair.server is not None:
-                age = 0.0 if pair.detached_at is None else before - pair.detached_at
-                pair.detached_at = self.host.now - age
+                pair.shift(self.host.now - before)
         self.down_until = world.time + 2.0 * world.draw()
         self.fresh_until = self.down_until + 5.0
         incarnation = self.engine.incarnation if kept else None

@@ -45,12 +45,13 @@ ACK: Final = Ack.KIND
 class Tap:
     """The onlooker at one mouth: it sees what that side writes."""
 
-    __slots__ = ("marks", "number", "pair", "read", "side", "wire", "written")
+    __slots__ = ("marks", "number", "pair", "pings", "read", "side", "wire", "written")
 
     def __init__(self, wire: "Wire", side: int) -> None:
         self.wire = wire
         self.side = side
         self.pair: Pair | None = None
+        self.pings = 0  # PINGs of an attached connection
         self.number = 0  # of the last MESSAGE on this connection
         self.written = 0
         self.read = 0
@@ -173,6 +174,7 @@ class Tap:
             self._message(packet.body, packet.more)
         elif isinstance(packet, Ack | Ping | Pong):
             counts = packet.counts
+            self.pings += counts is not None and isinstance(packet, Ping)
             if counts is not None:
                 self._counts(counts.received, counts.delivered, counts.sent)
         elif isinstance(packet, Resume):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .books import Pair, Violation
 from .clients import ClientActor
 from .copies import Copies
+from .deadlines import AUDIT_SECONDS, audit
 from .faults import Faults
 from .hostile import HostileActor
 from .plan import draw_plan
@@ -83,6 +84,7 @@ class World:
             client.connect()
             self.at(self.draw(), client.tick)
         self.at(self.draw(), self.server.tick)
+        self.at(AUDIT_SECONDS, self._audit)
         self.faults.plan_next()
         self.hostile.plan_liar()
         self._run_until(_LONGEST, self._goal_reached)
@@ -107,6 +109,10 @@ class World:
             self.time, _, call, args = heappop(heap)
             self.steps += 1
             call(*args)
+
+    def _audit(self) -> None:
+        self.at(self.time + AUDIT_SECONDS, self._audit)
+        audit(self)
 
     # Quiet phase
 
