@@ -3,6 +3,7 @@
 Those of deadlines are in ``deadlines``: L4 (SPEC EXP-1, LIV-5), L5 and L6 (SPEC LIV-1, LIV-2, LIV-4, LIV-5).
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -172,8 +173,13 @@ def check_superseded(end: "End", session: ClientSession) -> None:
 
 def check_secret(client: ClientSession, server: ServerSession) -> None:
     """I9: whatever was lost on the way, the secret that a client holds opens its session (SPEC SEC-2)."""
-    if sha256(client.secret).digest() not in (server.confirmed, server.pending):
+    if _digest(client.secret) not in (server.confirmed, server.pending):
         raise Violation("I9", "the secret that a client holds does not open its session (SPEC SEC-2)")
+
+
+@lru_cache(maxsize=64)
+def _digest(secret: bytes) -> bytes:
+    return sha256(secret).digest()
 
 
 def check_codes(end: "End") -> None:
