@@ -49,7 +49,7 @@ __all__ = ["HostileActor"]
 _NO_COUNTS: Final = Counts(0, 0, 0)
 _BEFORE_ATTACH_BYTES: Final = 1_024
 """What a server may send to somebody whose credentials nobody has accepted: four PONGs, a RESET, a CLOSE."""
-_LIAR_EVERY: Final = 8.0
+_LIAR_EVERY: Final = 10.0
 """Mean seconds between peers that lie."""
 _MOST: Final = 3
 """Hostile connections at once."""
