@@ -1,4 +1,4 @@
-"""The simulator's share of `make test`: 1,500 whole systems, those that once failed, and the simulator itself."""
+"""The simulator's share of `make test`: 1,500 whole systems, and the simulator itself."""
 
 import json
 from typing import Final
@@ -11,11 +11,6 @@ from .run import TRANSCRIPTS, Outcome, run_many, run_seed, transcript_of
 SEEDS: Final = 1_500
 CHUNK: Final = 75
 """Small, so that the processes of pytest-xdist end together."""
-
-REGRESSIONS: Final[dict[str, int]] = {
-    "a wall clock steps while a client still has a retired connection": 32,
-}
-"""Seeds that found a bug. A change of the simulator gives each seed another story: find one anew by undoing the fix."""
 
 
 def check(outcome: Outcome) -> None:
@@ -30,12 +25,6 @@ def check(outcome: Outcome) -> None:
 def test_every_invariant_holds_in_every_world(first: int) -> None:
     for outcome in run_many(range(first, first + CHUNK)):
         check(outcome)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", REGRESSIONS)
-def test_what_once_failed_holds(name: str) -> None:
-    check(run_seed(REGRESSIONS[name]))
 
 
 # Not marked slow though it takes a second: `make pythons` runs it on every other Python.

@@ -517,6 +517,22 @@ KEEPING: Final = (
         Kind.LIVENESS,
     ),
     Mutant(
+        "probes-what-it-has-left",
+        "A clock that steps makes a client probe a connection that has made way for a newer one.",
+        "ATT-15",
+        "connection",
+        (
+            Edit(
+                """\
+        if self._state.current is State.ATTACHED and self.session is not None and not self._liveness.ping_open:
+""",
+                """\
+        if self._state.current is State.ATTACHED and not self._liveness.ping_open:
+""",
+            ),
+        ),
+    ),
+    Mutant(
         "gap-ends-sessions",
         "A server that slept ends the sessions whose period passed while nobody could come back.",
         "LIV-5",
