@@ -1,0 +1,219 @@
+"""The gate for HTTP/1.1 heads: strict, bounded, and in front of every library that parses them (SPEC CAR-8).
+
+wsproto and h11 are lenient where a server on the open Internet cannot be: they take HTTP/1.0, bodies on an upgrade,
+repeated headers, any byte from 0x80 up, and a head of any size that arrives in one piece; some bytes raise
+exceptions that no caller expects. What has passed this gate is plain: one form of line end, printable ASCII, bounded.
+
+Rule 1: bytes are judged in the order of the stream, so every chunking ends in the same head or the same refusal.
+Rule 2: nothing beyond ``HeadLimits.total_bytes`` is ever held.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import field, frozen, validators
+
+from hawser_engine.errors import HawserError
+
+__all__ = ["Head", "HeadGate", "HeadLimits", "HeadRefused", "response"]
+
+REASONS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    414: "URI Too Long",
+    426: "Upgrade Required",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+"""Every status that this package answers with."""
+
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
+_VALUE: Final = _VISIBLE + b" \t"
+_VERSION: Final = b"HTTP/1.1"
+_START_LINE_PARTS: Final = 3
+_STATUS_DIGITS: Final = 3
+
+
+class HeadRefused(HawserError):
+    """The peer's head is not taken; ``status`` is what a server answers it with."""
+
+    def __init__(self, status: int, detail: str, clause: str = "CAR-8") -> None:
+        """Describe the fault.
+
+        Args:
+            status: A key of ``REASONS``.
+            detail: What was seen; never the peer's own bytes.
+            clause: The clause of SPEC.md that is broken.
+        """
+        super().__init__(status, detail, clause)
+        self.status = status
+        self.detail = detail
+        self.clause = clause
+
+    def __str__(self) -> str:
+        return f"{self.status} {REASONS[self.status]} (remote): {self.detail} (SPEC {self.clause})"
+
+
+@frozen(kw_only=True)
+class HeadLimits:
+    """What a head may have; DESIGN's defaults lie between those of h11 (16 KiB in all) and websockets (8 KiB x 128)."""
+
+    line_bytes: int = field(default=8_192, validator=validators.ge(64))
+    """Bytes of one line, its CR LF not counted."""
+    headers: int = field(default=64, validator=validators.ge(1))
+    """Header lines."""
+    total_bytes: int = field(default=16_384, validator=validators.ge(64))
+    """Bytes of the whole head, the empty line at its end included."""
+
+
+@frozen
+class Head:
+    """One head that has passed the gate."""
+
+    start: tuple[bytes, bytes, bytes]
+    """The three parts of the start line: method, target, version; or version, status, reason."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Names in lower case and values without the blanks around them, in the order in which they came."""
+    raw: bytes
+    """The bytes of the head, the empty line included."""
+    rest: bytes
+    """What had arrived behind it."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of all headers of a name, given in lower case."""
+        return [value for each, value in self.headers if each == name]
+
+    @property
+    def path(self) -> bytes:
+        """The target of a request without its query."""
+        return self.start[1].partition(b"?")[0]
+
+
+class HeadGate:
+    """Collects one head, of a request or of a response."""
+
+    __slots__ = ("_buffer", "_headers", "_limits", "_line_start", "_request", "_start")
+
+    def __init__(self, *, request: bool, limits: HeadLimits) -> None:
+        """Start with nothing.
+
+        Args:
+            request: Whether a request's head is expected; otherwise a response's.
+            limits: What is taken.
+        """
+        self._request = request
+        self._limits = limits
+        self._buffer = bytearray()
+        self._line_start = 0
+        self._start: tuple[bytes, bytes, bytes] | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are kept now; never more than ``HeadLimits.total_bytes``."""
+        return len(self._buffer)
+
+    def receive_data(self, data: bytes) -> Head | None:
+        """Take bytes, split anywhere.
+
+        Returns:
+            The head once it is complete, None before. Afterwards this gate is done.
+
+        Raises:
+            HeadRefused: The head is not taken. Nothing of it is held any more, and this gate is done.
+
+        Spec: CAR-8.
+        """
+        room = self._limits.total_bytes - len(self._buffer)
+        searched = len(self._buffer)
+        self._buffer += data[:room]
+        try:
+            return self._lines(searched, data, room)
+        except HeadRefused:
+            self._buffer.clear()
+            raise
+
+    def _lines(self, searched: int, data: bytes, room: int) -> Head | None:
+        buffer, limits = self._buffer, self._limits
+        while True:
+            end = buffer.find(b"\n", searched)
+            # The line is too long as soon as its CR cannot stand where the limit is, whatever comes later.
+            if (len(buffer) if end < 0 else end) - self._line_start > limits.line_bytes + 1:
+                status = 414 if self._request and self._start is None else 431
+                raise HeadRefused(status, f"saw a line longer than {limits.line_bytes} bytes")
+            if end < 0:
+                if len(buffer) == limits.total_bytes:
+                    raise HeadRefused(431, f"saw no end within {limits.total_bytes} bytes")
+                return None
+            line = bytes(buffer[self._line_start : end])
+            self._line_start = searched = end + 1
+            if not line.endswith(b"\r"):
+                raise HeadRefused(400, "saw a line that does not end in CR LF")
+            if line == b"\r" and self._start is not None:
+                raw = bytes(buffer[: end + 1])
+                rest = bytes(buffer[end + 1 :]) + data[room:]
+                buffer.clear()
+                return Head(self._start, tuple(self._headers), raw, rest)
+            self._take(line[:-1])
+
+    def _take(self, line: bytes) -> None:
+        if self._start is None:
+            self._start = _request_line(line) if self._request else _status_line(line)
+            return
+        if len(self._headers) == self._limits.headers:
+            raise HeadRefused(431, f"saw more than {self._limits.headers} headers")
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name.translate(None, _TOKEN):
+            raise HeadRefused(400, "saw a header without a name of token characters and a colon behind it")
+        if value.translate(None, _VALUE):
+            raise HeadRefused(400, "saw a header value with a byte that is no printable ASCII")
+        self._headers.append((name.lower(), value.strip(b" \t")))
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    parts = line.split(b" ")
+    if len(parts) != _START_LINE_PARTS:
+        raise HeadRefused(400, "saw a request line that is not three words with one blank between them")
+    method, target, version = parts
+    if not method or method.translate(None, _TOKEN):
+        raise HeadRefused(400, "saw a method that is no token")
+    if not target.startswith(b"/") or target.translate(None, _VISIBLE):
+        raise HeadRefused(400, "saw a target that does not begin with / or is not printable ASCII")
+    if version != _VERSION:
+        raise HeadRefused(505, "saw another version than HTTP/1.1")
+    return method, target, version
+
+
+def _status_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    version, _, rest = line.partition(b" ")
+    status, blank, reason = rest.partition(b" ")
+    if version != _VERSION or len(status) != _STATUS_DIGITS or not status.isdigit():
+        raise HeadRefused(400, "saw a status line that is not HTTP/1.1 and a status of three digits")
+    if not blank or reason.translate(None, _VALUE):
+        raise HeadRefused(400, "saw a status line whose reason is missing or not printable ASCII")
+    return version, status, reason
+
+
+def response(status: int, body: str = "", headers: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Write a whole response that ends its connection.
+
+    Args:
+        status: A key of ``REASONS``.
+        body: Text for people.
+        headers: More headers than those that every response has.
+    """
+    content = body.encode()
+    lines = [
+        f"HTTP/1.1 {status} {REASONS[status]}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + content
