@@ -51,9 +51,9 @@ class HeadRefused(HawserError):
             clause: The clause of SPEC.md that is broken.
         """
         super().__init__(status, detail, clause)
-        self.status = status
-        self.detail = detail
-        self.clause = clause
+        self.status: int = status
+        self.detail: str = detail
+        self.clause: str = clause
 
     def __str__(self) -> str:
         return f"{self.status} {REASONS[self.status]} (remote): {self.detail} (SPEC {self.clause})"
