@@ -10,6 +10,8 @@ from .check import TransportContractError, check_transport
 from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
+from .websocket import WebSocketLink
+from .wires import SocketWire, StreamWire, Wire, WireSettings
 
 __all__ = [
     "BATCH_BYTES_MAX",
@@ -21,9 +23,14 @@ __all__ = [
     "MemoryListener",
     "MemoryTransport",
     "Receiver",
+    "SocketWire",
+    "StreamWire",
     "Transport",
     "TransportContractError",
     "UnknownSchemeError",
+    "WebSocketLink",
+    "Wire",
+    "WireSettings",
     "check_transport",
     "find_transport",
     "memory_pair",

@@ -48,7 +48,8 @@ class Link(trio.abc.AsyncResource):
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """Hand over as many batches as can leave without waiting.
 
-        A carriage that cannot write without waiting (TLS, a foreign stream) always answers 0.
+        A carriage that cannot write without waiting (TLS, a foreign stream) takes what its own bounded buffer has
+        room for, or always answers 0.
 
         Args:
             batches: Whole batches in order, each of 1 to `BATCH_BYTES_MAX` bytes. Neither the list nor the
@@ -101,6 +102,12 @@ class Link(trio.abc.AsyncResource):
             trio.BusyResourceError: Another task is inside `receive_batches`.
 
         Spec: CAR-1.
+        """
+
+    def say_why(self, code: int) -> None:
+        """Learn the code of the CLOSE packet that was sent last, before `aclose`.
+
+        A carriage that has close codes of its own says it again with them (SPEC CAR-5); the others need not care.
         """
 
     @abstractmethod
