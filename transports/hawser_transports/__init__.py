@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from .check import TransportContractError, check_transport
 from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
+from .listener import HttpListener, ListenerSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
+from .web import WebSocketTransport
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire, WireSettings
 
@@ -17,8 +19,10 @@ __all__ = [
     "BATCH_BYTES_MAX",
     "ENTRY_POINT_GROUP",
     "UNREAD_BYTES_MIN",
+    "HttpListener",
     "Link",
     "Listener",
+    "ListenerSettings",
     "MemoryLink",
     "MemoryListener",
     "MemoryTransport",
@@ -29,6 +33,7 @@ __all__ = [
     "TransportContractError",
     "UnknownSchemeError",
     "WebSocketLink",
+    "WebSocketTransport",
     "Wire",
     "WireSettings",
     "check_transport",

@@ -1,4 +1,4 @@
-"""WebSocket links, over any wire; a server shares one framer between them."""
+"""WebSocket links, over any wire; listening and connecting are in ``hawser_transports.web``."""
 
 from .link import WebSocketLink
 

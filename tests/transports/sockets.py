@@ -1,0 +1,25 @@
+"""What the tests with real sockets share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from hawser_transports.urls import parse_url
+from hawser_transports.web import SCHEMES
+
+if TYPE_CHECKING:
+    from hawser_transports import HttpListener
+
+
+async def dial(listener: HttpListener) -> trio.SocketStream:
+    place = parse_url(listener.url, SCHEMES)
+    return await trio.open_tcp_stream(place.host, place.port)
+
+
+async def settled(listener: HttpListener, connections: int = 0) -> None:
+    """Wait until so many connections are left."""
+    with trio.fail_after(10):
+        while listener.connections != connections:
+            await trio.sleep(0.001)

@@ -1,0 +1,356 @@
+"""The HTTP listener on real sockets: its answers, its limits, and that one connection harms nobody else."""
+
+from __future__ import annotations
+
+import math
+import random
+import resource
+import socket
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+
+from hawser_transports import HttpListener, Link, ListenerSettings, WebSocketTransport, Wire, WireSettings
+from hawser_transports.listener import Deliver, listen_http
+from hawser_transports.urls import parse_url
+from hawser_transports.web import SCHEMES, upgrade_handler
+from tests.engine.bindings.peers import GOOD, mutated
+from tests.transports.sockets import dial, settled
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator
+
+    from hawser_engine.bindings.head import Head
+    from tests.transports.conftest import Contexts
+
+QUICK = WireSettings(close_seconds=0.1)
+SETTINGS = ListenerSettings(accepts_per_second=math.inf, connections_per_address=math.inf, wire=QUICK)
+
+
+async def fail(head: Head, wire: Wire, deliver: Deliver) -> None:
+    raise RuntimeError("planted")
+
+
+@asynccontextmanager
+async def listening(
+    settings: ListenerSettings = SETTINGS, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[HttpListener, None]:
+    place = parse_url(f"ws{'s' if context else ''}://127.0.0.1:0/chat", SCHEMES)
+    handlers = {b"/chat": upgrade_handler(), b"/fail": fail}
+    with trio.fail_after(60):
+        async with await listen_http(place, handlers, settings=settings, ssl_context=context) as listener:
+            yield listener
+
+
+async def ask(listener: HttpListener, request: bytes) -> bytes:
+    """Everything that is answered to some bytes, until the end of the connection."""
+    async with await dial(listener) as stream:
+        try:
+            await stream.send_all(request)
+            answer = b""
+            async for piece in stream:
+                answer += piece
+        except trio.BrokenResourceError:
+            return b"reset"
+        return answer
+
+
+async def assert_a_good_client_is_served(listener: HttpListener) -> None:
+    async with await WebSocketTransport(settings=SETTINGS).connect(listener.url) as near:
+        far = await listener.accept()
+        await near.send_batches([b"ahoy"])
+        assert await far.receive_batches() == [b"ahoy"]
+        await trio.aclose_forcefully(far)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("GET /healthz HTTP/1.1", "Host: x", b"200 OK"),
+        ("GET /healthz?full HTTP/1.1", "Host: x", b"200 OK"),
+        ("POST /healthz HTTP/1.1", "Host: x", b"405 Method Not Allowed"),
+        ("GET / HTTP/1.1", "Host: x", b"404 Not Found"),
+        ("GET /chat/ HTTP/1.1", "Upgrade: websocket", b"404 Not Found"),
+        ("GET /chat HTTP/1.1", "Host: x", b"426 Upgrade Required"),
+        ("GET /chat HTTP/1.1", "Upgrade: websocket", b"400 Bad Request"),
+        ("GET /healthz HTTP/1.0", "Host: x", b"505 HTTP Version Not Supported"),
+        ("GET /healthz HTTP/1.1", "Host: \xff", b"400 Bad Request"),
+        ("GET /" + "x" * 9_000 + " HTTP/1.1", "Host: x", b"414 URI Too Long"),
+        ("GET /healthz HTTP/1.1", "X: y\r\n" * 70 + "Host: x", b"431 Request Header Fields Too Large"),
+    ],
+)
+async def test_requests_get_the_answer_that_fits(request_line: str, headers: str, status: bytes) -> None:
+    """SPEC CAR-8."""
+    async with listening() as listener:
+        answer = await ask(listener, f"{request_line}\r\n{headers}\r\n\r\n".encode("latin-1"))
+        assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
+        assert b"Connection: close\r\n" in answer
+        if status.startswith(b"200"):
+            assert answer.endswith(b"\r\n\r\nok\n")
+        await settled(listener)
+
+
+async def echo(listener: HttpListener) -> None:
+    """Accept links, and answer each of them with what it says until it ends."""
+
+    async def serve(link: Link) -> None:
+        try:
+            while True:
+                await link.send_batches(await link.receive_batches())
+        except (trio.EndOfChannel, trio.BrokenResourceError):
+            await trio.aclose_forcefully(link)
+
+    async with trio.open_nursery() as nursery:
+        while True:
+            nursery.start_soon(serve, await listener.accept())
+
+
+@pytest.mark.slow
+async def test_a_good_client_is_served_after_every_spoiled_request() -> None:
+    """Here over sockets; the many are in the engine's tests of the handshake."""
+    rng = random.Random(7)
+    async with listening() as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(echo, listener)
+        for _ in range(200):
+            async with await dial(listener) as stream:
+                spoiled = mutated(rng).replace(b"GET / ", b"GET /chat ")
+                await stream.send_all(spoiled if rng.random() < 0.9 else rng.randbytes(300))
+                await stream.send_eof()
+                try:
+                    while await stream.receive_some():
+                        pass
+                except trio.BrokenResourceError:
+                    pass
+            async with await WebSocketTransport(settings=SETTINGS).connect(listener.url) as near:
+                await near.send_batches([b"ahoy"])
+                assert await near.receive_batches() == [b"ahoy"]
+        await settled(listener)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /chat HTTP/1.1\r\n"])
+async def test_a_connection_that_does_not_get_on_is_closed_at_the_deadline(begin: bytes) -> None:
+    settings = ListenerSettings(handshake_seconds=0.02, wire=QUICK)
+    async with listening(settings) as listener:
+        assert await ask(listener, begin) in (b"", b"reset")
+        await settled(listener)
+
+
+async def test_a_head_in_small_pieces_has_one_deadline_for_all_of_them() -> None:
+    settings = ListenerSettings(handshake_seconds=0.05, wire=QUICK)
+    async with listening(settings) as listener, await dial(listener) as stream:
+        async with trio.open_nursery() as nursery:
+
+            async def drip() -> None:
+                try:
+                    for byte in GOOD:
+                        await stream.send_all(bytes((byte,)))
+                        await trio.sleep(0.005)
+                except trio.BrokenResourceError:
+                    pass
+
+            nursery.start_soon(drip)
+            with suppress(trio.BrokenResourceError):
+                assert await stream.receive_some() == b""
+        await settled(listener)
+
+
+async def test_one_address_has_only_so_many_connections_and_leaving_makes_room() -> None:
+    settings = ListenerSettings(connections_per_address=2, wire=QUICK)
+    async with listening(settings) as listener:
+        transport = WebSocketTransport()
+        first = await transport.connect(listener.url)
+        second = await transport.connect(listener.url)
+        assert (await ask(listener, b"")).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        with pytest.raises(OSError, match="no WebSocket at"):
+            await transport.connect(listener.url)
+        assert (listener.connections, listener.refused) == (2, 2)
+        await trio.aclose_forcefully(first)
+        await trio.aclose_forcefully(await listener.accept())
+        await settled(listener, 1)
+        third = await transport.connect(listener.url)
+        await trio.aclose_forcefully(second)
+        await trio.aclose_forcefully(third)
+
+
+async def test_a_listener_has_only_so_many_connections(contexts: Contexts) -> None:
+    """With TLS there is nothing to say to those that are turned away."""
+    settings = ListenerSettings(connections=1, wire=QUICK)
+    async with listening(settings, contexts[0]) as listener:
+        async with await dial(listener):
+            await settled(listener, 1)
+            assert await ask(listener, b"") in (b"", b"reset")
+            assert listener.refused == 1
+
+
+async def test_connections_are_accepted_at_a_bounded_rate(autojump_clock: MockClock) -> None:
+    listener = HttpListener([], "ws://x", {}, ListenerSettings(accepts_per_second=50), None)
+    began = trio.current_time()
+    for _ in range(50):
+        await listener.wait_for_allowance()
+    assert trio.current_time() == began
+    for _ in range(100):
+        await listener.wait_for_allowance()
+    assert trio.current_time() - began == pytest.approx(2, abs=0.05)
+    await trio.sleep(60)
+    resting = trio.current_time()
+    for _ in range(50):
+        await listener.wait_for_allowance()
+    assert trio.current_time() == resting
+
+
+async def test_a_program_without_descriptors_accepts_again_when_it_has_some(caplog: pytest.LogCaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with listening() as listener:
+        kept = [socket.socket() for _ in range(3)]
+        async with await dial(listener) as stream:
+            await settled(listener, 1)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(each.fileno() for each in kept) + 1, hard))
+            try:
+                kept.pop().close()
+                await trio.to_thread.run_sync(lambda: None)  # what Trio needs for threads, it opens now
+                blocked = await dial(listener)
+                with trio.fail_after(5):
+                    while not caplog.records:
+                        await trio.sleep(0.01)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            await settled(listener, 2)
+            await blocked.aclose()
+            await stream.aclose()
+        for each in kept:
+            each.close()
+        await settled(listener)
+    assert "no connection can be accepted" in caplog.text
+
+
+async def test_a_handler_that_fails_ends_its_connection_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening() as listener:
+        assert await ask(listener, b"GET /fail HTTP/1.1\r\n\r\n") in (b"", b"reset")
+        await assert_a_good_client_is_served(listener)
+        await settled(listener)
+    assert "planted" in caplog.text
+    assert "a connection failed: ws://127.0.0.1" in caplog.text
+
+
+async def test_a_client_without_tls_is_no_matter_to_a_listener_with_it(contexts: Contexts) -> None:
+    async with listening(context=contexts[0]) as listener:
+        answer = await ask(listener, GOOD)
+        assert not answer.startswith(b"HTTP")
+        await settled(listener)
+        transport = WebSocketTransport(ssl_context=contexts[1], settings=SETTINGS)
+        near = await transport.connect(listener.url.replace("127.0.0.1", "localhost"))
+        async with await listener.accept() as far:
+            await near.send_batches([b"ahoy"])
+            assert await far.receive_batches() == [b"ahoy"]
+            await trio.aclose_forcefully(near)
+        await settled(listener)
+
+
+async def test_closing_a_listener_ends_accept_and_leaves_accepted_links_alone() -> None:
+    async with listening() as listener:
+        near = await WebSocketTransport(settings=SETTINGS).connect(listener.url)
+        far = await listener.accept()
+        async with trio.open_nursery() as nursery:
+
+            async def accept() -> None:
+                with pytest.raises(trio.ClosedResourceError):
+                    await listener.accept()
+
+            nursery.start_soon(accept)
+            await wait_all_tasks_blocked()
+            with pytest.raises(trio.BusyResourceError):
+                await listener.accept()
+            await listener.aclose()
+        await listener.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await listener.accept()
+        with pytest.raises(OSError, match="connect"):
+            await dial(listener)
+        await near.send_batches([b"still here"])
+        assert await far.receive_batches() == [b"still here"]
+        await trio.aclose_forcefully(near)
+        await trio.aclose_forcefully(far)
+        await settled(listener)
+
+
+async def test_closing_a_listener_closes_links_that_nobody_accepted_and_who_shakes_hands() -> None:
+    async with listening() as listener:
+        waiting = await WebSocketTransport(settings=SETTINGS).connect(listener.url)
+        shaking = await dial(listener)
+        await settled(listener, 2)
+        await wait_all_tasks_blocked(0.01)
+        await listener.aclose()
+        with pytest.raises(trio.EndOfChannel):
+            await waiting.receive_batches()
+        assert await shaking.receive_some() == b""
+        await trio.aclose_forcefully(waiting)
+        await shaking.aclose()
+        await settled(listener)
+
+
+async def test_every_call_is_a_checkpoint() -> None:
+    async with listening() as listener:
+        async with await WebSocketTransport().connect(listener.url) as near:
+            await settled(listener, 1)
+            await wait_all_tasks_blocked(0.01)
+            with assert_checkpoints():
+                far: Link = await listener.accept()
+            await trio.aclose_forcefully(far)
+            await trio.aclose_forcefully(near)
+        with assert_checkpoints():
+            await listener.aclose()
+
+
+async def test_a_name_listens_at_all_of_its_addresses_on_one_port() -> None:
+    place = parse_url("ws://localhost:0", SCHEMES)
+    async with await listen_http(place, {}, settings=SETTINGS) as listener:
+        port = parse_url(listener.url, SCHEMES).port
+        assert port
+        for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
+            with socket.socket(family) as each:
+                each.connect(address)
+        with pytest.raises(OSError, match="ddress"):
+            await listen_http(parse_url(f"ws://localhost:{port}", SCHEMES), {}, settings=SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "authority", "target"),
+    [
+        ("ws://a", "ws://a/", "a", "/"),
+        ("ws://a:80/x", "ws://a/x", "a", "/x"),
+        ("wss://a:443/x?q=1", "wss://a/x", "a", "/x?q=1"),
+        ("ws://a:443/", "ws://a:443/", "a:443", "/"),
+        ("ws://[::1]:8000/", "ws://[::1]:8000/", "[::1]:8000", "/"),
+        ("ws://A/x y%20z?ä", "ws://a/x%20y%20z", "a", "/x%20y%20z?%C3%A4"),
+        ("ws://bücher/", "ws://xn--bcher-kva/", "xn--bcher-kva", "/"),
+    ],
+)
+def test_urls_are_taken_apart(url: str, text: str, authority: str, target: str) -> None:
+    """SPEC CAR-9: a query is kept for the service and out of logs."""
+    place = parse_url(url, SCHEMES)
+    assert (str(place), place.authority, place.target) == (text, authority, target)
+
+
+@pytest.mark.parametrize("url", ["http://a", "ws:", "ws:///x", "ws://a/#x", "ws://a:x/", "ws://a:70000", "a", ""])
+def test_what_is_no_url_of_a_service_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="one looks like ws://host:port/path"):
+        parse_url(url, SCHEMES)
+
+
+def test_credentials_in_a_url_are_refused() -> None:
+    """SPEC SEC-5, CAR-9; the text does not repeat them."""
+    with pytest.raises(ValueError, match="credentials do not stand in a URL") as caught:
+        parse_url("ws://anna:secret@a/", SCHEMES)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["handshake_seconds", "connections", "connections_per_address", "accepts_per_second"])
+def test_a_wrong_setting_is_refused_by_name(field: str) -> None:
+    wrong: dict[str, Any] = {field: 0}
+    with pytest.raises(ValueError, match=field):
+        ListenerSettings(**wrong)

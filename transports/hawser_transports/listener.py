@@ -1,0 +1,359 @@
+"""The HTTP/1.1 listener: accepts connections, reads one head from each, and hands it to the handler of its path.
+
+It knows nothing of what its handlers do: WebSocket brings one, and more routes may stand beside it on one port. What
+needs no handler it answers itself: ``/healthz``, unknown paths, heads that are no heads.
+
+Rule 1: whatever happens on one connection ends that connection only.
+Rule 2: a connection has one deadline until a handler has it (TLS, head, all of it), and the listener's counts hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from ipaddress import IPv4Address, ip_address
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+import trio
+from attrs import field, validators
+from trio.lowlevel import ParkingLot, cancel_shielded_checkpoint, checkpoint_if_cancelled, notify_closing, wait_readable
+
+from hawser_engine.bindings.head import Head, HeadGate, HeadLimits, HeadRefused, response
+from hawser_transports.contract import Link, Listener
+from hawser_transports.wires import SocketWire, StreamWire, Wire, WireSettings
+
+if TYPE_CHECKING:
+    import ssl
+
+    from hawser_transports.urls import ServiceUrl
+
+_log: Final = logging.getLogger("hawser.listener")
+
+LISTEN_BACKLOG: Final = 4_096
+"""Connections that the kernel keeps for us; a short queue costs clients a second of TCP retry in a storm."""
+
+HEALTH_PATH: Final = b"/healthz"
+"""Where load balancers ask whether this program lives."""
+
+_OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_ACCEPTS_IN_A_ROW: Final = 64
+_PAUSE_SECONDS: Final = 0.1
+_WAITING_LINKS: Final = 1_024
+_PORT_TRIES: Final = 5
+_IPV6_NETWORK_BITS: Final = 64
+
+Deliver: TypeAlias = Callable[[Link], Awaitable[None]]
+"""Gives a new link to whoever takes links here."""
+
+Handler: TypeAlias = Callable[[Head, Wire, Deliver], Awaitable[None]]
+"""Serves one request: answers and closes the wire, or gives it to a link and delivers that.
+
+It may raise `HeadRefused`, which is answered with its status.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class ListenerSettings:
+    """Limits of one listener; a wrong value is refused with the name of the field. `math.inf` lifts a limit."""
+
+    handshake_seconds: float = field(default=10.0, validator=validators.gt(0))
+    """From accept until a handler has the request, TLS included."""
+    connections: float = field(default=10_000, validator=validators.ge(1))
+    """Connections at once."""
+    connections_per_address: float = field(default=100, validator=validators.ge(1))
+    """Connections at once from one IPv4 address or one IPv6 network of 64 bits."""
+    accepts_per_second: float = field(default=200.0, validator=validators.gt(0))
+    """Connections accepted in a second; the kernel keeps the others waiting."""
+    head: HeadLimits = field(factory=HeadLimits)
+    """Limits of a request's head."""
+    wire: WireSettings = field(factory=WireSettings)
+    """Limits of each connection's output."""
+
+
+class HttpListener(Listener):
+    """Listens on some sockets; made by `listen_http`."""
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        url: str,
+        handlers: Mapping[bytes, Handler],
+        settings: ListenerSettings,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        self._sockets = sockets
+        self._url = url
+        self._handlers = handlers
+        self._settings = settings
+        self._context = context
+        self._closed = False
+        self._accepting = False
+        self._waiting: deque[Link] = deque()
+        self._acceptors = ParkingLot()
+        self._shaking: set[trio.CancelScope] = set()
+        self._addresses: dict[str, int] = {}
+        self._allowance = settings.accepts_per_second
+        self._allowed_at = trio.current_time()
+        self.connections: int = 0
+        """Connections that are served now."""
+        self.refused: int = 0
+        """Connections that were turned away because a limit was reached."""
+
+    @property
+    def url(self) -> str:
+        """See `Listener.url`."""
+        return self._url
+
+    async def accept(self) -> Link:
+        """See `Listener.accept`."""
+        await checkpoint_if_cancelled()
+        if self._accepting:
+            raise trio.BusyResourceError("another task is accepting from this listener")
+        self._accepting = True
+        waited = False
+        try:
+            while not self._waiting and not self._closed:
+                waited = True
+                await self._acceptors.park()
+        finally:
+            self._accepting = False
+        if not waited:
+            await cancel_shielded_checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("the listener is closed")
+        return self._waiting.popleft()
+
+    async def aclose(self) -> None:
+        """See `Listener.aclose`."""
+        self._closed = True
+        for each in self._sockets:
+            notify_closing(each)
+            each.close()
+        self._sockets.clear()
+        for scope in self._shaking:
+            scope.cancel(reason="the listener is closing")
+        self._acceptors.unpark_all()
+        waiting, self._waiting = self._waiting, deque()
+        for link in waiting:
+            await trio.aclose_forcefully(link)
+        await trio.lowlevel.checkpoint()
+
+    async def run(self) -> None:
+        """Accept connections and shake hands until closed."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for each in self._sockets:
+                    nursery.start_soon(self._accept_from, each, nursery)
+        except Exception:  # a system task that raises ends the whole program
+            _log.exception("the listener %s failed", self._url)
+            await self.aclose()
+
+    async def _deliver(self, link: Link) -> None:
+        if self._closed or len(self._waiting) >= _WAITING_LINKS:
+            await trio.aclose_forcefully(link)
+            return
+        self._waiting.append(link)
+        self._acceptors.unpark()
+
+    async def _accept_from(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        while not self._closed:
+            try:
+                await wait_readable(listening)
+                for _ in range(_ACCEPTS_IN_A_ROW):
+                    await self.wait_for_allowance()
+                    connected, address = listening.accept()
+                    self._arrived(connected, str(address[0]), int(address[1]), nursery)
+            except (BlockingIOError, ConnectionError, trio.ClosedResourceError):
+                continue
+            except OSError as error:
+                if self._closed:
+                    return
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                _log.warning("no connection can be accepted at %s: %s", self._url, error)
+                await trio.sleep(_PAUSE_SECONDS)
+
+    async def wait_for_allowance(self) -> None:
+        """Wait until the rate allows one more connection; a checkpoint only where it waits."""
+        rate = self._settings.accepts_per_second
+        if rate == math.inf:
+            return
+        now = trio.current_time()
+        self._allowance = min(rate, self._allowance + (now - self._allowed_at) * rate)
+        self._allowed_at = now
+        if self._allowance < 1:
+            await trio.sleep((1 - self._allowance) / rate)
+            self._allowance = 1
+            self._allowed_at = trio.current_time()
+        self._allowance -= 1
+
+    def _arrived(self, connected: socket.socket, host: str, port: int, nursery: trio.Nursery) -> None:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        address = _group(host)
+        full = self.connections >= self._settings.connections
+        if full or self._addresses.get(address, 0) >= self._settings.connections_per_address:
+            self.refused += 1
+            wire = SocketWire(connected, host, self._settings.wire)
+            if self._context is None:
+                wire.write(response(503, "too many connections\n", [("Retry-After", "5")]))
+            wire.close()
+            return
+        self.connections += 1
+        self._addresses[address] = self._addresses.get(address, 0) + 1
+        nursery.start_soon(self._contain, connected, address, f"{self._url} from {host}:{port}")
+
+    def _left(self, address: str) -> None:
+        self.connections -= 1
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    async def _contain(self, connected: socket.socket, address: str, description: str) -> None:
+        try:
+            await self._serve(connected, address, description)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the peer left, or we did
+        except Exception:
+            _log.exception("a connection failed: %s", description)
+
+    async def _serve(self, connected: socket.socket, address: str, description: str) -> None:
+        wire: Wire | None = None
+        head: Head | HeadRefused | None = None
+        with trio.move_on_after(self._settings.handshake_seconds) as deadline:
+            self._shaking.add(deadline)
+            try:
+                wire = await self._wire(connected, description)
+                head = await self._read_head(wire)
+            except HeadRefused as refused:
+                head = refused
+            finally:
+                self._shaking.discard(deadline)
+                if wire is None:
+                    connected.close()
+                    self._left(address)
+                else:
+                    wire.on_close = partial(self._left, address)
+                    if head is None:
+                        wire.close()
+        if wire is None or head is None:
+            return
+        try:
+            if isinstance(head, HeadRefused):
+                raise head
+            await self._handle(head, wire)
+        except HeadRefused as refused:
+            await _refuse(wire, refused)
+        except BaseException:
+            wire.close()
+            raise
+
+    async def _wire(self, connected: socket.socket, description: str) -> Wire:
+        if self._context is None:
+            return SocketWire(connected, description, self._settings.wire)
+        stream = trio.SSLStream(
+            trio.SocketStream(trio.socket.from_stdlib_socket(connected)),
+            self._context,
+            server_side=True,
+            https_compatible=True,
+        )
+        await stream.do_handshake()
+        return StreamWire(stream, description, self._settings.wire)
+
+    async def _read_head(self, wire: Wire) -> Head | None:
+        """Read a request's head; None if the peer leaves before it is complete."""
+        gate = HeadGate(request=True, limits=self._settings.head)
+        while data := await wire.receive():
+            head = gate.receive_data(data)
+            if head is not None:
+                return head
+        return None
+
+    async def _handle(self, head: Head, wire: Wire) -> None:
+        handler = self._handlers.get(head.path)
+        if handler is not None:
+            await handler(head, wire, self._deliver)
+            return
+        if head.path != HEALTH_PATH:
+            raise HeadRefused(404, "saw a path that nothing serves")
+        if head.start[0] != b"GET":
+            raise HeadRefused(405, "saw another method than GET")
+        wire.write(response(200, "ok\n"))
+        await wire.finish()
+
+
+async def _refuse(wire: Wire, refused: HeadRefused) -> None:
+    headers = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]}
+    wire.write(response(refused.status, f"{refused}\n", headers.get(refused.status, ())))
+    await wire.finish()
+
+
+def _group(host: str) -> str:
+    """What counts as one address: of IPv6 everybody has a network."""
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv4Address):
+        return host
+    return str(int(address) >> _IPV6_NETWORK_BITS)
+
+
+async def listen_http(
+    url: ServiceUrl,
+    handlers: Mapping[bytes, Handler],
+    *,
+    settings: ListenerSettings | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> HttpListener:
+    """Listen at a URL.
+
+    Args:
+        url: Port 0 picks a free one; a name listens at all of its addresses.
+        handlers: Who serves which path.
+        settings: Limits.
+        ssl_context: For a URL that is secure.
+
+    Raises:
+        OSError: The place is taken or cannot be had.
+    """
+    settings = ListenerSettings() if settings is None else settings
+    sockets, port = await _open_sockets(url.host, url.port)
+    listener = HttpListener(sockets, str(attrs.evolve(url, port=port)), handlers, settings, ssl_context)
+    # A listener belongs to nobody's nursery, and shakes hands whether or not somebody waits in `accept` just now.
+    trio.lowlevel.spawn_system_task(listener.run, name=f"listener {listener.url}")
+    return listener
+
+
+async def _open_sockets(host: str, port: int) -> tuple[list[socket.socket], int]:
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    tries = 1 if port else _PORT_TRIES  # the second address of a name may find the free port of the first one taken
+    while True:
+        tries -= 1
+        sockets: list[socket.socket] = []
+        chosen = port
+        try:
+            for family, kind, protocol, _, address in found:
+                each = socket.socket(family, kind, protocol)
+                sockets.append(each)
+                chosen = _listen(each, (address[0], chosen, *address[2:]))
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            if error.errno != errno.EADDRINUSE or not tries:
+                raise
+        else:
+            return sockets, chosen
+
+
+def _listen(listening: socket.socket, address: tuple[object, ...]) -> int:
+    listening.setblocking(False)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if listening.family == socket.AF_INET6:
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listening.bind(address)
+    listening.listen(LISTEN_BACKLOG)
+    return int(listening.getsockname()[1])
