@@ -278,8 +278,6 @@ class Connection(Link):
         """Take the counts of ACK, PING or PONG (SPEC CNT-5, CNT-6, CNT-8, ACK-4)."""
         session = self.session
         assert session is not None
-        if not self._allows_control(now):
-            return
         box = session.outbox
         if delivered > received or received > box.sent or sent != session.inbox.received:
             self.abandon(ResetReason.DRIFT, now)
@@ -287,6 +285,8 @@ class Connection(Link):
         if box.acknowledge(received, delivered):
             session.pump(now)
             session.offer_room()
+        else:
+            self._allows_control(now)  # one that says something new is slowed by our own window (SPEC LIM-2)
 
     def _take_ping(self, packet: Ping, now: float) -> None:
         if self.session is None:

@@ -654,6 +654,18 @@ def test_packets_that_no_window_slows_are_bounded_by_a_rate() -> None:
     assert (close.code, close.resume) == (CloseCode.RATE, True)
 
 
+def test_an_acknowledgement_that_says_something_new_is_bounded_by_what_was_sent() -> None:
+    """SPEC LIM-2: a client that answers message by message states its counts as often (ACK-3)."""
+    hands, _ = opened(EngineConfig(controls_burst=10, controls_per_second=1.0))
+    session = hands.connection.session
+    assert session is not None
+    for number in range(1, 101):
+        session.send(b"\x01", 0.0)
+        assert "Close" not in kinds(hands.say(Ack(Counts(number, number, 0))))
+    assert "Close" not in kinds(hands.say(*[Ack(Counts(100, 100, 0))] * 9))
+    assert close_of(hands.say(Ack(Counts(100, 100, 0)))).code == CloseCode.RATE
+
+
 @pytest.mark.parametrize("packet", [Volatile(b""), Ping(1, ZERO), Pong(1, ZERO)])
 def test_a_packet_above_the_rate_has_no_effect(packet: Packet) -> None:
     """SPEC LIM-2."""
