@@ -8,7 +8,8 @@ from pathlib import Path
 
 from . import matrix
 from .findings import EXPLANATIONS, CannotRun, Rule
-from .lint import Repository, check, find_root, read
+from .lint import Repository, check, read
+from .places import find_root
 from .specification import State
 
 _DESCRIPTION = "Tools of the Hawser specification. They know the protocol only from protocol_spec/."

@@ -10,7 +10,8 @@ from pathlib import Path
 from . import citations, specification, vectors
 from .citations import Citation, Kind
 from .findings import CannotRun, Finding, Rule
-from .specification import SPEC, Clause, Level, Specification, State
+from .places import SPEC
+from .specification import Clause, Level, Specification, State
 from .vectors import Case
 
 _STRICTNESS = (Level.MUST, Level.SHOULD, Level.MAY)
@@ -25,18 +26,6 @@ class Repository:
     citations: tuple[Citation, ...]
     reading: tuple[Finding, ...]
     """What was wrong with the files themselves."""
-
-
-def find_root(start: Path) -> Path:
-    """Find the root of the repository that contains a directory.
-
-    Raises:
-        CannotRun: Neither the directory nor any above it has a ``protocol_spec/SPEC.md``.
-    """
-    for directory in (start, *start.parents):
-        if (directory / SPEC).is_file():
-            return directory
-    raise CannotRun(f"no {SPEC} in {start} or above; name the repository with --root")
 
 
 def read(root: Path) -> Repository:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from .citations import Kind
 from .lint import Repository
+from .places import VECTORS
 from .specification import Clause, State
-from .vectors import VECTORS
 
 
 def lines(repository: Repository) -> Iterator[str]:

@@ -13,9 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from .findings import Finding, Rule
-
-SPEC: Final = "protocol_spec/SPEC.md"
-"""Where the specification is, from the root of the repository."""
+from .places import SPEC
 
 _CLAUSE: Final = re.compile(r"\*\*(?P<prefix>[A-Z]{3})-(?P<number>[1-9]\d*)\*\* \((?P<tag>[^)]*)\) (?P<text>\S.*)")
 _ALIKE: Final = re.compile(r"(?:[-*+] )?\*\*\s*[A-Za-z]{2,5}[- ]?\d+")

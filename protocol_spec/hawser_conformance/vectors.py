@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from .findings import CannotRun, Finding, Rule
+from .places import FOLDERS, SCHEMA, VECTORS
 
 if TYPE_CHECKING:
     import jsonschema
-
-VECTORS: Final = "protocol_spec/vectors"
-"""Where the vectors are, from the root of the repository."""
-
-SCHEMA: Final = f"{VECTORS}/schema.json"
-FOLDERS: Final = ("valid", "invalid", "scenarios")
 
 _SPACE_OR_COMMA: Final = re.compile(r"[\s,]*")
 

@@ -6,7 +6,6 @@ rendered from the other and compared, both ways, so neither can change alone. Th
 
 import itertools
 import re
-from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -39,9 +38,9 @@ from hawser_engine.messages import (
     PositionNotice,
 )
 from hawser_engine.packets import PACKETS, Counts, Limits, ServerLimits
-from tests.spec.vector_files import Vector, vectors
+from tests.spec.vector_files import SPECIFICATION, Vector, vectors
 
-CDDL = (Path(__file__).parents[2] / "protocol_spec/packets.cddl").read_text(encoding="utf-8")
+CDDL = (SPECIFICATION / "packets.cddl").read_text(encoding="utf-8")
 
 # How the file calls what the classes declare: kinds of item by their range, so that a changed range finds no name …
 NAMES: dict[Item, str] = {

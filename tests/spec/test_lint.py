@@ -17,7 +17,8 @@ import pytest
 from hawser_conformance import __main__ as command
 from hawser_conformance import specification
 from hawser_conformance.findings import EXPLANATIONS, CannotRun, Rule
-from hawser_conformance.lint import check, find_root, read
+from hawser_conformance.lint import check, read
+from hawser_conformance.places import SPEC, find_root
 from hawser_conformance.specification import Level, State
 
 SOUND = """\
@@ -97,7 +98,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def last_line(tree: Tree) -> int:
-    return len((tree.root / specification.SPEC).read_text().splitlines())
+    return len((tree.root / SPEC).read_text().splitlines())
 
 
 def test_a_sound_repository_has_no_findings(tree: Tree) -> None:
@@ -134,20 +135,20 @@ def test_clauses_are_read_with_level_state_line_and_text() -> None:
 def test_a_line_that_only_looks_like_a_clause_is_reported(tree: Tree, line: str) -> None:
     tree.extend(f"\n{line}\n")
 
-    assert (specification.SPEC, last_line(tree), Rule.MALFORMED) in tree.findings()
+    assert (SPEC, last_line(tree), Rule.MALFORMED) in tree.findings()
 
 
 def test_a_duplicate_clause_is_reported_with_the_next_free_number(tree: Tree) -> None:
     tree.extend("\n**AAA-2** (SHOULD) Something else.\n")
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.DUPLICATE)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.DUPLICATE)]
     assert "AAA-7" in tree.messages()
 
 
 def test_the_id_of_a_deleted_clause_is_not_used_again(tree: Tree) -> None:
     tree.extend("\n**AAA-5** (MUST) It sings again.\n")
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.DUPLICATE)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.DUPLICATE)]
 
 
 def test_clauses_that_follow_without_a_blank_line_are_both_read(tree: Tree) -> None:
@@ -161,7 +162,7 @@ def test_a_missing_number_is_reported_once_each(tree: Tree) -> None:
     tree.extend("\n**AAA-9** (MAY) It jumps.\n")
 
     line = last_line(tree)
-    assert tree.findings() == [(specification.SPEC, line, Rule.MISSING)] * 2
+    assert tree.findings() == [(SPEC, line, Rule.MISSING)] * 2
     assert "AAA-7" in tree.messages()
     assert "AAA-8" in tree.messages()
 
@@ -170,27 +171,27 @@ def test_a_must_without_a_vector_is_reported(tree: Tree) -> None:
     tree.extend("\n**AAA-7** (MUST) It swims.\n")
     tree.write("engine/more.py", "# AAA-7\n")
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.UNPROVED)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.UNPROVED)]
 
 
 def test_a_must_that_nothing_cites_is_reported(tree: Tree) -> None:
     tree.extend("\n**AAA-7** (MUST) It swims.\n")
     tree.cases(CASE | {"spec": ["AAA-7"]})
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.UNCITED)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.UNCITED)]
 
 
 def test_a_local_must_needs_a_citation_but_no_vector(tree: Tree) -> None:
     tree.extend("\n**AAA-7** (MUST, local) It swims.\n")
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.UNCITED)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.UNCITED)]
 
 
 def test_a_document_that_names_a_clause_does_not_keep_it(tree: Tree) -> None:
     tree.extend("\n**AAA-7** (MUST, local) It swims.\n")
     tree.write("docs/page.md", "AAA-7\n")
 
-    assert tree.findings() == [(specification.SPEC, last_line(tree), Rule.UNCITED)]
+    assert tree.findings() == [(SPEC, last_line(tree), Rule.UNCITED)]
 
 
 def test_a_planned_clause_with_vector_and_code_is_no_longer_planned(tree: Tree) -> None:
@@ -198,7 +199,7 @@ def test_a_planned_clause_with_vector_and_code_is_no_longer_planned(tree: Tree) 
 
     assert tree.findings() == []
     tree.write("transports/some.py", "# AAA-4\n")
-    assert tree.findings() == [(specification.SPEC, 16, Rule.PLANNED)]
+    assert tree.findings() == [(SPEC, 16, Rule.PLANNED)]
 
 
 @pytest.mark.parametrize(
@@ -248,14 +249,14 @@ def test_a_reference_to_a_deleted_clause_is_reported(tree: Tree) -> None:
     tree.write("engine/more.py", "# AAA-5\n")
 
     assert tree.findings() == [("engine/more.py", 1, Rule.DELETED)]
-    assert f"{specification.SPEC}:18" in tree.messages()
+    assert f"{SPEC}:18" in tree.messages()
 
 
 def test_the_specification_refers_to_its_own_clauses_only(tree: Tree) -> None:
     tree.extend("\n| a table | AAA-77 | AAA-5 |\n")
 
     line = last_line(tree)
-    assert tree.findings() == [(specification.SPEC, line, Rule.DELETED), (specification.SPEC, line, Rule.UNKNOWN)]
+    assert tree.findings() == [(SPEC, line, Rule.DELETED), (SPEC, line, Rule.UNKNOWN)]
 
 
 def test_a_vector_of_a_clause_that_does_not_exist_is_reported(tree: Tree) -> None:

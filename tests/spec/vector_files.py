@@ -7,7 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
-VECTORS = Path(__file__).parents[2] / "protocol_spec/vectors"
+from hawser_conformance.places import carried
+
+SPECIFICATION = Path(str(carried()))
+VECTORS = SPECIFICATION / "vectors"
 
 
 @frozen
