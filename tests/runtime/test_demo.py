@@ -126,13 +126,16 @@ def test_the_specification_is_found_where_it_is_installed_or_a_file_is_asked_for
     def installed(package: str) -> Path:
         return tmp_path
 
-    monkeypatch.setattr("hawser.cli.demo.files", installed)
-    monkeypatch.setattr(hawser, "__file__", str(tmp_path / "site-packages" / "hawser" / "__init__.py"))
+    assert specification().read_text(encoding="utf-8").startswith("# The Hawser protocol")
+    monkeypatch.setattr("hawser_conformance.places.resources.files", installed)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "SPEC.md").write_text("# installed")
+    assert specification() == tmp_path / "data" / "SPEC.md"
+    (tmp_path / "data" / "SPEC.md").unlink()
+    monkeypatch.setattr("hawser_conformance.places.__file__", str(tmp_path / "a" / "b" / "places.py"))
     with pytest.raises(CommandFailed, match="name a file: hawser demo FILE") as caught:
         specification()
     assert caught.value.exit_code == 2
-    (tmp_path / "SPEC.md").write_text("# installed")
-    assert specification() == tmp_path / "SPEC.md"
 
 
 @pytest.mark.parametrize(

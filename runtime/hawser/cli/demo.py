@@ -8,22 +8,23 @@ only cuts, resumes and replays are taken from the network, the clients and the s
 from __future__ import annotations
 
 import signal
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
-import hawser
 from hawser import App, Client, Config, Gap, HawserError, connect, serve
 from hawser.client import states
 from hawser.testing import CutKind, FaultyNetwork
+from hawser_conformance.findings import CannotRun
+from hawser_conformance.places import carried
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .view import choose_view
 
 if TYPE_CHECKING:
+    from hawser import Subscription
     from hawser.client import Receipt
     from hawser.server import Server
 
@@ -127,12 +128,11 @@ def specification() -> Path:
     Raises:
         CommandFailed: It is in neither place.
     """
-    installed = Path(str(files("hawser.cli") / "SPEC.md"))
-    tree = Path(hawser.__file__).parents[2] / "protocol_spec" / "SPEC.md"
-    for path in (installed, tree):
-        if path.is_file():
-            return path
-    raise CommandFailed("this installation came without the specification; name a file: hawser demo FILE", WRONG_USAGE)
+    try:
+        return Path(str(carried() / "SPEC.md"))
+    except CannotRun:
+        message = "this installation came without the specification; name a file: hawser demo FILE"
+        raise CommandFailed(message, WRONG_USAGE) from None
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -273,7 +273,7 @@ class Demo:
         if not self._missing:
             self._all_arrived.set()
 
-    async def _compare(self, messages: hawser.Subscription) -> None:
+    async def _compare(self, messages: Subscription) -> None:
         """Hold every message against the file until the last line has come."""
         figures, expected = self.figures, 1
         while expected <= len(self.lines):
