@@ -211,7 +211,7 @@ async def test_publications_beyond_the_message_limit_are_refused(autojump_clock:
     config = Config(message_bytes=10_000)
     async with serving(open_app(), config=config), RawClient().connected() as client:
         await client.opened.wait()
-        client.say(Publish(1, "room", bytes(9_800), None), Publish(2, "room", bytes(9_000), None))
+        client.say(Publish(1, "room", bytes(9_985), None), Publish(2, "room", bytes(9_970), None))
         first, second = await client.hear(), await client.hear()
         assert isinstance(first, ErrorReply)
         assert first.code == ErrorCode.TOO_LARGE

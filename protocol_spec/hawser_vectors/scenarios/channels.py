@@ -104,6 +104,20 @@ def server() -> Iterator[ServiceScene]:
     s.tells("b", publication("room", 2, "short"))
     yield s
 
+    fits, over = "x" * 980, "x" * 981  # beside them a publication has twenty bytes
+    s = ServiceScene(
+        "what history feeds is as long as the subscriber takes, and not longer", "CHN-12", "CHN-6", "CHN-3"
+    )
+    s.starts("a", open_(message_bytes=1_000))
+    s.second("b")
+    s.joins("a", "room")
+    s.gone()
+    s.publishes("b", "room", "1", fits, over, "4")
+    fed = publication("room", 1, "1"), publication("room", 2, fits), gap("room", 2, 3, "OVERFLOW")
+    missed = carried(*fed, publication("room", 4, "4"))
+    s.resumes("c", 1, (1, 1, 1), own=(1, 1, 1), replay=tuple(missed))
+    yield s
+
     long = bytes(70_000)
     s = ServiceScene("a publication that has begun is finished, whatever history lets go", "PRT-6", "PRT-7", "CHN-6")
     s.starts()

@@ -64,7 +64,7 @@ def server() -> Iterator[ServiceScene]:
     s.starts()
     s.hears("a", publish(1, "room", "x" * 985))
     s.tells("a", error(1, "TOO_LARGE"))
-    s.hears("a", publish(2, "room", "x" * 500))
+    s.hears("a", publish(2, "room", "x" * 970))
     s.tells("a", published(2, 1))
     yield s
 

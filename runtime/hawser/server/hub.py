@@ -29,7 +29,7 @@ from hawser_engine.messages import (
 )
 
 from .channels import CHUNK_BYTES, Channel, Membership, Mode
-from .requests import PUBLICATION_HEAD_BYTES, Refused
+from .requests import Refused, publication_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -309,7 +309,7 @@ class Hub:
 
     def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
         channel, offset = member.channel, entry.offset
-        length = len(entry.data) + PUBLICATION_HEAD_BYTES
+        length = publication_bytes(channel.name, offset, entry.data)
         if length > session.message_bytes:  # CHN-12
             return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
         if length <= CHUNK_BYTES:

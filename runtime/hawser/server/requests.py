@@ -14,6 +14,7 @@ import trio
 
 from hawser.errors import CallError, PayloadError
 from hawser.payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
+from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
@@ -30,6 +31,7 @@ from hawser_engine.messages import (
     Unsubscribe,
     decode_message,
     encode_body,
+    encode_publication,
 )
 
 from .incidents import record_incident
@@ -46,8 +48,6 @@ FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
 
 TEXT_BYTES_MAX: Final = 1_024
-PUBLICATION_HEAD_BYTES: Final = 300
-"""What a PUBLICATION has beside its payload, at most: name, epoch, offset and heads."""
 
 
 class Refused(Exception):
@@ -168,7 +168,8 @@ class Requests:
 
     async def _publish(self, operation: Publish) -> bytes:
         config = self._node.config
-        if len(operation.data) + PUBLICATION_HEAD_BYTES > config.message_bytes:  # PUB-5
+        # PUB-5, whatever its offset will be: what is accepted here never turns out too long for everybody.
+        if publication_bytes(operation.channel, MAX_INTEGER, operation.data) > config.message_bytes:
             raise Refused(ErrorCode.TOO_LARGE, f"a publication has at most {config.message_bytes} bytes in all")
         rule = await self._node.allow(self._session, "publish", operation.channel)
         key = operation.key
@@ -243,6 +244,12 @@ class Requests:
     def _incident(self, id: int, what: str, error: Exception) -> bytes:
         incident = record_incident(self._node.random_bytes, what, error)
         return error_body(id, Refused(ErrorCode.INTERNAL, f"incident {incident}"))
+
+
+def publication_bytes(channel: str, offset: int, data: bytes) -> int:
+    """How long a PUBLICATION is."""
+    without_data = encode_publication(channel, bytes(8), offset, b"")
+    return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)
 
 
 def error_body(id: int, refused: Refused) -> bytes:
