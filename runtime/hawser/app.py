@@ -6,14 +6,14 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
 from .brokers import MemoryBroker, Retention
+from .calls import Procedure
 from .payloads import encode_payload
-from .principals import Principal, check_name
+from .principals import Principal, check_handler, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -49,7 +49,7 @@ class ChannelRule:
 
         ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
         """
-        _check_handler(handler, "authorize")
+        check_handler(handler, "authorize")
         if self.handler is not None:
             raise ValueError(f"the channels {self.pattern!r} already have an authorize handler")
         self.handler = handler
@@ -60,16 +60,6 @@ class ChannelRule:
         if self.pattern.endswith(WILDCARD):
             return channel.startswith(self.pattern[:-1])
         return channel == self.pattern
-
-
-@attrs.frozen
-class Procedure:
-    """Something that can be called."""
-
-    name: str
-    handler: Callable[..., Awaitable[Any]]
-    signature: inspect.Signature
-    """The handler's, to tell wrong arguments from a handler that fails."""
 
 
 class App:
@@ -150,7 +140,7 @@ class App:
         sent none. None refuses; an exception means "try again later". It is asked at every attach (SPEC SEC-4).
         Without a handler everyone is `ANONYMOUS`.
         """
-        _check_handler(handler, "authenticate")
+        check_handler(handler, "authenticate")
         if self.authenticator is not None:
             raise ValueError("the app already has an authenticate handler")
         self.authenticator = handler
@@ -168,10 +158,10 @@ class App:
         check_name("a procedure name", name)
 
         def register(handler: Handler) -> Handler:
-            _check_handler(handler, f"procedure {name!r}")
+            check_handler(handler, f"procedure {name!r}")
             if name in self.procedures:
                 raise ValueError(f"the procedure {name!r} is already registered")
-            self.procedures[name] = Procedure(name, handler, inspect.signature(handler))
+            self.procedures[name] = Procedure.of(name, handler)
             return handler
 
         return register
@@ -181,7 +171,7 @@ class App:
 
         A new session is not held up by it, and a resume is no beginning.
         """
-        _check_handler(handler, "on_connect")
+        check_handler(handler, "on_connect")
         self.connect_hooks.append(handler)
         return handler
 
@@ -190,13 +180,6 @@ class App:
 
         It runs after everything else of the session, for at most five seconds. A broken link ends no session.
         """
-        _check_handler(handler, "on_disconnect")
+        check_handler(handler, "on_disconnect")
         self.disconnect_hooks.append(handler)
         return handler
-
-
-def _check_handler(handler: object, what: str) -> None:
-    # A function, or an object whose class has an async __call__.
-    call = type(handler).__call__
-    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)):
-        raise TypeError(f"the {what} handler is an async function; {handler!r} is not")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -29,6 +30,18 @@ def check_name(what: str, name: object) -> str:
     if not 0 < size <= NAME_BYTES_MAX:
         raise ValueError(f"{what} has 1 to {NAME_BYTES_MAX} bytes of UTF-8, this one has {size}")
     return name
+
+
+def check_handler(handler: object, what: str) -> None:
+    """Refuse what is no handler.
+
+    Raises:
+        TypeError: It is neither an async function nor an object with an async call.
+    """
+    # A function, or an object whose class has an async __call__.
+    call = type(handler).__call__
+    if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)):
+        raise TypeError(f"the {what} handler is an async function; {handler!r} is not")
 
 
 def _name(instance: object, attribute: attrs.Attribute[str], value: object) -> None:

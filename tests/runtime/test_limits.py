@@ -317,7 +317,7 @@ async def test_an_error_text_is_cut_to_what_travels(autojump_clock: MockClock) -
 
 
 async def test_a_server_that_calls_a_client_is_told_that_there_is_nothing_to_call(autojump_clock: MockClock) -> None:
-    """Calls to clients come later; a request is answered all the same (SPEC MSG-2)."""
+    """A request is answered, whatever it asks for (SPEC MSG-2)."""
     app = App()
     async with serving(app) as server, connect(URL) as client:
         session = await only_session(server)

@@ -11,6 +11,7 @@ from hawser import (
     App,
     Client,
     CloseCode,
+    Config,
     ErrorCode,
     Principal,
     RequestFailed,
@@ -107,6 +108,32 @@ async def test_rights_are_checked_in_turn_with_the_operations(autojump_clock: Mo
         client.engine.authenticate(entrance(), trio.current_time())
         client.flush()
         assert [type(await client.hear()).__name__ for _ in range(2)] == ["Subscribed", "Unsubscribed"]
+
+
+async def test_a_check_of_rights_takes_no_place_of_an_operation(autojump_clock: MockClock) -> None:
+    """A client that waits at the limit is never told BUSY (OPS-2), whatever else the server has to do for it."""
+    harbour = Harbour()
+    [rule] = harbour.app.rules
+    asked = rule.handler
+    assert asked is not None
+
+    async def slowly(session: Session, action: Any, channel: str) -> bool:
+        await trio.sleep(5)
+        return await asked(session, action, channel)
+
+    rule.handler = slowly
+    credentials = entrance("room")
+    async with (
+        serving(harbour.app, config=Config(operations=2)),
+        RawClient(credentials=credentials).connected() as client,
+    ):
+        await client.opened.wait()
+        client.say(Publish(1, "room", b"\x01", None))
+        client.engine.authenticate(credentials, trio.current_time())
+        client.flush()
+        await trio.sleep(1)
+        client.say(Publish(2, "room", b"\x02", None))
+        assert [type(await client.hear()).__name__ for _ in range(2)] == ["Published", "Published"]
 
 
 @pytest.mark.parametrize("wrong", [{"who": "bob", "may": ["vault"]}, {"may": ["vault"]}], ids=["another's", "refused"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -19,13 +19,15 @@ from .operations import Kind, Pending, Receipt
 from .subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from hawser.brokers import Published
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
     from .states import State, StateStream
+
+Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
 
 HEAD_BYTES = 1_024
 """What a request has beside its payload, at most: names, a key and heads."""
@@ -159,6 +161,26 @@ class Client:
             if not pending.answered:
                 self._dialogue.tell(encode_body(Cancel(call_id)))
         return decode_payload(data)
+
+    def procedure(self, name: str) -> Callable[[Handler], Handler]:
+        """Register something that the server calls: ``async def handler(*arguments) -> value``.
+
+        It runs in a task of its own. It raises `CallError` to answer with that error; everything else that it raises
+        reaches the server as INTERNAL with an incident number. What the server may call at once is better given to
+        ``connect(procedures=…)``: until it is registered, the answer is NOT_FOUND.
+
+        Args:
+            name: What the server calls it, 1 to 255 bytes of UTF-8.
+
+        Raises:
+            ValueError: The name is taken or not well-formed.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self._dialogue.offer.add(name, handler)
+            return handler
+
+        return register
 
     def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.

@@ -12,12 +12,13 @@ from hawser.config import Config
 from hawser.errors import ConnectFailed
 from hawser_transports import find_transport
 
+from .answering import Offer
 from .client import Client
 from .dialogue import Dialogue
 from .line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
     from hawser_transports import Transport
@@ -33,8 +34,10 @@ class Connect:
         credentials: Mapping[str, Any],
         config: Config,
         random_bytes: Callable[[int], bytes],
+        offer: Offer,
     ) -> None:
         self._url = url
+        self._offer = offer
         self._transport = transport
         self._credentials = credentials
         self._config = config
@@ -48,7 +51,7 @@ class Connect:
             raise RuntimeError("a connection is entered only once; call connect again for another one")
         nursery = await self._background.__aenter__()
         try:
-            dialogue = Dialogue(self._config, nursery)
+            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes)
             self._line = line = dialogue.line = Line(
                 dialogue, self._url, self._transport, self._credentials, self._config, self._random_bytes, nursery
             )
@@ -87,6 +90,7 @@ def connect(
     token: str | None = None,
     credentials: Mapping[str, Any] | None = None,
     config: Config | None = None,
+    procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Connect:
@@ -100,6 +104,7 @@ def connect(
         token: Short for ``credentials={"token": token}``.
         credentials: What `App.authenticate` gets, at every attach.
         config: Limits and times; the defaults if not given.
+        procedures: What the server may call, by name, from the first moment on; see `Client.procedure`.
         transport: Used instead of the one that the scheme names.
         random_bytes: Where keys and jitter come from; replace it only in tests.
 
@@ -121,4 +126,5 @@ def connect(
         credentials or {},
         Config() if config is None else config,
         random_bytes,
+        Offer(procedures or {}),
     )

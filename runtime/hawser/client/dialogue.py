@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 import trio
 
 from hawser.brokers import Published
+from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
-from hawser.payloads import decode_payload
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
@@ -38,6 +38,7 @@ from hawser_engine.messages import (
 )
 from hawser_engine.messages import Published as PublishedMessage
 
+from .answering import Answering, Offer
 from .feed import Feed, Flow
 from .operations import Kind, Operations, Pending
 from .states import Closed, Connecting, State, StateStream
@@ -58,8 +59,12 @@ SUBSCRIBE_MAX = 128
 class Dialogue:
     """Everything of a client that is not the line itself."""
 
-    def __init__(self, config: Config, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, config: Config, nursery: trio.Nursery, offer: Offer, random_bytes: Callable[[int], bytes]
+    ) -> None:
         self.config = config
+        self.offer = offer
+        """What the server may call."""
         self.state: State = Connecting(1)
         self.line: Line
         self.arrived = trio.Event()
@@ -68,6 +73,8 @@ class Dialogue:
         self._operations = Operations()
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[str, trio.Event] = {}
+        self._random_bytes = random_bytes
+        self._answering = self._new_answering()
         self._watchers: list[weakref.ref[StateStream]] = []
         self._news = trio.Event()
         """Set and replaced when credentials may have been judged."""
@@ -90,6 +97,23 @@ class Dialogue:
             return self.line.has_room(pending.size)
 
         await self._operations.in_turn(ready, lambda: self._hand_over(pending, encode))
+
+    def time_ms(self) -> int:
+        """See `hawser.client.answering.Voice`."""
+        return self.line.time_ms()
+
+    async def answer(self, body: bytes, current: Callable[[], bool]) -> None:
+        """See `hawser.client.answering.Voice`."""
+        while current() and self.line.over is None:
+            if self.line.has_room(len(body)):
+                self.line.send(body)
+                return
+            await self._operations.change()
+
+    def _new_answering(self) -> Answering:
+        return Answering(
+            self, self.offer, self._nursery, limit=self.config.calls_per_session, random_bytes=self._random_bytes
+        )
 
     async def authenticate(self, credentials: Mapping[str, Any]) -> None:
         """Use new credentials and wait until they are accepted.
@@ -222,6 +246,8 @@ class Dialogue:
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.line.Conversation`."""
         self._operations.lose(report.numbered, int(report.reason))
+        self._answering.end()
+        self._answering = self._new_answering()
 
     def room(self) -> None:
         """See `hawser.client.line.Conversation`."""
@@ -252,9 +278,9 @@ class Dialogue:
                 if subscription is not None:
                     subscription.feed.considered(message.epoch, message.offset)
             case Call():
-                self.tell(encode_body(ErrorReply(message.id, ErrorCode.NOT_FOUND, message.procedure, False, None)))
+                self._answering.callee.start(message)
             case Cancel():
-                pass  # MSG-6: no call of the server is open here
+                self._answering.callee.cancel(message.id)
             case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue():
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
@@ -270,11 +296,7 @@ class Dialogue:
         pending = self._operations.take(message.id)
         if pending is None:
             return
-        data: object = message.data
-        if message.data is not None:
-            with suppress(PayloadError):  # else whoever answered uses an encoding of its own: the bytes as they are
-                data = decode_payload(message.data)
-        error = RequestFailed(message.code, message.message, temporary=message.temporary, data=data)
+        error = failure(message, RequestFailed)
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
         pending.fail(error)

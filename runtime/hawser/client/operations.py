@@ -128,6 +128,10 @@ class Operations:
                 await self._vacancy.wait()
             make()
 
+    async def change(self) -> None:
+        """Wait until something has changed on which room may depend."""
+        await self._vacancy.wait()
+
     def changed(self) -> None:
         """Something has changed on which ``ready`` may depend."""
         self._vacancy.set()

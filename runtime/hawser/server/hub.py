@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from hawser.calls import Refused
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
@@ -29,7 +30,7 @@ from hawser_engine.messages import (
 )
 
 from .channels import CHUNK_BYTES, Channel, Membership, Mode
-from .requests import Refused, publication_bytes
+from .requests import publication_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

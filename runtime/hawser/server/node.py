@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import trio
 
+from hawser.calls import Refused
 from hawser.driver import Driver
+from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
 from hawser.timekeeper import Timekeeper
 from hawser_engine.codes import CloseCode, ErrorCode
@@ -38,9 +40,6 @@ from hawser_engine.server import Server as EngineServer
 from hawser_engine.session import ServerSession as EngineServerSession
 
 from .hub import Hub
-from .incidents import record_incident
-from .requests import Refused
-from .session import Session
 from .sessions import ServerSession
 
 if TYPE_CHECKING:
@@ -256,7 +255,7 @@ class Node:
     def _open(self, driver: ServerDriver, engine: EngineSession) -> None:
         assert isinstance(engine, EngineServerSession)
         self.session_count += 1
-        session = ServerSession(self, engine, Session(driver.principal, self.session_count))
+        session = ServerSession(self, engine, driver.principal, self.session_count)
         self.sessions[engine] = session
         session.spawn(self._greet, session)
 

@@ -8,12 +8,12 @@ BUSY. So nothing that a handler does keeps an answer from whoever waits for it.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.errors import CallError, PayloadError
-from hawser.payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
+from hawser.calls import Callee, Refused, error_body
+from hawser.incidents import record_incident
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
@@ -34,11 +34,7 @@ from hawser_engine.messages import (
     encode_publication,
 )
 
-from .incidents import record_incident
-
 if TYPE_CHECKING:
-    from hawser.app import Procedure
-
     from .node import Node
     from .sessions import ServerSession
 
@@ -47,23 +43,20 @@ Operation: TypeAlias = Publish | Subscribe | Unsubscribe
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
 
-TEXT_BYTES_MAX: Final = 1_024
-
-
-class Refused(Exception):
-    """A request is answered with an error; never leaves this package."""
-
-    def __init__(self, code: ErrorCode, message: str, *, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.temporary = temporary
-
 
 class Requests:
     """Everything that one session has asked for and that is not answered yet."""
 
-    __slots__ = ("_calls", "_last_id", "_node", "_operation_bytes", "_operations", "_session", "_working")
+    __slots__ = (
+        "_callee",
+        "_last_id",
+        "_node",
+        "_operation_bytes",
+        "_operations",
+        "_session",
+        "_unanswered",
+        "_working",
+    )
 
     def __init__(self, node: Node, session: ServerSession) -> None:
         self._node = node
@@ -71,8 +64,10 @@ class Requests:
         self._last_id = 0
         self._operations: list[tuple[Operation | None, int]] = []
         self._operation_bytes = 0
+        self._unanswered = 0  # of them, those that the client waits for; a check of its rights is none
         self._working = False
-        self._calls: dict[int, trio.CancelScope] = {}
+        limit = node.config.calls_per_session
+        self._callee = Callee(session, self._invoke, limit=limit, random_bytes=node.random_bytes)
 
     # ------------------------------------------------------------ dispatch
 
@@ -84,18 +79,18 @@ class Requests:
         """
         message = decode_message(body)
         match message:
-            case None | Reply() | ErrorReply():
-                pass  # MSG-3: ignorable; MSG-6: an answer to nothing
+            case None:
+                pass  # MSG-3
+            case Reply() | ErrorReply():
+                self._session.calls.answered(message)
             case Publish() | Subscribe() | Unsubscribe():
                 self._check_id(message.id)
                 self._queue(message, len(body))
             case Call():
                 self._check_id(message.id)
-                self._start_call(message)
+                self._callee.start(message)
             case Cancel():
-                scope = self._calls.get(message.id)
-                if scope is not None:
-                    scope.cancel(reason="CANCEL")
+                self._callee.cancel(message.id)
             case Pause():
                 self._node.hub.pause(self._session, message.channel, Position(message.epoch, message.offset))
             case Continue():
@@ -117,13 +112,14 @@ class Requests:
 
     def _queue(self, operation: Operation, size: int) -> None:
         config = self._node.config
-        full = len(self._operations) >= config.operations or self._operation_bytes + size > config.operation_bytes
-        if full and self._operations:
+        full = self._unanswered >= config.operations or self._operation_bytes + size > config.operation_bytes
+        if full and self._unanswered:
             message = f"more than {config.operations} operations or {config.operation_bytes} bytes without an answer"
             self._session.tell(error_body(operation.id, Refused(ErrorCode.BUSY, message, temporary=True)))
             return
         self._operations.append((operation, size))
         self._operation_bytes += size
+        self._unanswered += 1
         self._work()
 
     def _work(self) -> None:
@@ -142,6 +138,7 @@ class Requests:
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
+                    self._unanswered -= 1
                 del self._operations[0]
                 self._operation_bytes -= size
                 count += 1
@@ -164,7 +161,8 @@ class Requests:
         except MessageTooLarge:
             raise
         except Exception as error:
-            await self._session.send(self._incident(operation.id, operation.NAME, error))
+            incident = record_incident(self._node.random_bytes, operation.NAME, error)
+            await self._session.send(error_body(operation.id, Refused(ErrorCode.INTERNAL, f"incident {incident}")))
 
     async def _publish(self, operation: Publish) -> bytes:
         config = self._node.config
@@ -183,67 +181,11 @@ class Requests:
 
     # ------------------------------------------------------------ calls
 
-    def _start_call(self, call: Call) -> None:
-        limit = self._node.config.calls_per_session
-        if len(self._calls) >= limit:
-            message = f"{limit} calls of this session are running"
-            self._session.tell(error_body(call.id, Refused(ErrorCode.BUSY, message, temporary=True)))
-            return
-        scope = self._calls[call.id] = trio.CancelScope()
-        self._session.spawn(self._run_call, call, scope)
-
-    async def _run_call(self, call: Call, scope: trio.CancelScope) -> None:
-        """Run one call and answer it, once; it keeps its place until the answer has room (CAL-6).
-
-        The answer is a message like any other: from here on the session carries it across a resume (CAL-7).
-        """
-        try:
-            body = error_body(call.id, Refused(ErrorCode.CANCELLED, "the caller cancelled"))
-            with scope:
-                body = await self._answer(call, scope)
-            if call.deadline_ms is not None and scope.cancelled_caught and self._late(call):
-                body = error_body(call.id, Refused(ErrorCode.DEADLINE, "the deadline has passed"))
-            try:
-                await self._session.send(body)
-            except MessageTooLarge as error:
-                with suppress(MessageTooLarge):
-                    await self._session.send(error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error))))
-        finally:
-            del self._calls[call.id]
-
-    async def _answer(self, call: Call, scope: trio.CancelScope) -> bytes:
-        try:
-            if call.deadline_ms is not None:
-                if self._late(call):  # CAL-2
-                    raise Refused(ErrorCode.DEADLINE, "the deadline had passed before it started", temporary=True)
-                scope.deadline = trio.current_time() + (call.deadline_ms - self._session.time_ms()) / 1_000
-            procedure = self._node.app.procedures.get(call.procedure)
-            if procedure is None:
-                raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
-            arguments, named = _arguments(procedure, call.arguments)
-            result = await procedure.handler(self._session.handle, *arguments, **named)
-            return encode_body(Reply(call.id, encode_payload(result)))
-        except Refused as refused:
-            return error_body(call.id, refused)
-        except CallError as error:
-            return self._call_error(call, error)
-        except Exception as error:
-            return self._incident(call.id, f"procedure {call.procedure!r}", error)
-
-    def _call_error(self, call: Call, error: CallError) -> bytes:
-        """The error that a procedure chose."""
-        try:
-            data = None if error.data is None else encode_payload(error.data)
-            return encode_body(ErrorReply(call.id, error.code, _text(error.message), error.temporary, data))
-        except Exception as failure:
-            return self._incident(call.id, f"procedure {call.procedure!r}: its CallError", failure)
-
-    def _late(self, call: Call) -> bool:
-        return call.deadline_ms is not None and self._session.time_ms() >= call.deadline_ms
-
-    def _incident(self, id: int, what: str, error: Exception) -> bytes:
-        incident = record_incident(self._node.random_bytes, what, error)
-        return error_body(id, Refused(ErrorCode.INTERNAL, f"incident {incident}"))
+    async def _invoke(self, call: Call) -> object:
+        procedure = self._node.app.procedures.get(call.procedure)
+        if procedure is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
+        return await procedure.run(call.arguments, self._session.handle)
 
 
 def publication_bytes(channel: str, offset: int, data: bytes) -> int:
@@ -252,34 +194,6 @@ def publication_bytes(channel: str, offset: int, data: bytes) -> int:
     return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)
 
 
-def error_body(id: int, refused: Refused) -> bytes:
-    """The ERROR that answers a request."""
-    return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, None))
-
-
 def malformed(clause: str, detail: str) -> RemoteProtocolError:
     """A message that its sender must not send (MSG-4)."""
     return RemoteProtocolError(CloseCode.PROTOCOL_ERROR, clause, detail, "message")
-
-
-def _arguments(procedure: Procedure, data: bytes) -> tuple[list[object], dict[str, object]]:
-    """Positional arguments travel as a list, named ones as a map."""
-    if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
-        raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
-    try:
-        value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
-    except PayloadError as error:
-        raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
-    if not isinstance(value, (list, dict)):
-        raise Refused(ErrorCode.BAD_REQUEST, "the arguments are neither a list nor a map")
-    arguments = cast("list[object]", value) if isinstance(value, list) else []
-    named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-    try:
-        procedure.signature.bind(None, *arguments, **named)
-    except TypeError as error:
-        raise Refused(ErrorCode.BAD_REQUEST, f"{procedure.name}: {error}") from None
-    return arguments, named
-
-
-def _text(message: str) -> str:
-    return message.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")

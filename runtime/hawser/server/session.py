@@ -9,6 +9,8 @@ import attrs
 if TYPE_CHECKING:
     from hawser.principals import Principal
 
+    from .calling import ClientCalls
+
 
 @attrs.define(eq=False)
 class Session:
@@ -21,5 +23,31 @@ class Session:
     """Who is at the other end; stays the same for the whole session (SPEC SEC-4)."""
     number: int
     """Counts the sessions of this server from 1 on; for logs, and good for nothing else."""
+    _calls: ClientCalls = attrs.field(repr=False)
     data: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     """Whatever the application wants to keep for this session; gone when the session ends."""
+
+    async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
+        """Call a procedure of the client and wait for its result.
+
+        It survives broken links like everything else: the client answers when it is back. The deadline of the
+        surrounding cancel scope travels with the call; leaving it tells the client to cancel.
+
+        Args:
+            procedure: Its name, as the client registered it with `Client.procedure` or ``connect(procedures=…)``.
+            arguments: Positional arguments; the same kinds of values as ``data`` of `App.publish`.
+            named: Named arguments; either these or positional ones, not both.
+
+        Returns:
+            What the procedure returned.
+
+        Raises:
+            TypeError: Both positional and named arguments were given.
+            PayloadError: The arguments cannot travel, or the result is no payload.
+            CallError: The client answered with an error, NOT_FOUND where it has no such procedure.
+            OutcomeUnknown: The session ended before the answer came; it may have been carried out.
+            NotSent: The session ended before the call left.
+
+        Spec: CAL-1 to CAL-4.
+        """
+        return await self._calls.call(procedure, arguments, named)

@@ -9,8 +9,10 @@ import trio
 
 from hawser_engine.errors import BacklogFull, MessageTooLarge
 
+from .calling import ClientCalls
 from .channels import Membership, Mode, Outlet
 from .requests import Requests
+from .session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
-    from .session import Session
 
 
 class ServerSession(Outlet):
@@ -33,6 +34,7 @@ class ServerSession(Outlet):
         "_requests",
         "_scopes",
         "_starved",
+        "calls",
         "ended",
         "engine",
         "greeted",
@@ -42,10 +44,13 @@ class ServerSession(Outlet):
         "vacancy",
     )
 
-    def __init__(self, node: Node, engine: EngineSession, handle: Session) -> None:
+    def __init__(self, node: Node, engine: EngineSession, principal: Principal, number: int) -> None:
         self.node = node
         self.engine = engine
-        self.handle = handle
+        self.calls = ClientCalls(self)
+        """What the application calls there."""
+        self.handle = Session(principal, number, self.calls)
+        """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
         self._requests: Requests | None = None
         self.ended = False
@@ -81,8 +86,8 @@ class ServerSession(Outlet):
         return taken
 
     async def room(self, length: int = 0) -> None:
-        """Wait until a message of this length can be put; no checkpoint if it can be already."""
-        while not self.engine.has_room(length):
+        """Wait until a message of this length can be put, or the session is over; no checkpoint where it is so."""
+        while not self.ended and not self.engine.has_room(length):
             if self.vacancy is None:
                 self.vacancy = trio.Event()
             await self.vacancy.wait()
@@ -111,12 +116,10 @@ class ServerSession(Outlet):
         return True
 
     def tell(self, body: bytes) -> None:
-        """Send what cannot wait, from the reserve; a session whose reserve is used up is over (SPEC LIM-4).
-
-        Called while what the client sent is being dispatched, so the session is attached, and drained afterwards.
-        """
-        with suppress(BacklogFull, MessageTooLarge):  # a client that takes no message of any length gets no answer
-            self.engine.send(body, trio.current_time(), urgent=True)
+        """Send what cannot wait, from the reserve; a session whose reserve is used up is over (SPEC LIM-4)."""
+        if self.engine.ended is None:
+            with suppress(BacklogFull, MessageTooLarge):  # a client that takes no message of any length gets no answer
+                self.engine.send(body, trio.current_time(), urgent=True)
         self.node.touch_session(self.engine)
 
     def flush(self) -> None:
@@ -196,6 +199,9 @@ class ServerSession(Outlet):
     def end(self) -> None:
         """The session is over: cancel what runs for it and leave its channels."""
         self.ended = True
+        self.calls.lose()
+        if self.vacancy is not None:
+            self.vacancy.set()
         for scope in list(self._scopes or ()):
             scope.cancel(reason="the session has ended")
         for name in list(self.memberships):

@@ -1,0 +1,218 @@
+"""Calls, the same in both directions: what one side runs for the other (SPEC CAL-1 to CAL-8).
+
+Each call runs in a task of its own, within a bound; one more is answered BUSY without being started. A finished call
+keeps its place until there is room for its answer, which is a message like any other: from then on the session
+carries it across a resume.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+
+import attrs
+import trio
+
+from hawser_engine.codes import ErrorCode
+from hawser_engine.errors import MessageTooLarge
+from hawser_engine.messages import Call, ErrorReply, Reply, encode_body
+
+from .errors import PayloadError, RequestFailed
+from .incidents import record_incident
+from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Failure = TypeVar("Failure", bound=RequestFailed)
+
+TEXT_BYTES_MAX: Final = 1_024
+
+
+class Refused(Exception):
+    """A request is answered with an error; never leaves this library."""
+
+    def __init__(self, code: ErrorCode, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.temporary = temporary
+
+
+def error_body(id: int, refused: Refused) -> bytes:
+    """The ERROR that answers a request."""
+    return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, None))
+
+
+def chosen_error_body(id: int, error: RequestFailed) -> bytes:
+    """The ERROR that a handler chose.
+
+    Raises:
+        PayloadError: Its data cannot travel.
+    """
+    data = None if error.data is None else encode_payload(error.data)
+    return encode_body(ErrorReply(id, error.code, _text(error.message), error.temporary, data))
+
+
+def failure(reply: ErrorReply, kind: type[Failure]) -> Failure:
+    """What an ERROR says, to be raised."""
+    data: object = reply.data
+    if reply.data is not None:
+        with suppress(PayloadError):  # else whoever answered uses an encoding of its own: the bytes as they are
+            data = decode_payload(reply.data)
+    return kind(reply.code, reply.message, temporary=reply.temporary, data=data)
+
+
+@attrs.frozen
+class Procedure:
+    """Something that can be called."""
+
+    name: str
+    handler: Callable[..., Awaitable[Any]]
+    signature: inspect.Signature
+    """The handler's, to tell wrong arguments from a handler that fails."""
+
+    @classmethod
+    def of(cls, name: str, handler: Callable[..., Awaitable[Any]]) -> Procedure:
+        """The procedure that a handler is."""
+        return cls(name, handler, inspect.signature(handler))
+
+    async def run(self, data: bytes, *leading: object) -> object:
+        """Call the handler with what travelled; positional arguments do so as a list, named ones as a map.
+
+        Args:
+            data: The arguments, encoded.
+            leading: What the handler gets before them.
+
+        Raises:
+            Refused: The arguments are none, or not this handler's.
+        """
+        if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
+            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
+        try:
+            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
+        except PayloadError as error:
+            raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
+        if not isinstance(value, (list, dict)):
+            raise Refused(ErrorCode.BAD_REQUEST, "the arguments are neither a list nor a map")
+        arguments = cast("list[object]", value) if isinstance(value, list) else []
+        named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+        try:
+            self.signature.bind(*leading, *arguments, **named)
+        except TypeError as error:
+            raise Refused(ErrorCode.BAD_REQUEST, f"{self.name}: {error}") from None
+        return await self.handler(*leading, *arguments, **named)
+
+
+class Host(Protocol):
+    """What calls need of the side that runs them."""
+
+    def time_ms(self) -> int:
+        """The session's time (CAL-3)."""
+        ...
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that ends with the session."""
+
+    async def send(self, body: bytes) -> None:
+        """Send a message when there is room; nothing if the session is over.
+
+        Raises:
+            MessageTooLarge: The other side does not take so long a message.
+        """
+
+    def tell(self, body: bytes) -> None:
+        """Send what cannot wait, from the reserve."""
+
+
+class Callee:
+    """The calls of one session that the other side has made and that are not answered yet.
+
+    Args:
+        host: The session's side here.
+        invoke: Runs one call and returns its result.
+        limit: How many run at once.
+        random_bytes: Where incident ids come from.
+    """
+
+    __slots__ = ("_calls", "_host", "_invoke", "_limit", "_random_bytes")
+
+    def __init__(
+        self,
+        host: Host,
+        invoke: Callable[[Call], Awaitable[object]],
+        *,
+        limit: int,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._host = host
+        self._invoke = invoke
+        self._limit = limit
+        self._random_bytes = random_bytes
+        self._calls: dict[int, trio.CancelScope] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def start(self, call: Call) -> None:
+        """Run a call; its answer comes later."""
+        if len(self._calls) >= self._limit:
+            message = f"{self._limit} calls of this session are running"
+            self._host.tell(error_body(call.id, Refused(ErrorCode.BUSY, message, temporary=True)))
+            return
+        scope = self._calls[call.id] = trio.CancelScope()
+        self._host.spawn(self._run, call, scope)
+
+    def cancel(self, id: int) -> None:
+        """The answer to a call is not wanted (CAL-4); unknown ones are answered already (MSG-6)."""
+        scope = self._calls.get(id)
+        if scope is not None:
+            scope.cancel(reason="CANCEL")
+
+    async def _run(self, call: Call, scope: trio.CancelScope) -> None:
+        """Run one call and answer it, once; it keeps its place until the answer has room (CAL-6, CAL-7)."""
+        try:
+            body = error_body(call.id, Refused(ErrorCode.CANCELLED, "the caller cancelled"))
+            with scope:
+                body = await self._answer(call, scope)
+            if call.deadline_ms is not None and scope.cancelled_caught and self._late(call):
+                body = error_body(call.id, Refused(ErrorCode.DEADLINE, "the deadline has passed"))
+            try:
+                await self._host.send(body)
+            except MessageTooLarge as error:
+                with suppress(MessageTooLarge):
+                    await self._host.send(error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error))))
+        finally:
+            del self._calls[call.id]
+
+    async def _answer(self, call: Call, scope: trio.CancelScope) -> bytes:
+        try:
+            if call.deadline_ms is not None:
+                if self._late(call):  # CAL-2
+                    raise Refused(ErrorCode.DEADLINE, "the deadline had passed before it started", temporary=True)
+                scope.deadline = trio.current_time() + (call.deadline_ms - self._host.time_ms()) / 1_000
+            return encode_body(Reply(call.id, encode_payload(await self._invoke(call))))
+        except Refused as refused:
+            return error_body(call.id, refused)
+        except RequestFailed as error:
+            return self._chosen(call, error)
+        except Exception as error:
+            return self._incident(call, f"procedure {call.procedure!r}", error)
+
+    def _chosen(self, call: Call, error: RequestFailed) -> bytes:
+        try:
+            return chosen_error_body(call.id, error)
+        except Exception as failure:
+            return self._incident(call, f"procedure {call.procedure!r}: its error", failure)
+
+    def _late(self, call: Call) -> bool:
+        return call.deadline_ms is not None and self._host.time_ms() >= call.deadline_ms
+
+    def _incident(self, call: Call, what: str, error: Exception) -> bytes:
+        incident = record_incident(self._random_bytes, what, error)  # CAL-8
+        return error_body(call.id, Refused(ErrorCode.INTERNAL, f"incident {incident}"))
+
+
+def _text(message: str) -> str:
+    return message.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")

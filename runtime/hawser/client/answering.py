@@ -1,0 +1,118 @@
+"""What a client offers to be called for, and the calls of the present session (SPEC CAL-1 to CAL-8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from hawser.calls import Callee, Procedure, Refused
+from hawser.principals import check_handler, check_name
+from hawser_engine.codes import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from hawser_engine.messages import Call
+
+
+class Voice(Protocol):
+    """What answers need of the client."""
+
+    def time_ms(self) -> int:
+        """The session's time (CAL-3)."""
+        ...
+
+    async def answer(self, body: bytes, current: Callable[[], bool]) -> None:
+        """Send an answer when there is room, unless it is not ``current()`` any more.
+
+        Raises:
+            MessageTooLarge: The server does not take so long a message.
+        """
+
+    def tell(self, body: bytes) -> None:
+        """Send what cannot wait, unless the client is closed."""
+
+
+class Offer:
+    """The procedures of a client."""
+
+    def __init__(self, procedures: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+        self._procedures: dict[str, Procedure] = {}
+        for name, handler in procedures.items():
+            self.add(name, handler)
+
+    def add(self, name: str, handler: Callable[..., Awaitable[Any]]) -> None:
+        """Offer a procedure.
+
+        Raises:
+            TypeError: The handler is no async function.
+            ValueError: The name is taken or not well-formed.
+        """
+        check_name("a procedure name", name)
+        check_handler(handler, f"procedure {name!r}")
+        if name in self._procedures:
+            raise ValueError(f"the procedure {name!r} is already registered")
+        self._procedures[name] = Procedure.of(name, handler)
+
+    async def invoke(self, call: Call) -> object:
+        """Run what is called.
+
+        Raises:
+            Refused: Nothing of that name is offered, or the arguments are wrong.
+        """
+        procedure = self._procedures.get(call.procedure)
+        if procedure is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
+        return await procedure.run(call.arguments)
+
+
+class Answering:
+    """The calls of one session that its server has made; see `hawser.calls.Host`."""
+
+    def __init__(
+        self,
+        voice: Voice,
+        offer: Offer,
+        nursery: trio.Nursery,
+        *,
+        limit: int,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.callee = Callee(self, offer.invoke, limit=limit, random_bytes=random_bytes)
+        self._voice = voice
+        self._nursery = nursery
+        self._scopes: dict[trio.CancelScope, None] = {}
+        self._over = False
+
+    def end(self) -> None:
+        """The session is over: nobody waits for these answers, and their ids will name others."""
+        self._over = True
+        for scope in list(self._scopes):
+            scope.cancel(reason="the session is over")
+
+    def time_ms(self) -> int:
+        """See `Host.time_ms`."""
+        return self._voice.time_ms()
+
+    def spawn(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """See `Host.spawn`."""
+        self._nursery.start_soon(self._run, function, arguments)
+
+    async def _run(self, function: Callable[..., Awaitable[object]], arguments: tuple[Any, ...]) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes[scope] = None
+            try:
+                if self._over:
+                    scope.cancel(reason="the session is over")
+                await function(*arguments)
+            finally:
+                del self._scopes[scope]
+
+    async def send(self, body: bytes) -> None:
+        """See `Host.send`."""
+        await self._voice.answer(body, lambda: not self._over)
+
+    def tell(self, body: bytes) -> None:
+        """See `Host.tell`."""
+        self._voice.tell(body)
