@@ -29,6 +29,10 @@ class Config(EngineConfig):
     """How long `App.on_disconnect` handlers have when a session has ended."""
     connect_seconds: float = attrs.field(default=10.0, validator=_at_least(0.001))
     """How long `connect` tries before it gives up, where no session was reached yet."""
+    drain_seconds: float = attrs.field(default=30.0, validator=_at_least(0))
+    """How long a server that drains waits for what is running and for what its clients have not taken yet."""
+    returns_per_second: float = attrs.field(default=160.0, validator=_at_least(0.001))
+    """How many clients a second a server that drains asks to come back (SPEC CLS-9): 80 % of 200 accepts."""
     subscription_messages: int = attrs.field(default=1_000, validator=_at_least(1))
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = attrs.field(default=262_144, validator=_at_least(1))

@@ -46,6 +46,11 @@ class ClientCalls:
         self._open: dict[int, Waiting] | None = None  # made on first use
         self._last_id = 0
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the client owes an answer."""
+        return bool(self._open)
+
     async def call(self, procedure: str, arguments: Sequence[object], named: Mapping[str, object]) -> Any:
         """See `hawser.Session.call`."""
         check_name("a procedure name", procedure)

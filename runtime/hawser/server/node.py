@@ -91,6 +91,8 @@ class Node:
         self.session_count = 0
         self.resumes = 0
         self.replayed = 0
+        self.drain_asked = trio.Event()
+        """Set when the server is to end in peace; see `hawser.server.draining`."""
         self.hub = Hub(self)
         self.timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, random_bytes=random_bytes)
@@ -156,6 +158,13 @@ class Node:
         driver = self._drivers.get(session.carrier)
         if driver is not None and not driver.flush():
             self.timekeeper.arm(driver, driver.connection.next_timeout())
+
+    def send_away(self, seconds: float) -> None:
+        """Close every connection; their clients come back at some moment in these seconds (CLS-9)."""
+        now = trio.current_time()
+        for driver in list(self._drivers.values()):
+            driver.connection.close(CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds))
+            self.touch(driver)
 
     def contain(self, driver: Driver, error: Exception) -> None:
         """See `hawser.driver.Owner`."""

@@ -98,6 +98,11 @@ class Requests:
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything is answered."""
+        return not self._operations and not self._callee
+
     def recheck(self) -> None:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))

@@ -11,13 +11,14 @@ from hawser.background import Background
 from hawser.config import Config
 from hawser_transports import find_transport
 
+from .draining import drain
 from .node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hawser.app import App
-    from hawser_transports import Transport
+    from hawser_transports import Listener, Transport
 
 
 class Server:
@@ -43,6 +44,18 @@ class Server:
         """How many message parts were sent again at resumes."""
         return self._node.replayed
 
+    async def drain(self) -> None:
+        """Begin to end in peace: returns at once, and `serve` returns when it is done.
+
+        Nobody new is let in. What clients ask for from now on is not begun; what is running is finished and answered,
+        for at most ``config.drain_seconds``. Then every client is sent away, to come back somewhere else in a while.
+        Idempotent.
+
+        Spec: CLS-9.
+        """
+        self._node.drain_asked.set()
+        await trio.lowlevel.checkpoint()
+
 
 async def serve(
     app: App,
@@ -53,7 +66,7 @@ async def serve(
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve an application until cancelled.
+    """Serve an application until cancelled, or until `Server.drain` has come to its end.
 
     ``server = await nursery.start(serve, app, url)`` returns when it listens; ``trio.run(serve, app, url)`` is a whole
     program. When it is cancelled, handlers are cancelled and `App.on_disconnect` handlers have five seconds.
@@ -80,6 +93,19 @@ async def serve(
         services.start_soon(node.hub.flush)
         task_status.started(Server(listener.url, node))
         try:
-            await listener.serve(node.attach)
+            async with Background() as accepting:
+                gone = trio.Event()
+                accepting.start_soon(_accept, listener, node, gone)
+                await node.drain_asked.wait()
+                await listener.aclose()
+                await drain(node)
+                with trio.move_on_after(config.write_seconds):  # CLS-3: whoever is sent away ends the link
+                    await gone.wait()
         finally:
             await node.shut_down()
+
+
+async def _accept(listener: Listener, node: Node, gone: trio.Event) -> None:
+    """Take links until the listener is closed, and look after them until the last is gone."""
+    await listener.serve(node.attach)
+    gone.set()

@@ -157,6 +157,17 @@ class ServerSession(Outlet):
 
     # ------------------------------------------------------------ life
 
+    def hold_back(self) -> bool:
+        """Begin nothing more that the client asks for; whether nothing is left of what it asked for before.
+
+        Messages are held in the engine, not delivered, so that a session that goes on elsewhere loses none. As long as
+        the application waits for an answer of the client, they come in all the same: it is among them.
+        """
+        self.engine.paused = not self.calls.waiting
+        outbox = self.engine.outbox
+        owed = self.engine.carrier is not None and (bool(outbox.queue) or outbox.delivered < outbox.sent)
+        return self.engine.paused and not owed and (self._requests is None or self._requests.idle)
+
     def belongs_to(self, principal: Principal) -> None:
         """Credentials were accepted again: the same user, perhaps with other rights (SPEC AUT-6, SUB-8)."""
         self.handle.principal = principal
