@@ -128,9 +128,14 @@ class Driver:
         self._start()
         return False
 
-    def finish(self) -> None:
-        """Send the last words, and close the link once everything is written."""
+    def finish(self, code: int) -> None:
+        """Send the last words, and close the link once everything is written.
+
+        Args:
+            code: Of the CLOSE that was sent or that came, for a carriage that can say it again (SPEC CAR-5).
+        """
         self.flush()
+        self.link.say_why(code)
         self.over = True
         if not self._writing:
             self._start()

@@ -243,7 +243,7 @@ async def test_what_a_link_does_not_take_at_once_is_written_in_order_by_a_task(a
         assert not driver.flush()  # nothing new, but something waits
         out += batches[4:]
         assert not driver.flush()
-        driver.finish()
+        driver.finish(100)
         assert await everything_from(far) == batches
 
 
@@ -288,7 +288,7 @@ async def test_a_link_whose_peer_takes_nothing_is_closed_all_the_same(autojump_c
         batches = [bytes([number]) * 15_000 for number in range(6)]
         out += batches
         driver.flush()
-        driver.finish()
+        driver.finish(100)
         began = trio.current_time()
         await wait_all_tasks_blocked()
         await trio.sleep(10)

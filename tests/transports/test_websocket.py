@@ -109,6 +109,19 @@ async def test_a_close_code_reaches_the_peer_as_the_packet_it_stands_for(transpo
             await near.aclose()
 
 
+async def test_a_code_that_is_no_close_code_of_a_websocket_is_not_said(transports: Transports) -> None:
+    """A peer's CLOSE may name any number, and the answer repeats it where it can (SPEC CLS-2, CAR-5)."""
+    async with listening(transports, "ws") as listener, await dial(http(listener)) as stream:
+        await stream.send_all(request())
+        far = await listener.accept()
+        far.say_why(1_000)
+        await trio.aclose_forcefully(far)
+        seen = b""
+        async for piece in stream:
+            seen += piece
+        assert seen.endswith(b"\x88\x02\x03\xe8")
+
+
 async def test_a_graceful_close_is_over_as_soon_as_the_peer_has_answered(transports: Transports) -> None:
     """Long before its deadline, which here is later than the test's."""
     patient = WebSocketTransport(settings=ListenerSettings(wire=WireSettings(close_seconds=1_000)))

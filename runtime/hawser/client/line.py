@@ -341,7 +341,7 @@ class Line:
                 self._conversation.lost(event)
             case ConnectionTerminated():
                 driver.termination = event
-                driver.finish()
+                driver.finish(event.code)
             case RoomAvailable():
                 self._conversation.room()
             case SessionDetached() | VolatileReceived() | MessageDropped():

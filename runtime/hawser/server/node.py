@@ -237,7 +237,7 @@ class Node:
                 self._session_of(event.session, ServerSession.feed_again)
             case ConnectionTerminated():
                 self._drivers.pop(driver.connection, None)
-                driver.finish()
+                driver.finish(event.code)
             case SessionDetached() | VolatileReceived() | MessageDropped():
                 pass  # it waits for its next connection; nothing volatile is understood; nothing has a policy
             case CredentialsRequested() | CredentialsAccepted() | SessionReset():

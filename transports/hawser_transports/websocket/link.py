@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hawser_engine.bindings.websocket import WebSocket
     from hawser_transports.wires import Wire
 
+CODES: Final = 1_000
+"""How many close codes have a place above 4000."""
+
 NORMAL: Final = 1_000
 """The WebSocket close code of a link that is closed without a word of the session."""
 
@@ -103,7 +106,8 @@ class WebSocketLink(Link):
 
     def say_why(self, code: int) -> None:
         """See `Link.say_why`: the WebSocket is closed with 4000 and the code (SPEC CAR-5)."""
-        self._code = CLOSE_CODES + code
+        if 0 <= code < CODES:  # a peer may have named any number, and 5000 is no close code of a WebSocket's
+            self._code = CLOSE_CODES + code
 
     async def aclose(self) -> None:
         """See `Link.aclose`: closing frame, what is left, the peer's closing frame, end."""
