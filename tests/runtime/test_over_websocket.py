@@ -122,6 +122,28 @@ async def test_every_message_arrives_once_and_in_order_though_the_links_are_cut(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_peer_that_nobody_knows_yet_cannot_fill_memory() -> None:
+    """SPEC PKT-14: refused by the head of its frame, also where that came together with the upgrade."""
+    async with serving_websockets() as server:
+        place = server.url.removeprefix("ws://").rstrip("/").rpartition(":")
+        head = frame(0x82, size=100_000)[:10]
+        for pieces in ([request() + head], [request(), head]):
+            async with await trio.open_tcp_stream(place[0], int(place[2])) as stream:
+                seen = b""
+                for piece in pieces:
+                    await stream.send_all(piece)
+                    seen += await stream.receive_some()
+                async for data in stream:
+                    seen += data
+            closing = seen.partition(b"\r\n\r\n")[2]
+            assert closing[2:4] == (4_000 + CloseCode.TOO_LARGE).to_bytes(2, "big")
+        async with connect(server.url, transport=TRANSPORT, token="good") as client:
+            text = "known" * 12_000
+            async with client.subscribe("room:lobby") as messages:
+                await client.publish("room:lobby", text)
+                assert (await messages.receive()).data == text
+
+
 async def test_refused_credentials_are_said_by_packet_and_by_close_code() -> None:
     """SPEC CAR-5."""
     async with serving_websockets() as server:

@@ -104,6 +104,13 @@ class Link(trio.abc.AsyncResource):
         Spec: CAR-1.
         """
 
+    def bound(self, bytes_max: int | None) -> None:
+        """Take no batch longer than this from the peer until told otherwise; None lifts the bound (SPEC PKT-14).
+
+        For carriages that hold what has arrived of a batch: a peer that nobody knows yet must not fill memory. The
+        session counts what it is given by itself, so the others need not care.
+        """
+
     def say_why(self, code: int) -> None:
         """Learn the code of the CLOSE packet that was sent last, before `aclose`.
 

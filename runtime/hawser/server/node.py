@@ -108,6 +108,7 @@ class Node:
     def attach(self, link: Link) -> Driver:
         """Take a new link; what it brings goes to the returned receiver."""
         connection = self._engine.connect(trio.current_time())
+        link.bound(self.config.preattach_bytes)
         driver = ServerDriver(self, connection, link, close_seconds=self.config.write_seconds)
         self._drivers[connection] = driver
         self.touch(driver)
@@ -332,6 +333,7 @@ class Node:
                 renewed = driver.connection.session  # AUT-6: the credentials of a session that is attached already
                 driver.principal = principal
                 driver.connection.accept(principal.id, now, principal.expires_seconds)
+                driver.link.bound(None)
                 if renewed is not None and driver.connection.session is renewed:  # else they were another principal's
                     self._session_of(renewed, partial(ServerSession.belongs_to, principal=principal))
         except LocalProtocolError:

@@ -40,6 +40,25 @@ def test_batches_arrive_as_they_were_sent(way: str) -> None:
     assert receiver.ended is None
 
 
+def test_a_bound_holds_for_the_heads_that_come_while_it_stands() -> None:
+    """SPEC PKT-14: of a peer that nobody knows yet nothing long is held, not even its beginning."""
+    ours = server()
+    ours.bound(8_192)
+    assert ours.receive_data(frame(0x82, bytes(8_192)))[0] == bytes(8_192)
+    ours.bound(None)
+    assert ours.receive_data(frame(0x82, bytes(131_072)))[0] == bytes(131_072)
+    ours.bound(10**9)
+    ours.receive_data(frame(0x82, size=131_073)[:14])
+    assert ours.ended is not None
+    for data in (frame(0x82, size=8_193)[:4], frame(0x02, bytes(8_000)) + frame(0x00, size=193)[:4]):
+        ours = server()
+        ours.bound(8_192)
+        assert ours.receive_data(data) == []
+        assert ours.ended is not None
+        assert ours.ended.code == 4_109
+        assert ours.held_bytes == 0
+
+
 def test_an_empty_batch_does_nothing() -> None:
     """SPEC PKT-5."""
     assert server().receive_data(frame(0x82) + frame(0x82, b"x") + frame(0x02) + frame(0x80)) == [b"x"]

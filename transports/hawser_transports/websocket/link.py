@@ -27,7 +27,7 @@ NORMAL: Final = 1_000
 class WebSocketLink(Link):
     """One end of a WebSocket behind its handshake."""
 
-    __slots__ = ("_closed", "_code", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
+    __slots__ = ("_closed", "_code", "_early", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
 
     def __init__(self, wire: Wire, websocket: WebSocket, early: bytes = b"") -> None:
         """Make a link.
@@ -44,8 +44,7 @@ class WebSocketLink(Link):
         self._closed = False
         self._receiving = False
         self._sending = False
-        if early:
-            self._take(early)
+        self._early = early  # not looked at before somebody receives, so that `bound` comes first
 
     @property
     def description(self) -> str:
@@ -91,6 +90,9 @@ class WebSocketLink(Link):
             raise trio.BusyResourceError("another task is receiving from this link")
         self._receiving = True
         try:
+            if self._early:
+                early, self._early = self._early, b""
+                self._take(early)
             if self._inbox or self._closed or self._websocket.ended is not None:
                 await cancel_shielded_checkpoint()
             while True:
@@ -103,6 +105,10 @@ class WebSocketLink(Link):
                 await self._receive()
         finally:
             self._receiving = False
+
+    def bound(self, bytes_max: int | None) -> None:
+        """See `Link.bound`: longer batches are refused by the head of their frame."""
+        self._websocket.bound(bytes_max)
 
     def say_why(self, code: int) -> None:
         """See `Link.say_why`: the WebSocket is closed with 4000 and the code (SPEC CAR-5)."""

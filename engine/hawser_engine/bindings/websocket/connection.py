@@ -39,7 +39,7 @@ class Ended:
 class WebSocket:
     """One end of one WebSocket; see the module for the rules."""
 
-    __slots__ = ("_closing", "_framer", "_out", "_pong", "_splitter", "ended")
+    __slots__ = ("_closing", "_framer", "_message_bytes", "_out", "_pong", "_splitter", "ended")
 
     def __init__(self, framer: Framer, limits: FrameLimits) -> None:
         """Start behind the handshake.
@@ -49,6 +49,7 @@ class WebSocket:
             limits: What the peer may send.
         """
         self._framer = framer
+        self._message_bytes = limits.message_bytes
         self._splitter = FrameSplitter(limits, client=isinstance(framer, MaskedFrames))
         self._out: list[bytes] = []
         self._pong: bytes | None = None
@@ -60,6 +61,11 @@ class WebSocket:
     def held_bytes(self) -> int:
         """Bytes of the peer's that are kept now."""
         return self._splitter.held_bytes
+
+    def bound(self, bytes_max: int | None) -> None:
+        """Take no batch longer than this until told otherwise; None takes what the limits allow (SPEC PKT-14)."""
+        most = self._message_bytes
+        self._splitter.message_bytes = most if bytes_max is None else min(most, bytes_max)
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Take bytes, split anywhere; then write what ``data_to_send`` returns and look at ``ended``.

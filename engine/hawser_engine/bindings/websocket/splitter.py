@@ -104,6 +104,7 @@ class FrameSplitter:
         "_passing",
         "_rare",
         "_wanted",
+        "message_bytes",
     )
 
     def __init__(self, limits: FrameLimits, *, client: bool) -> None:
@@ -126,6 +127,8 @@ class FrameSplitter:
         self._declared = 0
         self._controls = 0
         self._over = False
+        self.message_bytes: int = limits.message_bytes
+        """The longest message that is taken; may be changed, and holds for heads that are judged from then on."""
 
     @property
     def held_bytes(self) -> int:
@@ -168,7 +171,7 @@ class FrameSplitter:
                         self._hold(data, position, start - position)
                         break
                     size = int.from_bytes(data[position + _HEAD_BYTES : start], "big")
-                if size > self._limits.message_bytes:
+                if size > self.message_bytes:
                     raise self._too_large(size)
                 body = start if self._client else start + _KEY_BYTES
                 stop = body + size
@@ -208,7 +211,7 @@ class FrameSplitter:
         self._wanted = wanted
 
     def _too_large(self, size: int) -> "_Refused":
-        seen = f"a message of {size} bytes or more, expected at most {self._limits.message_bytes} (SPEC CAR-3)"
+        seen = f"a message of {size} bytes or more, expected at most {self.message_bytes} (SPEC CAR-3)"
         return _Refused(Failed(CLOSE_CODES + CloseCode.TOO_LARGE, seen))
 
     def _fail(self, events: list[FrameEvent], failed: Failed) -> None:
@@ -269,7 +272,7 @@ class FrameSplitter:
         else:
             self._fragments += 1
             self._declared += size
-            if self._declared > limits.message_bytes:
+            if self._declared > self.message_bytes:
                 raise self._too_large(self._declared)
             if self._fragments > limits.fragments:
                 seen = f"more than {limits.fragments} fragments of one message (SPEC CAR-4)"
