@@ -163,10 +163,10 @@ async def serving() -> AsyncGenerator[str, None]:
         return True
 
     settings = ListenerSettings(
-        accepts_per_second=math.inf, connections_per_address=math.inf, wire=WireSettings(close_seconds=0.2)
+        accepts_per_second=math.inf, connections_per_address=math.inf, wire=WireSettings(close_seconds=0.5)
     )
     transport = WebSocketTransport(settings=settings)
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(partial(serve, app, "ws://127.0.0.1:0", transport=transport))
             yield server.url

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hawser import Server, Session
 
 SETTINGS = ListenerSettings(
-    accepts_per_second=math.inf, connections_per_address=math.inf, wire=WireSettings(close_seconds=0.2)
+    accepts_per_second=math.inf, connections_per_address=math.inf, wire=WireSettings(close_seconds=0.5)
 )
 TRANSPORT = WebSocketTransport(settings=SETTINGS)
 

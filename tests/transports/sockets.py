@@ -20,6 +20,6 @@ async def dial(listener: HttpListener) -> trio.SocketStream:
 
 async def settled(listener: HttpListener, connections: int = 0) -> None:
     """Wait until so many connections are left."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while listener.connections != connections:
             await trio.sleep(0.001)

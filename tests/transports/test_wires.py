@@ -100,10 +100,10 @@ async def test_links_over_a_foreign_stream_keep_the_contract(autojump_clock: Moc
 @pytest.mark.slow
 async def test_links_over_a_socket_pair_keep_the_contract() -> None:
     async def make_pair() -> tuple[Link, Link]:
-        return links(*socket_wires(WireSettings(close_seconds=0.1)))
+        return links(*socket_wires(WireSettings(close_seconds=0.5)))
 
-    with trio.fail_after(60):
-        await check_transport(make_pair, quiet_seconds=0.02)
+    with trio.fail_after(120):
+        await check_transport(make_pair, wait_seconds=30, quiet_seconds=0.1)
 
 
 async def test_a_stream_whose_peer_takes_nothing_breaks_after_the_write_deadline(autojump_clock: MockClock) -> None:
@@ -124,7 +124,7 @@ async def test_a_socket_whose_peer_takes_nothing_breaks_after_the_write_deadline
     near, far = socket_wires(WireSettings(write_seconds=0.02))
     near.write(b"x" * ROOM_BYTES * 15)
     assert near.unwritten > 0
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while near.unwritten >= ROOM_BYTES:
             await near.wait_room()
     assert near.broken
@@ -138,7 +138,7 @@ async def test_a_peer_that_reads_slowly_gets_everything() -> None:
     data = bytes(range(256)) * 4_000
     near.write(data)
     got = b""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while len(got) < len(data):
             got += await far.receive()
     assert got == data
@@ -278,7 +278,7 @@ async def test_a_task_exists_only_while_something_is_left() -> None:
     near.write(b"x" * 900_000)
     assert trio.lowlevel.current_statistics().tasks_living == tasks + 1
     got = 0
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while got < 901_000:
             got += len(await far.receive())
     await wait_all_tasks_blocked()
@@ -311,7 +311,7 @@ async def test_interrupting_a_socket_does_not_stop_its_writer() -> None:
     await wait_all_tasks_blocked()
     near.interrupt()
     got = 0
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while got < 900_000:
             got += len(await far.receive())
     near.close()
