@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -259,7 +260,7 @@ class World:
 
     async def _steady(self, client: Client, reader: Reader) -> None:
         """Stays, and takes its time."""
-        pause = self.random.choice([0.0, 0.01, 0.3])
+        pause = self.random.choice([0.0, 0.3, 1.5])
         async with client.subscribe("room", since=reader.here) as messages:
             while await self._take(messages, reader, QUIET_SECONDS):
                 await trio.sleep(pause)
@@ -322,7 +323,7 @@ def run_world(seed: int) -> Outcome:
         faults = run_seeded(live, seed=seed)
         world.check()
     except Exception as error:
-        raise Broken(f"seed {seed}: {leaf(error)}") from error
+        raise Broken(f"{leaf(error)}\nreplay: python -m tests.runtime.world {seed}") from error
     return Outcome(seed, world.lines, faults, world.resumes, world.resets, world.gaps)
 
 
@@ -331,3 +332,9 @@ def leaf(error: BaseException) -> BaseException:
     if not isinstance(error, BaseExceptionGroup):
         return error
     return leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+
+
+if __name__ == "__main__":
+    told = run_world(int(sys.argv[1]))
+    print("\n".join(told.lines))
+    print(f"{told.faults} faults, {told.resumes} resumes, {told.resets} resets, {told.gaps} gaps: {told.digest[:16]}")
