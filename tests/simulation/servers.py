@@ -29,6 +29,7 @@ from .invariants import check_ack_age, check_cause, check_codes, check_goodbye, 
 from .wires import Wire
 
 if TYPE_CHECKING:
+    from .liars import LyingClient
     from .world import World
 
 _LATE_SECONDS = 0.01
@@ -109,7 +110,7 @@ class ServerActor(Actor):
             check_report(report, pair.down, pair)
             pair.server_over = True
             pair.server = None
-        for session in engine.sessions.values():
+        for session in list(engine.sessions.values()):
             known = world.pairs.get(session.session_id)
             if known is None:
                 continue
@@ -117,6 +118,8 @@ class ServerActor(Actor):
                 known.detached_at = None
             else:
                 known.lost_connection(self.host.now)
+                if not known.hostile:
+                    self._take_leftovers(session, known)
         for connection in engine.dirty():
             for end in self.ends:
                 if end.connection is connection:
@@ -197,7 +200,9 @@ class ServerActor(Actor):
             case AuthenticationRequested(credentials=credentials):
                 self._authenticate(end, credentials.get("who"))
             case MessageReceived():
-                self._received(end, event)
+                session = end.connection.session
+                assert isinstance(session, ServerSession)
+                self._take(session, event, end.wire.puppet)
             case MessageDropped(ordinal=ordinal, reason=reason):
                 session = end.connection.session
                 assert session is not None
@@ -210,27 +215,29 @@ class ServerActor(Actor):
         if pair.opened > 1 or (pair.up is None and not pair.hostile):
             raise Violation("I10", f"a session is opened {pair.opened} times, or before its proof (SPEC UNC-1)")
 
-    def _take_leftovers(self) -> None:
-        """Take what sessions still have to say that lost their connection in the step that made them say it."""
-        for session in self.engine.sessions.values():
-            pair = self.world.pairs[session.session_id]
-            while (event := session.next_event()) is not None:
-                if isinstance(event, SessionOpened):
-                    self._opened(pair)
-                elif isinstance(event, MessageDropped):
-                    pair.down.drop(event.ordinal, event.reason)
-                elif isinstance(event, MessageReceived) and pair.up is not None and not pair.hostile:
-                    pair.up.hand(event.body, event.number)
+    def _take_leftovers(self, session: ServerSession, pair: Pair) -> None:
+        """Take what a session still has to say that lost its connection in the step that made it say it.
 
-    def _received(self, end: End, event: MessageReceived) -> None:
-        session = end.connection.session
-        assert isinstance(session, ServerSession)
+        It would say it to its next connection as well; but the books would be wrong until then.
+        """
+        while (event := session.next_event()) is not None:
+            match event:
+                case SessionOpened():
+                    self._opened(pair)
+                case MessageDropped(ordinal=ordinal, reason=reason):
+                    pair.down.drop(ordinal, reason)
+                case MessageReceived():
+                    self._take(session, event, None)
+                case _:
+                    pass
+
+    def _take(self, session: ServerSession, event: MessageReceived, puppet: "LyingClient | None") -> None:
         pair = self.world.pairs[session.session_id]
         if pair.server_over:
             raise Violation("I9", "a message of a session that is over was handed out")
         if pair.hostile:
-            if end.wire.puppet is not None:
-                end.wire.puppet.handed(session, event, self.host.now)
+            if puppet is not None:
+                puppet.handed(session, event, self.host.now)
             else:
                 session.delivered(event.number, self.host.now)
             return
@@ -375,7 +382,6 @@ class ServerActor(Actor):
         for end in list(self.ends):
             end.drain()
         self.drain_server()
-        self._take_leftovers()
         now = self.host.now
         records = [cbor2.dumps(session.export(now)) for session in self.engine.sessions.values()] if kept else []
         for pair in world.pairs.values():
