@@ -63,6 +63,7 @@ class LyingClient(Liar):
             self._rambles,
             self._proves_late,
             self._proves_late,
+            self._pretends,
         )
         self.follow(plots[int(self.draw() * len(plots))]())
 
@@ -218,3 +219,15 @@ class LyingClient(Liar):
             self.say(Ack(self.counts()))
             if (yield from self.sync()):
                 self._goodbye()
+
+    def _pretends(self) -> Step[None]:
+        """Give good credentials in the middle of a session, but somebody else's (SPEC AUT-4)."""
+        if not (yield from self._open()):
+            return
+        self._auth_open = True
+        self.say(Auth({"who": f"not {self.label}"}))
+        packet = yield PATIENCE
+        while self.hear(packet):
+            if isinstance(packet, Reauth) and packet.within_ms is None:
+                raise self.violation("AUT-4", "credentials of another principal were accepted")
+            packet = yield PATIENCE
