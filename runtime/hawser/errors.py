@@ -35,11 +35,13 @@ class ConnectFailed(HawserError):
 
     Attributes:
         attempts: What each attempt ended with, oldest first; at most the last 16.
+        code: Why the server refused, as a number of the close-code registry; None if it never answered.
     """
 
-    def __init__(self, url: str, why: str, attempts: Sequence[Exception] = ()) -> None:
+    def __init__(self, url: str, why: str, attempts: Sequence[Exception] = (), *, code: int | None = None) -> None:
         last = f"; last: {attempts[-1]}" if attempts else ""
         super().__init__(f"cannot connect to {url}: {why}{last}")
+        self.code = code
         self.attempts = ExceptionGroup("attempts to connect", list(attempts)) if attempts else None
 
 

@@ -69,8 +69,9 @@ async def test_credentials_reach_the_authenticator_as_they_are(autojump_clock: M
 async def test_who_is_refused_is_told_at_once_and_does_not_try_again(autojump_clock: MockClock) -> None:
     began = trio.current_time()
     async with serving(app_with({"bad": None})):
-        with pytest.raises(ConnectFailed, match="refused with code 302"):
+        with pytest.raises(ConnectFailed, match="refused with code 302") as caught:
             await connect(URL, token="bad").__aenter__()
+    assert caught.value.code == CloseCode.UNAUTHORIZED
     assert trio.current_time() - began < 1
 
 

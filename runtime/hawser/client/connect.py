@@ -64,7 +64,8 @@ class Connect:
                 why = f"no session after {self._config.connect_seconds:g} s"
                 raise ConnectFailed(self._url, why, line.failures)
             if line.over is not None:
-                raise ConnectFailed(self._url, f"refused with code {line.over.code}: {line.over.reason}")
+                why = f"refused with code {line.over.code}: {line.over.reason}"
+                raise ConnectFailed(self._url, why, code=line.over.code)
         except BaseException as error:
             if self._line is not None:
                 self._line.stop()
