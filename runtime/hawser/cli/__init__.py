@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, cast
 
+from hawser_engine.errors import HawserError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,6 +21,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
+LIBRARIES: Final = ("cattrs", "cyclopts", "rich")
 INSTALL: Final = "pip install 'hawser[cli]'"
 
 
@@ -41,42 +44,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         from .commands import run
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("cyclopts", "rich"):
-            raise
-        return _complain(f"the command line needs {error.name!r}, which is not installed: {INSTALL}", FAILED)
-    try:
+
         code = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except CommandFailed as failure:
-        return _complain(str(failure), failure.exit_code)
-    except (KeyboardInterrupt, BrokenPipeError, BaseExceptionGroup) as error:
-        return _quiet_end(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in LIBRARIES:
+            raise
+        return _complain(f"the command line needs {error.name!r}, which is not installed: {INSTALL}", FAILED)
+    except (KeyboardInterrupt, BrokenPipeError, CommandFailed, HawserError, BaseExceptionGroup) as error:
+        return _end(error)
     return code
 
 
-def _quiet_end(error: BaseException) -> int:
-    """The exit code of what is no failure: Ctrl-C, and a reader of our output that has gone.
+def _end(error: BaseException) -> int:
+    """Say what ended a command, where it is worth a line; its exit code.
 
     Raises:
-        BaseException: It is something else.
+        BaseException: It is a fault of this program.
     """
-    leaves = _leaves(error)
-    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+    causes = leaves(error)
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in causes):
         return INTERRUPTED
-    if all(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+    if all(isinstance(leaf, BrokenPipeError) for leaf in causes):
         # What Python still holds for the reader goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    raise error
+    if not all(isinstance(leaf, CommandFailed | HawserError) for leaf in causes):
+        raise error
+    first = causes[0]  # others followed from it, or say the same
+    if isinstance(first, HawserError):
+        from .running import explain
+
+        first = explain(first)
+    assert isinstance(first, CommandFailed)
+    return _complain(str(first), first.exit_code)
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
+def leaves(error: BaseException) -> list[BaseException]:
     """What really happened, out of the groups that nurseries make."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     parts = cast("BaseExceptionGroup[BaseException]", error).exceptions
-    return [leaf for part in parts for leaf in _leaves(part)]
+    return [leaf for part in parts for leaf in leaves(part)]
 
 
 def _complain(message: str, code: int) -> int:

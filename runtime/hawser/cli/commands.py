@@ -1,4 +1,4 @@
-"""The commands and their options, as cyclopts sees them."""
+"""The commands and their options, as cyclopts sees them; what they do is in a module each, imported when needed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from . import DONE, WRONG_USAGE, CommandFailed
+from .arguments import Choice, parse_since, split_url, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,66 @@ HELP: Final = "\n\n".join(
         "Hawser holds a conversation between programs while networks, tabs, phones and servers come and go: a session "
         "survives every broken connection, each accepted message arrives once and in order, and a loss that cannot be "
         "avoided is never silent.",
-        "Try it: `hawser demo` sends the specification of its own protocol, line by line, through links that keep "
-        "breaking, and counts what arrives. `hawser demo FILE --cut-every 100` does so with your file and more cuts.",
-        "Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong usage or input, 130 Ctrl-C. "
-        "NO_COLOR is honoured.",
+        "URL is where a server listens, like http://127.0.0.1:8000; HAWSER_URL stands in for one that is left out. "
+        "HAWSER_TOKEN is the token that the server is shown.",
+        "Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed (one line on stderr says why), "
+        "2 wrong usage or input, 130 Ctrl-C. NO_COLOR is honoured.",
     )
 )
+EXAMPLES: Final = """Try, in three terminals:
+  hawser serve
+  hawser sub http://127.0.0.1:8000 room:lobby
+  hawser pub http://127.0.0.1:8000 room:lobby '{"text": "hello"}'
+Or in one: a file through links that keep breaking, counted at the other end:
+  hawser demo FILE --cut-every 100"""
+
+SERVE_HELP: Final = "\n\n".join(
+    (
+        "Run a server.",
+        "Prints `listening on URL` on stdout when it does. SIGTERM drains it: clients are asked to go elsewhere; a "
+        "second signal ends it at once.",
+        "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
+        "10,000 messages, `echo` can be called, and nobody is slowed down.",
+        "A configuration file is TOML: `listen`, `app`, and under `[limits]` any field of hawser.Config.",
+    )
+)
+SERVE_EXAMPLES: Final = """Try:
+  hawser serve
+  hawser serve --listen http://127.0.0.1:0
+  hawser serve --app chat:app --config hawser.toml"""
+
+SUB_HELP: Final = "\n\n".join(
+    (
+        "Print the messages of channels, one JSON object a line.",
+        'Each line is {"channel":…,"epoch":…,"offset":…,"data":…}. What JSON lacks stands as RFC 8949 advises: bytes '
+        "as base64url, numbers that are not finite as null. On stderr: `subscribed CHANNEL`, resets, and gaps that "
+        "history could not close. Broken links are mended for ever.",
+    )
+)
+SUB_EXAMPLES: Final = """Try:
+  hawser sub http://127.0.0.1:8000 room:lobby
+  hawser sub http://127.0.0.1:8000 room:lobby --since 0 --count 10
+  hawser sub http://127.0.0.1:8000 orders invoices | jq .data"""
+
+PUB_HELP: Final = "\n\n".join(
+    (
+        "Publish DATA, or each line of standard input, as JSON.",
+        "Lines are pipelined and keep their order; blank ones are left out. The exit code is 0 only when every "
+        "publication is acknowledged. A line that is no JSON is named with its number and ends it with 2: the lines "
+        "before it are published, it and those behind it are not.",
+        "After a reset, what has no answer is published again under the same keys, and a line on stderr says so: a "
+        "server that remembers a key stores its publication once.",
+    )
+)
+PUB_EXAMPLES: Final = """Try:
+  hawser pub http://127.0.0.1:8000 room:lobby '{"text": "hello"}'
+  hawser pub http://127.0.0.1:8000 room:lobby --text < README.md
+  seq 1000 | hawser pub http://127.0.0.1:8000 numbers"""
+
+CALL_HELP: Final = "Call a procedure and print its result as JSON. Each ARG is JSON."
+CALL_EXAMPLES: Final = """Try:
+  hawser call http://127.0.0.1:8000 echo '{"n": [1, 2]}'
+  hawser call http://127.0.0.1:8000 echo '"a text"'"""
 
 DEMO_HELP: Final = "\n\n".join(
     (
@@ -35,14 +90,92 @@ DEMO_HELP: Final = "\n\n".join(
     )
 )
 
+Transport = Annotated[Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")]
+
 app = cyclopts.App(
     name="hawser",
     help=HELP,
+    help_epilogue=EXAMPLES,
     help_format="plaintext",
     version=version("hawser"),
     version_flags=["--version"],
     default_parameter=Parameter(negative=""),
 )
+
+
+@app.command(help=SERVE_HELP, help_epilogue=SERVE_EXAMPLES)
+def serve(
+    *,
+    listen: Annotated[
+        str | None, Parameter(help="Where to listen; port 0 takes one that is free. [default: http://127.0.0.1:8000]")
+    ] = None,
+    config: Annotated[Path | None, Parameter(help="The TOML file; flags stand above it.")] = None,
+    app: Annotated[str | None, Parameter(name="--app", help="What to serve, as module:name.")] = None,
+) -> int:
+    """Run a server; see `SERVE_HELP`."""
+    from .serving import run_serve
+    from .settings import read_settings
+
+    return run_serve(read_settings(config, listen=listen, app=app))
+
+
+@app.command(help=SUB_HELP, help_epilogue=SUB_EXAMPLES, usage="Usage: hawser sub [URL] CHANNEL... [OPTIONS]")
+def sub(
+    *words: Annotated[str, Parameter(name="URL-CHANNEL", help="The server, then one or more channels.")],
+    since: Annotated[
+        str | None, Parameter(help="Begin after [EPOCH:]OFFSET; 0 is the oldest message kept. Without: what is new.")
+    ] = None,
+    count: Annotated[int | None, Parameter(help="End after so many messages.")] = None,
+    transport: Transport = "auto",
+) -> int:
+    """Print messages; see `SUB_HELP`."""
+    from .subscribing import Wanted, run_sub
+
+    url, channels = split_url(words, transport, usage="hawser sub URL CHANNEL...")
+    if not channels:
+        raise CommandFailed("no channel: write hawser sub URL CHANNEL...", WRONG_USAGE)
+    if len(set(channels)) < len(channels):
+        raise CommandFailed("a channel is named twice; each is printed once", WRONG_USAGE)
+    if count is not None:
+        within("--count", count, 1, 2**53)
+    start = None if since is None else parse_since(since, len(channels))
+    return run_sub(url, Wanted(channels, start, count))
+
+
+@app.command(help=PUB_HELP, help_epilogue=PUB_EXAMPLES, usage="Usage: hawser pub [URL] CHANNEL [DATA] [OPTIONS]")
+def pub(
+    *words: Annotated[str, Parameter(name="URL-CHANNEL-DATA", help="The server, the channel, and one JSON value.")],
+    text: Annotated[bool, Parameter(help="DATA, or each line, is a text as it stands, and no JSON.")] = False,
+    transport: Transport = "auto",
+) -> int:
+    """Publish; see `PUB_HELP`."""
+    from .publishing import run_pub
+
+    url, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
+    match rest:
+        case [channel]:
+            return run_pub(url, channel, None, text=text)
+        case [channel, data]:
+            return run_pub(url, channel, data, text=text)
+        case _:
+            raise CommandFailed(
+                f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
+                WRONG_USAGE,
+            )
+
+
+@app.command(help=CALL_HELP, help_epilogue=CALL_EXAMPLES, usage="Usage: hawser call [URL] PROCEDURE [ARG...] [OPTIONS]")
+def call(
+    *words: Annotated[str, Parameter(name="URL-PROCEDURE-ARG", help="The server, the procedure, its arguments.")],
+    transport: Transport = "auto",
+) -> int:
+    """Call a procedure; see `CALL_HELP`."""
+    from .calling import run_call
+
+    url, rest = split_url(words, transport, usage="hawser call URL PROCEDURE [ARG...]")
+    if not rest:
+        raise CommandFailed("no procedure: write hawser call URL PROCEDURE [ARG...]", WRONG_USAGE)
+    return run_call(url, rest[0], rest[1:])
 
 
 @app.command(help=DEMO_HELP)

@@ -1,0 +1,120 @@
+"""What the words of a command line mean: the URL and its transport, a position, a value within bounds.
+
+Rule: what is wrong is refused before anything is opened, in one line that names the fix.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+from hawser_engine.messages import Position
+
+from . import WRONG_USAGE, CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Choice: TypeAlias = Literal["auto", "ws", "poll"]
+"""Which transport: what the URL's scheme offers, WebSocket only, long-poll only."""
+
+URL_VARIABLE: Final = "HAWSER_URL"
+TOKEN_VARIABLE: Final = "HAWSER_TOKEN"
+EXAMPLE_URL: Final = "http://127.0.0.1:8000"
+
+OFFSET_MAX: Final = 2**53
+"""The highest offset of a channel (SPEC PKT-6)."""
+
+_WEBSOCKET: Final[Mapping[str, str]] = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+@attrs.frozen
+class Since:
+    """A place in a channel; without an epoch, in the one that the channel has when it is asked."""
+
+    offset: int
+    epoch: bytes | None = None
+
+    def position(self, present: bytes) -> Position:
+        """The place in full.
+
+        Args:
+            present: The channel's epoch.
+        """
+        return Position(present if self.epoch is None else self.epoch, self.offset)
+
+
+def split_url(words: Sequence[str], choice: Choice, *, usage: str) -> tuple[str, list[str]]:
+    """Tell the URL from what follows it.
+
+    Args:
+        words: What stands on the command line; the first is the URL if it looks like one, else the environment has it.
+        choice: The transport that was asked for.
+        usage: How the command is written, for the message.
+
+    Raises:
+        CommandFailed: There is no URL, or the transport does not fit it.
+    """
+    if words and "://" in words[0]:
+        url, rest = words[0], list(words[1:])
+    else:
+        url, rest = os.environ.get(URL_VARIABLE, ""), list(words)
+    if not url:
+        raise CommandFailed(f"no URL: write {usage}, with a URL like {EXAMPLE_URL}, or set {URL_VARIABLE}", WRONG_USAGE)
+    return choose_transport(url, choice), rest
+
+
+def choose_transport(url: str, choice: Choice) -> str:
+    """The URL whose scheme names the wanted transport.
+
+    Raises:
+        CommandFailed: The transport does not fit the URL.
+    """
+    scheme, separator, rest = url.partition("://")
+    if choice == "auto":
+        return url
+    if choice == "poll":
+        raise CommandFailed("--transport poll: long-poll is planned; until then use auto or ws", WRONG_USAGE)
+    if scheme not in _WEBSOCKET:
+        raise CommandFailed(f"--transport ws: {url} is no http or ws URL, so leave --transport out", WRONG_USAGE)
+    return _WEBSOCKET[scheme] + separator + rest
+
+
+def token() -> str | None:
+    """The token of the environment, or None if it has none."""
+    return os.environ.get(TOKEN_VARIABLE) or None
+
+
+def parse_since(text: str, channels: int) -> Since:
+    """Read ``OFFSET`` or ``EPOCH:OFFSET``.
+
+    Args:
+        text: What was given; the epoch as ``hawser sub`` prints it.
+        channels: To how many channels it applies.
+
+    Raises:
+        CommandFailed: It is no position, or an epoch is to hold for several channels.
+    """
+    match = re.fullmatch(r"(?:([0-9a-fA-F]{16}):)?([0-9]{1,16})", text, re.ASCII)
+    if match is None or int(match[2]) > OFFSET_MAX:
+        raise CommandFailed(
+            f"--since {text!r}: write OFFSET or EPOCH:OFFSET, the epoch in 16 hexadecimal digits as hawser sub prints "
+            "it; --since 0 begins with the oldest message that is kept",
+            WRONG_USAGE,
+        )
+    if match[1] and channels > 1:
+        raise CommandFailed("--since EPOCH:OFFSET: each channel has its own epoch, so name one channel", WRONG_USAGE)
+    return Since(int(match[2]), bytes.fromhex(match[1]) if match[1] else None)
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number out of bounds.
+
+    Raises:
+        CommandFailed: It is below ``low`` or above ``high``.
+    """
+    if not low <= value <= high:
+        raise CommandFailed(f"{name} is {value:g}; it must be from {low:g} to {high:g}", WRONG_USAGE)

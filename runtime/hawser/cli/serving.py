@@ -1,0 +1,146 @@
+"""``hawser serve``: a server of an application, or of the development app, until a signal drains it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import traceback
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import trio
+
+from hawser import App, serve
+
+from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
+from .streams import say
+
+if TYPE_CHECKING:
+    from hawser import Server, Session
+    from hawser.config import Config
+
+    from .settings import Settings
+
+DEVELOPMENT_HISTORY: Final = 10_000
+
+
+def development_app() -> App:
+    """Every channel open to everybody, with history; the procedure ``echo`` returns its arguments."""
+    app = App()
+    app.channel("*", history=DEVELOPMENT_HISTORY, open=True)
+
+    @app.procedure("echo")
+    async def echo(_session: Session, *arguments: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
+        await trio.lowlevel.checkpoint()
+        return arguments[0] if len(arguments) == 1 else list(arguments)
+
+    return app
+
+
+def run_serve(settings: Settings) -> int:
+    """Serve until a signal.
+
+    Raises:
+        CommandFailed: The app cannot be loaded, or the place to listen cannot be had.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.app is not None:
+        app = load_app(settings.app)
+    elif is_loopback(settings.listen):
+        app = development_app()
+    else:
+        raise CommandFailed(
+            f"without --app everybody may do everything, so it listens on loopback only: name your app with "
+            f"--app module:name, or listen on http://127.0.0.1:8000 instead of {settings.listen}",
+            WRONG_USAGE,
+        )
+    return trio.run(_serve, app, settings.listen, settings.limits, settings.app is None)
+
+
+async def _serve(app: App, url: str, config: Config, development: bool) -> int:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            try:
+                server: Server = await nursery.start(partial(serve, app, url, config=config))
+            except ValueError as error:
+                raise CommandFailed(f"cannot listen on {url}: {error}", WRONG_USAGE) from None
+            except OSError as error:
+                why = error.strerror or error
+                raise CommandFailed(f"cannot listen on {url}: {why}. Port 0 takes one that is free") from None
+            print(f"listening on {server.url}", flush=True)
+            if development:
+                say(what_to_try(server.url))
+            number = await anext(signals)
+            nursery.cancel_scope.cancel(reason="interrupted")
+    return DONE if number == signal.SIGTERM else INTERRUPTED
+
+
+def is_loopback(url: str) -> bool:
+    """Whether only programs on this machine reach a URL."""
+    parts = urlsplit(url)
+    if parts.scheme == "memory" or parts.hostname == "localhost":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def load_app(name: str) -> App:
+    """Import an app, given as ``module:name``; modules of the working directory are found.
+
+    Raises:
+        CommandFailed: There is no such app, or importing it fails; the message says where.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise CommandFailed(f"--app {name}: write module:name, for example --app chat:app", WRONG_USAGE)
+    sys.path.insert(0, os.getcwd())
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise CommandFailed(
+            f"--app {name}: no module {error.name!r}; modules are looked for in {os.getcwd()} and in the environment",
+            WRONG_USAGE,
+        ) from None
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise CommandFailed(
+            f"--app {name}: importing {module_name} failed in {Path(place.filename).name}, line {place.lineno}: "
+            f"{type(error).__name__}: {error}",
+            WRONG_USAGE,
+        ) from None
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, App):
+        what = "nothing" if found is None else f"of type {type(found).__name__}"
+        raise CommandFailed(f"--app {name}: {attribute} is {what} there, and should be a hawser.App", WRONG_USAGE)
+    return found
+
+
+def what_to_try(url: str) -> str:
+    """Three commands for whoever has just started the development app."""
+    hawser = program()
+    return (
+        "This is the development app: every channel is open, and nothing outlives it. In other terminals, try:\n"
+        f"  {hawser} sub {url} room:lobby\n"
+        f'  {hawser} pub {url} room:lobby \'{{"text": "hello"}}\'\n'
+        f"  {hawser} call {url} echo '[1, 2, 3]'"
+    )
+
+
+def program() -> str:
+    """How this program was started, so that what is printed can be copied."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return "python -m hawser"
+    found = shutil.which(path.name)
+    on_path = found is not None and Path(found).resolve() == path.resolve()
+    return path.name if on_path else str(path)

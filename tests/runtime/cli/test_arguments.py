@@ -1,0 +1,117 @@
+"""The words of a command line: what they mean, and what is refused with the fix in the message."""
+
+from __future__ import annotations
+
+import pytest
+
+from hawser.cli import CommandFailed, main
+from hawser.cli.arguments import Choice, Since, choose_transport, parse_since, split_url, within
+
+EPOCH = "53ca9759e46e0d25"
+
+
+def test_the_url_is_the_first_word_or_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert split_url(["ws://a", "c", "d"], "auto", usage="") == ("ws://a", ["c", "d"])
+    monkeypatch.setenv("HAWSER_URL", "ws://b")
+    assert split_url(["c", "d"], "auto", usage="") == ("ws://b", ["c", "d"])
+    assert split_url(["ws://a", "c"], "auto", usage="") == ("ws://a", ["c"])
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_a_url_both_ways_to_give_one_are_named(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HAWSER_URL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("HAWSER_URL", value)
+    with pytest.raises(CommandFailed, match=r"no URL: write hawser x URL, .*, or set HAWSER_URL"):
+        split_url(["c"], "auto", usage="hawser x URL")
+
+
+@pytest.mark.parametrize(
+    ("url", "choice", "chosen"),
+    [
+        ("http://h:1/p?q", "auto", "http://h:1/p?q"),
+        ("http://h:1/p?q", "ws", "ws://h:1/p?q"),
+        ("https://h", "ws", "wss://h"),
+        ("wss://h", "ws", "wss://h"),
+        ("memory://m", "auto", "memory://m"),
+    ],
+)
+def test_the_transport_is_chosen_by_the_scheme(url: str, choice: Choice, chosen: str) -> None:
+    assert choose_transport(url, choice) == chosen
+
+
+@pytest.mark.parametrize(
+    ("url", "choice", "says"),
+    [("memory://m", "ws", "leave --transport out"), ("http://h", "poll", "use auto or ws")],
+)
+def test_a_transport_that_does_not_fit_is_refused(url: str, choice: Choice, says: str) -> None:
+    with pytest.raises(CommandFailed, match=says):
+        choose_transport(url, choice)
+
+
+def test_a_position_is_an_offset_with_or_without_an_epoch() -> None:
+    assert parse_since("0", 3) == Since(0)
+    assert parse_since(f"{EPOCH}:12", 1) == Since(12, bytes.fromhex(EPOCH))
+    assert parse_since(f"{EPOCH.upper()}:12", 1).position(b"x" * 8).epoch == bytes.fromhex(EPOCH)
+    assert Since(7).position(b"x" * 8).epoch == b"x" * 8
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "x", "1.5", f"{EPOCH}:", f"{EPOCH[1:]}:1", "9007199254740993", "٣", "1:2:3"]
+)
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(CommandFailed, match=r"write OFFSET or EPOCH:OFFSET.*--since 0 begins with the oldest"):
+        parse_since(text, 1)
+
+
+def test_one_epoch_is_for_one_channel() -> None:
+    with pytest.raises(CommandFailed, match="each channel has its own epoch"):
+        parse_since(f"{EPOCH}:1", 2)
+
+
+def test_a_number_out_of_bounds_is_refused_with_its_bounds() -> None:
+    within("--n", 5, 1, 5)
+    with pytest.raises(CommandFailed, match="--n is 6; it must be from 1 to 5"):
+        within("--n", 6, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sub"], "no URL: write hawser sub URL CHANNEL..."),
+        (["sub", "http://h"], "no channel: write hawser sub URL CHANNEL..."),
+        (["sub", "http://h", "a", "a"], "a channel is named twice"),
+        (["sub", "http://h", "a", "--count", "0"], "--count is 0; it must be from 1"),
+        (["sub", "http://h", "a", "--count", "some"], "Try: hawser --help"),
+        (["sub", "http://h", "a", "--since", "x"], "--since 'x'"),
+        (["sub", "http://h", "a", "--transport", "pigeon"], "Try: hawser --help"),
+        (["sub", "gopher://h", "a"], "the URL scheme 'gopher' has no transport"),
+        (["pub", "http://h"], "0 words behind the URL: write hawser pub URL CHANNEL [DATA]"),
+        (["pub", "http://h", "c", "a", "b"], "3 words behind the URL"),
+        (["pub", "http://h", "c", "hello"], "DATA: not JSON"),
+        (["pub", "http://h", "c", "1", "--transport", "poll"], "long-poll is planned"),
+        (["call", "http://h"], "no procedure: write hawser call URL PROCEDURE [ARG...]"),
+        (["call", "memory://h", "p", "1", "a"], "argument 2, 'a': not JSON"),
+        (["serve", "--listen", "http://0.0.0.0:0"], "it listens on loopback only"),
+        (["serve", "--listen", "gopher://127.0.0.1"], "the URL scheme 'gopher' has no transport"),
+        (["serve", "--config", "no-such-file"], "cannot read no-such-file: No such file or directory"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(
+    arguments: list[str], says: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HAWSER_URL", raising=False)
+    assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("hawser: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+@pytest.mark.parametrize("command", ["serve", "sub", "pub", "call"])
+def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Usage: hawser {command}" in shown
+    assert f"Try:\n  hawser {command}" in shown

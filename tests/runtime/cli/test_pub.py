@@ -1,0 +1,191 @@
+"""``hawser pub``: order, acknowledgement, bad lines, refusals, and what a reset leaves without an answer."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from hawser import App, Config, connect
+from hawser.cli import CommandFailed, leaves
+from hawser.cli.publishing import Publisher, read_line
+from hawser.cli.serving import development_app
+from hawser.cli.settings import read_settings
+from hawser.cli.streams import BadInput, Line
+from hawser.payloads import decode_payload
+from hawser.testing import CutKind, FaultyNetwork
+from tests.runtime.cli.helpers import PATIENCE, URL, Lines, replaceable, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from trio.testing import MockClock
+
+UNLIMITED = read_settings(None).limits
+
+
+async def publish(
+    app: App, texts: Iterable[str], *, text: bool = False, tell: Callable[[str], None] = print
+) -> int | CommandFailed:
+    """Publish lines to the channel ``c`` of a served app; how many were acknowledged, or what ended it."""
+    async with replaceable(app), connect(URL) as client:
+        publisher = Publisher(client, "c", text=text, tell=tell)
+        try:
+            with trio.fail_after(PATIENCE):
+                await publisher.run(Lines(texts))
+        except (CommandFailed, ExceptionGroup) as error:
+            [failure] = leaves(error)
+            assert isinstance(failure, CommandFailed)
+            return failure
+        return publisher.acknowledged
+
+
+async def values(app: App) -> list[object]:
+    return [decode_payload(data) for data in await stored(app, "c")]
+
+
+async def test_every_line_is_published_in_order_and_acknowledged(autojump_clock: MockClock) -> None:
+    app = development_app()
+    assert await publish(app, [str(number) for number in range(2_000)]) == 2_000
+    assert await values(app) == list(range(2_000))
+
+
+async def test_blank_lines_are_no_json_and_are_left_out(autojump_clock: MockClock) -> None:
+    app = development_app()
+    await publish(app, ["", '{"a": [1, null]}', "  \r", '"b"\r'])
+    assert await values(app) == [{"a": [1, None]}, "b"]
+
+
+async def test_a_text_is_published_as_it_stands(autojump_clock: MockClock) -> None:
+    app = development_app()
+    await publish(app, ["", "{no json", "  a b "], text=True)
+    assert await values(app) == ["", "{no json", "  a b "]
+
+
+async def test_what_stands_before_a_bad_line_is_published_and_nothing_behind_it(autojump_clock: MockClock) -> None:
+    app = development_app()
+    failure = await publish(app, ["1", "2", "three", "4"])
+    assert isinstance(failure, BadInput)
+    assert failure.exit_code == 2
+    assert str(failure) == "line 3: not JSON: Expecting value at character 1; --text publishes lines as they are"
+    assert await values(app) == [1, 2]
+
+
+def test_data_of_the_command_line_has_no_line_number() -> None:
+    with pytest.raises(CommandFailed, match=r"DATA: not JSON: .*; --text publishes"):
+        read_line(Line(0, "hello"), text=False)
+    with pytest.raises(CommandFailed, match="DATA: no payload: "):
+        read_line(Line(0, "\ud800"), text=True)
+
+
+async def test_a_refusal_names_the_line_and_what_is_open(autojump_clock: MockClock) -> None:
+    app = App()
+    rule = app.channel("c", history=10)
+    allowed = count()
+
+    @rule.authorize
+    async def authorize(session: object, action: str, channel: str) -> bool:
+        await trio.sleep(1)
+        return next(allowed) < 2
+
+    failure = await publish(app, list("12345"))
+    assert str(failure) == "line 3: refused: DENIED: publish 'c'; lines 4 to 5 without an answer"
+    assert await values(app) == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_after_resets_everything_is_published_once_and_in_order(autojump_clock: MockClock, seed: int) -> None:
+    """The broker, and with it the keys, live through the resets; only sessions are lost."""
+    app = development_app()
+    told: list[str] = []
+    lines = Lines((str(number) for number in range(1_500)), pause=0.002)
+    async with (
+        replaceable(app, config=UNLIMITED) as server,
+        FaultyNetwork(seed=seed, delay_seconds=(0.0, 0.02)) as network,
+        connect(URL, transport=network, config=Config(backoff_cap_seconds=1)) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(lambda: network.storm(every_seconds=0.2, kinds=(CutKind.BOTH, CutKind.SERVER)))
+        publisher = Publisher(client, "c", text=False, tell=told.append)
+        done = trio.Event()
+
+        async def publish_all() -> None:
+            await publisher.run(lines)
+            done.set()
+
+        nursery.start_soon(publish_all)
+        for part in range(1, 5):
+            while lines.taken < 300 * part:
+                await trio.sleep(0.01)
+            await server.kill()
+            await server.start()
+        with trio.fail_after(PATIENCE):
+            await done.wait()
+        nursery.cancel_scope.cancel()
+    assert publisher.acknowledged == 1_500
+    assert await values(app) == list(range(1_500))
+    again = [line for line in told if line.startswith("publishing ")]
+    assert again
+    assert all(line.endswith(" again under the same keys") for line in again)
+    assert len([line for line in told if line.startswith("reset ")]) == 4
+
+
+async def test_a_server_that_forgot_its_keys_gets_what_had_no_answer_once_more(autojump_clock: MockClock) -> None:
+    """As after ``kill -9`` without a store: nothing is lost, and what comes twice is under another epoch."""
+    app, told = development_app(), list[str]()
+    lines = Lines((str(number) for number in range(400)), pause=0.001)
+    async with replaceable(app) as server, connect(URL) as client, trio.open_nursery() as nursery:
+        publisher = Publisher(client, "c", text=False, tell=told.append)
+        nursery.start_soon(publisher.run, lines)
+        while lines.taken < 200:
+            await trio.sleep(0.001)
+        await server.kill()
+        before = await values(app)
+        server.app = development_app()
+        await server.start()
+    after = await values(server.app)
+    assert before == list(range(len(before)))
+    assert after == list(range(400 - len(after), 400))
+    assert 400 - len(after) <= len(before)
+    assert publisher.acknowledged == 400
+    assert [line.split(":")[0] for line in told if line.startswith("reset ")] == ["reset RESTARTED"]
+
+
+async def test_a_closed_session_says_what_has_no_answer(autojump_clock: MockClock) -> None:
+    app = App()
+    rule = app.channel("c")
+
+    @rule.authorize
+    async def authorize(session: object, action: str, channel: str) -> bool:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with replaceable(app), connect(URL) as client, trio.open_nursery() as nursery:
+
+        async def close() -> None:
+            await trio.sleep(1)
+            await client.aclose()
+
+        nursery.start_soon(close)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await Publisher(client, "c", text=False, tell=print).run(Lines("123"))
+    [error] = leaves(caught.value)
+    assert "the session is closed: NORMAL" in str(error)
+    assert str(error).endswith("; lines 1 to 3 without an answer")
+
+
+async def test_an_interruption_says_what_has_no_answer(autojump_clock: MockClock) -> None:
+    told: list[str] = []
+    app = App()
+    rule = app.channel("c")
+
+    @rule.authorize
+    async def authorize(session: object, action: str, channel: str) -> bool:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with trio.move_on_after(5):
+        await publish(app, ["1"], tell=told.append)
+    assert told == ["interrupted: 0 acknowledged; line 1 without an answer"]

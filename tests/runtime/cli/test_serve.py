@@ -1,0 +1,170 @@
+"""``hawser serve``: its configuration, which app it serves and where, what it says, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hawser import Config, connect
+from hawser.cli import CommandFailed
+from hawser.cli.serving import development_app, is_loopback, load_app, program, what_to_try
+from hawser.cli.settings import Settings, read_settings
+from tests.runtime.cli.helpers import URL, replaceable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+APP = """
+from hawser import App
+app = App()
+class Inner:
+    app = app
+number = 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with modules in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "served_app.py").write_text(APP)
+    (tmp_path / "broken_app.py").write_text("x = 1\nraise ValueError('no luck')\n")
+    (tmp_path / "needy_app.py").write_text("import surely_not_installed\n")
+    return tmp_path
+
+
+def settings(folder: Path, text: str) -> Settings:
+    path = folder / "hawser.toml"
+    path.write_text(text)
+    return read_settings(path)
+
+
+def test_a_file_says_what_to_serve_and_within_which_limits(tmp_path: Path) -> None:
+    text = 'listen = "ws://[::1]:0"\napp = "a:b"\n[limits]\nresume_period_seconds = 300\noperations = 7\n'
+    assert settings(tmp_path, text) == Settings("ws://[::1]:0", "a:b", Config(resume_period_seconds=300, operations=7))
+
+
+def test_flags_stand_above_the_file_and_the_file_above_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text('listen = "ws://a"\napp = "a:b"\n')
+    assert read_settings(path, listen="ws://b", app="c:d") == Settings("ws://b", "c:d")
+    assert read_settings(None, app="c:d") == Settings("http://127.0.0.1:8000", "c:d", Config())
+
+
+def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
+    assert read_settings(None).limits.messages_per_second == 1e9
+    limits = settings(tmp_path, "[limits]\nmessages_per_second = 5\n").limits
+    assert (limits.messages_per_second, limits.resumes_per_minute) == (5, 2**31)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[limits]\nwindow_messages = 0", "limits.window_messages is 0; it must be from 1 to"),
+        ("[limits]\nwindow_messages = '7'", "limits.window_messages is '7'; it must be a whole number"),
+        ("[limits]\nwindow_messages = 1.5", "limits.window_messages is 1.5; it must be a whole number"),
+        ("[limits]\nack_seconds = true", "limits.ack_seconds is True; it must be a number"),
+        ("[limits]\nwindow_mesages = 5", "limits.window_mesages is no field; did you mean window_messages?"),
+        ("[limits]\nresume_period_seconds = 5", "limits.resume_period_seconds is 5; it must be at least 112.5"),
+        ("limits = 5", "limits"),
+        ("listen = 5", "listen is 5; it must be a text"),
+        ("app = 5", "app is 5; it must be a text"),
+        ("port = 5", "port is no field; there are listen, app, limits"),
+        ("listen = 5\nport = 5", "listen is 5; it must be a text; port is no field"),
+        ("= nonsense", "is no TOML: "),
+    ],
+)
+def test_a_wrong_field_is_refused_with_its_path(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        settings(tmp_path, text)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).startswith(str(tmp_path / "hawser.toml"))
+    assert says in str(caught.value)
+
+
+def test_an_app_is_imported_from_the_working_directory(folder: Path) -> None:
+    app = load_app("served_app:app")
+    assert load_app("served_app:Inner.app") is app
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("served_app", "write module:name, for example --app chat:app"),
+        (":app", "write module:name"),
+        ("no_such_app:app", "no module 'no_such_app'; modules are looked for in "),
+        ("needy_app:app", "no module 'surely_not_installed'"),
+        ("broken_app:app", "importing broken_app failed in broken_app.py, line 2: ValueError: no luck"),
+        ("served_app:other", "other is nothing there, and should be a hawser.App"),
+        ("served_app:number", "number is of type int there, and should be a hawser.App"),
+        ("served_app:other.app", "other.app is nothing there"),
+    ],
+)
+def test_what_is_no_app_is_refused(name: str, says: str, folder: Path) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        load_app(name)
+    assert caught.value.exit_code == 2
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:0", "ws://[::1]:1", "http://localhost", "memory://x"])
+def test_the_development_app_is_for_this_machine(url: str) -> None:
+    assert is_loopback(url)
+
+
+@pytest.mark.parametrize("url", ["http://0.0.0.0:0", "ws://[::]:1", "http://example.org", "http://", "x"])
+def test_other_places_are_not(url: str) -> None:
+    assert not is_loopback(url)
+
+
+async def test_the_development_app_echoes(autojump_clock: MockClock) -> None:
+    async with replaceable(development_app()), connect(URL) as client:
+        assert await client.call("echo", {"a": 1}) == {"a": 1}
+        assert await client.call("echo", 1, 2) == [1, 2]
+        assert await client.call("echo") == []
+
+
+def test_what_to_try_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/hawser/__main__.py"])
+    assert program() == "python -m hawser"
+    monkeypatch.setattr(sys, "argv", [".venv/bin/hawser"])
+    assert program() == ".venv/bin/hawser"
+    lines = what_to_try("ws://h:1").splitlines()
+    assert lines[1:] == [
+        "  .venv/bin/hawser sub ws://h:1 room:lobby",
+        """  .venv/bin/hawser pub ws://h:1 room:lobby '{"text": "hello"}'""",
+        "  .venv/bin/hawser call ws://h:1 echo '[1, 2, 3]'",
+    ]
+
+
+def test_a_program_on_the_path_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "hawser"
+    installed.write_text("#!/bin/sh\n")
+    installed.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(installed)])
+    assert program() == "hawser"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_says_where_it_listens_and_ends_by_a_signal(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "hawser", "serve", "--listen", "memory://x"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "listening on memory://x\n"
+        run.send_signal(number)
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == code
+    assert "hawser pub memory://x room:lobby" in err
