@@ -101,6 +101,7 @@ app = cyclopts.App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=""),
 )
+app.command("hawser.cli.bench.commands:bench", name="bench")
 
 
 @app.command(help=SERVE_HELP, help_epilogue=SERVE_EXAMPLES)
