@@ -1,0 +1,167 @@
+"""The commands as scripts use them: processes, real sockets, signals, a killed server."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.runtime.cli.processes import Running, completed, hawser, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+APP = """
+from hawser import App, Principal
+app = App()
+app.channel("*", history=100, open=True)
+@app.authenticate
+async def authenticate(credentials):
+    return Principal("ada") if credentials.get("token") == "secret" else None
+"""
+
+
+async def test_what_is_published_is_printed_once_and_in_order() -> None:
+    async with serving() as (_, url), hawser("sub", url, "c", "--count", "1001") as sub:
+        assert await sub.err.next() == "subscribed c"
+        assert await completed("pub", url, "c", '{"text": "é"}') == (0, "", "")
+        assert await completed("pub", url, "c", stdin="".join(f"{n}\n" for n in range(1_000))) == (0, "", "")
+        lines = [json.loads(await sub.out.next()) for _ in range(1_001)]
+        assert [line["data"] for line in lines] == [{"text": "é"}, *range(1_000)]
+        assert [line["offset"] for line in lines] == list(range(1, 1_002))
+        assert await sub.ended() == 0
+        assert (await sub.out.rest(), await sub.err.rest()) == ("", "")
+
+
+async def test_an_offset_reads_history_and_an_epoch_names_one_order() -> None:
+    async with serving() as (_, url):
+        await completed("pub", url, "c", stdin="1\n2\n3\n")
+        code, out, _ = await completed("sub", url, "c", "--since", "1", "--count", "2")
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert (code, [line["data"] for line in lines]) == (0, [2, 3])
+        since = f"{lines[0]['epoch']}:{lines[0]['offset']}"
+        code, out, _ = await completed("sub", url, "c", "--since", since, "--count", "1")
+        assert (code, json.loads(out)["data"]) == (0, 3)
+
+
+async def test_a_bad_line_is_named_and_ends_with_2() -> None:
+    async with serving() as (_, url):
+        code, out, err = await completed("pub", url, "c", stdin="1\n2\nthree\n4\n")
+        assert (code, out) == (2, "")
+        assert err.startswith("hawser: line 3: not JSON")
+        _, out, _ = await completed("sub", url, "c", "--since", "0", "--count", "2")
+        assert [json.loads(line)["data"] for line in out.splitlines()] == [1, 2]
+
+
+async def test_a_call_prints_its_result_or_fails_in_one_line() -> None:
+    async with serving() as (_, url):
+        assert await completed("call", url, "echo", '{"a": [1, null]}') == (0, '{"a":[1,null]}\n', "")
+        assert await completed("call", url, "none") == (1, "", "hawser: NOT_FOUND: no procedure 'none'\n")
+
+
+async def test_an_app_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "guarded.py").write_text(APP)
+    (tmp_path / "hawser.toml").write_text('listen = "ws://127.0.0.1:1"\napp = "guarded:app"\n')
+    async with serving("--config", "hawser.toml") as (_, url):
+        known = {"HAWSER_URL": url, "HAWSER_TOKEN": "secret"}
+        assert await completed("pub", "c", "1", environment=known) == (0, "", "")
+        code, out, _ = await completed("sub", "c", "--since", "0", "--count", "1", environment=known)
+        assert (code, json.loads(out)["data"]) == (0, 1)
+        code, out, err = await completed("pub", "c", "2", environment={"HAWSER_URL": url})
+        assert (code, out) == (1, "")
+        assert "refused with code 302" in err
+        assert err.endswith("Set HAWSER_TOKEN to a token that the server accepts\n")
+
+
+async def test_a_place_that_is_taken_is_one_line_and_code_1() -> None:
+    async with serving() as (_, url):
+        code, out, err = await completed("serve", "--listen", url)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"hawser: cannot listen on {url}: ")
+        assert err.endswith(". Port 0 takes one that is free\n")
+
+
+async def test_a_reader_that_has_enough_ends_sub_at_once() -> None:
+    """``hawser sub … | head -1``: nothing more is published, so only the closed pipe can tell."""
+    async with serving() as (_, url), hawser("sub", url, "c") as sub:
+        assert await sub.err.next() == "subscribed c"
+        await completed("pub", url, "c", "1")
+        await sub.out.next()
+        await sub.out.close()
+        assert await sub.ended() == 0
+        assert await sub.err.rest() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_command_says_goodbye_and_ends_with_130(number: signal.Signals) -> None:
+    async with serving() as (_, url), hawser("sub", url, "c") as sub, hawser("pub", url, "c") as pub:
+        assert await sub.err.next() == "subscribed c"
+        await pub.stdin.send_all(b"1\n")
+        await sub.out.next()
+        for running in (sub, pub):
+            running.signal(number)
+            assert await running.ended() == 130
+            assert (await running.out.rest(), await running.err.rest()) == ("", "")
+
+
+async def test_a_server_that_is_killed_and_comes_back_costs_no_line() -> None:
+    """``kill -9`` in mid-traffic: what had no answer is published again, under the new server's epoch."""
+    count = 4_000
+    async with trio.open_nursery() as nursery, serving() as (server, url), hawser("sub", url, "c") as sub:
+        assert await sub.err.next() == "subscribed c"
+        async with hawser("pub", url, "c") as pub:
+
+            async def publish() -> None:
+                for first in range(0, count, 100):
+                    await pub.stdin.send_all("".join(f"{n}\n" for n in range(first, first + 100)).encode())
+                await pub.stdin.aclose()
+
+            nursery.start_soon(publish)
+            received = [json.loads(await sub.out.next()) for _ in range(500)]
+            server.signal(signal.SIGKILL)
+            assert await server.ended() == -signal.SIGKILL
+            async with serving(url=url):
+                while received[-1]["data"] != count - 1:
+                    received.append(json.loads(await sub.out.next()))
+                assert await pub.ended() == 0
+                await check_reports(pub, sub)
+    epochs = list(dict.fromkeys(line["epoch"] for line in received))
+    before, after = ([line["data"] for line in received if line["epoch"] == epoch] for epoch in epochs)
+    assert before == list(range(len(before)))
+    assert after == list(range(count - len(after), count))
+    assert count - len(after) <= len(before)
+
+
+async def check_reports(pub: Running, sub: Running) -> None:
+    """Each has said once that its session was reset, and what it did about it or missed."""
+    said = (await pub.err.rest()).splitlines()
+    assert len([line for line in said if line.startswith("reset ")]) == 1
+    assert [line for line in said if line.startswith("publishing line") and line.endswith(" again under the same keys")]
+    sub.signal(signal.SIGINT)
+    assert await sub.ended() == 130
+    said = (await sub.err.rest()).splitlines()
+    assert len([line for line in said if line.startswith("reset ")]) == 1
+    [gap] = [line for line in said if line.startswith("gap c: ")]
+    assert gap.endswith("EPOCH_CHANGED")
+
+
+async def test_bench_measures_a_real_server(tmp_path: Path) -> None:
+    async with serving() as (server, url):
+        common = ("--json", "--server-pid", str(server.process.pid))
+        code, out, err = await completed("bench", "echo", url, "--count", "300", *common)
+        found = json.loads(out)
+        assert code == 0, err
+        assert found["count"] == 300
+        assert found["server_cpu_us_each"] > 0
+        path = tmp_path / "resume.png"
+        code, out, err = await completed("bench", "resume", url, "--clients", "20", *common, "--plot", str(path))
+        found = json.loads(out)
+        assert code == 0, err
+        assert (found["count"], found["resets"]) == (20, 0)
+        assert path.read_bytes().startswith(b"\x89PNG")
