@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import ssl
 import sys
 import traceback
 from functools import partial
@@ -18,13 +19,14 @@ from urllib.parse import urlsplit
 import trio
 
 from hawser import App, serve
+from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .streams import say
 
 if TYPE_CHECKING:
     from hawser import Server, Session
-    from hawser.config import Config
+    from hawser_transports import Transport
 
     from .settings import Settings
 
@@ -61,25 +63,53 @@ def run_serve(settings: Settings) -> int:
             f"--app module:name, or listen on http://127.0.0.1:8000 instead of {settings.listen}",
             WRONG_USAGE,
         )
-    return trio.run(_serve, app, settings.listen, settings.limits, settings.app is None)
+    return trio.run(_serve, app, settings, find_listening_transport(settings))
 
 
-async def _serve(app: App, url: str, config: Config, development: bool) -> int:
+async def _serve(app: App, settings: Settings, transport: Transport | None) -> int:
+    url = settings.listen
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             try:
-                server: Server = await nursery.start(partial(serve, app, url, config=config))
+                server: Server = await nursery.start(
+                    partial(serve, app, url, config=settings.limits, transport=transport)
+                )
             except ValueError as error:
                 raise CommandFailed(f"cannot listen on {url}: {error}", WRONG_USAGE) from None
             except OSError as error:
                 why = error.strerror or error
                 raise CommandFailed(f"cannot listen on {url}: {why}. Port 0 takes one that is free") from None
             print(f"listening on {server.url}", flush=True)
-            if development:
+            if settings.app is None:
                 say(what_to_try(server.url))
             number = await anext(signals)
             nursery.cancel_scope.cancel(reason="interrupted")
     return DONE if number == signal.SIGTERM else INTERRUPTED
+
+
+def find_listening_transport(settings: Settings) -> Transport | None:
+    """The transport of a URL that is reached over the network, with what is configured for it; None for others.
+
+    Raises:
+        CommandFailed: The certificate is missing, or cannot be used.
+    """
+    scheme = urlsplit(settings.listen).scheme
+    if scheme not in ("http", "https", "ws", "wss"):
+        return None
+    context = None
+    if scheme in ("https", "wss"):
+        if settings.tls is None:
+            fix = "name one in the --config file, as certificate and key under [tls]"
+            raise CommandFailed(f"{settings.listen} needs a certificate: {fix}", WRONG_USAGE)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(settings.tls.certificate, settings.tls.key)
+        except OSError as error:  # what OpenSSL says is an OSError too
+            why = error.strerror or error
+            raise CommandFailed(
+                f"[tls]: cannot use {settings.tls.certificate} with {settings.tls.key}: {why}", WRONG_USAGE
+            ) from None
+    return WebSocketTransport(ssl_context=context, origins=settings.origins, settings=settings.listener)
 
 
 def is_loopback(url: str) -> bool:

@@ -1,12 +1,28 @@
 """The configuration of ``hawser serve``: flags over one TOML file over defaults, wholly checked before anything starts.
 
-What is wrong is refused with the path of the field: ``limits.window_messages is 0; it must be from 1 to …``.
+What is wrong is refused with the path of the field: ``limits.window_messages is 0; it must be from 1 to …``::
+
+    listen = "wss://0.0.0.0:443/chat"
+    app = "chat:app"
+    origins = ["https://example.org"]  # the pages that may connect
+
+    [tls]
+    certificate = "chain.pem"
+    key = "key.pem"
+
+    [limits]                           # any field of hawser.Config
+    resume_period_seconds = 300
+
+    [listener]                         # any field of hawser_transports.ListenerSettings
+    connections_per_address = 1_000
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from difflib import get_close_matches
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
@@ -15,6 +31,7 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.v import transform_error
 
 from hawser import Config
+from hawser_transports import ListenerSettings
 
 from . import WRONG_USAGE, CommandFailed
 
@@ -22,14 +39,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-UNLIMITED: Final[dict[str, float]] = {
-    "messages_per_second": 1e9,
-    "messages_burst": 2**31,
-    "controls_per_second": 1e9,
-    "controls_burst": 2**31,
-    "resumes_per_minute": 2**31,
+DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
+    "limits": {
+        "messages_per_second": 1e9,
+        "messages_burst": 2**31,
+        "controls_per_second": 1e9,
+        "controls_burst": 2**31,
+        "resumes_per_minute": 2**31,
+    },
+    "listener": {"connections_per_address": inf, "accepts_per_second": inf},
 }
-"""Limits of the development app where the file names no others: nobody is slowed down on one's own machine."""
+"""What holds for the development app where the file says nothing else: nobody is slowed down on one's own machine."""
+
+
+@attrs.frozen
+class Tls:
+    """What ``wss`` and ``https`` need; both files are PEM."""
+
+    certificate: str
+    """The server's certificate, and those that lead to a root."""
+    key: str
+    """Its private key."""
 
 
 @attrs.frozen
@@ -40,8 +70,14 @@ class Settings:
     """The URL to listen on."""
     app: str | None = None
     """The app, as ``module:name``; None is the development app."""
+    origins: tuple[str, ...] = ()
+    """The origins whose pages may connect; programs that are no browsers may always."""
+    tls: Tls | None = None
+    """The certificate, for ``wss`` and ``https``."""
     limits: Config = attrs.field(factory=Config)
-    """All limits and times."""
+    """Limits and times of sessions."""
+    listener: ListenerSettings = attrs.field(factory=ListenerSettings)
+    """Limits and times of connections."""
 
 
 def read_settings(path: Path | None, *, listen: str | None = None, app: str | None = None) -> Settings:
@@ -57,9 +93,11 @@ def read_settings(path: Path | None, *, listen: str | None = None, app: str | No
     """
     content = {} if path is None else _read(path)
     content |= {name: value for name, value in (("listen", listen), ("app", app)) if value is not None}
-    limits = content.get("limits", {})
-    if content.get("app") is None and isinstance(limits, dict):
-        content["limits"] = UNLIMITED | cast("dict[str, Any]", limits)
+    if content.get("app") is None:
+        for name, values in DEVELOPMENT.items():
+            given = content.get(name, {})
+            if isinstance(given, dict):
+                content[name] = values | cast("dict[str, Any]", given)
     try:
         return _converter().structure(content, Settings)
     except ClassValidationError as error:
@@ -83,6 +121,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     for kind, name in ((int, "a whole number"), (float, "a number"), (str, "a text")):
         converter.register_structure_hook(kind, _only(kind, name))
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
     return converter
 
 
@@ -95,9 +134,21 @@ def _only(kind: type, name: str) -> Callable[[Any, Any], Any]:
     return take
 
 
+def _texts(value: Any, _: Any) -> tuple[str, ...]:
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        texts = [item for item in items if isinstance(item, str)]
+        if len(texts) == len(items):
+            return tuple(texts)
+    raise TypeError(f"is {value!r}; it must be a list of texts")
+
+
 def _explain(error: BaseException, _: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "is missing"
     if not isinstance(error, ForbiddenExtraKeysError):
-        return str(error)
+        # attrs' own validators say: 'connections' must be >= 1: 0
+        return re.sub(r"^'(\w+)' must be (.*): (.*)$", r"\1 is \3; it must be \2", str(error))
     known = [field.name for field in attrs.fields(error.cl)]
     wrong = sorted(error.extra_fields)[0]
     close = get_close_matches(wrong, known, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trustme
 
 from tests.runtime.cli.processes import Running, completed, hawser, serving
 
@@ -77,6 +78,19 @@ async def test_an_app_and_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
         assert (code, out) == (1, "")
         assert "refused with code 302" in err
         assert err.endswith("Set HAWSER_TOKEN to a token that the server accepts\n")
+
+
+async def test_tls_takes_a_certificate_from_the_configuration(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "root.pem")
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    config = tmp_path / "hawser.toml"
+    config.write_text(f'[tls]\ncertificate = "{tmp_path}/chain.pem"\nkey = "{tmp_path}/key.pem"\n')
+    async with serving("--config", str(config), url="wss://127.0.0.1:0") as (_, url):
+        trusted = {"SSL_CERT_FILE": str(tmp_path / "root.pem")}
+        assert await completed("call", url, "echo", "1", environment=trusted) == (0, "1\n", "")
 
 
 async def test_a_place_that_is_taken_is_one_line_and_code_1() -> None:

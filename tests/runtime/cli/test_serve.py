@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hawser import Config, connect
 from hawser.cli import CommandFailed
-from hawser.cli.serving import development_app, is_loopback, load_app, program, what_to_try
-from hawser.cli.settings import Settings, read_settings
+from hawser.cli.serving import development_app, find_listening_transport, is_loopback, load_app, program, what_to_try
+from hawser.cli.settings import Settings, Tls, read_settings
+from hawser_transports import ListenerSettings
 from tests.runtime.cli.helpers import URL, replaceable
 
 if TYPE_CHECKING:
@@ -48,20 +50,27 @@ def settings(folder: Path, text: str) -> Settings:
 
 def test_a_file_says_what_to_serve_and_within_which_limits(tmp_path: Path) -> None:
     text = 'listen = "ws://[::1]:0"\napp = "a:b"\n[limits]\nresume_period_seconds = 300\noperations = 7\n'
-    assert settings(tmp_path, text) == Settings("ws://[::1]:0", "a:b", Config(resume_period_seconds=300, operations=7))
+    limits = Config(resume_period_seconds=300, operations=7)
+    assert settings(tmp_path, text) == Settings("ws://[::1]:0", "a:b", limits=limits)
+    text = 'app = "a:b"\norigins = ["https://a"]\n[tls]\ncertificate = "c"\nkey = "k"\n[listener]\nconnections = inf\n'
+    found = settings(tmp_path, text)
+    assert (found.origins, found.tls, found.listener.connections) == (("https://a",), Tls("c", "k"), inf)
 
 
 def test_flags_stand_above_the_file_and_the_file_above_defaults(tmp_path: Path) -> None:
     path = tmp_path / "hawser.toml"
     path.write_text('listen = "ws://a"\napp = "a:b"\n')
     assert read_settings(path, listen="ws://b", app="c:d") == Settings("ws://b", "c:d")
-    assert read_settings(None, app="c:d") == Settings("http://127.0.0.1:8000", "c:d", Config())
+    assert read_settings(None, app="c:d") == Settings("http://127.0.0.1:8000", "c:d")
 
 
 def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
     assert read_settings(None).limits.messages_per_second == 1e9
     limits = settings(tmp_path, "[limits]\nmessages_per_second = 5\n").limits
     assert (limits.messages_per_second, limits.resumes_per_minute) == (5, 2**31)
+    listener = settings(tmp_path, "[listener]\naccepts_per_second = 5\n").listener
+    assert (listener.accepts_per_second, listener.connections_per_address) == (5, inf)
+    assert read_settings(None, app="a:b").listener == ListenerSettings()
 
 
 @pytest.mark.parametrize(
@@ -74,9 +83,14 @@ def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
         ("[limits]\nwindow_mesages = 5", "limits.window_mesages is no field; did you mean window_messages?"),
         ("[limits]\nresume_period_seconds = 5", "limits.resume_period_seconds is 5; it must be at least 112.5"),
         ("limits = 5", "limits"),
+        ("[listener]\nconnections = 0", "listener.connections is 0; it must be >= 1"),
+        ("[listener.head]\nheaders = 0", "listener.head.headers is 0; it must be >= 1"),
+        ("[tls]\ncertificate = 'a'", "tls.key is missing"),
+        ("origins = 'https://example.org'", "origins is 'https://example.org'; it must be a list of texts"),
+        ("origins = [5]", "origins is [5]; it must be a list of texts"),
         ("listen = 5", "listen is 5; it must be a text"),
         ("app = 5", "app is 5; it must be a text"),
-        ("port = 5", "port is no field; there are listen, app, limits"),
+        ("port = 5", "port is no field; there are listen, app, origins, tls, limits, listener"),
         ("listen = 5\nport = 5", "listen is 5; it must be a text; port is no field"),
         ("= nonsense", "is no TOML: "),
     ],
@@ -112,6 +126,18 @@ def test_what_is_no_app_is_refused(name: str, says: str, folder: Path) -> None:
         load_app(name)
     assert caught.value.exit_code == 2
     assert says in str(caught.value)
+
+
+def test_a_certificate_is_asked_for_and_checked_before_listening(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="wss://h needs a certificate: name one in the --config file"):
+        find_listening_transport(Settings("wss://h"))
+    with pytest.raises(CommandFailed, match=r"cannot use none\.pem with key\.pem: No such file"):
+        find_listening_transport(Settings("wss://h", tls=Tls("none.pem", "key.pem")))
+    path = tmp_path / "no.pem"
+    path.write_text("no certificate")
+    with pytest.raises(CommandFailed, match=r"cannot use .*no\.pem"):
+        find_listening_transport(Settings("wss://h", tls=Tls(str(path), str(path))))
+    assert find_listening_transport(Settings("memory://h")) is None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:0", "ws://[::1]:1", "http://localhost", "memory://x"])
