@@ -25,6 +25,8 @@ from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .streams import say
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from hawser import Server, Session
     from hawser_transports import Transport
 
@@ -67,24 +69,38 @@ def run_serve(settings: Settings) -> int:
 
 
 async def _serve(app: App, settings: Settings, transport: Transport | None) -> int:
-    url = settings.listen
+    received: list[int] = []
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            try:
-                server: Server = await nursery.start(
-                    partial(serve, app, url, config=settings.limits, transport=transport)
-                )
-            except ValueError as error:
-                raise CommandFailed(f"cannot listen on {url}: {error}", WRONG_USAGE) from None
-            except OSError as error:
-                why = error.strerror or error
-                raise CommandFailed(f"cannot listen on {url}: {why}. Port 0 takes one that is free") from None
-            print(f"listening on {server.url}", flush=True)
-            if settings.app is None:
-                say(what_to_try(server.url))
-            number = await anext(signals)
-            nursery.cancel_scope.cancel(reason="interrupted")
-    return DONE if number == signal.SIGTERM else INTERRUPTED
+        async with trio.open_nursery() as watching:
+            async with trio.open_nursery() as running:
+                server = await _listen(running, app, settings, transport)
+                print(f"listening on {server.url}", flush=True)
+                if settings.app is None:
+                    say(what_to_try(server.url))
+                watching.start_soon(_obey, signals, server, running.cancel_scope, received)
+            watching.cancel_scope.cancel(reason="the server has ended")
+    return INTERRUPTED if signal.SIGINT in received[:1] else DONE
+
+
+async def _listen(running: trio.Nursery, app: App, settings: Settings, transport: Transport | None) -> Server:
+    url = settings.listen
+    try:
+        server: Server = await running.start(partial(serve, app, url, config=settings.limits, transport=transport))
+    except ValueError as error:
+        raise CommandFailed(f"cannot listen on {url}: {error}", WRONG_USAGE) from None
+    except OSError as error:
+        why = error.strerror or error
+        raise CommandFailed(f"cannot listen on {url}: {why}. Port 0 takes one that is free") from None
+    return server
+
+
+async def _obey(signals: AsyncIterator[int], server: Server, scope: trio.CancelScope, received: list[int]) -> None:
+    """Drain at the first signal, end at the second."""
+    received.append(await anext(signals))
+    say(f"draining {server.sessions} sessions; another signal ends it at once")
+    await server.drain()
+    received.append(await anext(signals))
+    scope.cancel(reason="a second signal")
 
 
 def find_listening_transport(settings: Settings) -> Transport | None:

@@ -165,6 +165,18 @@ async def check_reports(pub: Running, sub: Running) -> None:
     assert gap.endswith("EPOCH_CHANGED")
 
 
+async def test_a_server_that_is_drained_sends_its_clients_to_the_next_one() -> None:
+    async with serving() as (server, url), hawser("sub", url, "c") as sub:
+        assert await sub.err.next() == "subscribed c"
+        server.signal(signal.SIGTERM)
+        assert await server.err.until("draining ") == "draining 1 sessions; another signal ends it at once"
+        assert await server.ended() == 0
+        async with serving(url=url):
+            assert (await sub.err.until("reset ")).startswith("reset RESTARTED: ")
+            await completed("pub", url, "c", "1")
+            assert json.loads(await sub.out.next())["data"] == 1
+
+
 async def test_bench_measures_a_real_server(tmp_path: Path) -> None:
     async with serving() as (server, url):
         common = ("--json", "--server-pid", str(server.process.pid))
