@@ -75,9 +75,22 @@ async def test_links_keep_the_contract(transports: Transports, scheme: str) -> N
         await check_transport(make_pair, wait_seconds=30, quiet_seconds=0.1)
 
 
-def test_the_schemes_are_registered() -> None:
-    assert isinstance(find_transport("ws://a"), WebSocketTransport)
-    assert isinstance(find_transport("wss://a"), WebSocketTransport)
+@pytest.mark.parametrize("name", ["ws", "wss", "http", "https"])
+def test_the_schemes_are_registered(name: str) -> None:
+    assert isinstance(find_transport(f"{name}://a"), WebSocketTransport)
+
+
+@pytest.mark.parametrize(("asked", "also"), [("http", "ws"), ("https", "wss")])
+async def test_a_service_named_by_http_is_reached_by_either_name(transports: Transports, asked: str, also: str) -> None:
+    async with listening(transports, asked) as listener:
+        assert listener.url.startswith(f"{asked}://127.0.0.1:")
+        for url in (listener.url, listener.url.replace(asked, also, 1)):
+            near = await transports[1].connect(url)
+            far = await listener.accept()
+            await near.send_batches([b"hello"])
+            assert await far.receive_batches() == [b"hello"]
+            for link in (near, far):
+                await trio.aclose_forcefully(link)
 
 
 async def connected(transports: Transports, listener: Listener) -> tuple[Link, Link]:

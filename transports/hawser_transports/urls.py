@@ -58,7 +58,7 @@ def parse_url(url: str, schemes: Collection[str]) -> ServiceUrl:
 
     Spec: CAR-9, SEC-5.
     """
-    example = f"one looks like {min(schemes)}://host:port/path"
+    example = f"one looks like {next(iter(schemes))}://host:port/path"
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from .contract import Link
     from .listener import Deliver, Handler
 
-SCHEMES: Final = ("ws", "wss")
+SCHEMES: Final = ("ws", "wss", "http", "https")
+"""``http`` and ``https`` name a service by whatever reaches it: today that is WebSocket too."""
 
 
 def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = None) -> Handler:
@@ -59,7 +60,7 @@ def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = 
 
 
 class WebSocketTransport(Transport):
-    """Links over WebSocket: ``ws://host:port/path`` and, over TLS, ``wss://…``.
+    """Links over WebSocket: ``ws://host:port/path`` and, over TLS, ``wss://…``; ``http`` and ``https`` mean the same.
 
     Args:
         ssl_context: For ``wss``. A server needs one with its certificate; a client without one trusts what the
