@@ -27,6 +27,8 @@ from tests.runtime.helpers import URL, open_app, serving
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+    from hawser import Receipt
+
 
 class Restarts:
     """A server that can be replaced by another one at the same address."""
@@ -323,4 +325,44 @@ async def test_what_waits_for_room_during_a_reset_goes_to_the_next_session(autoj
             await restarts.start(app)
             await trio.sleep(60)
             assert sorted(outcomes) == ["NotSent"] * 10 + ["OutcomeUnknown"] * 10 + ["accepted"] * 10
+        await restarts.end()
+
+
+async def test_what_comes_after_something_that_was_lost_is_held_back(autojump_clock: MockClock) -> None:
+    """Else it would be in the next session before that was published again."""
+    app = open_app()
+    async with trio.open_nursery() as nursery, FaultyNetwork() as network:
+        restarts = Restarts(nursery)
+        await restarts.start(app)
+        async with connect(URL, transport=network) as client:
+            await client.publish("room", 0)
+            network.wires[0].stall()
+            receipt = None
+            lost: list[Receipt] = []
+            for number in range(1, 257):  # as many as may be unanswered
+                receipt = await client.submit("room", number, after=receipt)
+                lost.append(receipt)
+            refused: list[NotSent] = []
+
+            async def publish_one_more() -> None:
+                try:
+                    await client.submit("room", 257, after=receipt)
+                except NotSent as error:
+                    refused.append(error)
+
+            nursery.start_soon(publish_one_more)
+            await trio.sleep(1)
+            await restarts.end()
+            await network.cut()
+            await restarts.start(app)
+            await trio.sleep(60)
+            assert [error.reason for error in refused] == [ResetReason.RESTARTED]
+            assert not (await app.broker.history("room", 1, limit=1, limit_bytes=1)).entries
+            with pytest.raises(NotSent):
+                await client.submit("room", 257, after=receipt)
+            receipt = None
+            for number, one in enumerate(lost, 1):
+                receipt = await client.submit("room", number, key=one.key, after=receipt)
+            assert receipt is not None
+            assert (await receipt.wait()).position.offset == 257
         await restarts.end()

@@ -83,7 +83,9 @@ class Client:
         """
         return await (await self.submit(channel, data, key=key)).wait()
 
-    async def submit(self, channel: str, data: object, *, key: bytes | None = None) -> Receipt:
+    async def submit(
+        self, channel: str, data: object, *, key: bytes | None = None, after: Receipt | None = None
+    ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
         Publications are handed over, and handled, in the order of the calls. It waits only for room: at most 256
@@ -93,12 +95,16 @@ class Client:
             channel: As for `publish`.
             data: As for `publish`.
             key: As for `publish`.
+            after: A publication of this client that must not have been lost. What waits for room while the session
+                is reset goes to the next session, and so before whatever is published again because of the reset;
+                with the receipt of the publication before it, it does not.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
 
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
+            NotSent: The publication named by ``after`` was lost in a reset; nothing was sent.
             SessionClosed: The client is closed.
 
         Spec: OPS-1, OPS-2.
@@ -109,6 +115,7 @@ class Client:
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
         pending = Pending(Kind.PUBLISH, channel, len(payload) + HEAD_BYTES, own_key)
+        pending.after = None if after is None else after.pending
         await self._dialogue.request(pending, lambda id: encode_body(Publish(id, channel, payload, own_key)))
         return Receipt(pending, own_key)
 

@@ -86,12 +86,14 @@ class Dialogue:
 
         Raises:
             PayloadError: The server does not take so long a message.
+            NotSent: What it was to come after was lost.
             SessionClosed: The client is closed.
         """
         counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
             self._check_open()
+            pending.check_order()
             if counted and not self._operations.has_room(pending.size, *self.line.operations):
                 return False
             return self.line.has_room(pending.size)

@@ -33,7 +33,19 @@ class Kind(Enum):
 class Pending:
     """One request without an answer."""
 
-    __slots__ = ("_error", "_event", "_value", "answered", "detail", "key", "kind", "ordinal", "size", "subscriptions")
+    __slots__ = (
+        "_error",
+        "_event",
+        "_value",
+        "after",
+        "answered",
+        "detail",
+        "key",
+        "kind",
+        "ordinal",
+        "size",
+        "subscriptions",
+    )
 
     def __init__(self, kind: Kind, detail: str, size: int, key: bytes | None = None) -> None:
         self.kind = kind
@@ -44,9 +56,21 @@ class Pending:
         self.answered = False
         self.subscriptions: list[Subscription] = []
         """What a SUBSCRIBE asked for, in its order."""
+        self.after: Pending | None = None
+        """What must not have been lost when this is handed over."""
         self._value: Any = None
         self._error: Exception | None = None
         self._event: trio.Event | None = None
+
+    def check_order(self) -> None:
+        """Refuse to be handed over where what it comes after was lost.
+
+        Raises:
+            NotSent: That was lost.
+        """
+        before = None if self.after is None else self.after._error
+        if isinstance(before, RequestLost):
+            raise NotSent(f"{self.kind.value} {self.detail!r}", self.key, before.reason)
 
     def succeed(self, value: Any) -> None:
         """The answer has come."""
@@ -79,10 +103,11 @@ class Pending:
 class Receipt:
     """A publication that was handed over and whose outcome can be waited for; `Client.submit` makes it."""
 
-    __slots__ = ("_pending", "key")
+    __slots__ = ("key", "pending")
 
     def __init__(self, pending: Pending, key: bytes) -> None:
-        self._pending = pending
+        self.pending = pending
+        """The request itself; for the client."""
         self.key = key
         """Its idempotency key: publish again with it if the outcome is unknown."""
 
@@ -94,7 +119,7 @@ class Receipt:
             OutcomeUnknown: The session was reset; it may have been published. Publish again with `key`.
             NotSent: The session was reset before it left. Publish again.
         """
-        published: Published = await self._pending.wait()
+        published: Published = await self.pending.wait()
         return published
 
 
@@ -139,6 +164,7 @@ class Operations:
 
     def add(self, pending: Pending) -> int:
         """Give a request its id."""
+        pending.after = None  # or each request would keep all those before it alive
         self._last_id += 1
         self._open[self._last_id] = pending
         if pending.kind is not Kind.CALL:
