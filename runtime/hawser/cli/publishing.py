@@ -1,7 +1,8 @@
 """``hawser pub``: JSON lines to a channel, pipelined, each acknowledged.
 
 Rule: the order of the input is the order of the channel, whatever happens to the line. A reset fails everything that
-has no answer in one step; nothing later may leave before those publications have left again, under their old keys.
+has no answer in one step; nothing later may leave before those publications have left again, under their old keys. So
+each publication is tied to the one before it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from hawser import HawserError, RequestFailed, RequestLost
+from hawser import HawserError, NotSent, RequestFailed, RequestLost
 
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import check_payload, parse_json
@@ -106,6 +107,8 @@ class Publisher:
         self._text = text
         self._tell = tell
         self._open: deque[_Publication] = deque()  # in the order of the input; bounded by what `submit` lets through
+        self._last: Receipt | None = None
+        """The publication that was handed over last, in this session."""
         self._read_all = False
         self._bad: BadInput | None = None
         self._changed = trio.Event()
@@ -161,7 +164,11 @@ class Publisher:
 
     async def _hand_over(self, publication: _Publication) -> None:
         try:
-            publication.receipt = await self._client.submit(self._channel, publication.value, key=publication.key)
+            publication.receipt = self._last = await self._client.submit(
+                self._channel, publication.value, key=publication.key, after=self._last
+            )
+        except NotSent:
+            await trio.sleep_forever()  # the one before it was lost: whoever collects sees that, and begins anew
         except HawserError as error:
             raise self._failed(error) from None
         publication.key = publication.receipt.key
@@ -177,10 +184,9 @@ class Publisher:
             try:
                 await receipt.wait()
             except RequestLost:
-                # The same step of the client has failed all that were open; what is being handed over waits, so it
-                # can still be held back.
-                for publication in self._open:
+                for publication in self._open:  # all of them were lost in the same step
                     publication.receipt = None
+                self._last = None
                 scope.cancel(reason="the session was reset")
                 return
             except RequestFailed as error:
