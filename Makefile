@@ -27,7 +27,7 @@ help: ## what you are reading
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "ARGS='...' is handed to the command behind run, unit, simulation, simulate and bench."
+	@echo "ARGS='...' is handed to the command behind run, demo, unit, simulation, simulate and bench."
 
 # ---------------------------------------------------------------- environment
 
@@ -58,7 +58,11 @@ $(STAMPS)/pyright: $(STAMPS)/python
 # ---------------------------------------------------------------- run
 
 .PHONY: run
-run: install ## the demo: messages through links that keep breaking
+run: install ## a server on this machine, and three commands to try on it
+	@$(BIN)/hawser serve $(ARGS)
+
+.PHONY: demo
+demo: install ## messages through links that keep breaking, counted
 	@$(BIN)/hawser demo $(ARGS)
 
 # ---------------------------------------------------------------- checks, cheapest first

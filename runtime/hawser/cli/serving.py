@@ -97,7 +97,7 @@ async def _listen(running: trio.Nursery, app: App, settings: Settings, transport
 async def _obey(signals: AsyncIterator[int], server: Server, scope: trio.CancelScope, received: list[int]) -> None:
     """Drain at the first signal, end at the second."""
     received.append(await anext(signals))
-    say(f"draining {server.sessions} sessions; another signal ends it at once")
+    say(f"draining, with {server.sessions} session{'s' * (server.sessions != 1)}; another signal ends it at once")
     await server.drain()
     received.append(await anext(signals))
     scope.cancel(reason="a second signal")

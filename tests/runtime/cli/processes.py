@@ -126,7 +126,7 @@ async def completed(
 
 @asynccontextmanager
 async def serving(
-    *arguments: str, url: str = "ws://127.0.0.1:0", environment: Mapping[str, str] | None = None
+    *arguments: str, url: str = "http://127.0.0.1:0", environment: Mapping[str, str] | None = None
 ) -> AsyncGenerator[tuple[Running, str], None]:
     """A server in a process of its own, and the URL at which it listens."""
     async with hawser("serve", "--listen", url, *arguments, environment=environment) as running:
