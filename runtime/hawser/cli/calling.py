@@ -10,7 +10,7 @@ import trio
 
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import json_text, parse_json
-from .running import dial, report_line, run_command
+from .running import Dial, report_line, run_command
 from .streams import Output
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_arguments(arguments: Sequence[str]) -> list[Any]:
 
 
 async def _call(url: str, procedure: str, arguments: list[Any]) -> int:
-    async with dial(url) as client, trio.open_nursery() as nursery:
+    async with Dial(url) as client, trio.open_nursery() as nursery:
         nursery.start_soon(report_line, client)
         result = await client.call(procedure, *arguments)
         nursery.cancel_scope.cancel(reason="answered")

@@ -20,7 +20,7 @@ from hawser import HawserError, NotSent, RequestFailed, RequestLost
 
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import check_payload, parse_json
-from .running import dial, explain, report_line, run_command
+from .running import Dial, explain, report_line, run_command
 from .streams import BadInput, Input, Line, say
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run_pub(url: str, channel: str, data: str | None, *, text: bool) -> int:
 
 
 async def _pub(url: str, channel: str, lines: AsyncIterator[Line], text: bool) -> int:
-    async with dial(url) as client:
+    async with Dial(url) as client:
         await Publisher(client, channel, text=text, tell=say).run(lines)
     return DONE
 

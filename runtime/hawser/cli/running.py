@@ -15,9 +15,9 @@ from .streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
     from hawser import Client, Config
-    from hawser.client import Connect
     from hawser_transports import Transport
 
     Say = Callable[[str], None]
@@ -76,16 +76,29 @@ def reset_text(reset: states.Reset) -> str:
     )
 
 
-def dial(url: str, *, config: Config | None = None, transport: Transport | None = None) -> Connect:
-    """A client of the server at a URL, with the token of the environment.
+class Dial:
+    """A client of the server at a URL, with the token of the environment; enter it with ``async with``.
 
-    Raises:
-        CommandFailed: Nothing serves the URL's scheme.
+    Raises (also on entering):
+        CommandFailed: Nothing serves the URL's scheme, or the URL does not fit what serves it.
     """
-    try:
-        return connect(url, token=token(), config=config, transport=transport)
-    except ValueError as error:
-        raise CommandFailed(str(error), WRONG_USAGE) from None
+
+    def __init__(self, url: str, *, config: Config | None = None, transport: Transport | None = None) -> None:
+        try:
+            self._connection = connect(url, token=token(), config=config, transport=transport)
+        except ValueError as error:
+            raise CommandFailed(str(error), WRONG_USAGE) from None
+
+    async def __aenter__(self) -> Client:
+        try:
+            return await self._connection.__aenter__()
+        except ValueError as error:
+            raise CommandFailed(str(error), WRONG_USAGE) from None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._connection.__aexit__(kind, error, traceback)
 
 
 def explain(error: HawserError) -> CommandFailed:

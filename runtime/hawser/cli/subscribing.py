@@ -13,7 +13,7 @@ from hawser import Gap
 
 from . import DONE, CommandFailed
 from .jsontext import message_text
-from .running import dial, report_line, run_command
+from .running import Dial, report_line, run_command
 from .streams import Output, say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _sub(url: str, wanted: Wanted) -> int:
     output = Output(sys.stdout.fileno())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.until_closed)
-        async with dial(url) as client:
+        async with Dial(url) as client:
             await Printer(client, wanted, output, say).run()
         nursery.cancel_scope.cancel(reason="done")
     return DONE

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import AsyncGenerator, Mapping
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 class Lines:

@@ -86,6 +86,7 @@ def test_a_number_out_of_bounds_is_refused_with_its_bounds() -> None:
         (["sub", "http://h", "a", "--since", "x"], "--since 'x'"),
         (["sub", "http://h", "a", "--transport", "pigeon"], "Try: hawser --help"),
         (["sub", "gopher://h", "a"], "the URL scheme 'gopher' has no transport"),
+        (["pub", "http://ada:secret@h", "a", "1"], "credentials do not stand in a URL"),
         (["pub", "http://h"], "0 words behind the URL: write hawser pub URL CHANNEL [DATA]"),
         (["pub", "http://h", "c", "a", "b"], "3 words behind the URL"),
         (["pub", "http://h", "c", "hello"], "DATA: not JSON"),

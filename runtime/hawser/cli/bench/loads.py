@@ -11,7 +11,7 @@ import trio
 
 from hawser import Config, Gap, states
 from hawser.cli import CommandFailed
-from hawser.cli.running import dial
+from hawser.cli.running import Dial
 from hawser_transports import Transport, find_transport
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ async def with_clients(
     room = trio.Semaphore(at_once)
 
     async def stay(*, task_status: trio.TaskStatus[Client]) -> None:
-        async with dial(url, config=config, transport=transport) as client:
+        async with Dial(url, config=config, transport=transport) as client:
             task_status.started(client)
             await trio.sleep_forever()
 
