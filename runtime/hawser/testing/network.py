@@ -40,7 +40,8 @@ class Wire:
     def __init__(self, network: FaultyNetwork, near: MemoryLink, far: Link) -> None:
         self._network = network
         self._near = near
-        self._far = far
+        self.far: Link = far
+        """The link of the inner transport, at its connecting end."""
         self._flowing = trio.Event()
         self._flowing.set()
         self._swallowing = False
@@ -52,6 +53,8 @@ class Wire:
         if not self.alive:
             return
         self._dies()
+        if kind in (CutKind.SILENT, CutKind.CLIENT):
+            self._network.keep(self.far)
         if kind is CutKind.SILENT:
             self._swallowing = True
             self._flowing.set()
@@ -60,7 +63,7 @@ class Wire:
         if kind is not CutKind.SERVER:
             self._near.cut()
         if kind is not CutKind.CLIENT:
-            await break_link(self._far)
+            await break_link(self.far)
 
     def stall(self) -> None:
         """Hold everything back until `flow`."""
@@ -74,8 +77,8 @@ class Wire:
         """Relay both directions until an end closes or a cut comes."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._relay, self._near, self._far)
-                nursery.start_soon(self._relay, self._far, self._near)
+                nursery.start_soon(self._relay, self._near, self.far)
+                nursery.start_soon(self._relay, self.far, self._near)
         self._dies()
 
     async def _relay(self, source: Link, target: Link) -> None:
@@ -116,6 +119,7 @@ class FaultyNetwork(Transport):
         self._background = Background()
         self._nursery: trio.Nursery | None = None
         self._refusing = False
+        self._kept: list[Link] = []
         self.wires: list[Wire] = []
         """The links that are alive, oldest first."""
         self.cuts = 0
@@ -129,7 +133,14 @@ class FaultyNetwork(Transport):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._nursery = None
-        await self._background.__aexit__(kind, error, traceback)
+        try:
+            await self._background.__aexit__(kind, error, traceback)
+        finally:
+            with trio.CancelScope(shield=True):
+                for wire in self.wires:
+                    self.keep(wire.far)
+                for link in self._kept:
+                    await trio.aclose_forcefully(link)
 
     async def listen(self, url: str) -> Listener:
         """See `Transport.listen`; listeners are those of the inner transport."""
@@ -152,6 +163,11 @@ class FaultyNetwork(Transport):
     def refuse(self, refusing: bool = True) -> None:
         """Refuse new links from now on, or no longer."""
         self._refusing = refusing
+
+    def keep(self, link: Link) -> None:
+        """Leave a link open that its other end believes in, until the network ends."""
+        if not isinstance(link, MemoryLink):  # what is in memory holds nothing of the system
+            self._kept.append(link)
 
     def delay(self) -> float:
         """How long the next batch is under way, in seconds."""
