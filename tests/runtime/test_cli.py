@@ -81,8 +81,12 @@ def test_the_default_file_is_the_specification() -> None:
     assert read_lines(specification())[0] == b"# The Hawser protocol, version 1"
 
 
-def test_the_demo_delivers_every_line_and_says_so(poem: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", str(poem), *QUICK]) == 0
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["ws", "memory"])
+def test_the_demo_delivers_every_line_and_says_so(
+    poem: Path, capsys: pytest.CaptureFixture[str], transport: str
+) -> None:
+    assert main(["demo", str(poem), *QUICK, "--transport", transport]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert "accepted 40, delivered 80 of 80" in last
     assert "lost 0, duplicated 0 in" in last

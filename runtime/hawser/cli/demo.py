@@ -8,6 +8,8 @@ only cuts, resumes and replays are taken from the network, the clients and the s
 from __future__ import annotations
 
 import signal
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,18 +21,20 @@ from hawser.client import states
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_conformance.findings import CannotRun
 from hawser_conformance.places import carried
+from hawser_transports import ListenerSettings, WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .view import choose_view
 
 if TYPE_CHECKING:
     from hawser import Subscription
-    from hawser.client import Receipt
+    from hawser.client import Connect, Receipt
     from hawser.server import Server
 
     from .view import View
 
-URL: Final = "memory://demo"
+MEMORY_URL: Final = "memory://demo"
+SOCKETS_URL: Final = "ws://127.0.0.1:0"
 CHANNEL: Final = "demo:lines"
 LINE_BYTES_MAX: Final = 1_000_000
 PIPELINE: Final = 64
@@ -58,6 +62,8 @@ class Settings:
     """How often a link breaks, on average; 0 never."""
     subscribers: int
     seed: int
+    url: str = MEMORY_URL
+    """Where the server listens."""
 
 
 @attrs.define
@@ -197,6 +203,10 @@ class Demo:
             backoff_cap_seconds=BACKOFF_SECONDS,
             resumes_per_minute=RESUMES_PER_MINUTE,
         )
+        # All come from one address, and a storm brings them back faster than strangers may come.
+        unlimited = ListenerSettings(accepts_per_second=inf, connections_per_address=inf)
+        self._transport = None if settings.url == MEMORY_URL else WebSocketTransport(settings=unlimited)
+        self._url = settings.url
         self._server: Server | None = None
         self._replayed = 0  # by clients; the server counts its own
         self._missing = settings.subscribers
@@ -209,9 +219,13 @@ class Demo:
         app = App()
         app.channel(CHANNEL, history=len(self.lines), open=True)
         async with trio.open_nursery() as nursery:
-            self._server = await nursery.start(_serve, app, self._config)
+            self._server = await nursery.start(
+                partial(serve, app, self._url, config=self._config, transport=self._transport)
+            )
+            assert self._server is not None
+            self._url = self._server.url
             async with (
-                FaultyNetwork(seed=self.settings.seed, delay_seconds=DELAY_SECONDS) as network,
+                FaultyNetwork(self._transport, seed=self.settings.seed, delay_seconds=DELAY_SECONDS) as network,
                 trio.open_nursery() as clients,
             ):
                 clients.start_soon(self._measure, network)
@@ -235,10 +249,16 @@ class Demo:
         kinds = (CutKind.BOTH,) * 5 + (CutKind.CLIENT, CutKind.SERVER, CutKind.SILENT)
         await network.storm(every_seconds=self.settings.cut_every_seconds, kinds=kinds)
 
+    def _connect(self, network: FaultyNetwork) -> Connect:
+        return connect(self._url, transport=network, config=self._config)
+
     async def _publish(self, network: FaultyNetwork) -> None:
         pause = self.settings.seconds / len(self.lines)
         try:
-            async with connect(URL, transport=network, config=self._config) as client, trio.open_nursery() as nursery:
+            async with (
+                connect(self._url, transport=network, config=self._config) as client,
+                trio.open_nursery() as nursery,
+            ):
                 nursery.start_soon(self._watch, client)
                 send, receive = trio.open_memory_channel["Receipt"](PIPELINE)
                 nursery.start_soon(self._count_accepted, receive, nursery.cancel_scope)
@@ -258,7 +278,10 @@ class Demo:
 
     async def _subscribe(self, network: FaultyNetwork, number: int) -> None:
         try:
-            async with connect(URL, transport=network, config=self._config) as client, trio.open_nursery() as nursery:
+            async with (
+                connect(self._url, transport=network, config=self._config) as client,
+                trio.open_nursery() as nursery,
+            ):
                 nursery.start_soon(self._watch, client)
                 async with client.subscribe(CHANNEL) as messages:
                     self._waiting_to_start -= 1
@@ -319,7 +342,3 @@ class Demo:
         self.figures.cuts = network.cuts
         if self._server is not None:
             self.figures.replayed = self._replayed + self._server.replayed
-
-
-async def _serve(app: App, config: Config, *, task_status: trio.TaskStatus[Server]) -> None:
-    await serve(app, URL, config=config, task_status=task_status)
