@@ -32,7 +32,7 @@ help: ## what you are reading
 # ---------------------------------------------------------------- environment
 
 .PHONY: install
-install: $(STAMPS)/python $(STAMPS)/system $(STAMPS)/pyright ## make .venv with everything; quick when nothing changed
+install: $(STAMPS)/python $(STAMPS)/system $(STAMPS)/javascript $(STAMPS)/pyright ## make .venv with everything; quick when nothing changed
 
 $(BIN)/python:
 	$(call say,"creating $(VENV) with $(PYTHON)")
@@ -50,6 +50,12 @@ $(STAMPS)/python: pyproject.toml | $(BIN)/python
 $(STAMPS)/system: scripts/install-system | $(BIN)/python
 	@scripts/install-system
 	@mkdir -p $(STAMPS) && touch $@
+
+# The client in another language, for tests/interop: its packages as the lock file has them.
+$(STAMPS)/javascript: tests/interop/javascript/package-lock.json $(STAMPS)/system
+	$(call say,"installing the packages of the JavaScript client")
+	@cd tests/interop/javascript && npm ci --silent
+	@touch $@
 
 # The first start of pyright fetches what it lacks: here, not in the middle of the checks.
 $(STAMPS)/pyright: $(STAMPS)/python
@@ -140,4 +146,4 @@ docs: install ## build the documents into site/
 
 .PHONY: clean
 clean: ## remove everything that make made
-	@rm -rf $(VENV) $(VENV)-* site build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache
+	@rm -rf $(VENV) $(VENV)-* tests/interop/javascript/node_modules site build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache

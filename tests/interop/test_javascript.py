@@ -1,0 +1,38 @@
+"""A client in plain JavaScript, written from the specification alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+JAVASCRIPT = Path(__file__).parent / "javascript"
+VECTORS = Path(__file__).parents[2] / "protocol_spec/vectors"
+
+
+@pytest.mark.slow
+def test_it_agrees_with_every_vector_that_applies_to_it(node: str) -> None:
+    run = subprocess.run(
+        [node, "vectors.js", str(VECTORS)], cwd=JAVASCRIPT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stderr == ""
+    report = json.loads(run.stdout)
+    for kind in ("valid", "invalid", "scenarios"):
+        applied, passed = report[kind]
+        assert passed == applied, kind
+    # Every packet applies; of the scenarios those of a client, less what this client does without.
+    total = {
+        kind: sum(len(json.loads(file.read_text())) for file in (VECTORS / kind).iterdir())
+        for kind in ("valid", "invalid")
+    }
+    assert {kind: report[kind][0] for kind in total} == total
+    without = {why: cases for why, cases in report["skipped"].items() if why != "the server's side"}
+    assert report["scenarios"][0] > 60
+    assert sum(without.values()) <= 10, without
+
+
+def test_it_is_small() -> None:
+    # The protocol costs three hundred lines in another language; strict CBOR, which no package has, comes on top.
+    assert len((JAVASCRIPT / "hawser.js").read_text().splitlines()) <= 300
