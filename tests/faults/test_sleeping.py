@@ -1,0 +1,138 @@
+"""Programs that stop without knowing: SIGSTOP and kill -9, in the middle of traffic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.faults.exchange import QUICK, check_exact, serving
+from tests.faults.processes import Program, hawser, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+CHANNEL = "room:sleep"
+PADDING = "x" * 2_000
+
+
+def lines(first: int, last: int, padding: str = "") -> str:
+    """Numbered lines, the last one left out."""
+    return "".join(
+        json.dumps({"n": number} | ({"pad": padding} if padding else {})) + "\n" for number in range(first, last)
+    )
+
+
+def url(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/"
+
+
+def no_session_was_lost(*programs: Program) -> None:
+    for program in programs:
+        assert not [line for line in program.err.texts if line.startswith(("reset", "gap"))], program.err.texts
+
+
+async def sleep_through(folder: Path, who: str, seconds: float, config: str) -> None:
+    """Freeze one of server, publisher and subscriber while lines are under way; every line arrives."""
+    half, messages = 300, 600
+    with trio.fail_after(seconds + 240):
+        async with (
+            serving(folder, config=config) as (server, port),
+            running(*hawser("sub", url(port), CHANNEL, "--count", str(messages))) as sub,
+            running(*hawser("pub", url(port), CHANNEL)) as pub,
+        ):
+            await sub.err.until("^subscribed")
+            await pub.write(lines(0, half))
+            await sub.out.count(half // 2)
+            sleeper = {"server": server, "publisher": pub, "subscriber": sub}[who]
+            sleeper.freeze()
+            await pub.write(lines(half, messages))
+            await pub.end_input()
+            await trio.sleep(seconds)
+            sleeper.thaw()
+            assert await sub.wait(patience=180) == 0
+            assert await pub.wait(patience=180) == 0
+        check_exact(sub.out.texts, messages)
+        no_session_was_lost(pub, sub)
+
+
+@pytest.mark.parametrize("who", ["server", "publisher", "subscriber"])
+async def test_who_sleeps_longer_than_the_pong_wait_keeps_its_session(who: str, tmp_path: Path) -> None:
+    await sleep_through(tmp_path, who, 4.0, QUICK)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("who", ["server", "publisher", "subscriber"])
+async def test_a_minute_of_sleep_with_every_default_keeps_the_session(who: str, tmp_path: Path) -> None:
+    await sleep_through(tmp_path, who, 60.0, "")
+
+
+async def test_a_reader_that_stopped_changes_nothing_for_the_others(tmp_path: Path) -> None:
+    messages = 4_000  # 8 MB: more than the sockets of a stopped reader hold
+    with trio.fail_after(240):
+        async with (
+            serving(tmp_path) as (_, port),
+            running(*hawser("sub", url(port), CHANNEL, "--count", str(messages))) as stopped,
+            running(*hawser("sub", url(port), CHANNEL, "--count", str(messages))) as other,
+            running(*hawser("pub", url(port), CHANNEL)) as pub,
+        ):
+            for reader in (stopped, other):
+                await reader.err.until("^subscribed")
+            await pub.write(lines(0, 10, PADDING))
+            await stopped.out.count(10)
+            stopped.freeze()
+            await pub.write(lines(10, messages, PADDING))
+            await pub.end_input()
+            assert await pub.wait(patience=180) == 0
+            assert await other.wait(patience=180) == 0
+            assert len(stopped.out.texts) < messages
+            stopped.thaw()  # and it has missed nothing itself, for the channel keeps history
+            assert await stopped.wait(patience=180) == 0
+    for reader in (stopped, other):
+        printed = [json.loads(line) for line in reader.out.texts]
+        assert [line["data"]["n"] for line in printed] == list(range(messages))
+        assert [line["offset"] for line in printed] == list(range(1, messages + 1))
+    no_session_was_lost(stopped, other, pub)
+
+
+async def test_a_server_killed_in_mid_traffic_is_told_and_its_lines_are_published_again(tmp_path: Path) -> None:
+    messages = 3_000
+    with trio.fail_after(240):
+        async with serving(tmp_path) as (first, port), running(*hawser("sub", url(port), CHANNEL)) as sub:
+            await sub.err.until("^subscribed")
+            async with running(*hawser("pub", url(port), CHANNEL)) as pub:
+                await pub.write(lines(0, 500))
+                await sub.out.count(500)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(pub.write, lines(500, messages))
+                    await sub.out.count(600)
+                    first.kill()
+                    await first.wait()
+                await pub.end_input()
+                async with serving(tmp_path, port=port):
+                    assert await pub.wait(patience=180) == 0
+                    await sub.out.until(f'"n":{messages - 1}}}')
+    printed = [json.loads(line) for line in sub.out.texts]
+    epochs = list(dict.fromkeys(line["epoch"] for line in printed))
+    assert len(epochs) == 2
+    before, after = ([line for line in printed if line["epoch"] == epoch] for epoch in epochs)
+    # Each epoch in its own order, each line of it once; a line that had no answer may stand in both.
+    assert [line["data"]["n"] for line in before] == list(range(len(before)))
+    assert [line["offset"] for line in after] == list(range(after[0]["offset"], len(after) + after[0]["offset"]))
+    again = [line["data"]["n"] for line in after]
+    assert again == list(range(again[0], messages)), (pub.err.texts, sub.err.texts)
+    # Each says once that its session is over. What the publisher had accepted is the sum of the three counts, and
+    # what it had no answer to went out again, from the first such line on: none is left out.
+    (told,) = [line for line in pub.err.texts if line.startswith("reset RESTARTED: ")]
+    (republished,) = [line for line in pub.err.texts if line.startswith("publishing line")]
+    assert republished.endswith("again under the same keys")
+    assert len([line for line in sub.err.texts if line.startswith("reset RESTARTED: ")]) == 1
+    known, unknown, unsent = (int(word) for word in told.replace(",", "").split() if word.isdigit())
+    open_lines = [int(word) for word in republished.split() if word.isdigit()]  # numbered from 1, both ends
+    accepted = known + unknown + unsent
+    assert open_lines[-1] - 1 <= accepted <= open_lines[-1]  # the last one may have been waiting for room
+    assert open_lines[0] - 1 <= known + unknown
