@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.faults.exchange import Weather, check_exact, exchange, serving
+from tests.faults.processes import hawser
 
 JAVASCRIPT = Path(__file__).parent / "javascript"
 
@@ -41,3 +42,29 @@ async def test_it_survives_twenty_cuts_on_each_side_with_exact_delivery(node: st
         assert program.err.texts.count("opened") == 1
         assert sum(line.startswith("resumed") for line in program.err.texts) >= cuts // 2
         assert [line for line in program.err.texts if line.startswith(("reset", "gap"))] == program.err.texts[-1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speaker", ["JavaScript", "Python"])
+async def test_it_and_the_command_line_understand_each_other_through_cuts(
+    speaker: str, node: str, tmp_path: Path
+) -> None:
+    messages = 300
+
+    def publish(url: str, channel: str) -> tuple[str, ...]:
+        return (node, "speak.js", url, "pub", channel) if speaker == "JavaScript" else hawser("pub", url, channel)
+
+    def subscribe(url: str, channel: str) -> tuple[str, ...]:
+        if speaker == "JavaScript":
+            return hawser("sub", url, channel, "--count", str(messages))
+        return (node, "speak.js", url, "sub", channel, str(messages))
+
+    with trio.fail_after(240):
+        async with (
+            serving(tmp_path) as (_, port),
+            exchange(port, Weather(seed=5, cuts=5), publish, subscribe, cwd=JAVASCRIPT) as running,
+        ):
+            await running.run(messages)
+            assert await running.subscriber.wait() == 0
+            assert await running.publisher.wait() == 0
+    check_exact(running.subscriber.out.texts, messages)
