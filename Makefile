@@ -17,7 +17,7 @@ SEEDS        ?= 1500
 VERIFY_SEEDS ?= 5000
 
 # What programs import: every name in it has one type for every checker.
-TYPED := hawser_engine hawser_transports hawser_conformance
+TYPED := hawser_engine hawser_transports hawser hawser_conformance
 
 say = @printf '\033[1m== %s\033[0m\n' $(1)
 

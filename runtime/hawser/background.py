@@ -24,7 +24,7 @@ class Background:
         self._manager = trio.open_nursery()
 
     async def __aenter__(self) -> trio.Nursery:
-        self.nursery = await self._manager.__aenter__()
+        self.nursery: trio.Nursery = await self._manager.__aenter__()
         return self.nursery
 
     async def __aexit__(

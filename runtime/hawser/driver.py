@@ -8,7 +8,7 @@ while the link has not taken everything.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import trio
 
@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     from hawser_engine.connection import Connection
     from hawser_transports import Link
 
+ConnectionT = TypeVar("ConnectionT", bound="Connection")
+"""Which role's it drives."""
+
 
 class Owner(Protocol):
     """Who drains the engine after each input: the node of a server, or a client."""
 
-    def touch(self, driver: Driver) -> None:
+    def touch(self, driver: Driver[Any]) -> None:
         """Handle the events of the driver's connection and flush it, now or at the end of what is being done."""
 
-    def start_writer(self, driver: Driver) -> None:
+    def start_writer(self, driver: Driver[Any]) -> None:
         """Run ``driver.write`` in a task."""
 
-    def contain(self, driver: Driver, error: Exception) -> None:
+    def contain(self, driver: Driver[Any], error: Exception) -> None:
         """Something failed that should not: end this connection, and only it."""
 
 
-class Driver:
+class Driver(Generic[ConnectionT]):
     """Receives for one link, and writes to it."""
 
     __slots__ = (
@@ -51,15 +54,15 @@ class Driver:
         "over",
     )
 
-    def __init__(self, owner: Owner, connection: Connection, link: Link, *, close_seconds: float) -> None:
-        self.armed = inf
-        self.connection = connection
-        self.link = link
-        self.over = False
+    def __init__(self, owner: Owner, connection: ConnectionT, link: Link, *, close_seconds: float) -> None:
+        self.armed: float = inf
+        self.connection: ConnectionT = connection
+        self.link: Link = link
+        self.over: bool = False
         """Whether the link has ended, or is to end once everything is written."""
-        self.failed = False
+        self.failed: bool = False
         """Whether something failed that should not; kept by the owner."""
-        self.abandoned = False
+        self.abandoned: bool = False
         """Whether it is of no interest any more."""
         self._owner = owner
         self._close_seconds = close_seconds

@@ -42,7 +42,9 @@ class ConnectFailed(HawserError):
         last = f"; last: {attempts[-1]}" if attempts else ""
         super().__init__(f"cannot connect to {url}: {why}{last}")
         self.code = code
-        self.attempts = ExceptionGroup("attempts to connect", list(attempts)) if attempts else None
+        self.attempts: ExceptionGroup[Exception] | None = (
+            ExceptionGroup("attempts to connect", list(attempts)) if attempts else None
+        )
 
 
 class SessionClosed(HawserError):

@@ -192,17 +192,17 @@ class Spawner:
         self.nursery = nursery
         self.failures: list[Exception] = []
 
-    def touch(self, driver: Driver) -> None:
+    def touch(self, driver: Driver[Any]) -> None:
         driver.flush()
 
-    def start_writer(self, driver: Driver) -> None:
+    def start_writer(self, driver: Driver[Any]) -> None:
         self.nursery.start_soon(driver.write)
 
-    def contain(self, driver: Driver, error: Exception) -> None:
+    def contain(self, driver: Driver[Any], error: Exception) -> None:
         self.failures.append(error)
 
 
-def a_driver(owner: Owner, link: Link, **options: Any) -> tuple[Driver, list[bytes]]:
+def a_driver(owner: Owner, link: Link, **options: Any) -> tuple[Driver[Any], list[bytes]]:
     """A driver whose connection sends whatever is put into the list."""
     connection: Any = Server(EngineConfig(), random_bytes=counting_bytes()).connect(0.0)
     out: list[bytes] = []
@@ -323,7 +323,7 @@ async def test_faults_of_this_side_are_handed_to_the_owner(autojump_clock: MockC
     async with trio.open_nursery() as nursery:
         owner = Spawner(nursery)
         driver, _ = a_driver(owner, near)
-        driver.connection = None  # type: ignore[assignment]  # whatever is called on it fails
+        driver.connection = None  # whatever is called on it fails
         driver.received([b"x"])
         driver.handle_timeout(1.0)
         driver.ended(None)

@@ -92,7 +92,7 @@ DEMO_HELP: Final = "\n\n".join(
 
 Transport = Annotated[Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")]
 
-app = cyclopts.App(
+app: cyclopts.App = cyclopts.App(
     name="hawser",
     help=HELP,
     help_epilogue=EXAMPLES,

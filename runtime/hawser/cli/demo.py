@@ -195,7 +195,7 @@ class Demo:
         self.lines = lines
         self.settings = settings
         self.figures = figures
-        self.why = ""
+        self.why: str = ""
         self._config = Config(
             ping_interval_seconds=HEARTBEAT_SECONDS,
             pong_wait_seconds=HEARTBEAT_SECONDS,

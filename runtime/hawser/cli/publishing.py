@@ -101,7 +101,7 @@ class Publisher:
     """Publishes lines through one client until every one of them is acknowledged."""
 
     def __init__(self, client: Client, channel: str, *, text: bool, tell: Callable[[str], None]) -> None:
-        self.acknowledged = 0
+        self.acknowledged: int = 0
         self._client = client
         self._channel = channel
         self._text = text

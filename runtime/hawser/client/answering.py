@@ -79,7 +79,7 @@ class Answering:
         limit: int,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        self.callee = Callee(self, offer.invoke, limit=limit, random_bytes=random_bytes)
+        self.callee: Callee = Callee(self, offer.invoke, limit=limit, random_bytes=random_bytes)
         self._voice = voice
         self._nursery = nursery
         self._scopes: dict[trio.CancelScope, None] = {}

@@ -67,7 +67,7 @@ class Dialogue:
         """What the server may call."""
         self.state: State = Connecting(1)
         self.line: Line
-        self.arrived = trio.Event()
+        self.arrived: trio.Event = trio.Event()
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self._operations = Operations()

@@ -61,9 +61,9 @@ class Feed:
         self.channel = channel
         self.position = since
         """The last position that is accounted for: asked for, joined at, queued, or told as a gap."""
-        self.live = False
+        self.live: bool = False
         """Whether a SUBSCRIBED has come; before it, what arrives belongs to an earlier subscription."""
-        self.paused = False
+        self.paused: bool = False
         self._continuing = False  # CONTINUE has left; what was under way before it may still arrive
         self._messages_max = messages_max
         self._bytes_max = bytes_max

@@ -14,6 +14,7 @@ import trio
 from hawser.driver import Driver
 from hawser.timekeeper import Timekeeper
 from hawser_engine.client import Client as EngineClient
+from hawser_engine.client_connection import ClientConnection
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.events import (
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hawser.config import Config
-    from hawser_engine.client_connection import ClientConnection
     from hawser_engine.gaps import Gap
     from hawser_transports import Transport
 
@@ -71,10 +71,8 @@ class Conversation(Protocol):
         """The server has accepted credentials."""
 
 
-class ClientDriver(Driver):
+class ClientDriver(Driver[ClientConnection]):
     """A driver of the client, with how its attempt went."""
-
-    connection: ClientConnection
 
     def __init__(self, line: Line, connection: ClientConnection, link: Any, *, close_seconds: float) -> None:
         super().__init__(line, connection, link, close_seconds=close_seconds)
@@ -82,7 +80,7 @@ class ClientDriver(Driver):
         self.counts: tuple[int, int, int, int] = (0, 0, 0, 0)
         """Where the session stood when it was attached."""
         self.progressed = False
-        self.credentials = line.credentials
+        self.credentials: int = line.credentials
         """The credentials that its last OPEN, RESUME or AUTH carried."""
         self.judging = False
         """Whether an AUTH has no answer yet."""
@@ -114,10 +112,10 @@ class Line:
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine = EngineClient(config, trio.current_time(), credentials=credentials)
-        self.credentials = 1
+        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=credentials)
+        self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
-        self.accepted_credentials = 0
+        self.accepted_credentials: int = 0
         """The last of them that the server has accepted."""
         self.failures: list[Exception] = []
         """What attempts before the first session ended with; at most the last 16."""
@@ -135,9 +133,9 @@ class Line:
         self._resting: trio.CancelScope | None = None
         self._delivered = 0
         self._scope = trio.CancelScope(shield=True)
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         """Set when `run` has ended: the last words have left, or nobody hears them."""
-        self.timekeeper = Timekeeper(config.gap_seconds, self._gap)
+        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
 
     # ------------------------------------------------------------ commands
 
@@ -285,15 +283,15 @@ class Line:
 
     # ------------------------------------------------------------ draining
 
-    def start_writer(self, driver: Driver) -> None:
+    def start_writer(self, driver: Driver[Any]) -> None:
         """See `hawser.driver.Owner`."""
         self._nursery.start_soon(driver.write)
 
-    def contain(self, driver: Driver, error: Exception) -> None:
+    def contain(self, driver: Driver[Any], error: Exception) -> None:
         """See `hawser.driver.Owner`: a fault in this side's own code is for the program to see."""
         raise error
 
-    def touch(self, driver: Driver) -> None:
+    def touch(self, driver: Driver[Any]) -> None:
         """See `hawser.driver.Owner`."""
         assert isinstance(driver, ClientDriver)
         self._touched[driver] = None

@@ -48,12 +48,12 @@ class Pending:
     )
 
     def __init__(self, kind: Kind, detail: str, size: int, key: bytes | None = None) -> None:
-        self.kind = kind
-        self.detail = detail
-        self.size = size
-        self.key = key
-        self.ordinal = 0
-        self.answered = False
+        self.kind: Kind = kind
+        self.detail: str = detail
+        self.size: int = size
+        self.key: bytes | None = key
+        self.ordinal: int = 0
+        self.answered: bool = False
         self.subscriptions: list[Subscription] = []
         """What a SUBSCRIBE asked for, in its order."""
         self.after: Pending | None = None
@@ -106,9 +106,9 @@ class Receipt:
     __slots__ = ("key", "pending")
 
     def __init__(self, pending: Pending, key: bytes) -> None:
-        self.pending = pending
+        self.pending: Pending = pending
         """The request itself; for the client."""
-        self.key = key
+        self.key: bytes = key
         """Its idempotency key: publish again with it if the outcome is unknown."""
 
     async def wait(self) -> Published:

@@ -27,8 +27,8 @@ class Waiting:
 
     def __init__(self) -> None:
         self.answer: bytes | Exception | None = None
-        self.arrived = trio.Event()
-        self.ordinal = 0
+        self.arrived: trio.Event = trio.Event()
+        self.ordinal: int = 0
 
     def end(self, answer: bytes | Exception) -> None:
         """Here is what came."""

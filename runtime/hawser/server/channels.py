@@ -78,11 +78,12 @@ class Membership:
     __slots__ = ("_rewound_from", "active", "channel", "epoch", "mode", "offset", "outlet")
 
     def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode) -> None:
-        self.channel = channel
-        self.outlet = outlet
-        self.epoch, self.offset = position.epoch, position.offset
-        self.mode = mode
-        self.active = True
+        self.channel: Channel = channel
+        self.outlet: Outlet = outlet
+        self.epoch: bytes = position.epoch
+        self.offset: int = position.offset
+        self.mode: Mode = mode
+        self.active: bool = True
         self._rewound_from: Position | None = None
 
     @property
@@ -136,7 +137,7 @@ class Channel:
         self.name = name
         self.rule = rule
         self.members: dict[Outlet, Membership] = {}
-        self.position = Position(bytes(8), 0)
+        self.position: Position = Position(bytes(8), 0)
         """How far the broker has reported."""
         self.chunks: deque[Chunk] = deque()
         self._early: list[tuple[bytes, Sequence[Entry]]] | None = []  # reported before the join was answered

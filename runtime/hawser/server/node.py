@@ -37,6 +37,7 @@ from hawser_engine.events import (
 )
 from hawser_engine.gaps import Gap
 from hawser_engine.server import Server as EngineServer
+from hawser_engine.server_connection import ServerConnection
 from hawser_engine.session import ServerSession as EngineServerSession
 
 from .hub import Hub
@@ -47,27 +48,24 @@ if TYPE_CHECKING:
 
     from hawser.app import Action, App, ChannelRule
     from hawser.config import Config
-    from hawser_engine.server_connection import ServerConnection
     from hawser_engine.session import Session as EngineSession
     from hawser_transports import Link
 
 T = TypeVar("T")
 
 
-class ServerDriver(Driver):
+class ServerDriver(Driver[ServerConnection]):
     """A driver of the server, with what the node keeps of it."""
 
     __slots__ = ("delivered", "principal", "session")
 
-    connection: ServerConnection
-
     def __init__(self, node: Node, connection: ServerConnection, link: Link, *, close_seconds: float) -> None:
         super().__init__(node, connection, link, close_seconds=close_seconds)
-        self.principal = ANONYMOUS
+        self.principal: Principal = ANONYMOUS
         """Who was recognised last on this connection."""
         self.session: EngineSession | None = None
         """The session that was attached last; its last events are drained here."""
-        self.delivered = 0
+        self.delivered: int = 0
         """What its client had acknowledged when it was last looked at."""
 
 
@@ -88,13 +86,13 @@ class Node:
         self.random_bytes = random_bytes
         self.armed = inf
         self.sessions: dict[EngineSession, ServerSession] = {}
-        self.session_count = 0
-        self.resumes = 0
-        self.replayed = 0
-        self.drain_asked = trio.Event()
+        self.session_count: int = 0
+        self.resumes: int = 0
+        self.replayed: int = 0
+        self.drain_asked: trio.Event = trio.Event()
         """Set when the server is to end in peace; see `hawser.server.draining`."""
-        self.hub = Hub(self)
-        self.timekeeper = Timekeeper(config.gap_seconds, self._gap)
+        self.hub: Hub = Hub(self)
+        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, random_bytes=random_bytes)
         self._drivers: dict[Any, ServerDriver] = {}
         self._touched: dict[ServerDriver, None] = {}
@@ -105,7 +103,7 @@ class Node:
 
     # ------------------------------------------------------------ tasks
 
-    def attach(self, link: Link) -> Driver:
+    def attach(self, link: Link) -> ServerDriver:
         """Take a new link; what it brings goes to the returned receiver."""
         connection = self._engine.connect(trio.current_time())
         link.bound(self.config.preattach_bytes)
@@ -114,7 +112,7 @@ class Node:
         self.touch(driver)
         return driver
 
-    def start_writer(self, driver: Driver) -> None:
+    def start_writer(self, driver: Driver[Any]) -> None:
         """See `hawser.driver.Owner`."""
         self._connections.start_soon(driver.write)
 
@@ -138,7 +136,7 @@ class Node:
 
     # ------------------------------------------------------------ draining
 
-    def touch(self, driver: Driver) -> None:
+    def touch(self, driver: Driver[Any]) -> None:
         """See `hawser.driver.Owner`."""
         assert isinstance(driver, ServerDriver)
         if not driver.abandoned:
@@ -167,7 +165,7 @@ class Node:
             driver.connection.close(CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds))
             self.touch(driver)
 
-    def contain(self, driver: Driver, error: Exception) -> None:
+    def contain(self, driver: Driver[Any], error: Exception) -> None:
         """See `hawser.driver.Owner`."""
         incident = self.incident(f"connection {driver.link.description}", error)
         if driver.failed:  # even closing it fails

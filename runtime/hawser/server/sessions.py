@@ -45,16 +45,16 @@ class ServerSession(Outlet):
     )
 
     def __init__(self, node: Node, engine: EngineSession, principal: Principal, number: int) -> None:
-        self.node = node
-        self.engine = engine
-        self.calls = ClientCalls(self)
+        self.node: Node = node
+        self.engine: EngineSession = engine
+        self.calls: ClientCalls = ClientCalls(self)
         """What the application calls there."""
-        self.handle = Session(principal, number, self.calls)
+        self.handle: Session = Session(principal, number, self.calls)
         """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
         self._requests: Requests | None = None
-        self.ended = False
-        self.greeted = False
+        self.ended: bool = False
+        self.greeted: bool = False
         """Whether the application was told of it."""
         self.vacancy: trio.Event | None = None
         """Set when there may be room again; made by whoever waits for it."""

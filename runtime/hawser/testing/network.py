@@ -46,7 +46,7 @@ class Wire:
         self._flowing.set()
         self._swallowing = False
         self._scope = trio.CancelScope()
-        self.alive = True
+        self.alive: bool = True
 
     async def cut(self, kind: CutKind = CutKind.BOTH) -> None:
         """Break it. What is in the relay is lost."""
@@ -122,7 +122,7 @@ class FaultyNetwork(Transport):
         self._kept: list[Link] = []
         self.wires: list[Wire] = []
         """The links that are alive, oldest first."""
-        self.cuts = 0
+        self.cuts: int = 0
         """How many links were broken on purpose."""
 
     async def __aenter__(self) -> FaultyNetwork:

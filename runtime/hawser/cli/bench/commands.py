@@ -59,7 +59,7 @@ class Common:
 AllOptions = Annotated[Common, Parameter(name="*")]
 DEFAULTS: Final = Common()
 
-bench = cyclopts.App(name="bench", help=HELP, help_epilogue=EXAMPLES, help_format="plaintext")
+bench: cyclopts.App = cyclopts.App(name="bench", help=HELP, help_epilogue=EXAMPLES, help_format="plaintext")
 
 
 @bench.command(help="Calls that come back: each client waits for its own.")

@@ -31,8 +31,8 @@ class Latencies:
     """A histogram; quantiles are exact to two per cent."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.longest = 0.0
+        self.count: int = 0
+        self.longest: float = 0.0
         self._buckets = [0] * BUCKETS
 
     def add(self, seconds: float) -> None:
@@ -79,17 +79,17 @@ class Meter:
 
     def __init__(self, bounds: Bounds, server_pid: int | None = None) -> None:
         self.bounds = bounds
-        self.latencies = Latencies()
-        self.doing = "connecting"
+        self.latencies: Latencies = Latencies()
+        self.doing: str = "connecting"
         """What goes on, for whoever watches."""
         self.notes: dict[str, int] = {}
         """What else the load has counted, by name."""
-        self.seconds = 0.0
+        self.seconds: float = 0.0
         """From start to stop, or to now."""
-        self.patience = trio.CancelScope()
+        self.patience: trio.CancelScope = trio.CancelScope()
         """Runs out when the load should long have ended."""
         self.server_cpu_seconds: float | None = None
-        self.generator_cpu_seconds = 0.0
+        self.generator_cpu_seconds: float = 0.0
         self._server_pid = server_pid
         self._began: float | None = None
         self._over = False
