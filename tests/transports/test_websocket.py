@@ -282,7 +282,7 @@ async def test_connecting_fails_with_a_reason(transports: Transports, contexts: 
     with pytest.raises(OSError, match="connect"):
         await transports[1].connect(url)
     with pytest.raises(ValueError, match="no URL of a service"):
-        await transports[1].connect("http://127.0.0.1")
+        await transports[1].connect("ftp://127.0.0.1")
     with pytest.raises(ValueError, match="needs a certificate"):
         await WebSocketTransport().listen("wss://127.0.0.1:0")
     async with listening(transports, "wss") as listener:
