@@ -191,6 +191,7 @@ async def test_on_a_terminal_the_line_changes(autojump_clock: MockClock, monkeyp
     assert "echo: connecting" in screen.getvalue()
 
 
+@pytest.mark.slow  # drawing takes its time, and the other Pythons of `make pythons` have nothing to draw with
 async def test_a_plot_is_a_picture(autojump_clock: MockClock, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
     check_plot(path)
