@@ -6,6 +6,7 @@ scheme, its value a class (or any callable) that makes a `Transport` without arg
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,14 +32,15 @@ def find_transport(url: str) -> Transport:
         TypeError: The registered object does not make a `Transport`.
     """
     scheme = urlsplit(url).scheme
-    entry = _entries().get(scheme)
-    if entry is None:
+    try:
+        entry = _entry(scheme)
+    except LookupError:
         known = ", ".join(transport_schemes()) or "none"
         what = f"the URL scheme {scheme!r} has no transport" if scheme else f"{url!r} has no URL scheme"
         raise UnknownSchemeError(
             f"{what} (known: {known}); use a known scheme, or install a package that registers one "
             f"in the entry-point group {ENTRY_POINT_GROUP!r}"
-        )
+        ) from None
     transport: object = entry.load()()
     if not isinstance(transport, Transport):
         raise TypeError(f"entry point {entry.name!r} = {entry.value!r} made {transport!r}, which is no Transport")
@@ -48,6 +50,11 @@ def find_transport(url: str) -> Transport:
 def transport_schemes() -> list[str]:
     """The URL schemes that can be served, sorted."""
     return sorted(_entries())
+
+
+@cache  # A scan reads the metadata of everything installed. What is not found is looked for again: it raises.
+def _entry(scheme: str) -> EntryPoint:
+    return _entries()[scheme]
 
 
 def _entries() -> dict[str, EntryPoint]:
