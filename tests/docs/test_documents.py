@@ -119,6 +119,12 @@ def test_every_sentence_of_the_guarantee_names_its_test() -> None:
     assert [bool(NAMED_TEST.search(line)) for line in table] == [True] * 6
 
 
+def test_the_guide_to_clients_names_every_scenario_of_a_client() -> None:
+    guide = (ROOT / "docs/how-to/write-a-client.md").read_text(encoding="utf-8")
+    scenarios = {path.name for path in ROOT.glob("protocol_spec/vectors/scenarios/client-*.json")}
+    assert set(re.findall(r"client-\w+\.json", guide)) == scenarios
+
+
 def functions_of(path: Path) -> set[str]:
     """Name the functions that a file of tests defines; a file that is not there defines none."""
     if not path.exists():
