@@ -24,6 +24,7 @@ from .errors import (
     RequestLost,
     SessionClosed,
 )
+from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .server import Server, Session, serve
 
@@ -31,6 +32,7 @@ __all__ = [
     "ANONYMOUS",
     "App",
     "CallError",
+    "CallRequest",
     "ChannelRule",
     "Client",
     "CloseCode",
@@ -45,14 +47,18 @@ __all__ = [
     "PayloadError",
     "Position",
     "Principal",
+    "Proceed",
+    "PublishRequest",
     "Published",
     "Receipt",
+    "Request",
     "RequestFailed",
     "RequestLost",
     "ResetReason",
     "Server",
     "Session",
     "SessionClosed",
+    "SubscribeRequest",
     "Subscription",
     "connect",
     "serve",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from .brokers import Broker, Published
+    from .middleware import Middleware
     from .server.session import Session
 
     Action: TypeAlias = Literal["publish", "subscribe"]
@@ -74,6 +75,7 @@ class App:
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
         self.procedures: dict[str, Procedure] = {}
+        self.middlewares: list[Middleware] = []
         self.connect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
 
@@ -165,6 +167,22 @@ class App:
             return handler
 
         return register
+
+    def middleware(self, handler: Middleware) -> Middleware:
+        """Put a function around everything that clients ask for: ``async def handler(request, proceed) -> result``.
+
+        It is called for every call, publication and subscription of a client. ``return await proceed()`` goes on;
+        ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
+        Raising `RequestFailed` refuses; whatever else it raises the client sees as INTERNAL with an incident number.
+        For a call it may return a result of its own; otherwise it returns what ``proceed`` returned.
+
+        The first that is registered is the outermost. Each of them runs before rights are checked, and not where the
+        application itself publishes, nor where rights are checked again; what must hold then, too, is for
+        `ChannelRule.authorize` to say.
+        """
+        check_handler(handler, "middleware")
+        self.middlewares.append(handler)
+        return handler
 
     def on_connect(self, handler: Hook) -> Hook:
         """Register what happens when a session begins: ``async def handler(session)``.

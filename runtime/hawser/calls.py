@@ -23,7 +23,7 @@ from .incidents import record_incident
 from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 Failure = TypeVar("Failure", bound=RequestFailed)
 
@@ -38,6 +38,10 @@ class Refused(Exception):
         self.code = code
         self.message = message
         self.temporary = temporary
+
+    def public(self) -> RequestFailed:
+        """The same for the application to see."""
+        return RequestFailed(self.code, self.message, temporary=self.temporary)
 
 
 def error_body(id: int, refused: Refused) -> bytes:
@@ -65,6 +69,33 @@ def failure(reply: ErrorReply, kind: type[Failure]) -> Failure:
 
 
 @attrs.frozen
+class Arguments:
+    """What a procedure is called with, besides what this side puts before it."""
+
+    positional: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Arguments:
+        """Read what travelled: positional arguments as a list, named ones as a map.
+
+        Raises:
+            Refused: It is neither, or too long.
+        """
+        if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
+            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
+        try:
+            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
+        except PayloadError as error:
+            raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
+        if isinstance(value, list):
+            return cls(positional=tuple(cast("list[object]", value)))
+        if isinstance(value, dict):
+            return cls(named=cast("dict[str, object]", value))
+        raise Refused(ErrorCode.BAD_REQUEST, "the arguments are neither a list nor a map")
+
+
+@attrs.frozen
 class Procedure:
     """Something that can be called."""
 
@@ -78,31 +109,21 @@ class Procedure:
         """The procedure that a handler is."""
         return cls(name, handler, inspect.signature(handler))
 
-    async def run(self, data: bytes, *leading: object) -> object:
-        """Call the handler with what travelled; positional arguments do so as a list, named ones as a map.
+    async def run(self, arguments: Arguments, *leading: object) -> object:
+        """Call the handler.
 
         Args:
-            data: The arguments, encoded.
+            arguments: What came.
             leading: What the handler gets before them.
 
         Raises:
-            Refused: The arguments are none, or not this handler's.
+            Refused: The arguments are not this handler's.
         """
-        if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
-            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
         try:
-            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
-        except PayloadError as error:
-            raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
-        if not isinstance(value, (list, dict)):
-            raise Refused(ErrorCode.BAD_REQUEST, "the arguments are neither a list nor a map")
-        arguments = cast("list[object]", value) if isinstance(value, list) else []
-        named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-        try:
-            self.signature.bind(*leading, *arguments, **named)
+            self.signature.bind(*leading, *arguments.positional, **arguments.named)
         except TypeError as error:
             raise Refused(ErrorCode.BAD_REQUEST, f"{self.name}: {error}") from None
-        return await self.handler(*leading, *arguments, **named)
+        return await self.handler(*leading, *arguments.positional, **arguments.named)
 
 
 class Host(Protocol):

@@ -71,7 +71,8 @@ def test_every_handler_has_to_be_async() -> None:
     def handler(*arguments: object) -> Any:
         raise AssertionError(arguments)
 
-    for register in (app.authenticate, rule.authorize, app.procedure("x"), app.on_connect, app.on_disconnect):
+    hooks = (app.on_connect, app.on_disconnect, app.middleware)
+    for register in (app.authenticate, rule.authorize, app.procedure("x"), *hooks):
         with pytest.raises(TypeError, match="is an async function"):
             register(handler)
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "App", "CallError", "ChannelRule", "Client", "CloseCode", "Config", "ConnectFailed", "ErrorCode",
-        "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown", "PayloadError", "Position", "Principal",
-        "Published", "Receipt", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed",
-        "Subscription", "connect", "serve", "states",
+        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
+        "ConnectFailed", "ErrorCode", "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown", "PayloadError",
+        "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed",
+        "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SubscribeRequest", "Subscription",
+        "connect", "serve", "states",
     ],
     hawser.brokers: [
         "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",

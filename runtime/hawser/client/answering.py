@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from hawser.calls import Callee, Procedure, Refused
+from hawser.calls import Arguments, Callee, Procedure, Refused
 from hawser.principals import check_handler, check_name
 from hawser_engine.codes import ErrorCode
 
@@ -64,7 +64,7 @@ class Offer:
         procedure = self._procedures.get(call.procedure)
         if procedure is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
-        return await procedure.run(call.arguments)
+        return await procedure.run(Arguments.decode(call.arguments))
 
 
 class Answering:

@@ -14,6 +14,8 @@ import attrs
 import trio
 
 from hawser.calls import Refused
+from hawser.errors import RequestFailed
+from hawser.middleware import SubscribeRequest, pass_through
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
@@ -86,14 +88,41 @@ class Hub:
         session.feed()
 
     async def _plan(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+        """Find out how one channel is answered; whatever fails there touches no other (SUB-5)."""
         try:
-            rule = await self._node.allow(session, "subscribe", name)
-            channel = await self._open(name, rule)
-            if since is None:
-                return _Plan(name, channel)
-            page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
+            return await self._look_up_through(session, name, since)
         except Refused as refused:
-            return _Plan(name, status=SubscribeStatus.REFUSED, reason=refused.code.name)
+            reason = refused.code.name
+        except RequestFailed as error:
+            # Only an error code has a name that travels here; what the application makes up is a no all the same.
+            known = error.code in ErrorCode.__members__.values()
+            reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
+        except Exception as error:
+            self._node.incident(f"subscribe {name!r}", error)
+            reason = ErrorCode.INTERNAL.name
+        return _Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
+
+    async def _look_up_through(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+        middleware = self._node.app.middlewares
+        if not middleware:
+            return await self._look_up(session, name, since)
+        plan: _Plan | None = None
+
+        async def look_up(request: SubscribeRequest) -> None:
+            nonlocal plan
+            plan = await self._look_up(session, name, since)
+
+        await pass_through(middleware, SubscribeRequest(session.handle, name, since), look_up)
+        if plan is None:
+            raise TypeError(f"middleware neither refused the subscription to {name!r} nor proceeded with it")
+        return plan
+
+    async def _look_up(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+        rule = await self._node.allow(session, "subscribe", name)
+        channel = await self._open(name, rule)
+        if since is None:
+            return _Plan(name, channel)
+        page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
         # SUB-4: everything after `since` is there, or the answer says since where it is.
         top, kept = page.top, Position(page.top.epoch, page.first - 1)
         if since.epoch != top.epoch or since.offset > top.offset:

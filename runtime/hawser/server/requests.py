@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.calls import Callee, Refused, error_body
+from hawser.brokers import Published
+from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_body
+from hawser.errors import RequestFailed
 from hawser.incidents import record_incident
+from hawser.middleware import CallRequest, PublishRequest, pass_through
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
@@ -25,7 +28,6 @@ from hawser_engine.messages import (
     Pause,
     Position,
     Publish,
-    Published,
     Reply,
     Subscribe,
     Unsubscribe,
@@ -33,6 +35,7 @@ from hawser_engine.messages import (
     encode_body,
     encode_publication,
 )
+from hawser_engine.messages import Published as PublishedMessage
 
 if TYPE_CHECKING:
     from .node import Node
@@ -170,27 +173,49 @@ class Requests:
             await self._session.send(error_body(operation.id, Refused(ErrorCode.INTERNAL, f"incident {incident}")))
 
     async def _publish(self, operation: Publish) -> bytes:
+        """Carry out a publication; returns its answer."""
+        handle, middleware = self._session.handle, self._node.app.middlewares
+        if not middleware:
+            published = await self._accept(operation.channel, operation.data, operation.key)
+        else:
+            request = PublishRequest(handle, operation.channel, operation.data, operation.key)
+            try:
+                published = await pass_through(
+                    middleware, request, lambda asked: self._accept(asked.channel, asked.raw, asked.key)
+                )
+            except RequestFailed as error:
+                return chosen_error_body(operation.id, error)
+            if not isinstance(published, Published):
+                raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
+        return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
+
+    async def _accept(self, channel: str, data: bytes, key: bytes | None) -> Published:
         config = self._node.config
         # PUB-5, whatever its offset will be: what is accepted here never turns out too long for everybody.
-        if publication_bytes(operation.channel, MAX_INTEGER, operation.data) > config.message_bytes:
+        if publication_bytes(channel, MAX_INTEGER, data) > config.message_bytes:
             raise Refused(ErrorCode.TOO_LARGE, f"a publication has at most {config.message_bytes} bytes in all")
-        rule = await self._node.allow(self._session, "publish", operation.channel)
-        key = operation.key
+        rule = await self._node.allow(self._session, "publish", channel)
         if key is not None:  # PUB-3: one user's key means nothing for another's
             key = self._session.handle.principal.id.encode() + b"\0" + key
         # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
-        published = await self._node.app.broker.publish(
-            operation.channel, operation.data, retention=rule.retention, key=key
-        )
-        return encode_body(Published(operation.id, published.position, published.duplicate))
+        return await self._node.app.broker.publish(channel, data, retention=rule.retention, key=key)
 
     # ------------------------------------------------------------ calls
 
     async def _invoke(self, call: Call) -> object:
-        procedure = self._node.app.procedures.get(call.procedure)
+        arguments, middleware = Arguments.decode(call.arguments), self._node.app.middlewares
+        if not middleware:
+            return await self._call(call.procedure, arguments)
+        request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
+        return await pass_through(
+            middleware, request, lambda asked: self._call(asked.procedure, Arguments(asked.arguments, asked.named))
+        )
+
+    async def _call(self, name: str, arguments: Arguments) -> object:
+        procedure = self._node.app.procedures.get(name)
         if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
-        return await procedure.run(call.arguments, self._session.handle)
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+        return await procedure.run(arguments, self._session.handle)
 
 
 def publication_bytes(channel: str, offset: int, data: bytes) -> int:

@@ -1,0 +1,163 @@
+"""Middleware: the application's functions around everything that clients ask for.
+
+Each is given the request and `Proceed`, which goes on to the next one and at last to the operation itself. It runs
+where the operation runs: a call's in the task of that call, a publication's or a subscription's in its turn in the
+queue of its session. So order, bounds, deadlines and cancellation are those of the operation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
+
+import attrs
+
+from hawser_engine.codes import ErrorCode
+
+from .calls import Refused
+from .errors import PayloadError, RequestFailed
+from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from hawser_engine.messages import Position
+
+    from .server.session import Session
+
+
+@attrs.frozen
+class CallRequest:
+    """A client calls a procedure; `Proceed` returns what the procedure returned."""
+
+    kind: ClassVar[Literal["call"]] = "call"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    procedure: str
+    """Its name, as the client gave it; there may be none of that name."""
+    arguments: tuple[Any, ...] = attrs.field(eq=False, repr=False)
+    """Positional arguments."""
+    named: Mapping[str, Any] = attrs.field(eq=False, repr=False)
+    """Named arguments; read-only by convention."""
+
+    def with_arguments(self, *arguments: object, **named: object) -> CallRequest:
+        """The same call with other arguments; these take the place of all there were."""
+        return attrs.evolve(self, arguments=arguments, named=named)
+
+
+@attrs.frozen
+class PublishRequest:
+    """A client publishes; `Proceed` returns the `Published` that answers it."""
+
+    kind: ClassVar[Literal["publish"]] = "publish"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    channel: str
+    """The channel's name, as the client gave it; there may be no such channel."""
+    raw: bytes = attrs.field(eq=False, repr=False)
+    """The payload as it travelled."""
+    key: bytes | None = attrs.field(repr=False)
+    """The idempotency key; the same publication may come again under it."""
+
+    @property
+    def data(self) -> Any:
+        """The payload as a value, decoded at each access.
+
+        Raises:
+            RequestFailed: It is none (BAD_REQUEST), or longer than the 64 KiB that a server decodes (TOO_LARGE).
+
+        Spec: MSG-8.
+        """
+        if len(self.raw) > ARGUMENT_BYTES_MAX:
+            raise RequestFailed(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes here")
+        try:
+            return decode_payload(self.raw, limit=ARGUMENT_BYTES_MAX)
+        except PayloadError as error:
+            raise RequestFailed(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
+
+    def with_data(self, data: object) -> PublishRequest:
+        """The same publication with other data.
+
+        Raises:
+            PayloadError: The data cannot travel.
+        """
+        return attrs.evolve(self, raw=encode_payload(data))
+
+
+@attrs.frozen
+class SubscribeRequest:
+    """A client subscribes to a channel; `Proceed` returns None when nothing stands against it.
+
+    A client that asks for several channels at once makes a request for each.
+    """
+
+    kind: ClassVar[Literal["subscribe"]] = "subscribe"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    channel: str
+    """The channel's name, as the client gave it; there may be no such channel."""
+    since: Position | None = attrs.field(repr=False)
+    """After which position it wants to go on; None for what is published from now on."""
+
+
+Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest
+"""What a client asks for. Two are equal if they are the same but for data and arguments."""
+
+RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest)
+
+
+class Proceed(Protocol):
+    """Goes on with a request; given to middleware."""
+
+    async def __call__(self, request: Request | None = None, /) -> Any:
+        """Let the next middleware have it, and after the last one carry it out.
+
+        Args:
+            request: What its ``with_…`` method has made of the request; the request itself if not given.
+
+        Returns:
+            The result; see the class of the request.
+
+        Raises:
+            RequestFailed: It was refused: by other middleware, by rights, by a limit, or by a procedure.
+            ValueError: That is another request.
+            Exception: Whatever else a procedure, the broker or other middleware raises.
+        """
+
+
+Middleware: TypeAlias = "Callable[[Request, Proceed], Awaitable[Any]]"
+
+
+async def pass_through(
+    middleware: Sequence[Middleware], request: RequestT, operation: Callable[[RequestT], Awaitable[Any]]
+) -> Any:
+    """Carry out an operation with middleware around it, the first one outermost.
+
+    Raises:
+        RequestFailed: It was refused.
+        Exception: Whatever the operation or middleware raises.
+    """
+
+    async def step(index: int, request: RequestT) -> Any:
+        if index == len(middleware):
+            try:
+                return await operation(request)
+            except Refused as refused:
+                raise RequestFailed(refused.code, refused.message, temporary=refused.temporary) from None
+
+        async def proceed(changed: Request | None = None, /) -> Any:
+            return await step(index + 1, request if changed is None else _successor(request, changed))
+
+        return await middleware[index](request, proceed)
+
+    return await step(0, request)
+
+
+def _successor(request: RequestT, changed: Request) -> RequestT:
+    """What middleware has made of a request: the client waits for an answer to what it asked for, and to nothing else.
+
+    Raises:
+        ValueError: It asks for something else.
+    """
+    if isinstance(changed, type(request)) and changed == request:
+        return changed
+    raise ValueError(f"saw {changed}, expected {request}: only data and arguments can be changed, by with_…")
