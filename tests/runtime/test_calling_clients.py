@@ -365,7 +365,7 @@ async def test_answers_to_nothing_and_a_second_answer_are_ignored(autojump_clock
 # ---------------------------------------------------------------- nothing waits for anything
 
 
-async def test_a_publish_hook_may_call_the_client_that_is_publishing(autojump_clock: MockClock) -> None:
+async def test_an_authorizer_may_call_the_client_that_is_publishing(autojump_clock: MockClock) -> None:
     """The client pipelines as much as it likes: its answers do not stand behind its own publications (OPS-3)."""
     watcher = Watcher()
     asked = 0
@@ -384,27 +384,7 @@ async def test_a_publish_hook_may_call_the_client_that_is_publishing(autojump_cl
     fast = Config(messages_per_second=1e6, messages_burst=1_000_000)
     async with serving(watcher.app, config=fast), connect(URL, procedures={"sign": sign}) as client:
         with trio.fail_after(PATIENCE):
-            receipts = [await client.submit("signed:room", number) for number in range(5_000)]
+            receipts = [await client.submit("signed:room", number) for number in range(1_000)]
             offsets = [(await receipt.wait()).position.offset for receipt in receipts]
-        assert offsets == list(range(1, 5_001))
-        assert asked == 5_000
-
-
-async def test_the_program_of_the_readme_goes_on_whatever_others_publish_meanwhile(autojump_clock: MockClock) -> None:
-    """5,000 publications of others between the subscription and its first look; its own replies do not wait."""
-    watcher = Watcher()
-
-    @watcher.app.procedure("math.add")
-    async def add(session: Session, a: int, b: int) -> int:
-        return a + b
-
-    fast = Config(messages_per_second=1e6, messages_burst=1_000_000)
-    async with serving(watcher.app, config=fast), connect(URL) as client:
-        async with client.subscribe("room:lobby") as messages:
-            for number in range(5_000):
-                await watcher.app.publish("room:lobby", number)
-            with trio.fail_after(PATIENCE):
-                assert (await client.publish("room:lobby", {"text": "hello"})).position.offset == 5_001
-                assert await client.call("math.add", 2, 3) == 5
-                seen = [(await messages.receive()).data for _ in range(5_001)]
-        assert seen == [*range(5_000), {"text": "hello"}]
+        assert offsets == list(range(1, 1_001))
+        assert asked == 1_000
