@@ -40,7 +40,8 @@ SERVE_HELP: Final = "\n\n".join(
         "second signal ends it at once.",
         "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
         "10,000 messages, `echo` can be called, and nobody is slowed down.",
-        "A configuration file is TOML: `listen`, `app`, and under `[limits]` any field of hawser.Config.",
+        "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
+        "hawser.Config under `[limits]`, any of hawser_transports.ListenerSettings under `[listener]`.",
     )
 )
 SERVE_EXAMPLES: Final = """Try:
@@ -90,6 +91,21 @@ DEMO_HELP: Final = "\n\n".join(
     )
 )
 
+DEMO_EXAMPLES: Final = """Try:
+  hawser demo
+  hawser demo README.md --cut-every 100
+  hawser demo --seconds 60 --subscribers 20 --seed 7"""
+
+BENCH_HELP: Final = "\n\n".join(
+    (
+        "Bring load on a server and measure it.",
+        "Runs until --seconds or --count is reached. Progress goes to stderr, the outcome to stdout. The figure to "
+        "compare is the server's CPU time for each operation: give its process with --server-pid. Rates and latencies "
+        "say as much about this generator, so let it have a core of its own.",
+        "echo and fanout need what the development app of `hawser serve` has: an `echo` procedure, an open channel.",
+    )
+)
+
 Transport = Annotated[Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")]
 
 app: cyclopts.App = cyclopts.App(
@@ -101,7 +117,7 @@ app: cyclopts.App = cyclopts.App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=""),
 )
-app.command("hawser.cli.bench.commands:bench", name="bench")
+app.command("hawser.cli.bench.commands:bench", name="bench", help=BENCH_HELP)
 
 
 @app.command(help=SERVE_HELP, help_epilogue=SERVE_EXAMPLES)
@@ -179,7 +195,7 @@ def call(
     return run_call(url, rest[0], rest[1:])
 
 
-@app.command(help=DEMO_HELP)
+@app.command(help=DEMO_HELP, help_epilogue=DEMO_EXAMPLES, usage="Usage: hawser demo [FILE] [OPTIONS]")
 def demo(
     file: Annotated[
         Path | None, Parameter(help="The file to publish; the protocol specification if not given.")

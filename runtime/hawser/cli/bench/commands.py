@@ -16,15 +16,6 @@ from .loads import NUMBER_BYTES, Connect, Echo, Fanout, Load, Resume
 from .meter import Bounds, process_cpu_seconds
 from .run import Options, run_bench
 
-HELP: Final = "\n\n".join(
-    (
-        "Bring load on a server and measure it.",
-        "Runs until --seconds or --count is reached. Progress goes to stderr, the outcome to stdout. The figure to "
-        "compare is the server's CPU time for each operation: give its process with --server-pid. Rates and latencies "
-        "say as much about this generator, so let it have a core of its own.",
-        "echo and fanout need what the development app of `hawser serve` has: an `echo` procedure, an open channel.",
-    )
-)
 EXAMPLES: Final = """Try:
   hawser bench echo http://127.0.0.1:8000
   hawser bench fanout http://127.0.0.1:8000 --clients 1000 --in-flight 16
@@ -59,7 +50,7 @@ class Common:
 AllOptions = Annotated[Common, Parameter(name="*")]
 DEFAULTS: Final = Common()
 
-bench: cyclopts.App = cyclopts.App(name="bench", help=HELP, help_epilogue=EXAMPLES, help_format="plaintext")
+bench: cyclopts.App = cyclopts.App(name="bench", help_epilogue=EXAMPLES, help_format="plaintext")
 
 
 @bench.command(help="Calls that come back: each client waits for its own.")
