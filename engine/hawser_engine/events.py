@@ -163,3 +163,4 @@ Event: TypeAlias = (
     | RoomAvailable
     | ConnectionTerminated
 )
+"""All that `next_event` returns: a closed union, so that a `match` over it can be checked for completeness."""

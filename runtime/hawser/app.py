@@ -122,12 +122,17 @@ class App:
 
         Args:
             channel: The channel's name.
-            data: What subscribers get as ``message.data``.
-            key: An idempotency key of up to 64 bytes, scoped to the application and the channel.
+            data: What subscribers get as ``message.data``; the same kinds of values as for `Client.publish`.
+            key: An idempotency key, scoped to the application and the channel and remembered for five minutes.
+
+        Returns:
+            The position that it got, and whether the key had been published before.
 
         Raises:
             LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
+
+        Spec: PUB-2, PUB-3.
         """
         rule = self.rule_for(channel)
         if rule is None:
