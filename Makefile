@@ -141,7 +141,8 @@ bench: install ## the micro benchmarks; benchmarks/README.md says how they measu
 	@$(BIN)/python -m benchmarks.micro $(ARGS)
 
 .PHONY: docs
-docs: install ## build the documents into site/
+docs: install ## write the tables of the reference, and build the documents into site/
+	@$(BIN)/python scripts/reference.py
 	@$(BIN)/zensical build --clean --strict
 
 .PHONY: clean
