@@ -76,7 +76,7 @@ def test_everything_public_is_documented_down_to_its_methods(module: ModuleType,
     ("function", "parameters"),
     [
         (hawser.serve, ["app", "url", "config", "transport", "random_bytes", "task_status"]),
-        (hawser.connect, ["url", "token", "credentials", "config", "procedures", "transport", "random_bytes"]),
+        (hawser.connect, ["url", "token", "credentials", "config", "procedures", "wait", "transport", "random_bytes"]),
         (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
         (hawser.App.publish, ["self", "channel", "data", "key"]),
         (hawser.Client.publish, ["self", "channel", "data", "key"]),

@@ -35,8 +35,10 @@ class Connect:
         config: Config,
         random_bytes: Callable[[int], bytes],
         offer: Offer,
+        wait: bool,
     ) -> None:
         self._url = url
+        self._wait = wait
         self._offer = offer
         self._transport = transport
         self._credentials = credentials
@@ -58,20 +60,31 @@ class Connect:
             self._client = Client(dialogue, self._random_bytes)
             nursery.start_soon(line.run)
             nursery.start_soon(line.timekeeper.run)
-            with trio.move_on_after(self._config.connect_seconds) as patience:
-                await dialogue.arrived.wait()
-            if patience.cancelled_caught:
-                why = f"no session after {self._config.connect_seconds:g} s"
-                raise ConnectFailed(self._url, why, line.failures)
-            if line.over is not None:
-                why = f"refused with code {line.over.code}: {line.over.reason}"
-                raise ConnectFailed(self._url, why, code=line.over.code)
+            if self._wait:
+                await self._arrive(dialogue, line)
+            else:
+                await trio.lowlevel.checkpoint()
         except BaseException as error:
             if self._line is not None:
                 self._line.stop()
             await self._background.__aexit__(type(error), error, error.__traceback__)
             raise
         return self._client
+
+    async def _arrive(self, dialogue: Dialogue, line: Line) -> None:
+        """Wait for the first session.
+
+        Raises:
+            ConnectFailed: It does not come.
+        """
+        with trio.move_on_after(self._config.connect_seconds) as patience:
+            await dialogue.arrived.wait()
+        if patience.cancelled_caught:
+            why = f"no session after {self._config.connect_seconds:g} s"
+            raise ConnectFailed(self._url, why, line.failures)
+        if line.over is not None:
+            why = f"refused with code {line.over.code}: {line.over.reason}"
+            raise ConnectFailed(self._url, why, code=line.over.code)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -92,6 +105,7 @@ def connect(
     credentials: Mapping[str, Any] | None = None,
     config: Config | None = None,
     procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    wait: bool = True,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Connect:
@@ -106,6 +120,9 @@ def connect(
         credentials: What `App.authenticate` gets, at every attach.
         config: Limits and times; the defaults if not given.
         procedures: What the server may call, by name, from the first moment on; see `Client.procedure`.
+        wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
+            Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
+            `SessionClosed`, and ``client.states`` in ``Closed``.
         transport: Used instead of the one that the scheme names.
         random_bytes: Where keys and jitter come from; replace it only in tests.
 
@@ -113,8 +130,8 @@ def connect(
         ValueError: Token and credentials are both given.
         UnknownSchemeError: No transport serves the URL's scheme.
 
-    Raises (on entering):
-        ConnectFailed: No session within ``config.connect_seconds``, or the server refused.
+    Raises (on entering; without ``wait``, inside the block):
+        ConnectFailed: No session within ``config.connect_seconds``, or the server refused. Only with ``wait``.
         ValueError: The URL does not fit the transport.
     """
     if token is not None:
@@ -128,4 +145,5 @@ def connect(
         Config() if config is None else config,
         random_bytes,
         Offer(procedures or {}),
+        wait,
     )

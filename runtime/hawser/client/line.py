@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from hawser.config import Config
     from hawser_engine.gaps import Gap
-    from hawser_transports import Transport
+    from hawser_transports import Link, Transport
 
 
 class Conversation(Protocol):
@@ -130,7 +130,7 @@ class Line:
         self._touched: dict[ClientDriver, None] = {}
         self._draining = False
         self._closing = False
-        self._resting: trio.CancelScope | None = None
+        self._waiting: trio.CancelScope | None = None  # for a link, or for the time to try again
         self._delivered = 0
         self._scope = trio.CancelScope(shield=True)
         self.ended: trio.Event = trio.Event()
@@ -201,8 +201,8 @@ class Line:
             self.engine.close(trio.current_time())
             self._touch_present()
             self._close(CloseCode.NORMAL, "closed by this side")
-            if self._resting is not None:
-                self._resting.cancel(reason="closed by this side")
+            if self._waiting is not None:
+                self._waiting.cancel(reason="closed by this side")
 
     def _close(self, code: int, reason: str) -> None:
         if self.over is None:
@@ -229,22 +229,23 @@ class Line:
         self._scope.cancel(reason="the client is left")
 
     async def _keep_up(self) -> None:
-        attempt = 0
+        attempt = 1  # the state in which a conversation begins
         while self.over is None:
-            attempt += 1
-            self._conversation.changed(Connecting(attempt))
             ended = await self._attempt()
-            attempt = 0 if ended.attached else attempt
-            if self.over is not None:
-                break
             pause = self._pause(ended)
-            if pause is not None:
-                self._conversation.changed(Disconnected(ended.reason, pause))
-                with trio.CancelScope() as self._resting:
-                    await trio.sleep(pause)
+            if pause is None:
+                break
+            self._conversation.changed(Disconnected(ended.reason, pause))
+            with trio.CancelScope() as self._waiting:
+                await trio.sleep(pause)
+            attempt = 1 if ended.attached else attempt + 1
+            if self.over is None:
+                self._conversation.changed(Connecting(attempt))
 
     def _pause(self, ended: Ended) -> float | None:
         """Seconds until the next attempt; None if there is none."""
+        if self.over is not None:
+            return None
         if not self.engine.session.opened:
             self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
         termination = ended.termination
@@ -263,14 +264,19 @@ class Line:
 
     async def _attempt(self) -> Ended:
         """Open a link, attach, and stay until it ends."""
+        link: Link | None = None
         try:
-            with trio.fail_after(self.config.handshake_seconds):
+            with trio.fail_after(self.config.handshake_seconds), trio.CancelScope() as self._waiting:
                 # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
                 link = await self._transport.connect(self._url)
         except trio.TooSlowError as error:
             return Ended(f"no link after {self.config.handshake_seconds:g} s", error=error)
         except OSError as error:
             return Ended(str(error), error=error)
+        if link is None or self.over is not None:
+            if link is not None:  # it came as the line was closed
+                await trio.aclose_forcefully(link)
+            return Ended("closed by this side")
         connection = self.engine.connect(trio.current_time())
         driver = ClientDriver(self, connection, link, close_seconds=self.config.write_seconds)
         self._driver = driver
