@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-from . import hot, scenarios, strict
+from . import hot, scenarios, strict, websocket
 from .cases import invalid_of, valid_of
 from .encoding import Json
 from .layouts import MESSAGES, PACKETS
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
-FOLDERS: Final = ("valid", "invalid", "scenarios")
+FOLDERS: Final = ("valid", "invalid", "scenarios", "websocket")
 
 
 class Written(Protocol):
@@ -63,6 +63,8 @@ def files() -> dict[str, str]:
     documents = {path: [case.document() for case in each] for path, each in cases.items()}
     for name, scenes in scenarios.FILES.items():
         documents[f"scenarios/{name}.json"] = [scene.document() for scene in scenes()]
+    for name, written in websocket.FILES.items():
+        documents[f"websocket/{name}.json"] = [case.document() for case in written()]
     return {path: _text(each) for path, each in documents.items()}
 
 
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file differs")
     parser.add_argument(
-        "--to", type=Path, default=VECTORS, help="the folder that holds valid/, invalid/ and scenarios/"
+        "--to", type=Path, default=VECTORS, help="the folder that holds valid/, invalid/ and the others"
     )
     options = parser.parse_args(arguments)
     wanted = files()

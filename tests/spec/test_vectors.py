@@ -106,9 +106,9 @@ def test_the_generator_shares_nothing_with_the_engine() -> None:
                 assert (node.module or "").split(".")[0] in allowed
 
 
-@pytest.mark.parametrize("folder", ["valid", "invalid", "scenarios"])
+@pytest.mark.parametrize("folder", ["valid", "invalid", "scenarios", "websocket"])
 def test_every_case_keeps_to_the_schema_and_stands_in_its_folder(folder: str) -> None:
-    member = {"valid": "hex", "invalid": "error", "scenarios": "steps"}[folder]
+    member = {"valid": "hex", "invalid": "error", "scenarios": "steps", "websocket": "role"}[folder]
     for path, case in cases(folder):
         errors = [error.message for error in VALIDATOR.iter_errors(case)]
         assert errors == [], f"{path}: {case['description']}"
@@ -254,6 +254,62 @@ def test_the_schema_takes_a_scenario() -> None:
 )
 def test_the_schema_refuses_a_wrong_step(step: dict[str, Any]) -> None:
     assert not VALIDATOR.is_valid({**SCENARIO, "steps": [step]})
+
+
+UPGRADE: dict[str, Any] = {
+    "description": "a request",
+    "spec": ["CAR-3"],
+    "level": "MUST",
+    "role": "server",
+    "origins": [],
+    "request": ["GET ", {"repeat": "x", "times": 2}],
+    "response": {"status": 101, "headers": {"upgrade": "websocket"}, "absent": []},
+}
+DIAL: dict[str, Any] = {
+    "description": "an answer",
+    "spec": ["CAR-3"],
+    "level": "MUST",
+    "role": "client",
+    "url": "ws://example.org",
+    "credentials": {},
+    "request": {"target": "/", "headers": {}},
+    "response": ["HTTP/1.1 101 x\r\nSec-WebSocket-Accept: ", {"accept": "key"}],
+}
+STREAM: dict[str, Any] = {
+    "description": "frames",
+    "spec": ["CAR-3"],
+    "level": "MUST",
+    "role": "client",
+    "hex": "8201aa",
+    "frames": "binary",
+    "batches": ["aa"],
+}
+
+
+@pytest.mark.parametrize("case", [UPGRADE, DIAL, STREAM], ids=["upgrade", "dial", "stream"])
+def test_the_schema_takes_each_form_of_the_websocket_carriage(case: dict[str, Any]) -> None:
+    VALIDATOR.validate(case)
+    assert not VALIDATOR.is_valid({**case, "colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("case", "change"),
+    [
+        (UPGRADE, {"request": "GET /\u20ac"}),
+        (UPGRADE, {"request": [{"accept": "lock"}]}),
+        (UPGRADE, {"response": {}}),
+        (UPGRADE, {"refused": "car"}),
+        (DIAL, {"url": 7}),
+        (DIAL, {"request": {"target": "/"}}),
+        (STREAM, {"end": "dead"}),
+        (STREAM, {"end": "alive", "close": 1000}),
+        (STREAM, {"close": 999}),
+        (STREAM, {"close": 1000, "pong": ""}),
+        (STREAM, {"hex": "8"}),
+    ],
+)
+def test_the_schema_refuses_a_wrong_form_of_it(case: dict[str, Any], change: dict[str, Any]) -> None:
+    assert not VALIDATOR.is_valid({**case, **change})
 
 
 @pytest.mark.parametrize("member", ["description", "spec", "level", "layer", "hex"])

@@ -84,3 +84,17 @@ def written_out(value: Any) -> Any:
             elements.extend([written_out(element["repeat"])] * element["times"] if run else [written_out(element)])
         return elements
     return plain
+
+
+def head_of(parts: str | list[Any], proof: bytes = b"") -> bytes:
+    """Return the bytes of a head as it is written; ``proof`` answers the client's key."""
+    if isinstance(parts, str):
+        return parts.encode("latin-1")
+    return b"".join(
+        part.encode("latin-1")
+        if isinstance(part, str)
+        else part["repeat"].encode("latin-1") * part["times"]
+        if "repeat" in part
+        else proof
+        for part in parts
+    )

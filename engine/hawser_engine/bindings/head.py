@@ -1,4 +1,4 @@
-"""The gate for HTTP/1.1 heads: strict, bounded, and in front of every library that parses them (SPEC CAR-8).
+"""The gate for HTTP/1.1 heads: strict, bounded, and in front of every library that parses them (SPEC CAR-8, CAR-33).
 
 wsproto and h11 are lenient where a server on the open Internet cannot be: they take HTTP/1.0, bodies on an upgrade,
 repeated headers, any byte from 0x80 up, and a head of any size that arrives in one piece; some bytes raise
@@ -35,6 +35,7 @@ _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJK
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
 _VALUE: Final = _VISIBLE + b" \t"
 _VERSION: Final = b"HTTP/1.1"
+_PLAIN: Final = "CAR-33"
 _START_LINE_PARTS: Final = 3
 _STATUS_DIGITS: Final = 3
 
@@ -127,7 +128,7 @@ class HeadGate:
         Raises:
             HeadRefused: The head is not taken. Nothing of it is held any more, and this gate is done.
 
-        Spec: CAR-8.
+        Spec: CAR-8, CAR-33.
         """
         room = self._limits.total_bytes - len(self._buffer)
         searched = len(self._buffer)
@@ -153,7 +154,7 @@ class HeadGate:
             line = bytes(buffer[self._line_start : end])
             self._line_start = searched = end + 1
             if not line.endswith(b"\r"):
-                raise HeadRefused(400, "saw a line that does not end in CR LF")
+                raise HeadRefused(400, "saw a line that does not end in CR LF", _PLAIN)
             if line == b"\r" and self._start is not None:
                 raw = bytes(buffer[: end + 1])
                 rest = bytes(buffer[end + 1 :]) + data[room:]
@@ -169,21 +170,21 @@ class HeadGate:
             raise HeadRefused(431, f"saw more than {self._limits.headers} headers")
         name, colon, value = line.partition(b":")
         if not colon or not name or name.translate(None, _TOKEN):
-            raise HeadRefused(400, "saw a header without a name of token characters and a colon behind it")
+            raise HeadRefused(400, "saw a header without a name of token characters and a colon behind it", _PLAIN)
         if value.translate(None, _VALUE):
-            raise HeadRefused(400, "saw a header value with a byte that is no printable ASCII")
+            raise HeadRefused(400, "saw a header value with a byte that is no printable ASCII", _PLAIN)
         self._headers.append((name.lower(), value.strip(b" \t")))
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     parts = line.split(b" ")
     if len(parts) != _START_LINE_PARTS:
-        raise HeadRefused(400, "saw a request line that is not three words with one blank between them")
+        raise HeadRefused(400, "saw a request line that is not three words with one blank between them", _PLAIN)
     method, target, version = parts
     if not method or method.translate(None, _TOKEN):
-        raise HeadRefused(400, "saw a method that is no token")
+        raise HeadRefused(400, "saw a method that is no token", _PLAIN)
     if not target.startswith(b"/") or target.translate(None, _VISIBLE):
-        raise HeadRefused(400, "saw a target that does not begin with / or is not printable ASCII")
+        raise HeadRefused(400, "saw a target that does not begin with / or is not printable ASCII", _PLAIN)
     if version != _VERSION:
         raise HeadRefused(505, "saw another version than HTTP/1.1")
     return method, target, version
