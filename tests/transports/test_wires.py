@@ -19,6 +19,7 @@ from hawser_transports import (
     WireSettings,
     check_transport,
 )
+from hawser_transports.contract import pump
 from hawser_transports.wires import DISCARD_BYTES, ROOM_BYTES
 
 SETTINGS = WireSettings()
@@ -104,6 +105,31 @@ async def test_links_over_a_socket_pair_keep_the_contract() -> None:
 
     with trio.fail_after(120):
         await check_transport(make_pair, wait_seconds=30, quiet_seconds=0.1)
+
+
+async def test_the_last_words_of_a_link_that_is_pumped_are_written(autojump_clock: MockClock) -> None:
+    """SPEC CAR-5, CLS-3: the task that receives ends at the close, and leaves the rest of it to who closes."""
+    near, far = lockstep_stream_pair()
+    _, link = links(StreamWire(near, "near", SETTINGS), StreamWire(far, "far", SETTINGS))
+
+    class Nobody:
+        def received(self, batches: list[bytes]) -> None:
+            raise NotImplementedError
+
+        def ended(self, error: Exception | None) -> None:
+            assert isinstance(error, trio.ClosedResourceError)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump, link, Nobody())
+        await wait_all_tasks_blocked()
+        assert link.send_nowait([b"bye"]) == 1
+        link.say_why(101)
+        nursery.start_soon(link.aclose)
+        await trio.sleep(1)  # the peer is slow to read, but not slower than a graceful close is patient
+        heard = b""
+        while data := await near.receive_some():
+            heard += data
+    assert heard == b"\x82\x03bye\x88\x02" + (4_101).to_bytes(2, "big")
 
 
 async def test_a_stream_whose_peer_takes_nothing_breaks_after_the_write_deadline(autojump_clock: MockClock) -> None:

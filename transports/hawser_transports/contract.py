@@ -144,7 +144,8 @@ async def pump(link: Link, receiver: Receiver) -> None:
     """Feed a receiver from a link until the link ends, then close the link.
 
     One task for one link: enough for a client and for most transports. `receiver.ended` is called in every
-    case, also when this is cancelled.
+    case, also when this is cancelled. Somebody else may close the link meanwhile, and is left to it: forcing it
+    would take the last words from what is closed gracefully.
     """
     error: Exception | None = None
     try:
@@ -156,7 +157,8 @@ async def pump(link: Link, receiver: Receiver) -> None:
         error = broken
     finally:
         receiver.ended(error)
-        await trio.aclose_forcefully(link)
+        if not isinstance(error, trio.ClosedResourceError):
+            await trio.aclose_forcefully(link)
 
 
 class Listener(trio.abc.AsyncResource):
