@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 JAVASCRIPT = Path(__file__).parent / "javascript"
+CLIENT = ["cbor.js", "hawser.js"]
+"""All of it; the other files play the vectors to it, and speak through it, for the tests."""
 VECTORS = Path(__file__).parents[2] / "protocol_spec/vectors"
 
 
@@ -34,5 +36,7 @@ def test_it_agrees_with_every_vector_that_applies_to_it(node: str) -> None:
 
 
 def test_it_is_small() -> None:
-    # The protocol costs three hundred lines in another language; strict CBOR, which no package has, comes on top.
-    assert len((JAVASCRIPT / "hawser.js").read_text().splitlines()) <= 300
+    # The protocol costs three hundred lines in another language, strict CBOR included: no package is as strict.
+    lines = [line for name in CLIENT for line in (JAVASCRIPT / name).read_text().splitlines()]
+    assert len(lines) <= 300
+    assert max(len(line) for line in lines) < 150
