@@ -140,8 +140,17 @@ def test_cpu_time_is_read_from_the_system() -> None:
     before = process_cpu_seconds(os.getpid())
     sum(range(3_000_000))
     assert 0 < before <= process_cpu_seconds(os.getpid())
-    with pytest.raises(CommandFailed, match="--server-pid 4194305: there is no /proc/4194305/stat"):
-        process_cpu_seconds(4_194_305)
+    for pid in (4_194_305, 0):
+        with pytest.raises(CommandFailed, match=f"--server-pid {pid}: there is no such process on this machine"):
+            process_cpu_seconds(pid)
+
+
+def test_cpu_time_is_told_finer_than_the_system_counts_it_for_people() -> None:
+    start = process_cpu_seconds(os.getpid())
+    now = start
+    while now == start:
+        now = process_cpu_seconds(os.getpid())
+    assert now - start < 0.01
 
 
 async def finished() -> tuple[dict[str, Any], Meter]:
