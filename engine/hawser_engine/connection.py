@@ -8,7 +8,7 @@ None, then read ``next_timeout`` and call ``handle_timeout`` no earlier than tha
 of ``handle_timeout`` are harmless.
 
 Methods come in four kinds (after quinn-proto):
-    inputs    receive_data, receive_batch, receive_eof, written, handle_timeout, handle_gap, probe
+    inputs    receive_data, receive_batch, receive_life, receive_eof, written, handle_timeout, handle_gap, probe
     commands  close, and those of the session: send, send_batch, delivered; a caller's fault raises and changes nothing
     outputs   data_to_send, next_event, next_timeout
     getters   state, session, unwritten_bytes

@@ -127,6 +127,13 @@ class Link(ABC):
         if data and self._hears(len(data), now):
             self._consume(data, now, whole=True)
 
+    def receive_life(self, now: float) -> None:
+        """Note that something has arrived that is no packet, or not yet: the carriage's own ping, a part of a batch.
+
+        Spec: LIV-2, CAR-6.
+        """
+        self._hears(0, now)
+
     def receive_eof(self, now: float) -> None:
         """Note that the link is gone, however it went; calling it again does nothing."""
         if self._state.current is State.CLOSED:

@@ -68,6 +68,7 @@ class Driver(Generic[ConnectionT]):
         self._close_seconds = close_seconds
         self._backlog: list[bytes] = []
         self._writing = False
+        link.watch(self.heard)
 
     # ------------------------------------------------------------ inputs
 
@@ -78,6 +79,14 @@ class Driver(Generic[ConnectionT]):
             for batch in batches:
                 self.connection.receive_batch(batch, now)
                 self._owner.touch(self)
+        except Exception as error:
+            self._owner.contain(self, error)
+
+    def heard(self) -> None:
+        """See `hawser_transports.Link.watch`."""
+        try:
+            self.connection.receive_life(trio.current_time())
+            self._owner.touch(self)
         except Exception as error:
             self._owner.contain(self, error)
 

@@ -372,6 +372,19 @@ def test_any_byte_answers_a_ping() -> None:
     assert all(not isinstance(packet, Close) for packet in hands.wait(10.0))
 
 
+def test_bytes_that_are_no_packet_answer_a_ping_too() -> None:
+    """SPEC LIV-2, CAR-6: a ping of the carriage's own, or the beginning of a batch that is slow to come."""
+    hands = attached()
+    hands.wait(25.0)
+    hands.connection.receive_life(34.0)
+    hands.now = 30.0
+    assert all(not isinstance(packet, Close) for packet in hands.wait(10.0))
+    assert hands.connection.state is State.ATTACHED
+    hands.connection.receive_eof(41.0)
+    hands.connection.receive_life(42.0)
+    assert hands.connection.next_timeout() is None
+
+
 def test_a_late_answer_does_not_put_the_next_ping_off() -> None:
     """SPEC LIV-1: else an idle peer would hear nothing for two intervals, and hold this side dead (SPEC LIV-4)."""
     hands = attached(EngineConfig(ping_interval_seconds=10.0, pong_wait_seconds=9.9))

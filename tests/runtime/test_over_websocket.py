@@ -12,9 +12,19 @@ import trio
 
 from hawser import App, ConnectFailed, Principal, connect
 from hawser_engine import CloseCode
+from hawser_engine.bindings.websocket import FrameLimits, SharedFrames, WebSocket
 from hawser_engine.codec import encode
-from hawser_engine.packets import Limits, Open
-from hawser_transports import ListenerSettings, WebSocketTransport, WireSettings
+from hawser_engine.packets import Ack, Counts, Limits, Open, Ping
+from hawser_transports import (
+    Link,
+    Listener,
+    ListenerSettings,
+    StreamWire,
+    Transport,
+    WebSocketLink,
+    WebSocketTransport,
+    WireSettings,
+)
 from tests.engine.bindings.peers import frame, request
 from tests.runtime.helpers import FAST, serving
 
@@ -159,3 +169,64 @@ async def test_refused_credentials_are_said_by_packet_and_by_close_code() -> Non
                 seen += data
         code = (4_000 + CloseCode.UNAUTHORIZED).to_bytes(2, "big")
         assert seen.endswith(b"\x88\x02" + code)
+
+
+class Pipes(Transport, Listener):
+    """WebSocket links to a server without a network, so on a virtual clock; the test writes the frames itself."""
+
+    def __init__(self) -> None:
+        self.waiting, self.arriving = trio.open_memory_channel[Link](1)
+
+    @property
+    def url(self) -> str:
+        return "ws://pipes"
+
+    async def listen(self, url: str) -> Listener:
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def connect(self, url: str) -> Link:
+        raise NotImplementedError
+
+    async def accept(self) -> Link:
+        return await self.arriving.receive()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def dial(self) -> trio.abc.Stream:
+        near, far = trio.testing.memory_stream_pair()
+        await self.waiting.send(
+            WebSocketLink(StreamWire(far, "pipe", WireSettings()), WebSocket(SharedFrames(), FrameLimits()))
+        )
+        return near
+
+
+@pytest.mark.parametrize("sign", ["a ping", "a batch in small pieces", "nothing"])
+async def test_a_peer_that_sends_no_packet_and_yet_something_is_alive(
+    autojump_clock: trio.testing.MockClock, sign: str
+) -> None:
+    """SPEC LIV-2, CAR-6: any byte is life. One that sends nothing is dead after ping interval and pong wait."""
+    pipes = Pipes()
+    long = iter(frame(0x82, encode(Ping(1, None)) * 100))
+    async with serving(make_app(), transport=pipes, url=pipes.url) as server:
+        stream = await pipes.dial()
+        await stream.send_all(frame(0x82, encode(Open((1,), (), {"token": "good"}, None, Limits(10, 10_000, 10_000)))))
+        await stream.receive_some()
+        await stream.send_all(frame(0x82, encode(Ack(Counts(0, 0, 0)))))
+        answer = b""
+        with trio.move_on_after(90):
+            async with trio.open_nursery() as nursery:
+
+                async def live() -> None:
+                    while sign != "nothing":
+                        await stream.send_all(frame(0x89) if sign == "a ping" else bytes((next(long),)))
+                        await trio.sleep(5)
+
+                nursery.start_soon(live)
+                while data := await stream.receive_some():
+                    answer += data
+                nursery.cancel_scope.cancel()
+        assert server.sessions == 1
+        timeout = (4_000 + CloseCode.TIMEOUT).to_bytes(2, "big")
+        assert answer.endswith(timeout) == (sign == "nothing")

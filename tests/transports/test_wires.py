@@ -21,6 +21,7 @@ from hawser_transports import (
 )
 from hawser_transports.contract import pump
 from hawser_transports.wires import DISCARD_BYTES, ROOM_BYTES
+from tests.engine.bindings.peers import frame
 
 SETTINGS = WireSettings()
 
@@ -130,6 +131,35 @@ async def test_the_last_words_of_a_link_that_is_pumped_are_written(autojump_cloc
         while data := await near.receive_some():
             heard += data
     assert heard == b"\x82\x03bye\x88\x02" + (4_101).to_bytes(2, "big")
+
+
+async def test_what_arrives_and_is_no_batch_yet_is_told_as_life() -> None:
+    """SPEC CAR-6, LIV-2: a ping of WebSocket's, a part of a batch; not a batch, which tells it itself."""
+    near, far = memory_stream_pair()
+    _, link = links(StreamWire(near, "near", SETTINGS), StreamWire(far, "far", SETTINGS))
+    told: list[str] = []
+    got: list[bytes] = []
+    link.watch(lambda: told.append("life"))
+    async with trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            while True:
+                got.extend(await link.receive_batches())
+
+        nursery.start_soon(receive)
+        batch = frame(0x82, b"ahoy")
+        for data, life, batches in (
+            (frame(0x89, b"?"), 1, 0),
+            (frame(0x8A), 2, 0),
+            (batch[:5], 3, 0),
+            (batch[5:], 3, 1),
+            (batch + frame(0x89) + batch[:3], 3, 2),
+        ):
+            await near.send_all(data)
+            await wait_all_tasks_blocked()
+            assert (len(told), len(got)) == (life, batches)
+        nursery.cancel_scope.cancel()
+    await trio.aclose_forcefully(link)
 
 
 async def test_a_stream_whose_peer_takes_nothing_breaks_after_the_write_deadline(autojump_clock: MockClock) -> None:

@@ -111,6 +111,16 @@ class Link(trio.abc.AsyncResource):
         session counts what it is given by itself, so the others need not care.
         """
 
+    def watch(self, heard: Callable[[], None]) -> None:
+        """Have this called whenever something arrives that `receive_batches` does not return at once.
+
+        Any byte from the peer is life (SPEC LIV-2), also a ping of the carriage's own or a part of a batch that is
+        slow to come. Carriages that hand over all that arrives need not care.
+
+        Args:
+            heard: Synchronous, and never raises.
+        """
+
     def say_why(self, code: int) -> None:
         """Learn the code of the CLOSE packet that was sent last, before `aclose`.
 

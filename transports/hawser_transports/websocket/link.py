@@ -12,7 +12,7 @@ from hawser_transports.contract import Link, check_batches
 from hawser_transports.wires import ROOM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hawser_engine.bindings.websocket import WebSocket
     from hawser_transports.wires import Wire
@@ -27,7 +27,7 @@ NORMAL: Final = 1_000
 class WebSocketLink(Link):
     """One end of a WebSocket behind its handshake."""
 
-    __slots__ = ("_closed", "_code", "_early", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
+    __slots__ = ("_closed", "_code", "_early", "_heard", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
 
     def __init__(self, wire: Wire, websocket: WebSocket, early: bytes = b"") -> None:
         """Make a link.
@@ -44,6 +44,7 @@ class WebSocketLink(Link):
         self._closed = False
         self._receiving = False
         self._sending = False
+        self._heard: Callable[[], None] | None = None
         self._early = early  # not looked at before somebody receives, so that `bound` comes first
 
     @property
@@ -110,6 +111,10 @@ class WebSocketLink(Link):
         """See `Link.bound`: longer batches are refused by the head of their frame."""
         self._websocket.bound(bytes_max)
 
+    def watch(self, heard: Callable[[], None]) -> None:
+        """See `Link.watch`: pings, pongs, and frames that have not come whole are life (SPEC CAR-6)."""
+        self._heard = heard
+
     def say_why(self, code: int) -> None:
         """See `Link.say_why`: the WebSocket is closed with 4000 and the code (SPEC CAR-5)."""
         if 0 <= code < CODES:  # a peer may have named any number, and 5000 is no close code of a WebSocket's
@@ -125,6 +130,7 @@ class WebSocketLink(Link):
                 raise
             return
         self._closed = True
+        self._heard = None  # its owner knows this link too: a circle that the garbage collector would have to find
         self._websocket.close(self._code)
         self._wire.write(self._websocket.data_to_send())
         self._wire.interrupt()
@@ -156,7 +162,10 @@ class WebSocketLink(Link):
             self._websocket.receive_eof()
 
     def _take(self, data: bytes) -> None:
-        self._inbox += self._websocket.receive_data(data)
+        batches = self._websocket.receive_data(data)
+        self._inbox += batches
+        if not batches and self._heard is not None:
+            self._heard()
         answer = self._websocket.data_to_send()
         if answer:
             self._wire.write(answer)
