@@ -36,6 +36,22 @@ _VISIBLE: Final = bytes(range(0x21, 0x7F))
 _VALUE: Final = _VISIBLE + b" \t"
 _VERSION: Final = b"HTTP/1.1"
 _PLAIN: Final = "CAR-33"
+_ONCE: Final = frozenset(
+    (
+        b"host",
+        b"connection",
+        b"upgrade",
+        b"origin",
+        b"content-length",
+        b"transfer-encoding",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
+        b"sec-websocket-protocol",
+        b"sec-websocket-extensions",
+        b"sec-websocket-accept",
+    )
+)
+"""Headers that mean something here; two of one could mean two things."""
 _START_LINE_PARTS: Final = 3
 _STATUS_DIGITS: Final = 3
 
@@ -173,7 +189,10 @@ class HeadGate:
             raise HeadRefused(400, "saw a header without a name of token characters and a colon behind it", _PLAIN)
         if value.translate(None, _VALUE):
             raise HeadRefused(400, "saw a header value with a byte that is no printable ASCII", _PLAIN)
-        self._headers.append((name.lower(), value.strip(b" \t")))
+        name = name.lower()
+        if name in _ONCE and any(name == each for each, _ in self._headers):
+            raise HeadRefused(400, f"saw {name.decode()} more than once")
+        self._headers.append((name, value.strip(b" \t")))
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
@@ -200,13 +219,14 @@ def _status_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     return version, status, reason
 
 
-def response(status: int, body: str = "", headers: Sequence[tuple[str, str]] = ()) -> bytes:
+def response(status: int, body: str = "", headers: Sequence[tuple[str, str]] = (), *, to_head: bool = False) -> bytes:
     """Write a whole response that ends its connection.
 
     Args:
         status: A key of ``REASONS``.
         body: Text for people.
         headers: More headers than those that every response has.
+        to_head: Whether it answers HEAD: the body is measured and left out.
     """
     content = body.encode()
     lines = [
@@ -217,4 +237,4 @@ def response(status: int, body: str = "", headers: Sequence[tuple[str, str]] = (
         "Connection: close",
         *(f"{name}: {value}" for name, value in headers),
     ]
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + content
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + (b"" if to_head else content)

@@ -110,6 +110,12 @@ def test_a_page_of_another_origin_is_refused(origin: str) -> None:
     assert (caught.value.status, caught.value.clause) == (403, "CAR-7")
 
 
+def test_null_is_in_no_list() -> None:
+    """SPEC CAR-7: not even in one that names it; every sandboxed frame and every file says it."""
+    with pytest.raises(HeadRefused, match="CAR-7"):
+        accept_upgrade(head_of(request({"Origin": "null"})), origins=["null"])
+
+
 def test_a_page_of_a_listed_origin_may_connect_and_so_may_programs() -> None:
     """SPEC CAR-7."""
     accept_upgrade(head_of(request({"Origin": "https://good.example"})), origins=["https://good.example"])
@@ -227,6 +233,13 @@ def test_a_client_believes_no_other_answer(old: bytes, new: bytes, status: int |
         client().receive_data(changed)
     assert caught.value.status == status
     assert str(caught.value).startswith("the answer is no head" if status is None else f"the server answered {status}")
+
+
+def test_a_reason_of_a_server_is_not_told_at_any_length() -> None:
+    """It ends up in errors and logs."""
+    with pytest.raises(UpgradeRefused) as caught:
+        client().receive_data(b"HTTP/1.1 404 " + b"x" * 8_000 + b"\r\n\r\n")
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ def test_what_is_not_plain_is_refused(data: bytes, status: int) -> None:
         assert refusal.endswith(f"(SPEC {'CAR-8' if status == 505 else 'CAR-33'})")
 
 
+@pytest.mark.parametrize("name", [b"Host", b"Content-Length", b"Transfer-Encoding", b"Origin", b"Sec-WebSocket-Key"])
+def test_two_of_a_header_that_means_something_are_refused_for_every_route(name: bytes) -> None:
+    """SPEC CAR-8: of two, one reader takes the first and its neighbour the last."""
+    data = b"GET /healthz HTTP/1.1\r\n" + name + b": 1\r\nX: y\r\n" + name.swapcase() + b": 1\r\n\r\n"
+    for pieces in ([data], bytewise(data)):
+        assert str(feed(pieces)).startswith(f"400 Bad Request (remote): saw {name.decode().lower()} more than once")
+    assert isinstance(feed([b"GET / HTTP/1.1\r\n" + b"Cookie: a\r\n" * 2 + b"\r\n"]), Head)
+
+
 def line(size: int) -> bytes:
     return b"x: " + b"v" * (size - 3) + b"\r\n"
 
@@ -174,6 +183,8 @@ def test_a_response_is_whole_and_ends_its_connection() -> None:
     assert head.values(b"connection") == [b"close"]
     assert head.values(b"content-length") == [b"2"]
     assert head.rest == b"no"
+    to_head = response(426, "no", [("Sec-WebSocket-Version", "13")], to_head=True)
+    assert to_head == data.removesuffix(b"no")
 
 
 @pytest.mark.parametrize("field", ["line_bytes", "headers", "total_bytes"])
