@@ -20,11 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is the project's own, and not of a package that make has installed."""
+    return "node_modules" not in path.parts
+
+
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PARTS = ("benchmarks", "engine", "examples", "protocol_spec", "runtime", "scripts", "tests", "transports")
+EVERY_PAGE = sorted([*PAGES, *(page for part in PARTS for page in ROOT.glob(f"{part}/**/*.md") if is_ours(page))])
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]+)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 ANY_CODE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+NAMED_PATH = re.compile(rf"`(?P<path>(?:docs|{'|'.join(PARTS)})/[\w./-]*\w)`")
+NAMED_TARGET = re.compile(r"(?:`|^)make (?P<target>[a-z]+)\b", re.MULTILINE)
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 NAMED_TEST = re.compile(r"`(?P<path>tests/[\w/]+\.py)::(?P<name>\w+)`")
 
 PROGRAM_SECONDS = 60.0
@@ -57,7 +69,7 @@ def programs() -> Iterator[Program]:
 
 def pages_with(pattern: re.Pattern[str], *, outside_code: bool = False) -> Iterator[tuple[Path, re.Match[str]]]:
     """Find every match of a pattern in every page, with the page."""
-    for page in PAGES:
+    for page in EVERY_PAGE:
         text = page.read_text(encoding="utf-8")
         if outside_code:
             text = ANY_CODE.sub("", text)
@@ -89,13 +101,29 @@ def test_the_readme_begins_with_a_program() -> None:
     assert first.prints is not None
 
 
-def test_relative_links_lead_to_files() -> None:
+def test_relative_links_lead_to_files_and_to_headings() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {link['target']}"
         for page, link in pages_with(LINK, outside_code=True)
-        if "://" not in link["target"] and not (page.parent / link["target"].split("#")[0]).exists()
+        if "://" not in link["target"] and not leads_somewhere(page, link["target"])
     ]
     assert broken == []
+
+
+def test_the_files_that_the_documents_name_exist() -> None:
+    missing = [
+        f"{page.relative_to(ROOT)}: {named['path']}"
+        for page, named in pages_with(NAMED_PATH)
+        if not any((folder / named["path"]).exists() for folder in (ROOT, page.parent))
+    ]
+    assert missing == []
+
+
+def test_what_the_documents_ask_make_for_it_can_do() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {match["target"] for _, match in pages_with(NAMED_TARGET)}
+    assert {"run", "demo", "test"} <= named
+    assert named - targets == set()
 
 
 def test_every_page_is_in_the_navigation() -> None:
@@ -123,6 +151,16 @@ def test_the_guide_to_clients_names_every_scenario_of_a_client() -> None:
     guide = (ROOT / "docs/how-to/write-a-client.md").read_text(encoding="utf-8")
     scenarios = {path.name for path in ROOT.glob("protocol_spec/vectors/scenarios/client-*.json")}
     assert set(re.findall(r"client-\w+\.json", guide)) == scenarios
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Whether a link leads to a file that is there, and to a heading in it if it names one."""
+    path, _, fragment = target.partition("#")
+    there = page.parent / path if path else page
+    if not fragment or there.suffix != ".md":
+        return there.exists()
+    headings = HEADING.findall(there.read_text(encoding="utf-8")) if there.exists() else []
+    return fragment in {re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def functions_of(path: Path) -> set[str]:
