@@ -65,15 +65,28 @@ class Client:
         return connection
 
     def close(self, now: float, reason: str = "") -> None:
-        """End the session with a goodbye if a connection is there to carry it (SPEC EXP-2)."""
+        """End the session with a goodbye if a connection is there to carry it.
+
+        Args:
+            now: Seconds on the caller's monotonic clock.
+            reason: For people; cut to 123 bytes.
+
+        Spec: EXP-2.
+        """
         if self.connection is not None:
             self.connection.close(CloseCode.NORMAL, reason, now)
 
     def authenticate(self, credentials: Mapping[str, Any], now: float) -> None:
-        """Use new credentials from now on, and tell them to the server if a session is attached (SPEC AUT-2).
+        """Use new credentials from now on, and tell them to the server if a session is attached.
+
+        Args:
+            credentials: What the server's authenticator reads.
+            now: Seconds on the caller's monotonic clock.
 
         Raises:
             LocalProtocolError: The credentials before them are still being judged.
+
+        Spec: AUT-2, AUT-5.
         """
         if self.connection is not None and self.connection.state is State.ATTACHED:
             self.connection.authenticate(dict(credentials), now)

@@ -159,8 +159,14 @@ class Session:
     def send_batch(self, batch: Batch, now: float) -> bool:
         """Send shared bytes if they can leave at once.
 
+        Args:
+            batch: Whole messages that other sessions get, too.
+            now: Seconds on the caller's monotonic clock.
+
         Returns:
-            Whether they were sent; False leaves the subscriber *behind*: nothing was accepted (SPEC CHN-6).
+            Whether they were sent; False leaves the subscriber *behind*: nothing was accepted.
+
+        Spec: CHN-6, PRT-7.
         """
         if self.carrier is None or not self.outbox.take(batch):
             self._starved = True
@@ -169,10 +175,19 @@ class Session:
         return True
 
     def send_volatile(self, body: bytes, now: float) -> bool:
-        """Send an uncounted message, or drop and count it; return whether it was sent (SPEC CNT-7).
+        """Send an uncounted message, or drop and count it.
+
+        Args:
+            body: At most 65,536 bytes.
+            now: Seconds on the caller's monotonic clock.
+
+        Returns:
+            Whether it was sent.
 
         Raises:
             MessageTooLarge: It is longer than one packet carries.
+
+        Spec: CNT-7.
         """
         if self.carrier is not None and self.carrier.push_volatile(body, now):
             return True
@@ -192,6 +207,10 @@ class Session:
 
         On a session that has ended it changes nothing.
 
+        Args:
+            count: The ``number`` of a `MessageReceived`, and with it every one before.
+            now: Seconds on the caller's monotonic clock.
+
         Raises:
             LocalProtocolError: That message was not handed out yet.
 
@@ -205,6 +224,10 @@ class Session:
 
     def end(self, reason: ResetReason, now: float) -> None:
         """End the session, with RESET if it is attached; what is accepted and not delivered is lost and reported.
+
+        Args:
+            reason: Why; the peer is told.
+            now: Seconds on the caller's monotonic clock.
 
         Spec: RST-1, RST-6.
         """

@@ -49,6 +49,12 @@ class ChannelRule:
         """Register who may do what: ``async def handler(session, action, channel) -> bool``.
 
         ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
+
+        Raises:
+            TypeError: The handler is no async function.
+            ValueError: These channels have one already.
+
+        Spec: SUB-8.
         """
         check_handler(handler, "authorize")
         if self.handler is not None:
@@ -146,6 +152,12 @@ class App:
         ``credentials`` is the map that the client sent (``{"token": …}`` from ``connect(token=…)``), empty if it
         sent none. None refuses; an exception means "try again later". It is asked at every attach (SPEC SEC-4).
         Without a handler everyone is `ANONYMOUS`.
+
+        Raises:
+            TypeError: The handler is no async function.
+            ValueError: The app has one already.
+
+        Spec: ATT-16, AUT-2, SEC-4.
         """
         check_handler(handler, "authenticate")
         if self.authenticator is not None:

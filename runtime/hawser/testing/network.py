@@ -147,7 +147,12 @@ class FaultyNetwork(Transport):
         return await self._inner.listen(url)
 
     async def connect(self, url: str) -> Link:
-        """See `Transport.connect`."""
+        """See `Transport.connect`.
+
+        Raises:
+            RuntimeError: The network was not entered.
+            ConnectionRefusedError: It refuses links just now.
+        """
         if self._nursery is None:
             raise RuntimeError("use the network as an async context manager: async with FaultyNetwork() as network")
         if self._refusing:
