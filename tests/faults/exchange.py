@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import trio
 
-from tests.faults.processes import Program, hawser, running
+from hawser_transports.urls import parse_url
+from tests.faults import processes
+from tests.faults.processes import running
 from tests.faults.proxy import Direction, Kind, Plan, Proxy, breaking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
+
+    from tests.faults.processes import Program
 
     Command: TypeAlias = Callable[[str, str], tuple[str, ...]]
     """The command line of a publisher or a subscriber, for a URL and a channel."""
@@ -34,9 +38,20 @@ async def serving(folder: Path, *, port: int = 0, config: str = QUICK) -> AsyncG
     """A server of the development app, and its port."""
     file = folder / "serve.toml"
     file.write_text(config)
-    async with running(*hawser("serve", "--listen", f"ws://127.0.0.1:{port}", "--config", str(file))) as server:
-        listening = await server.out.until(r"^listening on ws://127\.0\.0\.1:(\d+)")
-        yield server, int(listening[1])
+    async with processes.serving("--config", str(file), url=url(port)) as (server, place):
+        yield server, parse_url(place, ["ws"]).port
+
+
+def url(port: int) -> str:
+    """That of the server, or of a proxy before it."""
+    return f"ws://127.0.0.1:{port}/"
+
+
+def lines(first: int, last: int, padding: str = "") -> str:
+    """Numbered lines, the last one left out."""
+    return "".join(
+        json.dumps({"n": number} | ({"pad": padding} if padding else {})) + "\n" for number in range(first, last)
+    )
 
 
 @attrs.frozen
@@ -68,7 +83,7 @@ class Exchange:
         chunk = max(1, messages // self.weather.cuts)
         for start in range(0, messages, chunk):
             end = min(messages, start + chunk)
-            await self.publisher.write("".join(f'{{"n":{number}}}\n' for number in range(start, end)))
+            await self.publisher.write(lines(start, end))
             await self.subscriber.out.count(dice.randint(start, end - 1))
             for proxy in self.proxies:
                 await cut(proxy, dice.choice(self.weather.kinds), dice.choice(tuple(Direction)))
@@ -91,7 +106,7 @@ async def exchange(
         proxies = [
             await nursery.start(Proxy(port, plan=weather.plan(), seed=2 * weather.seed + side).run) for side in range(2)
         ]
-        near, far = (f"ws://127.0.0.1:{proxy.port}/" for proxy in proxies)
+        near, far = (url(proxy.port) for proxy in proxies)
         async with running(*subscribe(far, channel), cwd=cwd) as subscriber:
             await subscriber.err.until(f"^subscribed {channel}")
             async with running(*publish(near, channel), cwd=cwd) as publisher:

@@ -1,4 +1,7 @@
-"""Real processes for tests: started, listened to, stopped and killed, and gone in any case when the block ends."""
+"""Real processes for tests: started, listened to, stopped and killed, and gone in any case when the block ends.
+
+Every wait has an end: `PATIENCE` after which what has not happened never will.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which what has not happened never will; waits of a test's own name theirs."""
 LINES_MAX = 200_000
 """Lines that a program may say on one stream, each of LINE_MAX bytes; more is a runaway."""
@@ -34,12 +37,13 @@ class Lines:
     async def take(self, stream: trio.abc.ReceiveStream) -> None:
         """Read to the end of the stream."""
         rest = b""
-        while data := await stream.receive_some(65_536):
-            *lines, rest = (rest + data).split(b"\n")
-            self.texts += [line.decode(errors="replace") for line in lines]
-            assert len(self.texts) <= LINES_MAX, "a runaway: too many lines"
-            assert len(rest) <= LINE_MAX, "a runaway: too long a line"
-            self._news()
+        with suppress(trio.ClosedResourceError):  # by `Program.stop_reading`
+            while data := await stream.receive_some(65_536):
+                *lines, rest = (rest + data).split(b"\n")
+                self.texts += [line.decode(errors="replace") for line in lines]
+                assert len(self.texts) <= LINES_MAX, "a runaway: too many lines"
+                assert len(rest) <= LINE_MAX, "a runaway: too long a line"
+                self._news()
         if rest:
             self.texts.append(rest.decode(errors="replace"))
         self.ended = True
@@ -102,6 +106,11 @@ class Program:
         assert self._process.stdin is not None
         await self._process.stdin.aclose()
 
+    async def stop_reading(self) -> None:
+        """Close its output, like ``head`` when it has enough."""
+        assert self._process.stdout is not None
+        await self._process.stdout.aclose()
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it still runs."""
         self._process.send_signal(number)
@@ -133,15 +142,23 @@ class Program:
 
 
 @asynccontextmanager
-async def running(*command: str, cwd: Path | None = None) -> AsyncGenerator[Program]:
-    """A program for the length of a block, killed at its end if it still runs."""
+async def running(
+    *command: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncGenerator[Program]:
+    """A program for the length of a block, killed at its end if it still runs.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Where it runs.
+        environment: What is set beside what it inherits.
+    """
     process = await trio.lowlevel.open_process(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if not name.startswith("HAWSER_")},
+        env=_inherited() | dict(environment or {}),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -168,3 +185,33 @@ async def running(*command: str, cwd: Path | None = None) -> AsyncGenerator[Prog
 def hawser(*arguments: str) -> tuple[str, ...]:
     """The command ``hawser …`` of this checkout."""
     return (sys.executable, "-m", "hawser", *arguments)
+
+
+async def completed(
+    *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Run ``hawser …`` to its end: exit code, stdout, stderr."""
+    with trio.fail_after(PATIENCE):
+        done = await trio.run_process(
+            hawser(*arguments),
+            stdin=stdin.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env=_inherited() | dict(environment or {}),
+        )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@asynccontextmanager
+async def serving(
+    *arguments: str, url: str = "http://127.0.0.1:0", cwd: Path | None = None
+) -> AsyncGenerator[tuple[Program, str]]:
+    """``hawser serve`` for the length of a block, and the URL at which it listens."""
+    async with running(*hawser("serve", "--listen", url, *arguments), cwd=cwd) as server:
+        listening = await server.out.until("^listening on (.+)$")
+        yield server, listening[1]
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HAWSER_")}

@@ -1,4 +1,4 @@
-"""The commands as scripts use them: processes, real sockets, signals, a killed server."""
+"""The commands as scripts use them: processes, real sockets, signals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-import trio
 import trustme
 
-from tests.runtime.cli.processes import Running, completed, hawser, serving
+from tests.faults.processes import completed, hawser, running, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +27,16 @@ async def authenticate(credentials):
 
 
 async def test_what_is_published_is_printed_once_and_in_order() -> None:
-    async with serving() as (_, url), hawser("sub", url, "c", "--count", "1001", "--transport", "ws") as sub:
-        assert await sub.err.next() == "subscribed c"
+    command = ("c", "--count", "1001", "--transport", "ws")
+    async with serving() as (_, url), running(*hawser("sub", url, *command)) as sub:
+        assert await sub.err.count(1) == ["subscribed c"]
         assert await completed("pub", url, "c", '{"text": "é"}') == (0, "", "")
         assert await completed("pub", url, "c", stdin="".join(f"{n}\n" for n in range(1_000))) == (0, "", "")
-        lines = [json.loads(await sub.out.next()) for _ in range(1_001)]
-        assert [line["data"] for line in lines] == [{"text": "é"}, *range(1_000)]
-        assert [line["offset"] for line in lines] == list(range(1, 1_002))
-        assert await sub.ended() == 0
-        assert (await sub.out.rest(), await sub.err.rest()) == ("", "")
+        assert await sub.wait() == 0
+    lines = [json.loads(text) for text in sub.out.texts]
+    assert [line["data"] for line in lines] == [{"text": "é"}, *range(1_000)]
+    assert [line["offset"] for line in lines] == list(range(1, 1_002))
+    assert sub.err.texts == ["subscribed c"]
 
 
 async def test_an_offset_reads_history_and_an_epoch_names_one_order() -> None:
@@ -103,85 +103,49 @@ async def test_a_place_that_is_taken_is_one_line_and_code_1() -> None:
 
 async def test_a_reader_that_has_enough_ends_sub_at_once() -> None:
     """``hawser sub … | head -1``: nothing more is published, so only the closed pipe can tell."""
-    async with serving() as (_, url), hawser("sub", url, "c") as sub:
-        assert await sub.err.next() == "subscribed c"
+    async with serving() as (_, url), running(*hawser("sub", url, "c")) as sub:
+        await sub.err.count(1)
         await completed("pub", url, "c", "1")
-        await sub.out.next()
-        await sub.out.close()
-        assert await sub.ended() == 0
-        assert await sub.err.rest() == ""
+        await sub.out.count(1)
+        await sub.stop_reading()
+        assert await sub.wait() == 0
+    assert sub.err.texts == ["subscribed c"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_command_says_goodbye_and_ends_with_130(number: signal.Signals) -> None:
-    async with serving() as (_, url), hawser("sub", url, "c") as sub, hawser("pub", url, "c") as pub:
-        assert await sub.err.next() == "subscribed c"
-        await pub.stdin.send_all(b"1\n")
-        await sub.out.next()
-        for running in (sub, pub):
-            running.signal(number)
-            assert await running.ended() == 130
-            assert (await running.out.rest(), await running.err.rest()) == ("", "")
-
-
-async def test_a_server_that_is_killed_and_comes_back_costs_no_line() -> None:
-    """``kill -9`` in mid-traffic: what had no answer is published again, under the new server's epoch."""
-    count = 4_000
-    async with trio.open_nursery() as nursery, serving() as (server, url), hawser("sub", url, "c") as sub:
-        assert await sub.err.next() == "subscribed c"
-        async with hawser("pub", url, "c") as pub:
-
-            async def publish() -> None:
-                for first in range(0, count, 100):
-                    await pub.stdin.send_all("".join(f"{n}\n" for n in range(first, first + 100)).encode())
-                await pub.stdin.aclose()
-
-            nursery.start_soon(publish)
-            received = [json.loads(await sub.out.next()) for _ in range(500)]
-            server.signal(signal.SIGKILL)
-            assert await server.ended() == -signal.SIGKILL
-            async with serving(url=url):
-                while received[-1]["data"] != count - 1:
-                    received.append(json.loads(await sub.out.next()))
-                assert await pub.ended() == 0
-                first_again = await check_reports(pub, sub)
-    epochs = list(dict.fromkeys(line["epoch"] for line in received))
-    before, after = ([line["data"] for line in received if line["epoch"] == epoch] for epoch in epochs)
-    assert before == list(range(len(before)))
-    # What the killed server had accepted and not delivered is lost with it, which the gap says; nothing else is.
-    assert after == list(range(first_again - 1, count))
-
-
-async def check_reports(pub: Running, sub: Running) -> int:
-    """Each has said once that its session was reset, and what it did about it or missed; the first line sent again."""
-    said = (await pub.err.rest()).splitlines()
-    assert len([line for line in said if line.startswith("reset ")]) == 1
-    [again] = [line for line in said if line.startswith("publishing line")]
-    assert again.endswith(" again under the same keys")
-    sub.signal(signal.SIGINT)
-    assert await sub.ended() == 130
-    said = (await sub.err.rest()).splitlines()
-    assert len([line for line in said if line.startswith("reset ")]) == 1
-    [gap] = [line for line in said if line.startswith("gap c: ")]
-    assert gap.endswith("EPOCH_CHANGED")
-    return int(again.split()[2])
+    async with (
+        serving() as (_, url),
+        running(*hawser("sub", url, "c")) as sub,
+        running(*hawser("pub", url, "c")) as pub,
+    ):
+        await sub.err.count(1)
+        await pub.write("1\n")
+        await sub.out.count(1)
+        for program in (sub, pub):
+            program.send(number)
+            assert await program.wait() == 130
+    assert [json.loads(text)["data"] for text in sub.out.texts] == [1]
+    assert sub.err.texts == ["subscribed c"]
+    assert (pub.out.texts, pub.err.texts) == ([], [])
 
 
 async def test_a_server_that_is_drained_sends_its_clients_to_the_next_one() -> None:
-    async with serving() as (server, url), hawser("sub", url, "c") as sub:
-        assert await sub.err.next() == "subscribed c"
-        server.signal(signal.SIGTERM)
-        assert await server.err.until("draining") == "draining, with 1 session; another signal ends it at once"
-        assert await server.ended() == 0
+    async with serving() as (server, url), running(*hawser("sub", url, "c")) as sub:
+        await sub.err.count(1)
+        server.send(signal.SIGTERM)
+        await server.err.until("^draining, with 1 session; another signal ends it at once$")
+        assert await server.wait() == 0
         async with serving(url=url):
-            assert (await sub.err.until("reset ")).startswith("reset RESTARTED: ")
+            await sub.err.until("^reset RESTARTED: ")
             await completed("pub", url, "c", "1")
-            assert json.loads(await sub.out.next())["data"] == 1
+            await sub.out.count(1)
+    assert [json.loads(text)["data"] for text in sub.out.texts] == [1]
 
 
 async def test_bench_measures_a_real_server(tmp_path: Path) -> None:
     async with serving() as (server, url):
-        common = ("--json", "--server-pid", str(server.process.pid))
+        common = ("--json", "--server-pid", str(server.pid))
         code, out, err = await completed("bench", "echo", url, "--count", "300", *common)
         found = json.loads(out)
         assert code == 0, err
