@@ -161,6 +161,22 @@ async def test_a_black_hole_takes_everything_and_ends_nothing() -> None:
     assert target.arrived == [b"hello"]
 
 
+async def test_a_muted_direction_hands_nothing_over_and_the_other_goes_on() -> None:
+    async with through() as (proxy, target):
+        async with await connect(proxy) as stream:
+            await stream.send_all(b"hello")
+            assert await stream.receive_some(5) == b"hello"
+            proxy.mute(Direction.DOWN)
+            await stream.send_all(b", world")
+            while bytes(target.arrived[0]) != b"hello, world":
+                await trio.sleep(0.005)
+            with trio.move_on_after(SOON) as waited:
+                await stream.receive_some(1)
+            assert waited.cancelled_caught
+            assert proxy.strike(Kind.RESET) == 1  # it still can be
+            assert await heard(stream) == (b"", "reset")
+
+
 async def test_latency_and_rate_slow_every_byte_and_lose_none() -> None:
     async with through(Route(latency=0.05, rate=20_000)) as (proxy, _):
         async with await connect(proxy) as stream:

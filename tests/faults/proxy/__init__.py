@@ -67,6 +67,11 @@ class Proxy:
             one.strike(kind, direction)
         return len(hit)
 
+    def mute(self, direction: Direction) -> None:
+        """Swallow what goes that way on the live connections; they go on the other way, and nothing ends."""
+        for one in self.live:
+            one.mute(direction)
+
     async def _bind(self) -> trio.socket.SocketType:
         listener = trio.socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -28,7 +28,7 @@ class Connection:
         self._sockets = (near, far)
         self._pumps = {Direction.UP: (near, far), Direction.DOWN: (far, near)}
         self._scope = trio.CancelScope()
-        self._silent = False
+        self._muted: set[Direction] = set()
         self._ended: set[Direction] = set()
 
     async def carry(self) -> None:
@@ -53,7 +53,11 @@ class Connection:
             case Kind.HALF_CLOSE:
                 self._end(direction)
             case Kind.BLACKHOLE:
-                self._silent = True
+                self._muted = set(Direction)
+
+    def mute(self, direction: Direction) -> None:
+        """Take every byte that goes this way from now on, and hand none over."""
+        self._muted.add(direction)
 
     async def _pump(self, direction: Direction) -> None:
         source, sink = self._pumps[direction]
@@ -70,10 +74,10 @@ class Connection:
                 await self._send(sink, data, direction)
                 self._strike_if_due(fault, direction)
         except OSError:  # that end has gone for good: the other learns it as a network would tell it
-            if not self._silent:
+            if direction not in self._muted:
                 self.strike(Kind.RESET)
         else:
-            if not self._silent:
+            if direction not in self._muted:
                 self._end(direction)
 
     def _strike_if_due(self, fault: Fault | None, direction: Direction) -> None:
@@ -83,7 +87,7 @@ class Connection:
     async def _send(self, sink: trio.socket.SocketType, data: bytes, direction: Direction) -> None:
         rate = self.route.rate
         view = memoryview(data)
-        while view and not self._silent and direction not in self._ended:
+        while view and direction not in self._muted and direction not in self._ended:
             # A tenth of a second's worth at a time keeps a slow line smooth.
             sent = await sink.send(view[: max(1, rate // 10)] if rate else view)
             self.passed[direction] += sent
