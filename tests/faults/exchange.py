@@ -62,10 +62,12 @@ class Weather:
     cuts: int
     """So often at least, on each side."""
     kinds: Sequence[Kind] = (Kind.RESET, Kind.RESET, Kind.TRUNCATE, Kind.HALF_CLOSE)
+    latency: tuple[float, float] = (0.0, 0.01)
+    """Seconds that each piece waits: the least and the most, drawn for each connection."""
 
     def plan(self) -> Plan:
         """Beside the cuts on command, half of the connections break by themselves, at any byte."""
-        return breaking(self.kinds, after=(0, 20_000), chance=0.5)
+        return breaking(self.kinds, after=(0, 20_000), chance=0.5, latency=self.latency)
 
 
 @attrs.define(eq=False)
