@@ -37,7 +37,7 @@ class Lines:
     async def take(self, stream: trio.abc.ReceiveStream) -> None:
         """Read to the end of the stream."""
         rest = b""
-        with suppress(trio.ClosedResourceError):  # by `Program.stop_reading`
+        with suppress(trio.ClosedResourceError):  # by `stop_reading` or `stop_hearing`
             while data := await stream.receive_some(65_536):
                 *lines, rest = (rest + data).split(b"\n")
                 self.texts += [line.decode(errors="replace") for line in lines]
@@ -111,6 +111,11 @@ class Program:
         assert self._process.stdout is not None
         await self._process.stdout.aclose()
 
+    async def stop_hearing(self) -> None:
+        """Close its standard error."""
+        assert self._process.stderr is not None
+        await self._process.stderr.aclose()
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it still runs."""
         self._process.send_signal(number)
@@ -158,7 +163,7 @@ async def running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
-        env=_inherited() | dict(environment or {}),
+        env=inherited() | dict(environment or {}),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -198,20 +203,25 @@ async def completed(
             capture_stdout=True,
             capture_stderr=True,
             check=False,
-            env=_inherited() | dict(environment or {}),
+            env=inherited() | dict(environment or {}),
         )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @asynccontextmanager
 async def serving(
-    *arguments: str, url: str = "http://127.0.0.1:0", cwd: Path | None = None
+    *arguments: str,
+    url: str | None = "http://127.0.0.1:0",
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[tuple[Program, str]]:
-    """``hawser serve`` for the length of a block, and the URL at which it listens."""
-    async with running(*hawser("serve", "--listen", url, *arguments), cwd=cwd) as server:
+    """``hawser serve`` for the length of a block, and the URL at which it listens; None leaves that to the settings."""
+    listen = () if url is None else ("--listen", url)
+    async with running(*hawser("serve", *listen, *arguments), cwd=cwd, environment=environment) as server:
         listening = await server.out.until("^listening on (.+)$")
         yield server, listening[1]
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
+    """The environment, without what commands would take from it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HAWSER_")}

@@ -132,7 +132,11 @@ async def test_the_live_view_draws_what_the_figures_say(autojump_clock: MockCloc
 
 def test_lines_are_printed_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(choose_view(plain=True), PlainView)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    def is_terminal(descriptor: int) -> bool:
+        return True
+
+    monkeypatch.setattr(os, "isatty", is_terminal)
     assert isinstance(choose_view(plain=False), LiveView)
 
 

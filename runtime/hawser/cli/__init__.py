@@ -7,11 +7,12 @@ only here and only when needed.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from hawser_engine.errors import HawserError
+
+from .standard import STDOUT, discard, keep_places, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,16 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    keep_places()
     try:
         from .commands import run
 
         code = run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in LIBRARIES:
             raise
         return _complain(f"the command line needs {error.name!r}, which is not installed: {INSTALL}", FAILED)
-    except (KeyboardInterrupt, BrokenPipeError, CommandFailed, HawserError, BaseExceptionGroup) as error:
+    except (KeyboardInterrupt, OSError, CommandFailed, HawserError, BaseExceptionGroup) as error:
         return _end(error)
     return code
 
@@ -66,12 +68,14 @@ def _end(error: BaseException) -> int:
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in causes):
         return INTERRUPTED
     if all(isinstance(leaf, BrokenPipeError) for leaf in causes):
-        # What Python still holds for the reader goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(STDOUT)
         return DONE
-    if not all(isinstance(leaf, CommandFailed | HawserError) for leaf in causes):
+    if not all(isinstance(leaf, CommandFailed | HawserError | OSError) for leaf in causes):
         raise error
     first = causes[0]  # others followed from it, or say the same
+    if isinstance(first, OSError):
+        discard(STDOUT)  # perhaps that is what failed, and Python would try it again at its end
+        return _complain(str(first), FAILED)
     if isinstance(first, HawserError):
         from .running import explain
 
@@ -89,5 +93,5 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"hawser: {message}", file=sys.stderr)
+    say(f"hawser: {message}")
     return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import trio
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import json_text, parse_json
 from .running import Dial, report_line, run_command
+from .standard import STDOUT
 from .streams import Output
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ async def _call(url: str, procedure: str, arguments: list[Any]) -> int:
         nursery.start_soon(report_line, client)
         result = await client.call(procedure, *arguments)
         nursery.cancel_scope.cancel(reason="answered")
-    await Output(sys.stdout.fileno()).write(json_text(result))
+    await Output(STDOUT).write(json_text(result))
     return DONE

@@ -7,7 +7,7 @@ each publication is tied to the one before it.
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import deque
 from functools import partial
 from math import inf
@@ -21,7 +21,8 @@ from hawser import HawserError, NotSent, RequestFailed, RequestLost
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import check_payload, parse_json
 from .running import Dial, explain, report_line, run_command
-from .streams import BadInput, Input, Line, say
+from .standard import STDIN, say
+from .streams import BadInput, Input, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,10 +37,10 @@ def run_pub(url: str, channel: str, data: str | None, *, text: bool) -> int:
         CommandFailed: A line is no value, or not everything was acknowledged.
     """
     if data is None:
-        if sys.stdin.isatty():
+        if os.isatty(STDIN):
             kind = "text" if text else "JSON"
             say(f"publishing each line that you type, as {kind}; Ctrl-D ends")
-        lines: AsyncIterator[Line] = Input(sys.stdin.fileno())
+        lines: AsyncIterator[Line] = Input(STDIN)
     else:
         read_line(Line(0, data), text=text)  # refused before anything is opened
         lines = _One(data)

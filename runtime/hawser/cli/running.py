@@ -11,7 +11,7 @@ from hawser import CloseCode, ConnectFailed, HawserError, ResetReason, SessionCl
 
 from . import INTERRUPTED, WRONG_USAGE, CommandFailed
 from .arguments import TOKEN_VARIABLE, token
-from .streams import say
+from .standard import say
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -22,7 +22,7 @@ from hawser import App, serve
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
-from .streams import say
+from .standard import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,9 +7,9 @@ back-pressure on the channel.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
-import sys
 from typing import Final
 
 import attrs
@@ -96,7 +96,8 @@ class Output:
     """Writes lines to a file descriptor, each whole and in order.
 
     Raises (everywhere):
-        BrokenPipeError: Whoever read it has gone.
+        BrokenPipeError: Whoever read it has gone, or there never was anybody.
+        CommandFailed: It cannot be written, for example because a disk is full.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -113,15 +114,26 @@ class Output:
                     await trio.lowlevel.wait_writable(self._descriptor)
                 # So much fits into a pipe that is ready, without waiting.
                 try:
-                    rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+                    rest = rest[self._write(rest[: select.PIPE_BUF]) :]
                 except BlockingIOError:
                     continue  # somebody else has filled it
+
+    def _write(self, data: bytes | memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except (BlockingIOError, BrokenPipeError):
+            raise
+        except OSError as error:
+            if error.errno == errno.EBADF:  # it was closed before we began, which ends us no less quietly
+                raise BrokenPipeError(*error.args) from None
+            raise CommandFailed(f"cannot write standard output: {error.strerror or error}") from None
 
     async def until_closed(self) -> None:
         """Wait until the reader of a pipe has gone; for ever if it is no pipe, or the system does not tell.
 
         Without it a reader like ``head -1`` would be noticed only when the next message comes.
         """
+        self._write(b"")
         poller = select.poll()
         poller.register(self._descriptor, 0)
         try:
@@ -134,8 +146,3 @@ class Output:
         if poller.poll(0):
             raise BrokenPipeError("nobody reads the output any more")
         await trio.sleep_forever()
-
-
-def say(line: str) -> None:
-    """Tell the user something that is no data: one line on standard error."""
-    print(line, file=sys.stderr, flush=True)

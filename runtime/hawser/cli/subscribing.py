@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +13,8 @@ from hawser import Gap
 from . import DONE, CommandFailed
 from .jsontext import message_text
 from .running import Dial, report_line, run_command
-from .streams import Output, say
+from .standard import STDOUT, say
+from .streams import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def run_sub(url: str, wanted: Wanted) -> int:
 
 
 async def _sub(url: str, wanted: Wanted) -> int:
-    output = Output(sys.stdout.fileno())
+    output = Output(STDOUT)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.until_closed)
         async with Dial(url) as client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from .standard import STDOUT
 
 if TYPE_CHECKING:
     from .demo import Figures
@@ -74,7 +76,7 @@ class LiveView:
 
 def choose_view(*, plain: bool) -> View:
     """The live view if stdout is a terminal and nobody asked for plain lines."""
-    if plain or not sys.stdout.isatty():
+    if plain or not os.isatty(STDOUT):
         return PlainView()
     return LiveView()
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hawser.cli import DONE, CommandFailed
 from hawser.cli.running import run_command
-from hawser.cli.streams import say
+from hawser.cli.standard import say
 
 from .meter import Bounds, Meter
 from .report import check_plot, figures, plot, progress_line, text
