@@ -70,9 +70,10 @@ def parse_url(url: str, schemes: Collection[str]) -> ServiceUrl:
         raise ValueError("credentials do not stand in a URL; hand them to connect (SPEC SEC-5)")
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~-._")
-    host = parts.hostname
-    if not host.isascii():
-        host = host.encode("idna").decode("ascii")
+    try:
+        host = parts.hostname.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{url!r} is no URL of a service (nothing has such a name); {example}") from None
     return ServiceUrl(
         parts.scheme, host, _PORTS[parts.scheme] if port is None else port, path + (f"?{query}" if query else "")
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
+from hawser.principals import check_name
 from hawser_engine.messages import Position
 
 from . import WRONG_USAGE, CommandFailed
@@ -83,6 +84,18 @@ def choose_transport(url: str, choice: Choice) -> str:
     return _WEBSOCKET[scheme] + separator + rest
 
 
+def named(what: str, name: str) -> str:
+    """Refuse what is no name of a channel or a procedure.
+
+    Raises:
+        CommandFailed: It is empty, too long, or no text.
+    """
+    try:
+        return check_name(what, name)
+    except ValueError as error:
+        raise CommandFailed(str(error), WRONG_USAGE) from None
+
+
 def token() -> str | None:
     """The token of the environment, or None if it has none."""
     return os.environ.get(TOKEN_VARIABLE) or None
@@ -117,4 +130,4 @@ def within(name: str, value: float, low: float, high: float) -> None:
         CommandFailed: It is below ``low`` or above ``high``.
     """
     if not low <= value <= high:
-        raise CommandFailed(f"{name} is {value:g}; it must be from {low:g} to {high:g}", WRONG_USAGE)
+        raise CommandFailed(f"{name} is {value:.16g}; it must be from {low:.16g} to {high:.16g}", WRONG_USAGE)

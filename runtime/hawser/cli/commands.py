@@ -10,7 +10,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from . import DONE, WRONG_USAGE, CommandFailed
-from .arguments import Choice, parse_since, split_url, within
+from .arguments import Choice, named, parse_since, split_url, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,6 +151,8 @@ def sub(
     url, channels = split_url(words, transport, usage="hawser sub URL CHANNEL...")
     if not channels:
         raise CommandFailed("no channel: write hawser sub URL CHANNEL...", WRONG_USAGE)
+    for channel in channels:
+        named("a channel name", channel)
     if len(set(channels)) < len(channels):
         raise CommandFailed("a channel is named twice; each is printed once", WRONG_USAGE)
     if count is not None:
@@ -171,9 +173,9 @@ def pub(
     url, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
     match rest:
         case [channel]:
-            return run_pub(url, channel, None, text=text)
+            return run_pub(url, named("a channel name", channel), None, text=text)
         case [channel, data]:
-            return run_pub(url, channel, data, text=text)
+            return run_pub(url, named("a channel name", channel), data, text=text)
         case _:
             raise CommandFailed(
                 f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
@@ -192,7 +194,7 @@ def call(
     url, rest = split_url(words, transport, usage="hawser call URL PROCEDURE [ARG...]")
     if not rest:
         raise CommandFailed("no procedure: write hawser call URL PROCEDURE [ARG...]", WRONG_USAGE)
-    return run_call(url, rest[0], rest[1:])
+    return run_call(url, named("a procedure name", rest[0]), rest[1:])
 
 
 @app.command(help=DEMO_HELP, help_epilogue=DEMO_EXAMPLES, usage="Usage: hawser demo [FILE] [OPTIONS]")

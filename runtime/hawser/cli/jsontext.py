@@ -19,6 +19,9 @@ from hawser.payloads import encode_payload
 if TYPE_CHECKING:
     from hawser import Message
 
+_INTEGER_TEXT_MAX: Final = 20
+"""The longest integer that is read at all; the limit of ±2^53 has 16 digits."""
+
 # JSON lets these stand as they are, but terminals obey some of them, and some readers break lines at the others.
 _CONTROLS: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
 
@@ -30,9 +33,11 @@ def parse_json(text: str) -> Any:
         ValueError: It is none; the message says why, in a few words.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_short
+        )
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise ValueError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     check_payload(value)
@@ -90,6 +95,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {json.dumps(twice)} stands twice in an object")
     return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"no payload: the number {_cut(text)} is beyond what 64 bits hold")
+    return value
+
+
+def _short(text: str) -> int:
+    if len(text) > _INTEGER_TEXT_MAX:  # Python would not even read one of thousands of digits
+        raise ValueError(f"no payload: the integer {_cut(text)} is beyond ±2^53")
+    return int(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _INTEGER_TEXT_MAX else f"{text[:_INTEGER_TEXT_MAX]}…"
 
 
 def _refuse_constant(name: str) -> object:

@@ -22,6 +22,7 @@ from hawser import App, serve
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
+from .arguments import EXAMPLE_URL
 from .standard import say
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run_serve(settings: Settings) -> int:
         CommandFailed: The app cannot be loaded, or the place to listen cannot be had.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    check_url(settings.listen)
     if settings.app is not None:
         app = load_app(settings.app)
     elif is_loopback(settings.listen):
@@ -126,6 +128,20 @@ def find_listening_transport(settings: Settings) -> Transport | None:
                 f"[tls]: cannot use {settings.tls.certificate} with {settings.tls.key}: {why}", WRONG_USAGE
             ) from None
     return WebSocketTransport(ssl_context=context, origins=settings.origins, settings=settings.listener)
+
+
+def check_url(url: str) -> None:
+    """Refuse what cannot be taken apart as a URL; what its parts are worth is for its transport to say.
+
+    Raises:
+        CommandFailed: It is none.
+    """
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if not scheme or "://" not in url:
+        raise CommandFailed(f"cannot listen on {url!r}: that is no URL; one looks like {EXAMPLE_URL}", WRONG_USAGE)
 
 
 def is_loopback(url: str) -> bool:
