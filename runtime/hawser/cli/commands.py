@@ -41,7 +41,8 @@ SERVE_HELP: Final = "\n\n".join(
         "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
         "10,000 messages, `echo` can be called, and nobody is slowed down.",
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
-        "hawser.Config under `[limits]`, any of hawser_transports.ListenerSettings under `[listener]`.",
+        "hawser.Config under `[limits]`, any of hawser_transports.ListenerSettings under `[listener]`. Flags stand "
+        "above the environment, and the environment above the file.",
     )
 )
 SERVE_EXAMPLES: Final = """Try:
@@ -124,10 +125,16 @@ app.command("hawser.cli.bench.commands:bench", name="bench", help=BENCH_HELP)
 def serve(
     *,
     listen: Annotated[
-        str | None, Parameter(help="Where to listen; port 0 takes one that is free. [default: http://127.0.0.1:8000]")
+        str | None,
+        Parameter(
+            env_var="HAWSER_LISTEN",
+            help="Where to listen; port 0 takes one that is free. [default: http://127.0.0.1:8000]",
+        ),
     ] = None,
-    config: Annotated[Path | None, Parameter(help="The TOML file; flags stand above it.")] = None,
-    app: Annotated[str | None, Parameter(name="--app", help="What to serve, as module:name.")] = None,
+    config: Annotated[Path | None, Parameter(env_var="HAWSER_CONFIG", help="The TOML file.")] = None,
+    app: Annotated[
+        str | None, Parameter(name="--app", env_var="HAWSER_APP", help="What to serve, as module:name.")
+    ] = None,
 ) -> int:
     """Run a server; see `SERVE_HELP`."""
     from .serving import run_serve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,20 @@ async def test_an_app_and_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
         assert (code, out) == (1, "")
         assert "refused with code 302" in err
         assert err.endswith("Set HAWSER_TOKEN to a token that the server accepts\n")
+
+
+async def test_the_environment_stands_above_the_file_and_below_flags(tmp_path: Path) -> None:
+    (tmp_path / "hawser.toml").write_text('listen = "ws://127.0.0.1:1"\napp = "no_such:app"\n')
+    (tmp_path / "named.py").write_text(APP)
+    known = {
+        "HAWSER_CONFIG": str(tmp_path / "hawser.toml"),
+        "HAWSER_LISTEN": "http://127.0.0.1:2",
+        "HAWSER_APP": "named:app",
+        "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+    }
+    async with serving(url=None, environment=known) as (_, url):
+        code, _, err = await completed("call", url, "nothing", environment={"HAWSER_TOKEN": "secret"})
+        assert (code, err) == (1, "hawser: NOT_FOUND: no procedure 'nothing'\n")
 
 
 async def test_tls_takes_a_certificate_from_the_configuration(tmp_path: Path) -> None:
