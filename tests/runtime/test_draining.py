@@ -9,9 +9,10 @@ import pytest
 import trio
 
 from hawser import App, Config, OutcomeUnknown, Published, RequestLost, Server, Session, connect, serve, states
+from hawser.brokers import History, MemoryBroker
 from hawser.testing import FaultyNetwork
 from hawser_engine import CloseCode
-from hawser_engine.messages import Call, ChannelRequest, Reply, Subscribe
+from hawser_engine.messages import Call, ChannelRequest, Continue, Pause, Publication, Reply, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:
@@ -207,3 +208,37 @@ async def test_a_client_goes_on_with_the_server_that_comes_after(autojump_clock:
             assert sorted(one.position.offset for one in published) == list(range(1, 51))
             assert not any(one.duplicate for one in published)
             servers.cancel_scope.cancel()
+
+
+class SlowToRead(MemoryBroker):
+    """A broker that takes half a second for every look into history, as one behind a network may."""
+
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+        await trio.sleep(0.5)
+        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes)
+
+
+async def test_a_subscriber_that_is_behind_gets_what_was_accepted(autojump_clock: MockClock) -> None:
+    """Between two pages of history its session has taken everything, and is nevertheless owed the rest."""
+    app, ready = App(broker=SlowToRead()), Ready()
+    app.channel("*", history=1_000, open=True)
+    async with trio.open_nursery() as servers:
+        servers.start_soon(run, app, ready)
+        await ready.event.wait()
+        async with RawClient().connected() as client:
+            await client.opened.wait()
+            client.say(Subscribe(1, (ChannelRequest("room", None),)))
+            answer = await client.hear()
+            assert isinstance(answer, Subscribed)
+            position = answer.channels[0].position
+            assert position is not None
+            client.say(Pause("room", position.epoch, 0))
+            await trio.sleep(1)
+            for number in range(100):
+                await app.publish("room", number)
+            client.say(Continue("room", position.epoch, 0))
+            await trio.sleep(0.6)
+            await ready.server.drain()
+            await client.until(lambda: bool(client.terminations))
+            offsets = [one.offset for one in client.messages if isinstance(one, Publication)]
+            assert offsets == list(range(1, 101))

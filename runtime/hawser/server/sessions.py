@@ -164,9 +164,14 @@ class ServerSession(Outlet):
         the application waits for an answer of the client, they come in all the same: it is among them.
         """
         self.engine.paused = not self.calls.waiting
+        return self.engine.paused and not self._owes() and (self._requests is None or self._requests.idle)
+
+    def _owes(self) -> bool:
+        """Whether a client that is there has still to be given something: what it has not taken, or is behind with."""
+        if self.engine.carrier is None:
+            return False
         outbox = self.engine.outbox
-        owed = self.engine.carrier is not None and (bool(outbox.queue) or outbox.delivered < outbox.sent)
-        return self.engine.paused and not owed and (self._requests is None or self._requests.idle)
+        return bool(outbox.queue) or outbox.delivered < outbox.sent or self._is_behind()
 
     def belongs_to(self, principal: Principal) -> None:
         """Credentials were accepted again: the same user, perhaps with other rights (SPEC AUT-6, SUB-8)."""
