@@ -24,8 +24,8 @@ CONVERGENCE_MARGIN: Final = 1.5
 
 
 def _between(low: float, high: float) -> Any:
-    def check(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-        if isinstance(value, bool) or not low <= value <= high:
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
             raise ValueError(f"{attribute.name} is {value!r}; it must be from {low:g} to {high:g}")
 
     return check
