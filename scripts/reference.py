@@ -24,6 +24,7 @@ import attrs
 from hawser import Config
 from hawser.cli.settings import Settings, Tls
 from hawser_engine.bindings.head import HeadLimits
+from hawser_engine.bindings.websocket import FrameLimits
 from hawser_transports import ListenerSettings, WireSettings
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ PAGES: Final = ROOT / "docs/reference"
 SPEC: Final = ROOT / "protocol_spec/SPEC.md"
 
 CLASSES: Final[Mapping[str, type]] = {
-    cls.__name__: cls for cls in (Config, ListenerSettings, HeadLimits, WireSettings, Settings, Tls)
+    cls.__name__: cls for cls in (Config, ListenerSettings, HeadLimits, WireSettings, FrameLimits, Settings, Tls)
 }
-OWN_TABLES: Final = ("tls", "limits", "listener", "head", "wire")
+OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "head", "wire")
 """Fields that hold one of those classes."""
 
 REGISTRIES: Final[Mapping[str, tuple[str, ...]]] = {

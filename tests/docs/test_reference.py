@@ -18,6 +18,7 @@ from hawser import Config
 from hawser.cli import main
 from hawser_engine import CloseCode, ErrorCode, GapReason, ResetReason
 from hawser_engine.bindings.head import HeadLimits
+from hawser_engine.bindings.websocket import FrameLimits
 from hawser_transports import ListenerSettings, WireSettings
 from scripts import reference
 
@@ -75,7 +76,7 @@ def test_every_field_and_every_code_has_its_row() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [^|]* \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
     fields = [
         field.name
-        for cls in (Config, ListenerSettings, HeadLimits, WireSettings)
+        for cls in (Config, ListenerSettings, HeadLimits, WireSettings, FrameLimits)
         for field in attrs.fields(cls)
         if field.name not in ("head", "wire")
     ]

@@ -127,7 +127,9 @@ def find_listening_transport(settings: Settings) -> Transport | None:
             raise CommandFailed(
                 f"[tls]: cannot use {settings.tls.certificate} with {settings.tls.key}: {why}", WRONG_USAGE
             ) from None
-    return WebSocketTransport(ssl_context=context, origins=settings.origins, settings=settings.listener)
+    return WebSocketTransport(
+        ssl_context=context, origins=settings.origins, settings=settings.listener, frames=settings.frames
+    )
 
 
 def check_url(url: str) -> None:

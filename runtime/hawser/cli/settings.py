@@ -15,6 +15,9 @@ What is wrong is refused with the path of the field: ``limits.window_messages is
 
     [listener]                         # any field of hawser_transports.ListenerSettings
     connections_per_address = 1_000
+
+    [frames]                           # any field of hawser_engine.bindings.websocket.FrameLimits
+    fragments = 16
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.v import transform_error
 
 from hawser import Config
+from hawser_engine.bindings.websocket import FrameLimits
 from hawser_transports import ListenerSettings
 
 from . import WRONG_USAGE, CommandFailed
@@ -78,6 +82,8 @@ class Settings:
     """Limits and times of sessions."""
     listener: ListenerSettings = attrs.field(factory=ListenerSettings)
     """Limits and times of connections."""
+    frames: FrameLimits = attrs.field(factory=FrameLimits)
+    """Limits of what one WebSocket brings."""
 
 
 def read_settings(path: Path | None, *, listen: str | None = None, app: str | None = None) -> Settings:
