@@ -9,31 +9,44 @@ import attrs
 from hawser_engine.config import EngineConfig
 
 
-def _at_least(least: float) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-        if isinstance(value, bool) or not value >= least:
+def _number(default: float, least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise ValueError(f"{attribute.name} is {value!r}; it must be a {'whole ' * (float not in kinds)}number")
+        if not value >= least:  # type: ignore[operator]
             raise ValueError(f"{attribute.name} is {value!r}; it must be {least:g} or more")
 
-    return check
+    return attrs.field(default=default, validator=check)
+
+
+def _amount(default: int) -> Any:
+    return _number(default, 1, (int,))
 
 
 @attrs.frozen(kw_only=True)
 class Config(EngineConfig):
     """The configuration of a server or a client; a wrong value is refused with the name of the field."""
 
-    calls_per_session: int = attrs.field(default=64, validator=_at_least(1))
+    calls_per_session: int = _amount(64)
     """Calls of one session that run at once; one more is answered BUSY (SPEC CAL-6)."""
-    channels_per_session: int = attrs.field(default=128, validator=_at_least(1))
+    channels_per_session: int = _amount(128)
     """Channels that one session subscribes to; one more is refused LIMIT (SPEC SUB-5)."""
-    cleanup_seconds: float = attrs.field(default=5.0, validator=_at_least(0))
+    cleanup_seconds: float = _number(5.0, 0)
     """How long `App.on_disconnect` handlers have when a session has ended."""
-    connect_seconds: float = attrs.field(default=10.0, validator=_at_least(0.001))
+    connections_per_user: int = _amount(20)
+    """Sessions of one principal that are attached at once; one more is sent back OVERLOADED (SPEC LIM-3). Everybody
+    whom the application does not tell apart, `ANONYMOUS`, has no such limit."""
+    joins_per_second: float = _number(20.0, 0.1)
+    """Channels that one session subscribes to in a second; above it SUBSCRIBE waits (SPEC LIM-1)."""
+    joins_burst: int = _amount(128)
+    """Channels that it may subscribe to at once after a pause."""
+    connect_seconds: float = _number(10.0, 0.001)
     """How long `connect` tries before it gives up, where no session was reached yet."""
-    drain_seconds: float = attrs.field(default=30.0, validator=_at_least(0))
+    drain_seconds: float = _number(30.0, 0)
     """How long a server that drains waits for what is running and for what its clients have not taken yet."""
-    returns_per_second: float = attrs.field(default=160.0, validator=_at_least(0.001))
+    returns_per_second: float = _number(160.0, 0.001)
     """How many clients a second a server that drains asks to come back (SPEC CLS-9): 80 % of 200 accepts."""
-    subscription_messages: int = attrs.field(default=1_000, validator=_at_least(1))
+    subscription_messages: int = _amount(1_000)
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
-    subscription_bytes: int = attrs.field(default=262_144, validator=_at_least(1))
+    subscription_bytes: int = _amount(262_144)
     """Sum of their payloads."""

@@ -154,6 +154,24 @@ async def test_calls_beyond_sixty_four_are_answered_busy_without_being_started(a
         assert sorted(results[6:]) == sorted(started[:64])
 
 
+async def test_what_the_server_decodes_itself_is_short(autojump_clock: MockClock) -> None:
+    """SPEC MSG-8; what it only relays may be longer."""
+    app = open_app()
+    taken: list[int] = []
+
+    @app.procedure("take")
+    async def take(session: Session, data: bytes) -> None:
+        taken.append(len(data))
+
+    async with serving(app), connect(URL) as client:
+        head = len(encode_payload([bytes(65_000)])) - 65_000
+        await client.call("take", bytes(65_536 - head))
+        with pytest.raises(CallError, match="TOO_LARGE: arguments have at most 65536 bytes"):
+            await client.call("take", bytes(65_537 - head))
+        assert taken == [65_536 - head]
+        await client.publish("room", bytes(1_000_000))
+
+
 async def test_a_finished_call_keeps_its_place_until_its_reply_has_room(autojump_clock: MockClock) -> None:
     app = App()
 

@@ -50,6 +50,9 @@ DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
         "controls_per_second": 1e9,
         "controls_burst": 2**31,
         "resumes_per_minute": 2**31,
+        "connections_per_user": 2**31,
+        "joins_per_second": 1e9,
+        "joins_burst": 2**31,
     },
     "listener": {"connections_per_address": inf, "accepts_per_second": inf},
 }

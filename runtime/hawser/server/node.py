@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 import trio
 
@@ -42,6 +42,7 @@ from hawser_engine.session import ServerSession as EngineServerSession
 
 from .hub import Hub
 from .sessions import ServerSession
+from .users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from hawser_transports import Link
 
 T = TypeVar("T")
+
+COME_BACK_SECONDS: Final = (1.0, 5.0)
+"""When a client for whose connection there is no room tries again."""
 
 
 class ServerDriver(Driver[ServerConnection]):
@@ -94,6 +98,7 @@ class Node:
         self.hub: Hub = Hub(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, random_bytes=random_bytes)
+        self._users = Users(config.connections_per_user)
         self._drivers: dict[Any, ServerDriver] = {}
         self._touched: dict[ServerDriver, None] = {}
         self._draining = False
@@ -237,8 +242,10 @@ class Node:
             case ConnectionTerminated():
                 self._drivers.pop(driver.connection, None)
                 driver.finish(event.code)
-            case SessionDetached() | VolatileReceived() | MessageDropped():
-                pass  # it waits for its next connection; nothing volatile is understood; nothing has a policy
+            case SessionDetached():
+                self._session_of(event.session, self._users.left)
+            case VolatileReceived() | MessageDropped():
+                pass  # nothing volatile is understood; nothing has a policy
             case CredentialsRequested() | CredentialsAccepted() | SessionReset():
                 raise AssertionError(f"{event!r} is not for a server's connection")
             case _:
@@ -266,6 +273,7 @@ class Node:
         session = ServerSession(self, engine, driver.principal, self.session_count)
         self.sessions[engine] = session
         session.spawn(self._greet, session)
+        self._arrived(driver, session)
 
     def _resumed(self, driver: ServerDriver, event: SessionResumed) -> None:
         self.resumes += 1
@@ -274,10 +282,21 @@ class Node:
         if session is not None:  # else it is proved by this very resume, and SessionOpened comes next
             session.belongs_to(driver.principal)
             session.feed_again()
+            self._arrived(driver, session)
+
+    def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
+        if not self._users.arrived(session):
+            self._send_back(driver)
+
+    def _send_back(self, driver: ServerDriver) -> None:
+        """Refuse one connection too many of its user; it may come back soon (LIM-3)."""
+        why = f"a user has at most {self.config.connections_per_user} connections"
+        driver.connection.close(CloseCode.OVERLOADED, why, trio.current_time(), after_seconds=COME_BACK_SECONDS)
 
     def _session_over(self, report: SessionReset) -> None:
         session = self.sessions.pop(report.session, None)
         if session is not None:
+            self._users.left(session)
             session.end()
             self._sessions.start_soon(self._farewell, session)
 
@@ -327,6 +346,8 @@ class Node:
                 driver.connection.unavailable(now)
             elif principal is None:
                 driver.connection.refuse(now)
+            elif self._too_many(driver, event, principal):
+                self._send_back(driver)
             else:
                 renewed = driver.connection.session  # AUT-6: the credentials of a session that is attached already
                 driver.principal = principal
@@ -337,6 +358,11 @@ class Node:
         except LocalProtocolError:
             return  # nobody waits for the verdict any more: the client has gone on to something else
         self.touch(driver)
+
+    def _too_many(self, driver: ServerDriver, event: AuthenticationRequested, principal: Principal) -> bool:
+        """Whether a new session would be one too many of its user; a resume is judged once it has its predecessor's."""
+        new = driver.connection.session is None and event.principal != principal.id
+        return new and not self._users.has_room(principal)
 
     async def allow(self, session: ServerSession, action: Action, channel: str) -> ChannelRule:
         """The rule of a channel, if the session may do this to it.

@@ -8,6 +8,7 @@ BUSY. So nothing that a handler does keeps an answer from whoever waits for it.
 from __future__ import annotations
 
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
@@ -52,6 +53,7 @@ class Requests:
 
     __slots__ = (
         "_callee",
+        "_joins_free_at",
         "_last_id",
         "_node",
         "_operation_bytes",
@@ -65,6 +67,7 @@ class Requests:
         self._node = node
         self._session = session
         self._last_id = 0
+        self._joins_free_at = -inf  # when the whole burst of joins may be used again
         self._operations: list[tuple[Operation | None, int]] = []
         self._operation_bytes = 0
         self._unanswered = 0  # of them, those that the client waits for; a check of its rights is none
@@ -161,6 +164,7 @@ class Requests:
                 case Publish():
                     await self._session.send(await self._publish(operation))
                 case Subscribe():
+                    await self._wait_for_joins(len(operation.channels))
                     await self._node.hub.subscribe(self._session, operation)
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
@@ -171,6 +175,12 @@ class Requests:
         except Exception as error:
             incident = record_incident(self._node.random_bytes, operation.NAME, error)
             await self._session.send(error_body(operation.id, Refused(ErrorCode.INTERNAL, f"incident {incident}")))
+
+    async def _wait_for_joins(self, count: int) -> None:
+        """Joins above the rate wait, and so does what was asked for behind them: no error, only slower (LIM-1)."""
+        config, now = self._node.config, trio.current_time()
+        self._joins_free_at = max(self._joins_free_at, now) + count / config.joins_per_second
+        await trio.sleep_until(self._joins_free_at - config.joins_burst / config.joins_per_second)
 
     async def _publish(self, operation: Publish) -> bytes:
         """Carry out a publication; returns its answer."""

@@ -35,6 +35,7 @@ class ServerSession(Outlet):
         "_scopes",
         "_starved",
         "calls",
+        "counted",
         "ended",
         "engine",
         "greeted",
@@ -54,6 +55,8 @@ class ServerSession(Outlet):
         self.memberships: dict[str, Membership] = {}
         self._requests: Requests | None = None
         self.ended: bool = False
+        self.counted: bool = False
+        """Whether it counts as a connection of its user; kept by `Users`."""
         self.greeted: bool = False
         """Whether the application was told of it."""
         self.vacancy: trio.Event | None = None
