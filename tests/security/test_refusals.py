@@ -112,6 +112,26 @@ async def test_a_connection_that_says_nothing_is_ended_at_the_deadline() -> None
         await assert_served(server)
 
 
+async def test_one_deadline_holds_for_all_of_a_handshake() -> None:
+    """Who takes its time over the head of its request has less of it for what follows (SPEC ATT-13)."""
+    ended: list[str] = []
+    async with guarded(Config(handshake_seconds=1)) as server, trio.open_nursery() as nursery:
+        port = int(server.url.rpartition(":")[2].strip("/"))
+
+        async def knock(name: str, dawdling_seconds: float) -> None:
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await trio.sleep(dawdling_seconds)
+                await stream.send_all(request())
+                async for _ in stream:
+                    pass
+            ended.append(name)
+
+        nursery.start_soon(knock, "came first, dawdled", 0.7)
+        await trio.sleep(0.35)
+        nursery.start_soon(knock, "came later", 0)
+    assert ended == ["came first, dawdled", "came later"]
+
+
 async def test_a_hundred_hostile_connections_at_once_cost_nobody_else_a_message() -> None:
     """Silent ones, babblers, ones that hang up: within the bounds of a node they change nothing for the others."""
     async with guarded(Config(handshake_seconds=5), per_address=1_000) as server:

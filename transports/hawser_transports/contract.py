@@ -44,6 +44,14 @@ class Link(trio.abc.AsyncResource):
     def description(self) -> str:
         """A short name of this carriage for people and logs, without anything secret (SPEC SEC-5)."""
 
+    @property
+    def began(self) -> float | None:
+        """When the connection below was accepted, on Trio's clock; None where a link begins with itself.
+
+        What a server waits for at the beginning of a link, it waits for from then on (SPEC ATT-13).
+        """
+        return None
+
     @abstractmethod
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """Hand over as many batches as can leave without waiting.

@@ -224,6 +224,7 @@ class HttpListener(Listener):
             _log.exception("a connection failed: %s", description)
 
     async def _serve(self, connected: socket.socket, address: str, description: str) -> None:
+        began = trio.current_time()
         wire: Wire | None = None
         head: Head | HeadRefused | None = None
         with trio.move_on_after(self._settings.handshake_seconds) as deadline:
@@ -239,6 +240,7 @@ class HttpListener(Listener):
                     connected.close()
                     self._left(address)
                 else:
+                    wire.began = began
                     wire.on_close = partial(self._left, address)
                     if head is None:
                         wire.close()

@@ -58,13 +58,25 @@ class WireSettings:
 class Wire(ABC):
     """One end of a stream of bytes; at most one task receives at a time."""
 
-    __slots__ = ("_backlog", "_settings", "_waiting", "broken", "closed", "description", "on_close", "unwritten")
+    __slots__ = (
+        "_backlog",
+        "_settings",
+        "_waiting",
+        "began",
+        "broken",
+        "closed",
+        "description",
+        "on_close",
+        "unwritten",
+    )
 
     def __init__(self, description: str, settings: WireSettings) -> None:
         self.description: str = description
         self._settings = settings
         self._backlog: list[bytes] = []
         self._waiting: ParkingLot | None = None  # a lot weighs 300 bytes, and few wires ever have a full backlog
+        self.began: float | None = None
+        """When its connection was accepted; set by the listener."""
         self.unwritten: int = 0
         """Bytes that were taken and that the stream has not."""
         self.broken: bool = False

@@ -52,6 +52,11 @@ class WebSocketLink(Link):
         """See `Link.description`."""
         return self._wire.description
 
+    @property
+    def began(self) -> float | None:
+        """See `Link.began`."""
+        return self._wire.began
+
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """See `Link.send_nowait`."""
         self._check_sending()
