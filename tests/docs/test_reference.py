@@ -16,6 +16,7 @@ import pytest
 
 from hawser import Config
 from hawser.cli import main
+from hawser.cli.settings import read_settings
 from hawser_engine import CloseCode, ErrorCode, GapReason, ResetReason
 from hawser_engine.bindings.head import HeadLimits
 from hawser_engine.bindings.websocket import FrameLimits
@@ -121,6 +122,16 @@ def test_every_command_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> No
     commands = re.findall(r"^│ ([a-z]+) +\w", listed, re.MULTILINE)
     assert sorted(commands) == sorted(COMMANDS)
     assert sorted(re.findall(r"^\| `hawser ([a-z]+)", COMMAND_LINE, re.MULTILINE)) == sorted(COMMANDS)
+
+
+def test_the_configuration_that_is_shown_is_taken(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", COMMAND_LINE, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "hawser.toml"
+    file.write_text(shown, encoding="utf-8")
+    settings = read_settings(file)
+    assert (settings.listen, settings.app) == ("wss://0.0.0.0:443/chat", "chat:app")
+    assert settings.limits == Config(resume_period_seconds=300)
+    assert settings.listener == ListenerSettings(connections_per_address=1_000)
 
 
 # ---------------------------------------------------------------- the site
