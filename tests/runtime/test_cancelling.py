@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,32 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, CallError, Client, ErrorCode, Session, connect
+from hawser import (
+    App,
+    CallError,
+    Client,
+    Config,
+    ErrorCode,
+    OutcomeUnknown,
+    Position,
+    Principal,
+    Proceed,
+    PublishRequest,
+    Request,
+    Session,
+    SessionClosed,
+    connect,
+    serve,
+    states,
+)
 from hawser.payloads import encode_payload
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import Call, ErrorReply
 from hawser_transports.cancelling import cancel_at_checkpoint
-from tests.runtime.helpers import URL, RawClient, open_app, serving
+from tests.runtime.helpers import URL, RawClient, collect, open_app, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from trio.testing import MockClock
 
@@ -153,6 +171,177 @@ async def test_a_message_that_arrives_as_a_receive_is_cancelled_is_not_lost(auto
         while len(seen) < 10:
             seen.append((await messages.receive()).data)
         assert seen == list(range(10))
+
+
+async def test_a_cancelled_iteration_loses_no_message_at_whatever_checkpoint(autojump_clock: MockClock) -> None:
+    """Half of the messages are there already, the others come while it waits."""
+    async with serving(open_app()) as server, connect(URL) as client, client.subscribe("room") as messages:
+        seen: list[Any] = []
+
+        async def iterate() -> None:
+            async for message in messages:
+                seen.append(message.data)
+                if message.data % 10 == 9:
+                    break
+
+        async def publish(numbers: range) -> None:
+            for number in numbers:
+                await trio.sleep(0.1)
+                await client.publish("room", number)
+
+        last = MOST
+        for number in range(MOST):
+            await publish(range(10 * number, 10 * number + 5))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish, range(10 * number + 5, 10 * number + 10))
+                cancelled = await cancel_at_checkpoint(iterate, number)
+            while len(seen) < 10 * number + 10:
+                await iterate()
+            if not cancelled:
+                last = number
+                break
+        assert 10 <= last < MOST
+        assert seen == list(range(10 * last + 10))
+        assert server.sessions == 1
+
+
+async def test_what_is_cancelled_as_it_waits_for_its_turn_was_never_asked_for(autojump_clock: MockClock) -> None:
+    """The server is held up and takes one request at a time: all the others stand in line here."""
+    app = open_app()
+    go_on = trio.Event()
+    asked: list[Any] = []
+
+    @app.middleware
+    async def hold(request: Request, proceed: Proceed) -> Any:
+        if isinstance(request, PublishRequest):
+            asked.append(request.data)
+        await go_on.wait()
+        return await proceed()
+
+    async with serving(app, config=Config(operations=1)), connect(URL) as client:
+        first = await client.submit("room", "first")
+
+        async def subscribe() -> None:
+            async with client.subscribe("room"):
+                raise AssertionError
+
+        for operation in (
+            partial(client.submit, "room", "cancelled"),
+            partial(client.publish, "room", "cancelled"),
+            subscribe,
+        ):
+            for number in range(3):
+                with trio.move_on_after(1) as patience:  # the last of them waits on
+                    assert await cancel_at_checkpoint(operation, number) or patience.cancel_called
+            assert unanswered(client) == 1
+        go_on.set()
+        await first.wait()
+        async with client.subscribe("room", since=Position((await first.wait()).position.epoch, 0)) as messages:
+            assert (await client.publish("room", "last")).position.offset == 2
+            assert await collect(messages, 2) == ["first", "last"]
+        assert asked == ["first", "last"]
+
+
+async def test_credentials_are_in_use_though_waiting_for_their_judgement_is_cancelled(
+    autojump_clock: MockClock,
+) -> None:
+    app = open_app()
+    judged: list[Any] = []
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        judged.append(credentials["token"])
+        return Principal("ada")
+
+    async with serving(app), connect(URL, token="first") as client:
+        last = await visits(client, lambda number: client.authenticate(token=str(number)))
+        assert last >= 1
+        assert judged == ["first", *map(str, range(last + 1))]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_conversation_may_be_cancelled_anywhere_from_its_beginning_to_its_end(
+    autojump_clock: MockClock, wait: bool
+) -> None:
+    """Each publication is there once or not at all, as its key tells; nothing stays, and who came has left."""
+    app = open_app()
+    present: list[int] = []
+
+    @app.on_connect
+    async def arrived(session: Session) -> None:
+        present.append(session.number)
+
+    @app.on_disconnect
+    async def left(session: Session) -> None:
+        present.remove(session.number)
+
+    async def converse(number: int) -> None:
+        async with connect(URL, wait=wait) as client, client.subscribe("room") as messages:
+            await client.publish("room", number, key=b"%d" % number)
+            await messages.receive()
+
+    async with serving(app) as server:
+        positions: list[Position] = []
+        cancelled = True
+        while cancelled:
+            number = len(positions)
+            assert number < MOST
+            cancelled = await cancel_at_checkpoint(partial(converse, number), number)
+            async with connect(URL) as client:
+                positions.append((await client.publish("room", number, key=b"%d" % number)).position)
+            await trio.sleep(200)  # longer than a resume period
+            node: Any = server._node  # pyright: ignore[reportPrivateUsage]
+            assert (node.sessions, node._drivers, channels(server), present) == ({}, {}, [], [])
+        assert len(positions) > 5
+        assert [position.offset for position in positions] == list(range(1, len(positions) + 1))
+        since = Position(positions[0].epoch, 0)
+        async with connect(URL) as client, client.subscribe("room", since=since) as messages:
+            assert await collect(messages, len(positions)) == list(range(len(positions)))
+            assert (await client.publish("room", "end")).position.offset == len(positions) + 1
+
+
+async def test_a_cancelled_close_is_a_close_and_cuts_nothing_in_two(autojump_clock: MockClock) -> None:
+    """What is not answered before the goodbye is unknown; what was carried out of it is a beginning of it."""
+    async with serving(open_app()) as server, connect(URL) as other, other.subscribe("room") as messages:
+        cancelled, number = True, 0
+        while cancelled:
+            assert number < MOST
+            async with connect(URL) as client:
+                await client.publish("room", [number, 0])
+                receipts = [await client.submit("room", [number, count]) for count in range(1, 10)]
+                cancelled = await cancel_at_checkpoint(client.aclose, number)
+                assert isinstance(client.state, states.Closed)
+                with pytest.raises(SessionClosed):
+                    await client.publish("room", "never")
+                answered = 1
+                for receipt in receipts:
+                    with suppress(OutcomeUnknown):
+                        await receipt.wait()
+                        answered += 1
+            await trio.sleep(1)
+            assert server.sessions == 1
+            await other.publish("room", "end")
+            seen: list[Any] = []
+            while not seen or seen[-1] != "end":
+                seen += await collect(messages, 1)
+            assert seen[:-1] == [[number, count] for count in range(len(seen) - 1)]
+            assert answered < len(seen)
+            number += 1
+        assert number > 1
+
+
+async def test_starting_to_serve_may_be_cancelled_anywhere(autojump_clock: MockClock) -> None:
+    async def start() -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, open_app(), URL)
+            nursery.cancel_scope.cancel()
+
+    number = 0
+    while await cancel_at_checkpoint(start, number):
+        number += 1
+    assert number >= 1
+    async with serving(open_app()), connect(URL) as client:  # the name is free
+        assert (await client.publish("room", 1)).position.offset == 1
 
 
 async def test_leaving_the_scope_of_a_call_cancels_the_procedure(autojump_clock: MockClock) -> None:

@@ -13,7 +13,6 @@ import trio
 from hawser import App, CloseCode, Config, Principal, Session, SessionClosed, connect, serve, states
 from hawser.testing import FaultyNetwork
 from hawser_transports import Link, ListenerSettings, MemoryTransport, WebSocketTransport
-from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, collect, open_app, serving
 
 if TYPE_CHECKING:
@@ -278,21 +277,6 @@ async def test_an_address_that_cannot_be_comes_out_of_the_block(autojump_clock: 
 
     with pytest.raises(ValueError, match="is no memory address"):
         await use()
-
-
-async def test_entering_may_be_cancelled_at_every_checkpoint(autojump_clock: MockClock) -> None:
-    async with serving(open_app()) as server:
-
-        async def enter() -> None:
-            async with connect(URL, wait=False) as client:
-                await client.publish("room", 1)
-
-        number = 0
-        while await cancel_at_checkpoint(enter, number):
-            number += 1
-            await trio.sleep(200)  # longer than the resume period
-            assert server.sessions == 0
-        assert number > 2
 
 
 async def test_a_server_that_starts_later_is_found_over_a_real_socket() -> None:
