@@ -103,8 +103,14 @@ class Client:
     def restore(self, record: dict[str, Any], now: float) -> None:
         """Go on with the session of a record instead of the present one, which must be unused.
 
+        Args:
+            record: What `export` returned, all of it.
+            now: Seconds on the caller's monotonic clock.
+
         Raises:
             LocalProtocolError: This client has a session or has accepted messages.
+
+        Spec: EXP-3, EXP-4.
         """
         if self.session.opened or self.session.outbox.accepted:
             raise local_error("EXP-4", "saw a client in use, expected one that has done nothing", "restore")

@@ -154,7 +154,14 @@ class Server:
         self._events.append(report)
 
     def restore(self, record: dict[str, Any], now: float) -> ServerSession:
-        """Take a session over from a record that ``ServerSession.export`` made; it starts detached.
+        """Take a session over; it starts detached.
+
+        Args:
+            record: What ``ServerSession.export`` returned, all of it.
+            now: Seconds on the caller's monotonic clock.
+
+        Returns:
+            The session, which is this server's from now on.
 
         Spec: EXP-3.
         """

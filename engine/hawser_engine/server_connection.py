@@ -99,19 +99,31 @@ class ServerConnection(Connection):
             self._watch_credentials(expires_in, now)
 
     def refuse(self, now: float, reason: str = "credentials refused") -> None:
-        """Answer AuthenticationRequested: these credentials are no good (SPEC ATT-16, AUT-2).
+        """Answer AuthenticationRequested: these credentials are no good.
+
+        Args:
+            now: Seconds on the caller's monotonic clock.
+            reason: For people; cut to 123 bytes.
 
         Raises:
             LocalProtocolError: Nothing is being judged.
+
+        Spec: ATT-16, AUT-2.
         """
         if self._verdict() is not None:
             self._close(CloseCode.UNAUTHORIZED, reason, now)
 
     def unavailable(self, now: float, after_seconds: tuple[float, float] = (1.0, 5.0)) -> None:
-        """Answer AuthenticationRequested: nobody can say now; the client tries again later (SPEC ATT-16, AUT-2).
+        """Answer AuthenticationRequested: nobody can say now; the client tries again later.
+
+        Args:
+            now: Seconds on the caller's monotonic clock.
+            after_seconds: The client comes back between these, from now.
 
         Raises:
             LocalProtocolError: Nothing is being judged.
+
+        Spec: ATT-16, AUT-2.
         """
         if self._verdict() is not None:
             self._close(CloseCode.UNAVAILABLE, "credentials cannot be checked now", now, after_seconds=after_seconds)
@@ -335,10 +347,16 @@ class ServerConnection(Connection):
             self._timers.set(Timer.REAUTH, now + expires_in)
 
     def request_credentials(self, within_seconds: float, now: float) -> None:
-        """Ask the client for new credentials, as when its rights may have changed (SPEC AUT-1, AUT-3).
+        """Ask the client for new credentials, as when its rights may have changed.
+
+        Args:
+            within_seconds: How long it has; then the connection ends, and the session stays.
+            now: Seconds on the caller's monotonic clock.
 
         Raises:
             LocalProtocolError: The connection is not attached.
+
+        Spec: AUT-1, AUT-3.
         """
         self._send(Reauth(round(within_seconds * 1000)), now)
         due = self._timers.get(Timer.REAUTH)  # what was good until then is not good for longer

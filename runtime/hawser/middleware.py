@@ -40,7 +40,12 @@ class CallRequest:
     """Named arguments; read-only by convention."""
 
     def with_arguments(self, *arguments: object, **named: object) -> CallRequest:
-        """The same call with other arguments; these take the place of all there were."""
+        """The same call with other arguments; these take the place of all there were.
+
+        Args:
+            arguments: Positional arguments.
+            named: Named arguments.
+        """
         return attrs.evolve(self, arguments=arguments, named=named)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ import hawser.testing
 import hawser_transports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 PUBLIC: dict[ModuleType, list[str]] = {
@@ -70,6 +73,27 @@ def test_everything_public_is_documented_down_to_its_methods(module: ModuleType,
             if attribute.startswith("_") or not (inspect.isroutine(member) or isinstance(member, property)):
                 continue
             assert inspect.getdoc(member), f"{name}.{attribute}"
+
+
+def functions_of(item: Any) -> Iterator[Any]:
+    """The public functions that a name of the API stands for: itself, or the methods of a class."""
+    for name, member in vars(item).items() if inspect.isclass(item) else [("", item)]:
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if inspect.isfunction(function) and not name.startswith("_"):
+            yield function
+
+
+@pytest.mark.parametrize(("module", "name"), DOCUMENTED, ids=str)
+def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: ModuleType, name: str) -> None:
+    for function in functions_of(getattr(module, name)):
+        text = inspect.getdoc(function) or ""
+        if text.startswith("See `"):  # what it implements states them
+            continue
+        (tree,) = ast.parse(dedent(inspect.getsource(function))).body
+        raised = [node for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc is not None]
+        assert not raised or "Raises" in text, function
+        parameters = [each for each in inspect.signature(function).parameters if each not in ("self", "cls")]
+        assert len(parameters) < 2 or "Args:" in text, function
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,10 @@ async def pump(link: Link, receiver: Receiver) -> None:
     One task for one link: enough for a client and for most transports. `receiver.ended` is called in every
     case, also when this is cancelled. Somebody else may close the link meanwhile, and is left to it: forcing it
     would take the last words from what is closed gracefully.
+
+    Args:
+        link: Nobody else receives from it.
+        receiver: Told of each piece of what arrives, in order, and of the end.
     """
     error: Exception | None = None
     try:

@@ -254,7 +254,14 @@ class MemoryListener(Listener):
         await trio.lowlevel.checkpoint()
 
     def arrive(self) -> MemoryLink:
-        """Add a link to those that wait for `accept`; returns the connecting end."""
+        """Add a link to those that wait for `accept`.
+
+        Returns:
+            The connecting end.
+
+        Raises:
+            ConnectionRefusedError: As many links as may wait do so already.
+        """
         if len(self._waiting) >= BACKLOG:
             raise _refused(self.url, f"{BACKLOG} links already wait to be accepted")
         self._links += 1

@@ -104,7 +104,12 @@ class Broker(ABC):
 
     @abstractmethod
     async def leave(self, channel: str, sink: Sink) -> None:
-        """Stop to report; the sink is not called any more when this returns. Leaving twice is harmless."""
+        """Stop to report; the sink is not called any more when this returns. Leaving twice is harmless.
+
+        Args:
+            channel: The channel's name.
+            sink: The one that joined.
+        """
 
     @abstractmethod
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
