@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 import resource
@@ -13,7 +14,14 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from hawser_transports import HttpListener, Link, ListenerSettings, WebSocketTransport, Wire, WireSettings
+from hawser_transports import (
+    HttpListener,
+    Link,
+    ListenerSettings,
+    WebSocketTransport,
+    Wire,
+    WireSettings,
+)
 from hawser_transports.listener import Deliver, listen_http
 from hawser_transports.urls import parse_url
 from hawser_transports.web import SCHEMES, upgrade_handler
@@ -73,6 +81,11 @@ async def assert_a_good_client_is_served(listener: HttpListener) -> None:
         ("GET /healthz HTTP/1.1", "Host: x", b"200 OK"),
         ("GET /healthz?full HTTP/1.1", "Host: x", b"200 OK"),
         ("POST /healthz HTTP/1.1", "Host: x", b"405 Method Not Allowed"),
+        ("GET /healthz HTTP/1.1", "Host: x\r\nHost: y", b"400 Bad Request"),
+        ("GET http://x/healthz HTTP/1.1", "Host: x", b"400 Bad Request"),
+        ("GET /healthz HTTP/1.1", "Host: x\r\n folded", b"400 Bad Request"),
+        ("GET /healthz HTTP/1.1", "Host: x\0", b"400 Bad Request"),
+        ("GET /healthz HTTP/1.1", "X: y\nHost: x", b"400 Bad Request"),
         ("GET / HTTP/1.1", "Host: x", b"404 Not Found"),
         ("GET /chat/ HTTP/1.1", "Upgrade: websocket", b"404 Not Found"),
         ("GET /chat HTTP/1.1", "Host: x", b"426 Upgrade Required"),
@@ -92,6 +105,39 @@ async def test_requests_get_the_answer_that_fits(request_line: str, headers: str
         if status.startswith(b"200"):
             assert answer.endswith(b"\r\n\r\nok\n")
         await settled(listener)
+
+
+@pytest.mark.parametrize(
+    "smuggling",
+    [
+        "Content-Length: 43\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Connection: keep-alive\r\n",
+    ],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/chat", "/elsewhere"])
+async def test_whatever_stands_behind_a_request_is_no_second_one(path: str, smuggling: str) -> None:
+    """One answer to one connection, so no two readers can disagree where the second request begins."""
+    behind = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: y\r\n\r\n" * 3
+    async with listening() as listener:
+        answer = await ask(listener, f"GET {path} HTTP/1.1\r\nHost: x\r\n{smuggling}\r\n".encode() + behind)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"Connection: close\r\n" in answer
+        await settled(listener)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz", b"200"), ("/elsewhere", b"404"), ("/chat", b"426")], ids=lambda each: str(each)
+)
+async def test_an_answer_to_head_has_no_body(path: str, status: bytes) -> None:
+    """A body there would be the beginning of the next answer to whoever keeps the connection."""
+    async with listening() as listener:
+        answer = await ask(listener, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert body == b""
+        assert b"Content-Length: 0" not in head
 
 
 async def echo(listener: HttpListener) -> None:
@@ -130,6 +176,37 @@ async def test_a_good_client_is_served_after_every_spoiled_request() -> None:
                 assert await near.receive_batches() == [b"ahoy"]
         await settled(listener)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+async def test_a_tls_handshake_that_stalls_is_over_at_the_deadline(contexts: Contexts, sent: bytes) -> None:
+    """Nothing, the beginning of a record, the beginning of a hello: and nobody else waits for it."""
+    settings = ListenerSettings(handshake_seconds=1.5, wire=QUICK)
+    async with listening(settings, contexts[0]) as listener, await dial(listener) as stalled:
+        if sent:
+            await stalled.send_all(sent)
+        await settled(listener, 1)
+        patient = WebSocketTransport(ssl_context=contexts[1], settings=SETTINGS)
+        near = await patient.connect(listener.url.replace("127.0.0.1", "localhost"))
+        await trio.aclose_forcefully(near)
+        await trio.aclose_forcefully(await listener.accept())
+        with suppress(trio.BrokenResourceError):
+            while await stalled.receive_some():
+                pass
+        await settled(listener)
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /chat", GOOD[:-30]])
+async def test_a_peer_that_says_it_is_done_before_its_head_is_whole_is_gone(begin: bytes) -> None:
+    """Half-closed: no answer can be meant, and nothing waits for the deadline."""
+    settings = ListenerSettings(handshake_seconds=1_000, wire=QUICK)
+    async with listening(settings) as listener, await dial(listener) as stream:
+        if begin:
+            await stream.send_all(begin)
+        await stream.send_eof()
+        assert await stream.receive_some() == b""
+        await settled(listener)
 
 
 @pytest.mark.parametrize("begin", [b"", b"GET /chat HTTP/1.1\r\n"])
@@ -201,6 +278,76 @@ async def test_connections_are_accepted_at_a_bounded_rate(autojump_clock: MockCl
     for _ in range(50):
         await listener.wait_for_allowance()
     assert trio.current_time() == resting
+
+
+class Gone(socket.socket):
+    """A connection whose peer had left before it was accepted, as a BSD tells it."""
+
+    def setsockopt(self, *arguments: Any) -> None:
+        raise OSError(errno.EINVAL, "planted")
+
+
+class Troubled(socket.socket):
+    """A listening socket at which things go wrong first."""
+
+    troubles: list[OSError | None]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connected, address = super().accept()
+        if self.troubles:
+            trouble = self.troubles.pop()
+            if trouble is None:
+                return Gone(fileno=connected.detach()), address
+            connected.close()
+            raise trouble
+        return connected, address
+
+
+@asynccontextmanager
+async def listening_on(each: socket.socket, settings: ListenerSettings) -> AsyncGenerator[HttpListener, None]:
+    each.setblocking(False)
+    each.bind(("127.0.0.1", 0))
+    each.listen()
+    url = f"ws://127.0.0.1:{each.getsockname()[1]}/chat"
+    async with HttpListener([each], url, {b"/chat": upgrade_handler()}, settings, None) as listener:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            yield listener
+            await listener.aclose()
+
+
+TROUBLES = [errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP]
+
+
+@pytest.mark.parametrize("number", [*TROUBLES, None])
+async def test_what_goes_wrong_with_one_connection_at_accept_ends_no_listener(
+    number: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Firewalls and resets are told by accept, or by the first call on what it returned."""
+    with trio.fail_after(60), Troubled() as each:
+        each.troubles = [None if number is None else OSError(number, "planted") for _ in range(3)]
+        async with listening_on(each, SETTINGS) as listener:
+            for _ in range(3):
+                assert await ask(listener, b"") in (b"", b"reset")
+            await assert_a_good_client_is_served(listener)
+            await settled(listener)
+    assert caplog.records == []
+
+
+async def test_a_wake_up_costs_no_allowance(mock_clock: MockClock) -> None:
+    """Time stands still: an allowance is for a connection, also where each of them is waited for."""
+    with socket.socket() as each:
+        async with listening_on(each, ListenerSettings(accepts_per_second=11)) as listener:
+            kept = [socket.socket() for _ in range(10)]
+            for number, client in enumerate(kept, 1):
+                client.connect(each.getsockname())
+                for _ in range(100):
+                    await wait_all_tasks_blocked(0.01)
+                    if listener.connections == number:
+                        break
+                assert listener.connections == number
+            for client in kept:
+                client.close()
 
 
 async def test_a_program_without_descriptors_accepts_again_when_it_has_some(caplog: pytest.LogCaptureFixture) -> None:

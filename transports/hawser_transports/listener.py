@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Address, ip_address
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -42,6 +42,15 @@ HEALTH_PATH: Final = b"/healthz"
 """Where load balancers ask whether this program lives."""
 
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Of one connection that died in the queue, or that a firewall stopped; accept(2) has the list, Trio skips the same.
+_OF_ONE_CONNECTION: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP",
+        "EPERM", "EPROTO",
+    )
+    if hasattr(errno, name)  # not every system has each of them
+)  # fmt: skip
 _ACCEPTS_IN_A_ROW: Final = 64
 _PAUSE_SECONDS: Final = 0.1
 _WAITING_LINKS: Final = 1_024
@@ -167,17 +176,25 @@ class HttpListener(Listener):
                 await wait_readable(listening)
                 for _ in range(_ACCEPTS_IN_A_ROW):
                     await self.wait_for_allowance()
-                    connected, address = listening.accept()
-                    self._arrived(connected, str(address[0]), int(address[1]), nursery)
-            except (BlockingIOError, ConnectionError, trio.ClosedResourceError):
+                    self._arrived(*self._accept(listening), nursery)
+            except (BlockingIOError, trio.ClosedResourceError):
                 continue
             except OSError as error:
                 if self._closed:
                     return
+                if error.errno in _OF_ONE_CONNECTION:
+                    continue
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 _log.warning("no connection can be accepted at %s: %s", self._url, error)
                 await trio.sleep(_PAUSE_SECONDS)
+
+    def _accept(self, listening: socket.socket) -> tuple[socket.socket, tuple[Any, ...]]:
+        try:
+            return listening.accept()
+        except OSError:
+            self._allowance += 1  # a wake-up that brought nobody
+            raise
 
     async def wait_for_allowance(self) -> None:
         """Wait until the rate allows one more connection; a checkpoint only where it waits."""
@@ -193,9 +210,14 @@ class HttpListener(Listener):
             self._allowed_at = trio.current_time()
         self._allowance -= 1
 
-    def _arrived(self, connected: socket.socket, host: str, port: int, nursery: trio.Nursery) -> None:
+    def _arrived(self, connected: socket.socket, peer: tuple[Any, ...], nursery: trio.Nursery) -> None:
         connected.setblocking(False)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # it was reset meanwhile; some systems say so here
+            connected.close()
+            return
+        host, port = str(peer[0]), int(peer[1])
         address = _group(host)
         full = self.connections >= self._settings.connections
         if full or self._addresses.get(address, 0) >= self._settings.connections_per_address:
@@ -251,7 +273,7 @@ class HttpListener(Listener):
                 raise head
             await self._handle(head, wire)
         except HeadRefused as refused:
-            await _refuse(wire, refused)
+            await _refuse(wire, refused, to_head=isinstance(head, Head) and _is_head(head))
         except BaseException:
             wire.close()
             raise
@@ -284,15 +306,19 @@ class HttpListener(Listener):
             return
         if head.path != HEALTH_PATH:
             raise HeadRefused(404, "saw a path that nothing serves")
-        if head.start[0] != b"GET":
+        if head.start[0] != b"GET" and not _is_head(head):
             raise HeadRefused(405, "saw another method than GET")
-        wire.write(response(200, "ok\n"))
+        wire.write(response(200, "ok\n", to_head=_is_head(head)))
         await wire.finish()
 
 
-async def _refuse(wire: Wire, refused: HeadRefused) -> None:
+def _is_head(head: Head) -> bool:
+    return head.start[0] == b"HEAD"
+
+
+async def _refuse(wire: Wire, refused: HeadRefused, *, to_head: bool) -> None:
     headers = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]}
-    wire.write(response(refused.status, f"{refused}\n", headers.get(refused.status, ())))
+    wire.write(response(refused.status, f"{refused}\n", headers.get(refused.status, ()), to_head=to_head))
     await wire.finish()
 
 
