@@ -18,9 +18,11 @@ from hawser_transports import (
     HttpListener,
     Link,
     ListenerSettings,
+    UnknownSchemeError,
     WebSocketTransport,
     Wire,
     WireSettings,
+    find_transport,
 )
 from hawser_transports.listener import Deliver, listen_http
 from hawser_transports.urls import parse_url
@@ -497,6 +499,51 @@ def test_credentials_in_a_url_are_refused() -> None:
     with pytest.raises(ValueError, match="credentials do not stand in a URL") as caught:
         parse_url("ws://anna:secret@a/", SCHEMES)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a/?token=s3cret",
+        "ftp://anna:s3cret@a/",
+        "ws://anna:s3cret@a:x/",
+        "ws://anna:s3cret@/",
+        "ws://a/?token=s3cret#x",
+        "ws://a:x/#s3cret",
+        "anna:s3cret@a",
+    ],
+)
+def test_what_is_wrong_with_a_url_is_told_without_its_secrets(url: str) -> None:
+    """SPEC SEC-5, CAR-9: errors end up in logs."""
+    with pytest.raises(ValueError, match=r"one looks like|credentials do not stand") as caught:
+        parse_url(url, SCHEMES)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_neither_does_what_cannot_be_connected_or_listened_to() -> None:
+    """SPEC SEC-5."""
+    for url in ("wss://127.0.0.1:0/?token=s3cret", "ftp://a?s3cret"):
+        with pytest.raises(ValueError, match=r"needs a certificate|no URL of a service") as caught:
+            await WebSocketTransport().listen(url)
+        assert "s3cret" not in str(caught.value)
+    with pytest.raises(ValueError, match="no request can be made") as caught:
+        await WebSocketTransport().connect("ws://a/" + "x" * 9_000 + "?token=s3cret")
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(UnknownSchemeError) as unknown:
+        find_transport("//anna:s3cret@a/?token=s3cret")
+    assert "s3cret" not in str(unknown.value)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "*", "https://*.example", "https://a/", "https://A", "a.example", "https://u@a", "https://a?b", "", "//a"],
+)
+def test_an_origin_that_no_browser_names_is_refused_by_name(origin: str) -> None:
+    """SPEC CAR-7: it would match nothing, or more than was meant."""
+    for make in (lambda: WebSocketTransport(origins=[origin]), lambda: upgrade_handler(origins=[origin])):
+        with pytest.raises(ValueError, match=r"is no origin.*like https://example\.org"):
+            make()
+    WebSocketTransport(origins=["https://a.example", "http://localhost:3000", "http://[::1]:8000"])
 
 
 @pytest.mark.parametrize("field", ["handshake_seconds", "connections", "connections_per_address", "accepts_per_second"])

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from .contract import Transport
+from .urls import without_secrets
 
 ENTRY_POINT_GROUP: Final = "hawser.transports"
 """The entry-point group in which packages register transports."""
@@ -36,7 +37,8 @@ def find_transport(url: str) -> Transport:
         entry = _entry(scheme)
     except LookupError:
         known = ", ".join(transport_schemes()) or "none"
-        what = f"the URL scheme {scheme!r} has no transport" if scheme else f"{url!r} has no URL scheme"
+        shown = without_secrets(url)
+        what = f"the URL scheme {scheme!r} has no transport" if scheme else f"{shown!r} has no URL scheme"
         raise UnknownSchemeError(
             f"{what} (known: {known}); use a known scheme, or install a package that registers one "
             f"in the entry-point group {ENTRY_POINT_GROUP!r}"

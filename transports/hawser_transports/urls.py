@@ -62,10 +62,10 @@ def parse_url(url: str, schemes: Collection[str]) -> ServiceUrl:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{url!r} is no URL of a service ({error}); {example}") from None
+    except ValueError:
+        raise ValueError(f"{without_secrets(url)!r} is no URL of a service; {example}") from None
     if parts.scheme not in schemes or not parts.hostname or parts.fragment:
-        raise ValueError(f"{url!r} is no URL of a service; {example}")
+        raise ValueError(f"{without_secrets(url)!r} is no URL of a service; {example}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("credentials do not stand in a URL; hand them to connect (SPEC SEC-5)")
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
@@ -77,3 +77,26 @@ def parse_url(url: str, schemes: Collection[str]) -> ServiceUrl:
     return ServiceUrl(
         parts.scheme, host, _PORTS[parts.scheme] if port is None else port, path + (f"?{query}" if query else "")
     )
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL, or what was meant for one, as it may be shown: no credentials, no query (SPEC SEC-5)."""
+    before = url.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = before.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+
+
+def check_origins(origins: Collection[str]) -> frozenset[str]:
+    """Check the origins whose pages may connect; return them as a set.
+
+    Raises:
+        ValueError: One of them is what no browser names, and so would match nothing, or more than was meant.
+
+    Spec: CAR-7.
+    """
+    for origin in origins:
+        parts = urlsplit(origin)
+        plain = f"{parts.scheme}://{parts.netloc}"
+        if not parts.scheme or not parts.netloc or origin != plain.lower() or "@" in plain or "*" in plain:
+            raise ValueError(f"{origin!r} is no origin of pages; one looks like https://example.org, or with a port")
+    return frozenset(origins)

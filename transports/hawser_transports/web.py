@@ -26,7 +26,7 @@ from hawser_engine.bindings.websocket import (
 
 from .contract import Listener, Transport
 from .listener import ListenerSettings, listen_http
-from .urls import ServiceUrl, parse_url
+from .urls import ServiceUrl, check_origins, parse_url, without_secrets
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire
 
@@ -46,14 +46,18 @@ def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = 
     Args:
         origins: The origins whose pages may connect, such as ``https://example.org`` (SPEC CAR-7).
         limits: What clients may send.
+
+    Raises:
+        ValueError: One of the origins is none.
     """
+    listed = check_origins(origins)
     limits = FrameLimits() if limits is None else limits
     frames = SharedFrames()  # of all links of this route: a broadcast is framed once
 
     async def handle(head: Head, wire: Wire, deliver: Deliver) -> None:
         if not is_upgrade(head):
             raise HeadRefused(426, "saw a request that is no upgrade to WebSocket")
-        wire.write(accept_upgrade(head, origins=origins))
+        wire.write(accept_upgrade(head, origins=listed))
         await deliver(WebSocketLink(wire, WebSocket(frames, limits), head.rest))
 
     return handle
@@ -82,7 +86,7 @@ class WebSocketTransport(Transport):
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._ssl_context = ssl_context
-        self._origins = frozenset(origins)
+        self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
         self._frames = FrameLimits() if frames is None else frames
         self._random_bytes = random_bytes
@@ -91,7 +95,7 @@ class WebSocketTransport(Transport):
         """See `Transport.listen`; port 0 picks a free one, the path is where clients upgrade."""
         place = parse_url(url, SCHEMES)
         if place.secure and self._ssl_context is None:
-            raise ValueError(f"{url!r} needs a certificate: WebSocketTransport(ssl_context=…)")
+            raise ValueError(f"{without_secrets(url)!r} needs a certificate: WebSocketTransport(ssl_context=…)")
         handlers = {place.path.encode(): upgrade_handler(self._origins, self._frames)}
         context = self._ssl_context if place.secure else None
         return await listen_http(place, handlers, settings=self._settings, ssl_context=context)

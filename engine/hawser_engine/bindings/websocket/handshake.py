@@ -130,9 +130,9 @@ class ClientHandshake:
         try:
             head = HeadGate(request=True, limits=limits).receive_data(self.request)
         except HeadRefused as refused:
-            raise ValueError(f"no request can be made for {host!r} and {target!r}: {refused.detail}") from None
+            raise ValueError(f"no request can be made for {host!r} and its target: {refused.detail}") from None
         if head is None or head.rest or len(head.headers) != len(lines) - 1:
-            raise ValueError(f"no request can be made for {host!r} and {target!r}: a line ends in one of them")
+            raise ValueError(f"no request can be made for {host!r} and its target: a line ends in one of them")
 
     def receive_data(self, data: bytes) -> bytes | None:
         """Take bytes of the answer, split anywhere.
