@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from wsproto.frame_protocol import FrameProtocol, Opcode
+from wsproto.frame_protocol import Opcode
 from wsproto.utilities import generate_accept_token
 
-from hawser_engine.bindings.head import Head, HeadGate, HeadLimits, HeadRefused
+from hawser_engine.bindings.head import HeadGate, HeadLimits, HeadRefused
 from hawser_engine.bindings.websocket import (
     CLOSE_CODES,
     ClientHandshake,
@@ -19,25 +19,13 @@ from hawser_engine.bindings.websocket import (
     WebSocket,
     accept_upgrade,
 )
-from hawser_engine.codec import decode_batch
-from hawser_engine.packets import Close
 from hawser_transports.urls import parse_url
-from tests.spec.vector_files import cases, data_of, head_of
+from tests.spec.vector_files import data_of, head_of
+from tests.spec.websocket_cases import CASES, check_headers, frames_of, named, outcome, wanted
 
-CASES = list(cases("websocket"))
 LIMITS = HeadLimits()
 SCHEMES = ("ws", "wss")
 NEVER_SENT = (1_005, 1_006, 1_015)
-
-
-def named(member: str, role: str) -> pytest.MarkDecorator:
-    """Run a test for each case of one form and role."""
-    chosen = [
-        pytest.param(case, id=f"{path}: {case['description']}")
-        for path, case in CASES
-        if case["role"] == role and member in case
-    ]
-    return pytest.mark.parametrize("case", chosen)
 
 
 def pieces(data: bytes) -> Iterator[list[bytes]]:
@@ -49,13 +37,6 @@ def pieces(data: bytes) -> Iterator[list[bytes]]:
         yield [data[:point], data[point:]]
     edges = [0, *sorted({*points, *range(0, len(data), 997)}), len(data)]
     yield [data[start:end] for start, end in itertools.pairwise(edges)]
-
-
-def check_headers(head: Head, headers: dict[str, str]) -> None:
-    for name, wanted in headers.items():
-        (value,) = head.values(name.encode())
-        text = value.decode()
-        assert text == wanted or (name in ("upgrade", "connection") and text.lower() == wanted.lower())
 
 
 def test_there_are_enough_and_they_say_what_they_prove() -> None:
@@ -115,14 +96,6 @@ def test_a_client_asks_as_it_has_to_and_believes_no_other_answer(case: dict[str,
         assert refused or rest == b""
 
 
-def frames_of(data: bytes, role: str) -> Iterator[tuple[Opcode, Any]]:
-    """What the other side reads of what is answered."""
-    reader = FrameProtocol(client=role == "server", extensions=[])
-    reader.receive_bytes(data)
-    for each in reader.received_frames():
-        yield each.opcode, each.payload
-
-
 def play(case: dict[str, Any], stream: list[bytes]) -> dict[str, Any]:
     """Feed a stream in pieces; return what came of it, in the form of a case."""
     framer = SharedFrames() if case["role"] == "server" else MaskedFrames(lambda size: b"\xa5" * size)
@@ -137,36 +110,6 @@ def play(case: dict[str, Any], stream: list[bytes]) -> dict[str, Any]:
         batches += ours.receive_data(stream[0])
         sent += ours.data_to_send()
     return outcome(batches, sent, case, over=ours.ended is not None)
-
-
-def outcome(batches: list[bytes], sent: bytes, case: dict[str, Any], *, over: bool) -> dict[str, Any]:
-    """Say in the form of a case what was handed up and what was sent."""
-    seen: dict[str, Any] = {}
-    for opcode, payload in frames_of(sent, case["role"]):
-        if opcode is Opcode.PONG:
-            seen["pong"] = bytes(payload)
-        else:
-            assert opcode is Opcode.CLOSE
-            code = int(payload[0])
-            # wsproto reads 1005 where no code was sent; a code that must not be sent it would have refused.
-            seen["close"] = "any" if case.get("close") == "any" else code
-    if over:
-        seen["end"] = "dead"
-        if isinstance(case.get("end"), dict):
-            (packet,) = decode_batch(batches.pop())
-            assert isinstance(packet, Close)
-            assert (packet.after_min_ms, packet.after_max_ms, packet.url, packet.attempt) == (0, 0, None, None)
-            seen["end"] = {"code": packet.code, "reconnect": packet.reconnect, "resume": packet.resume}
-    if "close" in seen:
-        seen.pop("pong", None)
-    return {**seen, "batches": batches}
-
-
-def wanted(case: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: case[name] for name in ("close", "end") if name in case}
-    if "pong" in case:
-        found["pong"] = data_of(case["pong"])
-    return {**found, "batches": [data_of(each) for each in case["batches"]]}
 
 
 @pytest.mark.parametrize("role", ["server", "client"])

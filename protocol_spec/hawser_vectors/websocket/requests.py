@@ -82,8 +82,8 @@ def _taken() -> Iterator[Handshake]:
     )
     lower = head().replace("Host", "HOST").replace("Upgrade: websocket", "upgrade:WebSocket \t")
     yield taken("names of headers in any case, blanks around values or none", lower)
-    path = LINE_BYTES - len("GET / HTTP/1.1")
-    yield taken("a line of exactly 8,192 bytes", padded("GET /", path, head(start=" HTTP/1.1")), "CAR-8")
+    query = LINE_BYTES - len("GET /chat? HTTP/1.1")
+    yield taken("a line of exactly 8,192 bytes", padded("GET /chat?", query, head(start=" HTTP/1.1")), "CAR-8")
     more = HEADER_LINES - len(HEADERS)
     yield taken("exactly 64 headers", [head()[:-2], {"repeat": "x: y\r\n", "times": more}, "\r\n"], "CAR-8")
     yield taken("exactly 16,384 bytes in all", _whole(HEAD_BYTES), "CAR-8")
@@ -151,8 +151,9 @@ def _of_other_forms() -> Iterator[Handshake]:
 
 
 def _too_large() -> Iterator[Handshake]:
-    path = LINE_BYTES - len("GET / HTTP/1.1")
-    yield refused("a request line of 8,193 bytes", padded("GET /", path + 1, head(start=" HTTP/1.1")), 414, "CAR-8")
+    query = LINE_BYTES - len("GET /chat? HTTP/1.1")
+    long = padded("GET /chat?", query + 1, head(start=" HTTP/1.1"))
+    yield refused("a request line of 8,193 bytes", long, 414, "CAR-8")
     header = LINE_BYTES - len("x: ")
     long = padded(head()[:-2] + "x: ", header + 1, "\r\n\r\n")
     yield refused("a header line of 8,193 bytes", long, 431, "CAR-8")
