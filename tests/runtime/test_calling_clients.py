@@ -16,6 +16,8 @@ from hawser import (
     NotSent,
     OutcomeUnknown,
     PayloadError,
+    Proceed,
+    Request,
     ResetReason,
     Session,
     connect,
@@ -360,6 +362,39 @@ async def test_answers_to_nothing_and_a_second_answer_are_ignored(autojump_clock
         client.say(Reply(asked.id, b"\x02"), Reply(asked.id, b"\x03"), Cancel(99))
         await trio.sleep(1)
         assert results == [2]
+
+
+async def test_a_handler_that_waits_for_a_client_that_leaves_is_cancelled_and_that_is_no_incident(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    watcher = Watcher()
+    diary: list[str] = []
+
+    async def wait(session: Session) -> None:
+        try:
+            await session.call("never")
+        except trio.Cancelled:
+            diary.append("cancelled")
+            raise
+
+    watcher.app.procedure("wait")(wait)
+
+    @watcher.app.middleware
+    async def ask(request: Request, proceed: Proceed) -> Any:
+        if request.kind == "publish":
+            await wait(request.session)
+        return await proceed()
+
+    async with serving(watcher.app):
+        async with connect(URL, procedures={"never": trio.sleep_forever}) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(client.call, "wait")
+            await client.submit("room:lobby", 1)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        await trio.sleep(1)
+    # The call was cancelled by its caller, the publication with the session.
+    assert diary == ["cancelled"] * 2
+    assert caplog.records == []
 
 
 # ---------------------------------------------------------------- nothing waits for anything

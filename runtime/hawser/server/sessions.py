@@ -218,10 +218,11 @@ class ServerSession(Outlet):
     def end(self) -> None:
         """The session is over: cancel what runs for it and leave its channels."""
         self.ended = True
+        # First of all: a handler that waits for its client is cancelled, and does not fail because there is no answer.
+        for scope in list(self._scopes or ()):
+            scope.cancel(reason="the session has ended")
         self.calls.lose()
         if self.vacancy is not None:
             self.vacancy.set()
-        for scope in list(self._scopes or ()):
-            scope.cancel(reason="the session has ended")
         for name in list(self.memberships):
             self.node.hub.remove(self, name)
