@@ -148,10 +148,40 @@ def test_joining_again_behind_a_hole_raises_the_gap_first(position: Position, re
 def test_joining_again_without_a_hole_goes_on_and_ends_a_pause() -> None:
     feed = joined_feed(messages_max=2)
     arrive(feed, 1, 2)
-    feed.joined(Position(EPOCH, 2), None)
-    assert not feed.paused
+    assert drain(feed) == [1, 2]
     arrive(feed, 3)
-    assert drain(feed) == [1, 2, 3]
+    assert feed.joined(Position(EPOCH, 3), None) is Flow.NOTHING
+    assert not feed.paused
+    arrive(feed, 4)
+    assert drain(feed) == [3, 4]
+
+
+def test_a_queue_that_is_full_when_joining_again_pauses_again() -> None:
+    """However often the session is reset, nothing is taken beyond the bound."""
+    feed = joined_feed(messages_max=4)
+    arrive(feed, 1, 2, 3, 4)
+    for _ in range(10):
+        assert feed.joined(Position(EPOCH, 4), None) is Flow.PAUSE
+        assert arrive(feed, 5) == [Flow.NOTHING]
+    assert len(feed) == 4
+    assert [feed.take()[1] for _ in range(2)] == [Flow.NOTHING, Flow.CONTINUE]
+    arrive(feed, 5)
+    assert drain(feed) == [3, 4, 5]
+
+
+def test_holes_with_nothing_between_them_are_one_gap() -> None:
+    """However often a subscriber that reads nothing is told of another epoch, it costs one place."""
+    feed = joined_feed(3, messages_max=4)
+    arrive(feed, 4, 5, 6, 7)
+    for number in range(1, 10):
+        feed.joined(Position(bytes(7) + bytes([number]), 0), 2)
+    feed.joined(Position(bytes(7) + bytes([9]), 20), 1)
+    assert len(feed) == 5
+    gap = (Position(EPOCH, 7), Position(bytes(7) + bytes([9]), 20), 2)
+    assert drain(feed) == [4, 5, 6, 7, gap]
+    feed.gap(Position(bytes(7) + bytes([9]), 20), Position(bytes(7) + bytes([9]), 30), 1)
+    feed.gap(Position(bytes(7) + bytes([9]), 30), Position(bytes(7) + bytes([9]), 40), 3)
+    assert drain(feed) == [(gap[1], Position(bytes(7) + bytes([9]), 40), 3)]
 
 
 def test_a_gap_says_what_is_missing() -> None:

@@ -317,7 +317,8 @@ class Dialogue:
             else:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
                 gap = reason if outcome.status == SubscribeStatus.GAP else None
-                subscription.feed.joined(outcome.position, gap)
+                flow = subscription.feed.joined(outcome.position, gap)
+                self._pause(subscription.feed, flow)
                 subscription.answered()
 
     def _refused(self, subscription: Subscription, error: RequestFailed) -> None:
@@ -340,9 +341,13 @@ class Dialogue:
         if subscription is None:
             return  # under way from before the UNSUBSCRIBE
         feed = subscription.feed
-        if feed.publication(message.epoch, message.offset, message.data) is Flow.PAUSE:
-            self.tell(encode_body(Pause(feed.channel, message.epoch, message.offset)))
+        self._pause(feed, feed.publication(message.epoch, message.offset, message.data))
         subscription.arrived()
+
+    def _pause(self, feed: Feed, flow: Flow) -> None:
+        """Ask for a pause from where the feed stands, if it wants one (CHN-10)."""
+        if flow is Flow.PAUSE and feed.position is not None:
+            self.tell(encode_body(Pause(feed.channel, feed.position.epoch, feed.position.offset)))
 
     def _gap(self, message: GapNotice) -> None:
         subscription = self._subscriptions.get(message.channel)

@@ -73,18 +73,23 @@ class Feed:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def joined(self, position: Position, gap_reason: int | None) -> None:
+    def joined(self, position: Position, gap_reason: int | None) -> Flow:
         """A SUBSCRIBED has arrived: what follows comes after ``position``.
 
         Args:
             position: Where the subscription goes on.
             gap_reason: Why what lies between the last position and this one is lost; None if nothing is.
+
+        Returns:
+            What to tell the server: a queue that is full from before pauses the new subscription too.
         """
         since, self.position = self.position, position
         self.live = True
-        self.paused = self._continuing = False
+        self._continuing = False
         if gap_reason is not None:
-            self._queue.append(Gap(self.channel, since, position, gap_reason))
+            self._miss(since, position, gap_reason)
+        self.paused = self._full()
+        return Flow.PAUSE if self.paused else Flow.NOTHING
 
     def publication(self, epoch: bytes, offset: int, data: bytes) -> Flow:
         """A PUBLICATION has arrived."""
@@ -102,10 +107,8 @@ class Feed:
         self.position = Position(epoch, offset)
         self._queue.append(Message(self.channel, epoch, offset, data))
         self._bytes += len(data)
-        if len(self._queue) < self._messages_max and self._bytes < self._bytes_max:
-            return Flow.NOTHING
-        self.paused = True
-        return Flow.PAUSE
+        self.paused = self._full()
+        return Flow.PAUSE if self.paused else Flow.NOTHING
 
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
@@ -126,7 +129,7 @@ class Feed:
         self._continuing = False
         self.position = position
         # Something may have come after `since` all the same, under way from before a PAUSE: that is not missing.
-        self._queue.append(Gap(self.channel, here or since, position, reason))
+        self._miss(here or since, position, reason)
 
     def take(self) -> tuple[Message | Gap | None, Flow]:
         """The next item for the application, and what to tell the server now that there is room."""
@@ -140,3 +143,15 @@ class Feed:
             self._continuing = True
             return item, Flow.CONTINUE
         return item, Flow.NOTHING
+
+    def _full(self) -> bool:
+        return len(self._queue) >= self._messages_max or self._bytes >= self._bytes_max
+
+    def _miss(self, since: Position | None, position: Position, reason: int) -> None:
+        """Queue a gap. With one right before it it is one hole, in one place: no number of resets fills the queue."""
+        before = self._queue[-1] if self._queue else None
+        if isinstance(before, Gap):
+            self._queue.pop()
+            since = before.since
+            reason = before.reason if before.reason == GapReason.EPOCH_CHANGED else reason
+        self._queue.append(Gap(self.channel, since, position, reason))
