@@ -13,7 +13,7 @@ import attrs
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure
 from .payloads import encode_payload
-from .principals import Principal, check_handler, check_name
+from .principals import Principal, check_handler, check_name, scoped_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -143,8 +143,8 @@ class App:
         rule = self.rule_for(channel)
         if rule is None:
             raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
-        own_key = None if key is None else b"\0" + key
-        return await self.broker.publish(channel, encode_payload(data), retention=rule.retention, key=own_key)
+        payload, own_key = encode_payload(data), scoped_key(None, key)
+        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key)
 
     def authenticate(self, handler: Authenticate) -> Authenticate:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.

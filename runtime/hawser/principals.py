@@ -74,3 +74,16 @@ class Principal:
 
 ANONYMOUS = Principal("anonymous")
 """Everyone, where the application has no `App.authenticate` handler."""
+
+
+def scoped_key(principal: Principal | None, key: bytes | None) -> bytes | None:
+    """An idempotency key as a broker gets it: one user's means nothing for another's (SPEC PUB-3).
+
+    Args:
+        principal: Whose it is; None if it is the application's own.
+        key: What was chosen, if anything was.
+    """
+    if key is None:
+        return None
+    name = b"" if principal is None else principal.id.encode()
+    return bytes([len(name)]) + name + key  # the length, or one's name and key could read as another's

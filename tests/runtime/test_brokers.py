@@ -129,3 +129,13 @@ async def test_the_oldest_key_is_forgotten_when_there_are_too_many() -> None:
         await broker.publish("one", b"x", retention=KEEP, key=b"%d" % number)
     assert not (await broker.publish("one", b"x", retention=KEEP, key=b"0")).duplicate
     assert (await broker.publish("one", b"x", retention=KEEP, key=b"3")).duplicate
+
+
+async def test_a_key_that_comes_again_makes_room_for_nobody_least_of_all_for_itself() -> None:
+    broker = MemoryBroker(keys_max=3)
+    for number in range(3):
+        await broker.publish("one", b"x", retention=KEEP, key=b"%d" % number)
+    for _ in range(2):
+        await broker.publish("one", b"x", retention=KEEP)
+        for number in range(3):
+            assert (await broker.publish("one", b"x", retention=KEEP, key=b"%d" % number)).duplicate

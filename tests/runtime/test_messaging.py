@@ -124,6 +124,23 @@ async def test_the_key_of_one_user_means_nothing_for_another(autojump_clock: Moc
         assert not (await bob.publish("room", "two", key=b"k")).duplicate
 
 
+async def test_no_choice_of_keys_and_names_makes_two_users_meet(autojump_clock: MockClock) -> None:
+    """SPEC PUB-3, where a name and a key of one user end and begin as those of another do."""
+    app = open_app()
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        return Principal(credentials["token"])
+
+    async with serving(app):
+        for name in ("a", "a\0b", "\0"):
+            async with connect(URL, token=name) as client:
+                for key in (b"\0b\0k", b"b\0k", b"k", b"\0k"):
+                    assert not (await client.publish("room", "one", key=key)).duplicate
+        for key in (b"b\0k", b"\0\0k", b"\0k", b"k"):
+            assert not (await app.publish("room", "two", key=key)).duplicate
+
+
 @pytest.mark.parametrize("size", [0, 1, 60_000, 65_536, 200_000, 1_000_000])
 async def test_messages_of_every_size_pass_whatever_the_window(autojump_clock: MockClock, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)

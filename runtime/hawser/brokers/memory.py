@@ -85,6 +85,8 @@ class MemoryBroker(Broker):
         entry = stream.append(data, retention)
         position = Position(stream.epoch, entry.offset)
         if key is not None:
+            if len(self._keys) >= self._keys_max:
+                del self._keys[next(iter(self._keys))]
             self._keys[channel, key] = position, now + KEY_WINDOW_SECONDS
         for sink in stream.sinks:
             sink(channel, stream.epoch, (entry,))
@@ -137,6 +139,6 @@ class MemoryBroker(Broker):
     def _forget_keys(self, now: float) -> None:
         while self._keys:
             oldest = next(iter(self._keys))
-            if self._keys[oldest][1] > now and len(self._keys) < self._keys_max:
+            if self._keys[oldest][1] > now:
                 break
             del self._keys[oldest]

@@ -18,6 +18,7 @@ from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_bo
 from hawser.errors import RequestFailed
 from hawser.incidents import record_incident
 from hawser.middleware import CallRequest, PublishRequest, pass_through
+from hawser.principals import scoped_key
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
@@ -205,10 +206,9 @@ class Requests:
         if publication_bytes(channel, MAX_INTEGER, data) > config.message_bytes:
             raise Refused(ErrorCode.TOO_LARGE, f"a publication has at most {config.message_bytes} bytes in all")
         rule = await self._node.allow(self._session, "publish", channel)
-        if key is not None:  # PUB-3: one user's key means nothing for another's
-            key = self._session.handle.principal.id.encode() + b"\0" + key
+        own_key = scoped_key(self._session.handle.principal, key)
         # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
-        return await self._node.app.broker.publish(channel, data, retention=rule.retention, key=key)
+        return await self._node.app.broker.publish(channel, data, retention=rule.retention, key=own_key)
 
     # ------------------------------------------------------------ calls
 
