@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from tests.faults.processes import running
 from tests.faults.proxy import Direction, Fault, Kind, Proxy, Route, breaking, first
@@ -17,7 +18,7 @@ from tests.faults.proxy.faults import draw
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-PATIENCE = 10
+PATIENCE = 60
 """Seconds after which what has not happened never will."""
 SOON = 0.2
 """Seconds in which nothing comes of what nothing is to come of."""
@@ -191,13 +192,13 @@ async def test_it_refuses_and_accepts_again_on_the_same_port() -> None:
     async with through() as (proxy, _):
         async with await connect(proxy) as before:
             proxy.refuse()
-            await trio.sleep(0.01)
+            await trio.testing.wait_all_tasks_blocked()  # the door is shut
             with pytest.raises(OSError, match="all attempts to connect"):
                 await connect(proxy)
             await before.send_all(b"still here")
             assert await before.receive_some(10) == b"still here"
         proxy.accept()
-        await trio.sleep(0.01)
+        await trio.testing.wait_all_tasks_blocked()  # and open
         async with await connect(proxy) as after:
             await after.send_all(b"back")
             assert await after.receive_some(4) == b"back"

@@ -17,7 +17,7 @@ VECTORS = Path(__file__).parents[2] / "protocol_spec/vectors"
 @pytest.mark.slow
 def test_it_agrees_with_every_vector_that_applies_to_it(node: str) -> None:
     run = subprocess.run(
-        [node, "vectors.js", str(VECTORS)], cwd=JAVASCRIPT, capture_output=True, text=True, timeout=60, check=False
+        [node, "vectors.js", str(VECTORS)], cwd=JAVASCRIPT, capture_output=True, text=True, timeout=120, check=False
     )
     assert run.stderr == ""
     report = json.loads(run.stdout)
