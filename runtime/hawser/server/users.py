@@ -6,14 +6,22 @@ by itself; one that is not proved yet counts for nothing (SPEC UNC-1).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hawser.principals import ANONYMOUS
 
 if TYPE_CHECKING:
     from hawser.principals import Principal
 
-    from .sessions import ServerSession
+    from .session import Session
+
+
+class Attachable(Protocol):
+    """What counting needs of a session."""
+
+    handle: Session
+    counted: bool
+    """Whether it counts now; kept by `Users`."""
 
 
 class Users:
@@ -31,7 +39,7 @@ class Users:
         """Whether one more session of this principal may attach."""
         return self._attached.get(principal.id, 0) < self._limit
 
-    def arrived(self, session: ServerSession) -> bool:
+    def arrived(self, session: Attachable) -> bool:
         """Count a session that is attached; False if that is one too many, and it has to go."""
         principal = session.handle.principal
         if session.counted or principal == ANONYMOUS:
@@ -41,7 +49,7 @@ class Users:
         self._attached[principal.id] = self._attached.get(principal.id, 0) + 1
         return there
 
-    def left(self, session: ServerSession) -> None:
+    def left(self, session: Attachable) -> None:
         """A session is detached, or over."""
         if session.counted:
             session.counted = False
