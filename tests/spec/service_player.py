@@ -7,7 +7,7 @@ Time is Trio's virtual clock, so a turn is over when every task of the server wa
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hawser_transports import MemoryLink
+
+RATES: Final = {"joins_per_second": 1e9, "joins_burst": 2**31}
+"""A rate that no scenario could meet."""
 
 
 class ForgetfulBroker(MemoryBroker):
@@ -86,7 +89,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
 async def play(scenario: dict[str, Any], steps: list[dict[str, Any]] | None = None) -> None:
     """Play a scenario, or other steps in its place; raise AssertionError where the server does anything else."""
-    config = Config(**settings(scenario["config"], server=True))
+    config = Config(**RATES | settings(scenario["config"], server=True))
     random_bytes = counting_bytes()
     failure: AssertionError | None = None
     async with trio.open_nursery() as nursery:
