@@ -39,3 +39,16 @@ def cases() -> Iterator[Stream]:
                 **refusal(4103),
                 level="SHOULD",
             )
+        nothing = [binary(b"")] * CONTROLS
+        most = [binary(b"x"), *nothing[1:], Frame(PONG), binary(b"y")]
+        yield Stream("999 empty messages and a pong", ("CAR-34",), role, most, [b"x", b"y"], level="SHOULD")
+        for what, last in (("pong", Frame(PONG)), ("empty message", binary(b""))):
+            yield Stream(
+                f"1,000 empty messages and one more {what}",
+                ("CAR-34",),
+                role,
+                [binary(b"x"), *nothing, last, binary(b"y")],
+                [b"x"],
+                **refusal(4103),
+                level="SHOULD",
+            )

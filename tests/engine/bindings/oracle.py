@@ -54,7 +54,7 @@ def heads(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
 def expected(data: bytes, limits: FrameLimits, *, client: bool) -> tuple[list[FrameEvent], int | None]:
     """What the splitter must tell: the events, and the code of a refusal of its own behind them."""
     fragments = declared = controls = 0
-    for begin, length_end, first, size, _ in heads(data):
+    for begin, length_end, first, size, masked in heads(data):
         opcode = first & 15
         code = None
         if opcode == 1:
@@ -73,7 +73,11 @@ def expected(data: bytes, limits: FrameLimits, *, client: bool) -> tuple[list[Fr
                 return with_head, None
             return before, code
         if opcode < 8 and first >> 7:
-            fragments = declared = controls = 0
+            controls = 0 if declared else controls + 1
+            fragments = declared = 0
+            if controls > limits.controls and (end := length_end + 4 * masked) <= len(data):
+                so_far = of_wsproto(data[:end], client=client)
+                return so_far, None if isinstance(so_far[-1], Closed | Failed) else RATE
     return of_wsproto(data, client=client), None
 
 

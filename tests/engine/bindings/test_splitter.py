@@ -127,6 +127,20 @@ def test_a_flood_of_control_frames_ends_the_connection(first: int) -> None:
     assert events[-1].code == RATE
 
 
+@pytest.mark.parametrize("empty", [frame(0x82), frame(0x02) + frame(0x80)], ids=["whole", "in fragments"])
+def test_a_flood_of_empty_messages_ends_the_connection_too(empty: bytes) -> None:
+    """SPEC CAR-34: each costs its sender six bytes, and would let a thousand pings begin anew."""
+    events = split([empty * 100_000], FrameLimits())
+    assert events[:-1] == [b""] * 1_001
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code == RATE
+    mixed = (frame(0x89) * 4 + empty) * 2 + frame(0x82, b"late")
+    events = split([mixed], SMALL)
+    assert isinstance(events[-1], Failed)
+    assert events[-1].code == RATE
+    assert split([empty * 5 + frame(0x82, b"x") + empty * 5], SMALL) == [*[b""] * 5, b"x", *[b""] * 5]
+
+
 @pytest.mark.parametrize("first", [0x81, 0x01])
 def test_text_is_refused_by_its_head(first: int) -> None:
     """SPEC CAR-3."""

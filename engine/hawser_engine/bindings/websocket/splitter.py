@@ -44,7 +44,8 @@ class FrameLimits:
     fragments: int = field(default=64, validator=validators.ge(1))
     """Frames of one message, empty ones counted (SPEC CAR-4)."""
     controls: int = field(default=1_000, validator=validators.ge(1))
-    """Control frames between two messages; a peer that is alive sends a message every half minute (SPEC CAR-32)."""
+    """Control frames between two messages; a peer that is alive sends a message every half minute (SPEC CAR-32). Empty
+    messages count among them (SPEC CAR-34)."""
 
 
 @frozen
@@ -141,7 +142,7 @@ class FrameSplitter:
         Returns:
             What is complete with them. After `Closed` or `Failed` there is nothing more, whatever comes.
 
-        Spec: CAR-3, CAR-4, CAR-32, LIM-4.
+        Spec: CAR-3, CAR-4, CAR-32, CAR-34, LIM-4.
         """
         events: list[FrameEvent] = []
         if self._over:
@@ -180,8 +181,11 @@ class FrameSplitter:
                     break
                 payload = data[body:stop]
                 events.append(payload if self._client else mask(payload, data[start:body]))
-                self._controls = 0
                 position = stop
+                if size:
+                    self._controls = 0
+                else:
+                    self._count_idle()
         except _Refused as refused:
             self._fail(events, refused.failed)
         except ParseFailed as error:
@@ -265,10 +269,7 @@ class FrameSplitter:
         if opcode == Opcode.TEXT:
             raise _Refused(Failed(CloseReason.UNSUPPORTED_DATA, "a text message, expected binary ones (SPEC CAR-3)"))
         if opcode & _CONTROL:
-            self._controls += 1
-            if self._controls > limits.controls:
-                seen = f"more than {limits.controls} control frames without a message between them (SPEC CAR-32)"
-                raise _Refused(Failed(CLOSE_CODES + CloseCode.RATE, seen))
+            self._count_idle()
         else:
             self._fragments += 1
             self._declared += size
@@ -278,6 +279,13 @@ class FrameSplitter:
                 seen = f"more than {limits.fragments} fragments of one message (SPEC CAR-4)"
                 raise _Refused(Failed(CLOSE_CODES + CloseCode.TOO_LARGE, seen))
         self._passing = size if self._client else size + _KEY_BYTES
+
+    def _count_idle(self) -> None:
+        """Count what costs its sender next to nothing and brings nothing: control frames, and empty messages."""
+        self._controls += 1
+        if self._controls > self._limits.controls:
+            seen = f"more than {self._limits.controls} control frames without a message between them (SPEC CAR-32)"
+            raise _Refused(Failed(CLOSE_CODES + CloseCode.RATE, seen))
 
     def _take_frame(self, frame: Frame, events: list[FrameEvent]) -> None:
         """Take what wsproto made of a piece: a whole control frame, or a part of a fragment."""
@@ -297,8 +305,13 @@ class FrameSplitter:
             self._message += payload
             if frame.message_finished:
                 events.append(bytes(self._message))
+                empty = not self._message
                 self._message = None
-                self._fragments = self._declared = self._controls = 0
+                self._fragments = self._declared = 0
+                if empty:
+                    self._count_idle()
+                else:
+                    self._controls = 0
 
 
 def _head_size(head: bytes | bytearray) -> int:
