@@ -175,6 +175,21 @@ async def test_a_stream_whose_peer_takes_nothing_breaks_after_the_write_deadline
         await near.receive()
 
 
+async def test_by_default_a_mebibyte_waits_and_ten_seconds_are_patience(autojump_clock: MockClock) -> None:
+    """SPEC LIM-6, with the defaults of SPEC section 18."""
+    near, _far = stream_wires()
+    near.write(b"x" * 1_048_576)
+    assert not near.broken
+    near.write(b"y")
+    assert near.broken
+    near, _far = stream_wires()
+    near.write(b"x")
+    await trio.sleep(9.9)
+    assert not near.broken
+    await trio.sleep(0.2)
+    assert near.broken
+
+
 async def test_a_socket_whose_peer_takes_nothing_breaks_after_the_write_deadline() -> None:
     """SPEC LIM-6."""
     near, far = socket_wires(WireSettings(write_seconds=0.02))
