@@ -1,8 +1,11 @@
 """The upgrade: what a server takes and refuses, what a client asks and believes, and that nothing escapes."""
 
 import random
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsproto.connection import ConnectionType
 from wsproto.events import AcceptConnection, Request
 from wsproto.events import Event as WsEvent
@@ -20,7 +23,7 @@ from hawser_engine.bindings.websocket import (
     accept_upgrade,
     is_upgrade,
 )
-from tests.engine.bindings.peers import GOOD, KEY, LINES, mutated, request, zeros
+from tests.engine.bindings.peers import GOOD, KEY, LINES, bytewise, mutated, request, zeros
 
 LIMITS = HeadLimits()
 
@@ -125,20 +128,27 @@ def test_a_page_of_a_listed_origin_may_connect_and_so_may_programs() -> None:
 # Whatever comes, one connection ends, and a good client is served.
 
 
-def serve(data: bytes) -> str:
+def serve(*pieces: bytes) -> str:
     """What a server does with a stream: its status, or how the WebSocket stands behind the upgrade."""
+    gate = HeadGate(request=True, limits=LIMITS)
+    websocket: WebSocket | None = None
+    batches: list[bytes] = []
     try:
-        head = HeadGate(request=True, limits=LIMITS).receive_data(data)
-        if head is None:
-            return "waits"
-        if not is_upgrade(head):
-            return "404"
-        accept_upgrade(head)
+        for piece in pieces:
+            if websocket is not None:
+                batches += websocket.receive_data(piece)
+                continue
+            head = gate.receive_data(piece)
+            if head is None:
+                continue
+            if not is_upgrade(head):
+                return "404"
+            accept_upgrade(head)
+            websocket = WebSocket(SharedFrames(), FrameLimits())
+            batches += websocket.receive_data(head.rest)
     except HeadRefused as refused:
         return str(refused.status)
-    websocket = WebSocket(SharedFrames(), FrameLimits())
-    batches = websocket.receive_data(head.rest)
-    return f"{batches} {websocket.ended}"
+    return "waits" if websocket is None else f"{batches} {websocket.ended}"
 
 
 def assert_a_good_client_is_served() -> None:
@@ -167,6 +177,15 @@ def survive(count: int) -> None:
         answers.add(serve(mutated(rng)))
         assert_a_good_client_is_served()
     assert {"400", "404", "405", "426", "505", "waits", "[b'ahoy'] None"} <= answers
+
+
+@given(rng=st.randoms(use_true_random=False), cuts=st.sets(st.integers(0, len(GOOD)), max_size=6))
+def test_every_chunking_of_a_connection_ends_alike(rng: random.Random, cuts: set[int]) -> None:
+    """SPEC CAR-8, CAR-33: the head and the frames behind it as one stream, right or spoiled."""
+    for data in (GOOD, mutated(rng), mutated(rng) + GOOD):
+        edges = [0, *sorted(cuts), len(data)]
+        assert serve(*(data[start:end] for start, end in pairwise(edges))) == serve(data)
+        assert serve(*bytewise(data)) == serve(data)
 
 
 @pytest.mark.slow
