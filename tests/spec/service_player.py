@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hawser_transports import MemoryLink
 
-RATES: Final = {"joins_per_second": 1e9, "joins_burst": 2**31}
+RATES: Final[dict[str, Any]] = {"joins_per_second": 1e9, "joins_burst": 2**31}
 """A rate that no scenario could meet."""
 
 
