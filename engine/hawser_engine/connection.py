@@ -172,10 +172,6 @@ class Connection(Link):
     def _check_role(self, packet: Packet) -> None:
         """Refuse a packet that only this side's role sends, before the table sees it."""
 
-    def _allows_control(self, now: float) -> bool:
-        """Say whether one more packet that no window slows is welcome; close the connection if not (SPEC LIM-2)."""
-        return True
-
     def _attach(self, session: Session) -> None:
         """Tie a session to this connection; packets of it may be pushed from now on."""
         self.session = session

@@ -211,6 +211,10 @@ class Link(ABC):
     def _take_counts(self, received: int, delivered: int, sent: int, now: float) -> None:
         """Take the counts of an ACK."""
 
+    def _allows_control(self, now: float) -> bool:
+        """Say whether one more packet that no window slows is welcome; close the connection if not (SPEC LIM-2)."""
+        return True
+
     @abstractmethod
     def settle(self, now: float) -> None:
         """Decide what is due after what has arrived."""
@@ -320,6 +324,8 @@ class Link(ABC):
                 packet, position = taken
                 if packet is not None:
                     self._receive(packet, now)
+                else:  # SPEC PKT-3
+                    self._allows_control(now)
                 if state.current in _OVER:
                     return
             self._tail = data[position:]

@@ -187,7 +187,7 @@ class ServerConnection(Connection):
         elif isinstance(packet, Resume):
             self._take_resume(packet, now)
         elif isinstance(packet, Auth):
-            self._take_auth(packet)
+            self._take_auth(packet, now)
         else:  # the first ACK: PROVING has become ATTACHED (SPEC ATT-3, SEC-3)
             assert isinstance(packet, Ack), "the table allows nothing else here"
             counts = packet.counts
@@ -207,13 +207,14 @@ class ServerConnection(Connection):
         found = self._server.claim(packet, digest, now)
         self._ask(_Claim(packet, digest), packet.credentials, None if found is None else found.principal)
 
-    def _take_auth(self, packet: Auth) -> None:
+    def _take_auth(self, packet: Auth, now: float) -> None:
         if self._waiting is not None:
             detail = "saw a second AUTH before the first was answered"
             raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "AUT-5", detail, "AUTH")
         session = self.session
         assert isinstance(session, ServerSession)
-        self._ask(packet, packet.credentials, session.principal)
+        if self._allows_control(now):  # SPEC LIM-2: a judgement may cost the application a look into its database
+            self._ask(packet, packet.credentials, session.principal)
 
     def _take_proof(self) -> None:
         """The client has shown that it holds the secret of this attach (SPEC SEC-3, UNC-1)."""

@@ -666,6 +666,26 @@ def test_an_acknowledgement_that_says_something_new_is_bounded_by_what_was_sent(
     assert close_of(hands.say(Ack(Counts(100, 100, 0)))).code == CloseCode.RATE
 
 
+def test_credentials_are_judged_at_a_bounded_rate() -> None:
+    """SPEC LIM-2: each judgement may cost the application a look into its database."""
+    hands, _ = opened(EngineConfig(controls_burst=4, controls_per_second=0.1))
+    for _ in range(3):
+        assert hands.say(Auth({})) == []
+        assert kinds(hands.accept()) == ["Reauth"]
+    hands.events()
+    assert close_of(hands.say(Auth({}))).code == CloseCode.RATE
+    assert kinds(hands.events()) == ["ConnectionTerminated"]
+
+
+def test_packets_to_be_ignored_are_bounded_by_the_rate_too() -> None:
+    """SPEC LIM-2, PKT-3."""
+    hands, _ = opened(EngineConfig(controls_burst=10, controls_per_second=1.0))
+    ignorable = b"\x82\x18\x80\x01"
+    for expected in ([], ["Close"]):
+        hands.connection.receive_batch(ignorable * 9, 0.0)
+        assert kinds(hands.hear()) == expected
+
+
 @pytest.mark.parametrize("packet", [Volatile(b""), Ping(1, ZERO), Pong(1, ZERO)])
 def test_a_packet_above_the_rate_has_no_effect(packet: Packet) -> None:
     """SPEC LIM-2."""
