@@ -46,6 +46,10 @@ class Config(EngineConfig):
     """How long a server that drains waits for what is running and for what its clients have not taken yet."""
     returns_per_second: float = _number(160.0, 0.001)
     """How many clients a second a server that drains asks to come back (SPEC CLS-9): 80 % of 200 accepts."""
+    ring_messages: int = _amount(100)
+    """What a channel without history keeps for subscribers that are behind; the oldest go first (SPEC CHN-7)."""
+    ring_bytes: int = _amount(65_536)
+    """Sum of their payloads; the newest is always kept."""
     subscription_messages: int = _amount(1_000)
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)

@@ -31,7 +31,7 @@ from hawser_engine.messages import (
     Unsubscribed,
     encode_body,
 )
-from tests.runtime.helpers import URL, RawClient, only_session, open_app, serving
+from tests.runtime.helpers import URL, RawClient, only_session, open_app, serving, told
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -170,6 +170,29 @@ async def test_what_the_server_decodes_itself_is_short(autojump_clock: MockClock
             await client.call("take", bytes(65_537 - head))
         assert taken == [65_536 - head]
         await client.publish("room", bytes(1_000_000))
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"), [(Config(ring_messages=3), 3), (Config(ring_bytes=250), 2), (Config(ring_bytes=5), 1)]
+)
+async def test_a_channel_without_history_keeps_little_for_who_is_behind(
+    autojump_clock: MockClock, config: Config, kept: int
+) -> None:
+    """SPEC CHN-7."""
+    async with serving(open_app(history=0), config=config), RawClient().connected() as client, connect(URL) as talker:
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        answer = await client.hear()
+        assert isinstance(answer, Subscribed)
+        position = answer.channels[0].position
+        assert position is not None
+        client.say(Pause("room", position.epoch, 0))
+        await trio.sleep(1)
+        for _ in range(10):
+            await talker.publish("room", bytes(100))
+        client.say(Continue("room", position.epoch, 0))
+        await client.until(lambda: len(told(client)) > kept + 1)
+        assert told(client)[1:] == [(0, 10 - kept, 3), *range(11 - kept, 11)]
 
 
 async def test_a_finished_call_keeps_its_place_until_its_reply_has_room(autojump_clock: MockClock) -> None:

@@ -42,7 +42,7 @@ class Nowhere(Outlet):
 
 
 def member_at(offset: int) -> Membership:
-    channel = Channel("room", ChannelRule("room", Retention(10), open=True))
+    channel = Channel("room", ChannelRule("room", Retention(10), open=True), Retention(100))
     return Membership(channel, Nowhere(), Position(EPOCH, offset), Mode.LIVE)
 
 

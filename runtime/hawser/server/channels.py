@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser.app import ChannelRule
-    from hawser.brokers import Entry
+    from hawser.brokers import Entry, Retention
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
 """A chunk is small enough that a member with most of its window free can take it whole."""
-
-RING_MESSAGES: Final = 100
-RING_BYTES: Final = 65_536
-"""What a channel without history keeps for members that are behind: the server's queue of one subscriber, shared.
-The oldest go first (CHN-7)."""
 
 
 class Outlet(ABC):
@@ -133,16 +128,18 @@ class Chunk:
 class Channel:
     """One channel that somebody on this node subscribes to."""
 
-    def __init__(self, name: str, rule: ChannelRule) -> None:
+    def __init__(self, name: str, rule: ChannelRule, ring: Retention) -> None:
         self.name = name
         self.rule = rule
+        self._ring_limits = ring
         self.members: dict[Outlet, Membership] = {}
         self.position: Position = Position(bytes(8), 0)
         """How far the broker has reported."""
         self.chunks: deque[Chunk] = deque()
         self._early: list[tuple[bytes, Sequence[Entry]]] | None = []  # reported before the join was answered
         self.ring: deque[Entry] = deque()
-        """The newest publications of a channel without history, for members that are behind."""
+        """The newest publications of a channel without history, for members that are behind: the queue of one
+        subscriber, shared by all. The oldest go first (CHN-7)."""
         self._ring_bytes = 0
         self._bodies: list[bytes] = []
         self._bytes = 0
@@ -243,5 +240,6 @@ class Channel:
     def _keep(self, entry: Entry) -> None:
         self.ring.append(entry)
         self._ring_bytes += len(entry.data)
-        while len(self.ring) > RING_MESSAGES or (self._ring_bytes > RING_BYTES and len(self.ring) > 1):
+        limits = self._ring_limits
+        while len(self.ring) > limits.messages or (self._ring_bytes > limits.bytes and len(self.ring) > 1):
             self._ring_bytes -= len(self.ring.popleft().data)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from hawser.brokers import Retention
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
 from hawser.middleware import SubscribeRequest, pass_through
@@ -74,6 +75,7 @@ class Hub:
         self._pins: dict[str, int] = {}
         self._dirty: dict[Channel, None] = {}
         self._wake = trio.Event()
+        self._ring = Retention(node.config.ring_messages, node.config.ring_bytes)
         self._pages: OrderedDict[tuple[str, bytes, int, int], Batch] = OrderedDict()
 
     # ------------------------------------------------------------ joining and leaving
@@ -176,7 +178,7 @@ class Hub:
         async with self._locks[name]:
             channel = self._channels.get(name)
             if channel is None:
-                channel = self._channels[name] = Channel(name, rule)
+                channel = self._channels[name] = Channel(name, rule, self._ring)
                 try:
                     channel.joined(await self._node.app.broker.join(name, self._report))
                     self._mark(channel)  # for what was reported before the join was answered
