@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Config, ConnectFailed, Principal, connect
+from hawser import App, Config, ConnectFailed, Principal, connect, states
 from hawser.principals import ANONYMOUS
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine import CloseCode
@@ -89,6 +89,22 @@ async def test_who_is_away_leaves_room_and_is_sent_back_where_others_have_taken_
             with trio.fail_after(PATIENCE):  # its session has waited for it, with what it had to say
                 assert (await away.publish("c", 3)).position.offset == 3
             assert server.sessions == 1
+
+
+async def test_who_was_sent_back_takes_no_place(autojump_clock: MockClock) -> None:
+    """A resume that found no room counts no more than one that was never tried."""
+    config = Config(connections_per_user=1)
+    async with serving(app_of_users(), config=config), FaultyNetwork() as network:
+        async with connect(URL, token="ada", transport=network) as away:
+            network.refuse()
+            await network.cut()
+            async with connect(URL, token="ada"):
+                network.refuse(False)
+                await trio.sleep(20)
+                network.refuse()
+                assert not isinstance(away.state, states.Connected)
+            async with connect(URL, token="ada") as client:
+                assert (await client.publish("c", 1)).position.offset == 1
 
 
 async def test_a_session_that_is_not_proved_counts_for_nothing(autojump_clock: MockClock) -> None:

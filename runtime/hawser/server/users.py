@@ -40,14 +40,15 @@ class Users:
         return self._attached.get(principal.id, 0) < self._limit
 
     def arrived(self, session: Attachable) -> bool:
-        """Count a session that is attached; False if that is one too many, and it has to go."""
+        """Count a session that is attached; False if it is one too many: it is not counted, and has to go."""
         principal = session.handle.principal
         if session.counted or principal == ANONYMOUS:
             return True
+        if not self.has_room(principal):
+            return False
         session.counted = True
-        there = self.has_room(principal)
         self._attached[principal.id] = self._attached.get(principal.id, 0) + 1
-        return there
+        return True
 
     def left(self, session: Attachable) -> None:
         """A session is detached, or over."""
