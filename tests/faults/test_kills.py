@@ -44,8 +44,8 @@ async def never(session):
 """
 
 
-async def next_reset(states_of: states.StateStream) -> states.Reset:
-    async for state in states_of:
+async def next_reset(changes: states.StateStream) -> states.Reset:
+    async for state in changes:
         if isinstance(state, states.Reset):
             return state
     raise AssertionError("the client was closed")
