@@ -1,5 +1,7 @@
 """A whole system by seed: a server that restarts, clients of every temper, links that break in every way.
 
+Some servers hold up whatever is asked for and ask back first; some clients do not wait for their server.
+
 Windows and queues are tiny, histories short, readers slow. What holds all the same: each reader sees rising offsets,
 every hole is announced by exactly the gap that covers it, what it reads was published there, every request ends once,
 and in the end the server holds nothing of anybody.
@@ -16,7 +18,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import trio
 
-from hawser import App, Client, Config, Gap, Message, Position, RequestLost, Server, Session, connect, serve
+from hawser import (
+    App,
+    Client,
+    Config,
+    Gap,
+    Message,
+    Position,
+    Proceed,
+    Request,
+    RequestLost,
+    Server,
+    Session,
+    connect,
+    serve,
+)
 from hawser.brokers import MemoryBroker
 from hawser.testing import CutKind, FaultyNetwork, run_seeded, seeded_bytes
 
@@ -116,6 +132,8 @@ class World:
         self.app = App(broker=MemoryBroker(random_bytes=self._bytes()))
         self.app.channel("room", history=self.history, open=True)
         self.app.procedure("rest")(self._rest)
+        if pick([True, False]):
+            self.app.middleware(self._hold)
         self.readers: list[Reader] = []
         self.published: dict[Position, object] = {}
         self.read: list[tuple[Position, object]] = []
@@ -188,7 +206,14 @@ class World:
             raise Broken(f"the server still holds {left}")
 
     def _connect(self, network: FaultyNetwork) -> Any:
-        return connect(URL, transport=network, config=self.config, random_bytes=self._bytes())
+        return connect(
+            URL,
+            transport=network,
+            config=self.config,
+            procedures={"here": self._here},
+            wait=self.random.choice([True, False]),
+            random_bytes=self._bytes(),
+        )
 
     async def _watch(self, client: Client, name: str) -> None:
         async for state in client.states:
@@ -235,6 +260,16 @@ class World:
                 self.note(name, type(error).__name__)
         self.note(name, "gave up" if patience.cancelled_caught else "called")
         self.answered += 1
+
+    async def _hold(self, request: Request, proceed: Proceed) -> Any:
+        """Middleware that takes its time, and sometimes asks the very client that waits for it."""
+        await trio.sleep(self.random.choice([0.0, 0.2]))
+        if self.random.random() < 0.3 and await request.session.call("here") != "here":
+            raise Broken("a client answered something else")
+        return await proceed()
+
+    async def _here(self) -> str:
+        return "here"
 
     async def _rest(self, session: Session, seconds: float) -> str:
         await trio.sleep(seconds)
