@@ -20,7 +20,7 @@ from hawser_transports import (
     check_transport,
 )
 from hawser_transports.contract import pump
-from hawser_transports.wires import DISCARD_BYTES, ROOM_BYTES
+from hawser_transports.wires import DISCARD_BYTES, READ_BYTES, ROOM_BYTES
 from tests.engine.bindings.peers import frame
 
 SETTINGS = WireSettings()
@@ -399,6 +399,63 @@ async def test_closing_while_the_writer_waits_ends_it() -> None:
     assert trio.lowlevel.current_statistics().tasks_living == tasks
     assert not near.broken
     far.close()
+
+
+class CountedReads(socket.socket):
+    """A socket that counts how often it is asked."""
+
+    reads = 0
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        self.reads += 1
+        return super().recv(size, flags)
+
+
+async def test_a_socket_that_was_read_empty_is_not_asked_again_before_it_has_something() -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    counted = CountedReads(fileno=far.detach())
+    counted.setblocking(False)
+    wire = SocketWire(counted, "far", SETTINGS)
+    received: list[bytes] = []
+
+    async def read() -> None:
+        while data := await wire.receive():
+            received.append(data)
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            for number in range(3):
+                await wait_all_tasks_blocked()
+                near.send(bytes([number]))
+            await wait_all_tasks_blocked()
+            near.close()
+    assert received == [b"\0", b"\1", b"\2"]
+    assert counted.reads <= 2 + len(received)  # one before anything was known, one for the end
+    wire.close()
+
+
+async def test_a_wire_whose_last_read_left_something_goes_on_reading() -> None:
+    near, far = socket_wires()
+    with trio.fail_after(10):
+        near.write(bytes(3 * READ_BYTES // 2))
+        received = 0
+        while received < 3 * READ_BYTES // 2:
+            received += len(await far.receive())
+        near.close()
+        assert await far.receive() == b""
+    far.close()
+
+
+async def test_a_closed_wire_says_so_whatever_it_has_read() -> None:
+    near, far = socket_wires()
+    near.write(b"data")
+    assert await far.receive() == b"data"
+    far.close()
+    with pytest.raises(trio.ClosedResourceError):
+        await far.receive()
+    near.close()
 
 
 async def test_a_reset_by_the_peer_breaks_the_wire() -> None:
