@@ -109,6 +109,7 @@ class RawClient:
             credentials=credentials,
         )
         self.messages: deque[AnyMessage | None] = deque()
+        self.brought: list[int] = []  # how many messages each batch did that brought any
         self.terminations: list[ConnectionTerminated] = []
         self.resets: list[SessionReset] = []
         self.opened = trio.Event()
@@ -163,8 +164,11 @@ class RawClient:
         try:
             while True:
                 for batch in await self.link.receive_batches():
+                    before = len(self.messages)
                     self.connection.receive_batch(batch, trio.current_time())
                     self._drain()
+                    if len(self.messages) > before:
+                        self.brought.append(len(self.messages) - before)
         except (trio.EndOfChannel, trio.BrokenResourceError):
             self.connection.receive_eof(trio.current_time())
             self._drain()

@@ -9,11 +9,13 @@ import trio
 
 from hawser import App, Client, Position, RequestFailed, Session, connect
 from hawser.brokers import History, MemoryBroker, Retention
+from hawser.server.channels import CHUNK_MESSAGES
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
 from hawser_engine.messages import (
     ChannelRequest,
     Publication,
+    Publish,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -176,6 +178,42 @@ async def test_the_answer_to_a_subscribe_says_where_the_channel_stands(autojump_
             client.say(Unsubscribe(2 * id + 2, ("room",)))
             while not isinstance(await client.hear(), Unsubscribed):
                 pass
+
+
+# ---------------------------------------------------------------- together
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 32])
+async def test_what_is_published_together_is_delivered_together(autojump_clock: MockClock, count: int) -> None:
+    subscriber, publisher = RawClient(), RawClient()
+    async with serving(open_app(), config=FAST), subscriber.connected(), publisher.connected():
+        await subscriber.opened.wait()
+        await publisher.opened.wait()
+        subscriber.say(Subscribe(1, (ChannelRequest("room", None),)))
+        assert isinstance(await subscriber.hear(), Subscribed)
+        subscriber.brought.clear()
+        for first in range(1, 20 * count, count):
+            publisher.say(*(Publish(first + number, "room", b"\x00", None) for number in range(count)))
+            await subscriber.until(lambda: len(subscriber.messages) == count)
+            await trio.sleep(2)
+            assert told(subscriber) == list(range(first, first + count))
+            assert subscriber.brought == [count]
+            subscriber.messages.clear()
+            subscriber.brought.clear()
+
+
+async def test_publications_without_end_hold_back_no_delivery(autojump_clock: MockClock) -> None:
+    app = open_app()
+    client = RawClient()
+    async with serving(app, config=FAST), client.connected():
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        assert isinstance(await client.hear(), Subscribed)
+        published = 0
+        while not client.messages:
+            await app.publish("room", published)
+            published += 1
+        assert published < 2 * CHUNK_MESSAGES
 
 
 # ---------------------------------------------------------------- behind

@@ -32,7 +32,7 @@ from hawser_engine.messages import (
     encode_publication,
 )
 
-from .channels import CHUNK_BYTES, Channel, Membership, Mode
+from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Membership, Mode
 from .requests import publication_bytes
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Hub:
         self._dirty: dict[Channel, None] = {}
         self._wake = trio.Event()
         self._ring = Retention(node.config.ring_messages, node.config.ring_bytes)
+        self._reported = 0  # publications, so that the flusher sees whether there are more
         self._pages: OrderedDict[tuple[str, bytes, int, int], Batch] = OrderedDict()
 
     # ------------------------------------------------------------ joining and leaving
@@ -232,6 +233,7 @@ class Hub:
         found = self._channels.get(channel)
         if found is not None:
             found.report(epoch, entries)
+            self._reported += len(entries)
             self._mark(found)
 
     def _mark(self, channel: Channel) -> None:
@@ -242,13 +244,25 @@ class Hub:
         """Deliver what is reported until cancelled: the one flusher of the node."""
         while True:
             await self._wake.wait()
-            # Whatever else happens in this pass of the loop joins the same chunk.
-            await trio.lowlevel.checkpoint()
             self._wake = trio.Event()
             while self._dirty:
-                channel = next(iter(self._dirty))
-                del self._dirty[channel]
-                await self._flush_channel(channel)
+                await self._gather()
+                dirty, self._dirty = self._dirty, {}
+                for channel in dirty:
+                    await self._flush_channel(channel)
+
+    async def _gather(self) -> None:
+        """Wait as long as each pass of the loop brings more publications, at most until there is a chunk of them.
+
+        What arrived together is carried out one after the other, a pass of the loop for each; flushed one by one it
+        would cost every member a system call for each. Two passes from look to look, for Trio draws lots over who
+        runs first in a pass: whoever publishes has surely had a turn in between.
+        """
+        before, first = -1, self._reported
+        while before < self._reported < first + CHUNK_MESSAGES:
+            before = self._reported
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
 
     async def _flush_channel(self, channel: Channel) -> None:
         channel.seal()
