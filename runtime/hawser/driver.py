@@ -118,8 +118,11 @@ class Driver(Generic[ConnectionT]):
 
     # ------------------------------------------------------------ output
 
-    def flush(self) -> bool:
+    def flush(self, now: float | None = None) -> bool:
         """Write what the connection has to send, as far as the link takes it now.
+
+        Args:
+            now: The time, from whoever flushes many and has asked for it already.
 
         Returns:
             Whether everything has left.
@@ -134,7 +137,7 @@ class Driver(Generic[ConnectionT]):
             return True
         taken = self._send_nowait(batches)
         if taken == len(batches):
-            self.connection.written(trio.current_time())
+            self.connection.written(trio.current_time() if now is None else now)
             return True
         self._backlog.extend(batches[taken:])
         self._start()

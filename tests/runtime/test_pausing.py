@@ -34,10 +34,10 @@ class Nowhere(Outlet):
     def message_bytes(self) -> int:
         return 0
 
-    def offer(self, batch: Batch) -> bool:
+    def offer(self, batch: Batch, now: float) -> bool:
         return False
 
-    def flush(self) -> None: ...
+    def flush(self, now: float) -> None: ...
     def feed(self) -> None: ...
 
 

@@ -44,11 +44,11 @@ class Outlet(ABC):
         """The longest message that its client takes."""
 
     @abstractmethod
-    def offer(self, batch: Batch) -> bool:
+    def offer(self, batch: Batch, now: float) -> bool:
         """Hand over a prepared batch for immediate sending; False if there is no window, and nothing was taken."""
 
     @abstractmethod
-    def flush(self) -> None:
+    def flush(self, now: float) -> None:
         """Write what was offered."""
 
     @abstractmethod
@@ -211,8 +211,8 @@ class Channel:
         member.mode = Mode.LIVE
         return True
 
-    def deliver(self, member: Membership, chunk: Chunk) -> bool:
-        """Give a chunk to a member.
+    def deliver(self, member: Membership, chunk: Chunk, now: float) -> bool:
+        """Give a chunk to a member; the time is asked for once for many members, for it costs as much as a step here.
 
         Returns:
             Whether its session took bytes that have to be flushed.
@@ -222,7 +222,7 @@ class Channel:
         if member.epoch != chunk.epoch or member.offset >= chunk.last:
             return False
         follows = member.offset + 1 == chunk.first and chunk.longest <= member.outlet.message_bytes
-        if follows and chunk.batch is not None and member.outlet.offer(chunk.batch):
+        if follows and chunk.batch is not None and member.outlet.offer(chunk.batch, now):
             member.offset = chunk.last
             return True
         member.mode = Mode.BEHIND

@@ -266,15 +266,17 @@ class Hub:
 
     async def _flush_channel(self, channel: Channel) -> None:
         channel.seal()
+        now = trio.current_time()
         while channel.chunks:
             chunk = channel.chunks[0]
             for count, member in enumerate(list(channel.members.values()), 1):
-                if channel.deliver(member, chunk):
-                    member.outlet.flush()
+                if channel.deliver(member, chunk, now):
+                    member.outlet.flush(now)
                 elif member.mode is Mode.BEHIND:
                     member.outlet.feed()
                 if count % FLUSH_SOCKETS == 0:
                     await trio.lowlevel.checkpoint()
+                    now = trio.current_time()
             channel.chunks.popleft()
 
     def pause(self, session: ServerSession, name: str, position: Position) -> None:
@@ -291,7 +293,9 @@ class Hub:
             member.mode = Mode.BEHIND
             member.rewind(position)
             # CHN-4: whatever of the channel came before this was under way from before the PAUSE. It may be left out.
-            session.offer(Batch.of([encode_body(PositionNotice(name, member.epoch, member.offset))]))
+            session.offer(
+                Batch.of([encode_body(PositionNotice(name, member.epoch, member.offset))]), trio.current_time()
+            )
             session.feed()
 
     # ------------------------------------------------------------ feeding
@@ -324,7 +328,7 @@ class Hub:
         if history.top.epoch != before.epoch or history.first > before.offset + 1:
             return self._feed_gap(session, member, history)
         going = self._feed_entries(session, member, history.entries)
-        session.flush()
+        session.flush(trio.current_time())
         if not going or channel.catch_up(member):
             return False
         return bool(history.entries)
@@ -339,16 +343,17 @@ class Hub:
 
     def _offer_gap(self, session: ServerSession, member: Membership, position: Position, reason: int) -> bool:
         gap = GapNotice(member.channel.name, member.position, position, reason)
-        if not session.offer(Batch.of([encode_body(gap)])):
+        now = trio.current_time()
+        if not session.offer(Batch.of([encode_body(gap)]), now):
             return False
         member.moved(position)
-        session.flush()
+        session.flush(now)
         return True
 
     def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
         """Give a member publications: all at once if its window takes them, else one by one as far as it goes."""
         shared = self._shared(member, entries) if len(entries) > 1 else None
-        if shared is not None and session.offer(shared):
+        if shared is not None and session.offer(shared, trio.current_time()):
             member.offset = entries[-1].offset
             return True
         return all(self._feed_entry(session, member, entry) for entry in entries)
@@ -360,7 +365,7 @@ class Hub:
             return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
         if length <= CHUNK_BYTES:
             batch = self._shared(member, [entry])
-            taken = batch is not None and session.offer(batch)
+            taken = batch is not None and session.offer(batch, trio.current_time())
         else:
             taken = session.queue(encode_publication(channel.name, member.epoch, offset, entry.data))
         if taken:

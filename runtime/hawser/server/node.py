@@ -157,10 +157,10 @@ class Node:
         elif not self._draining:
             self._drain()
 
-    def flush(self, session: EngineSession) -> None:
+    def flush(self, session: EngineSession, now: float) -> None:
         """Write what a session was offered; nothing else has changed."""
         driver = self._drivers.get(session.carrier)
-        if driver is not None and not driver.flush():
+        if driver is not None and not driver.flush(now):
             self.timekeeper.arm(driver, driver.connection.next_timeout())
 
     def send_away(self, seconds: float) -> None:

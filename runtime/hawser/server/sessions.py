@@ -81,9 +81,9 @@ class ServerSession(Outlet):
         """See `Outlet.message_bytes`."""
         return self.engine.outbox.message_bytes or 0
 
-    def offer(self, batch: Batch) -> bool:
+    def offer(self, batch: Batch, now: float) -> bool:
         """See `Outlet.offer`."""
-        taken = self.engine.send_batch(batch, trio.current_time())
+        taken = self.engine.send_batch(batch, now)
         if not taken and batch.count == 1:
             self._starved = True  # several at once may be too many where one would do
         return taken
@@ -125,9 +125,9 @@ class ServerSession(Outlet):
                 self.engine.send(body, trio.current_time(), urgent=True)
         self.node.touch_session(self.engine)
 
-    def flush(self) -> None:
+    def flush(self, now: float) -> None:
         """Write what was offered."""
-        self.node.flush(self.engine)
+        self.node.flush(self.engine, now)
 
     def made_room(self) -> None:
         """The client has acknowledged something, or is attached again: whoever waits may look."""
