@@ -16,6 +16,9 @@ STAMPS := $(VENV)/stamps
 SEEDS        ?= 1500
 VERIFY_SEEDS ?= 5000
 
+# BENCH=peers runs that one alone.
+BENCH ?= micro macro peers
+
 # What programs import: every name in it has one type for every checker.
 TYPED := hawser_engine hawser_transports hawser hawser_conformance
 
@@ -136,9 +139,10 @@ simulate: install ## whole systems by seed: SEEDS=1500, or SEED=8123 to replay o
 
 # ---------------------------------------------------------------- figures, documents
 
+# BENCH=micro ARGS=broadcast runs one suite, and of it what has that in its name.
 .PHONY: bench
-bench: install ## the micro benchmarks; benchmarks/README.md says how they measure
-	@$(BIN)/python -m benchmarks.micro $(ARGS)
+bench: install ## all benchmarks, ten minutes on a quiet machine; benchmarks/README.md says how they measure
+	@for suite in $(BENCH); do $(BIN)/python -m benchmarks.$$suite $(ARGS) || exit; done
 
 .PHONY: docs
 docs: install ## write the tables of the reference, and build the documents into site/
