@@ -15,8 +15,6 @@ import trio
 from hawser_engine.gaps import Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hawser_engine.connection import Connection
     from hawser_transports import Link
 
@@ -135,7 +133,11 @@ class Driver(Generic[ConnectionT]):
             return False
         if self.over:
             return True
-        taken = self._send_nowait(batches)
+        try:
+            taken = self.link.send_nowait(batches)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            # The receiving side learns of it and says so; until then this is only bytes that do not arrive.
+            taken = len(batches)
         if taken == len(batches):
             self.connection.written(trio.current_time() if now is None else now)
             return True
@@ -161,13 +163,6 @@ class Driver(Generic[ConnectionT]):
         self._backlog.clear()
         if not self._writing:
             self._start()
-
-    def _send_nowait(self, batches: Sequence[bytes]) -> int:
-        try:
-            return self.link.send_nowait(batches)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            # The receiving side learns of it and says so; until then this is only bytes that do not arrive.
-            return len(batches)
 
     def _start(self) -> None:
         self._writing = True

@@ -70,11 +70,12 @@ class Mode(Enum):
 class Membership:
     """One session in one channel."""
 
-    __slots__ = ("_rewound_from", "active", "channel", "epoch", "mode", "offset", "outlet")
+    __slots__ = ("_rewound_from", "active", "channel", "epoch", "longest", "mode", "offset", "outlet")
 
     def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode) -> None:
         self.channel: Channel = channel
         self.outlet: Outlet = outlet
+        self.longest: int = outlet.message_bytes  # which its session was told once for all when it was opened
         self.epoch: bytes = position.epoch
         self.offset: int = position.offset
         self.mode: Mode = mode
@@ -221,7 +222,7 @@ class Channel:
             return False
         if member.epoch != chunk.epoch or member.offset >= chunk.last:
             return False
-        follows = member.offset + 1 == chunk.first and chunk.longest <= member.outlet.message_bytes
+        follows = member.offset + 1 == chunk.first and chunk.longest <= member.longest
         if follows and chunk.batch is not None and member.outlet.offer(chunk.batch, now):
             member.offset = chunk.last
             return True

@@ -59,7 +59,8 @@ class WebSocketLink(Link):
 
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """See `Link.send_nowait`."""
-        self._check_sending()
+        if self._sending or self._closed or self._wire.broken or self._websocket.ended is not None:
+            self._check_sending()  # which says what it is
         check_batches(batches)
         return self._send_some(batches, 0)
 
@@ -144,6 +145,9 @@ class WebSocketLink(Link):
     def _send_some(self, batches: Sequence[bytes], first: int) -> int:
         """Write batches from one on while there is room; return the index of the first that is not taken."""
         wire, count = self._wire, len(batches)
+        if count == 1 and wire.unwritten < ROOM_BYTES:  # what nearly every send is
+            wire.write(self._websocket.frames(batches))
+            return 1
         while first < count and wire.unwritten < ROOM_BYTES:
             last = first + 1
             size = len(batches[first])
