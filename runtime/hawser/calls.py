@@ -197,7 +197,8 @@ class Callee:
             body = error_body(call.id, Refused(ErrorCode.CANCELLED, "the caller cancelled"))
             with scope:
                 body = await self._answer(call, scope)
-            if call.deadline_ms is not None and scope.cancelled_caught and self._late(call):
+            # By the clock of the scope: the session's, in whole milliseconds, may not have got there yet.
+            if scope.cancelled_caught and trio.current_time() >= scope.deadline:
                 body = error_body(call.id, Refused(ErrorCode.DEADLINE, "the deadline has passed"))
             try:
                 await self._host.send(body)

@@ -424,6 +424,25 @@ async def test_whoever_notices_a_deadline_first_the_caller_learns_of_it_by_its_s
             assert trio.current_time() == began + 0.5
 
 
+async def test_a_call_that_reaches_its_deadline_is_never_called_cancelled(autojump_clock: MockClock) -> None:
+    """Whatever the fractions of a millisecond: the time of the session is cut to whole ones, that of a scope is not."""
+    app = App()
+
+    @app.procedure("forever")
+    async def forever(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with serving(app), RawClient().connected() as client:
+        await client.opened.wait()
+        for number in range(1, 301):
+            await trio.sleep(0.007)
+            now = client.engine.session.time_ms(trio.current_time())
+            client.say(Call(number, "forever", encode_payload([]), now + number % 50))
+            answer = await client.hear()
+            assert isinstance(answer, ErrorReply)
+            assert answer.code == ErrorCode.DEADLINE
+
+
 async def test_an_expired_call_is_not_started(autojump_clock: MockClock) -> None:
     app = App()
 
