@@ -41,7 +41,7 @@ def interleaved(what: Sequence[NamedT], rounds: int, budget_seconds: float, run:
     Args:
         what: What is run.
         rounds: How many rounds at most.
-        budget_seconds: No round is begun after this; the first always is.
+        budget_seconds: No round but the first is begun that would end after this if it took as long as the longest.
         run: Runs one of them.
 
     Returns:
@@ -49,12 +49,15 @@ def interleaved(what: Sequence[NamedT], rounds: int, budget_seconds: float, run:
     """
     began = time.monotonic()
     done = 0
-    while done < rounds and (not done or time.monotonic() - began < budget_seconds):
+    over = longest = 0.0
+    while done < rounds and over + longest <= budget_seconds:
         turn = done % len(what)
         for each in (*what[turn:], *what[:turn]):  # nothing has always the same one before it
             progress(f"round {done + 1} of at most {rounds}, {time.monotonic() - began:.0f} s: {each.name}")
             run(each)
         done += 1
+        longest = max(longest, time.monotonic() - began - over)
+        over = time.monotonic() - began
     progress("")
     return done
 

@@ -36,10 +36,10 @@ class Plan:
     seconds: float
     """How long an echo or a fan-out lasts."""
     budget_seconds: float
-    """No round is begun after this."""
+    """No round is begun that would end after this."""
 
 
-FULL = Plan(rounds=9, clients=1_000, echoers=100, seconds=3.0, budget_seconds=270.0)
+FULL = Plan(rounds=9, clients=1_000, echoers=100, seconds=3.0, budget_seconds=330.0)
 QUICK = Plan(rounds=1, clients=4, echoers=2, seconds=0.2, budget_seconds=60.0)
 
 

@@ -38,10 +38,10 @@ class Plan:
     seconds: float
     """How long each load lasts."""
     budget_seconds: float
-    """No round is begun after this."""
+    """No round is begun that would end after this."""
 
 
-FULL = Plan(rounds=15, subscribers=1_000, echoers=100, seconds=1.0, budget_seconds=290.0)
+FULL = Plan(rounds=15, subscribers=1_000, echoers=100, seconds=1.0, budget_seconds=330.0)
 QUICK = Plan(rounds=1, subscribers=4, echoers=2, seconds=0.1, budget_seconds=60.0)
 
 

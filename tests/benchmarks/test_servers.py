@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import frozen
 
 from benchmarks.macro.__main__ import main as macro
 from benchmarks.macro.loads import LOADS as MACRO_LOADS
@@ -22,6 +23,7 @@ from benchmarks.peers.generator import MARKER
 from benchmarks.peers.generator.wire import BINARY, Counter, Frames, masked
 from benchmarks.processes import Failed, said, serving
 from benchmarks.report import Places, Spread, about, record, table
+from benchmarks.rounds import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +137,32 @@ def test_what_a_client_sends_is_masked(size: int) -> None:
     assert (frame[0], frame[1] & 0x80, len(frame)) == (BINARY, 0x80, head + 4 + size)
     key = frame[head : head + 4]
     assert bytes(byte ^ key[place % 4] for place, byte in enumerate(frame[head + 4 :])) == payload
+
+
+# ---------------------------------------------------------------- rounds
+
+
+@frozen
+class Slow:
+    """Takes its time, on a clock that is not the system's."""
+
+    name: str
+
+
+def test_rounds_are_interleaved_and_end_before_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    ran: list[str] = []
+    monkeypatch.setattr("benchmarks.rounds.time.monotonic", lambda: now[0])
+
+    def run(one: Slow) -> None:
+        ran.append(one.name)
+        now[0] += 10
+
+    several = [Slow("a"), Slow("b"), Slow("c")]
+    assert interleaved(several, 9, 100, run) == 3
+    assert "".join(ran) == "abc" + "bca" + "cab"
+    assert interleaved(several, 2, 100, run) == 2
+    assert interleaved(several, 9, 1, run) == 1
 
 
 # ---------------------------------------------------------------- reporting
