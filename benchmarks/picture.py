@@ -38,7 +38,8 @@ def bars(axis: Axes, title: str, named: Sequence[tuple[str, Spread, str]], unit:
     colours = [colour for _, _, colour in named]
     axis.barh(names, medians, xerr=[below, above], color=colours, ecolor="#606060", capsize=2)
     for row, (_, spread, _) in enumerate(named):
-        axis.text(spread.worst, row, f"  {spread.median:.3g}", va="center", fontsize=8)
+        text = f"{spread.median:.3g}" if spread.median < 1_000 else f"{spread.median:,.0f}"
+        axis.text(spread.worst, row, f"  {text}", va="center", fontsize=8)
     axis.invert_yaxis()
     axis.set_xscale("log")
     axis.set_title(title, fontsize=9, loc="left")

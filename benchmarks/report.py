@@ -71,7 +71,7 @@ def about(rounds: int) -> dict[str, Any]:
         "commit": _commit(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
-        "machine": f"{os.cpu_count()} virtual or real cores, {_processor()}",
+        "machine": f"{os.cpu_count()} cores, {_processor()}",
         "placement": placement(),
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "rounds": rounds,
@@ -113,7 +113,7 @@ def show_table(places: Places, found: Mapping[str, Any], text: str) -> None:
         raise ValueError(f"{places.readme.name} has no section {begin} … {end}")
     head = (
         f"{found['date']}, commit {found['commit']}, {found['python']}, {found['system']}, {found['machine']}; "
-        f"{found['placement']}; {found['rounds']} rounds, load average {found['load_average'][0]:g} at the end "
+        f"{found['placement']}; {found['rounds']} round(s), load average {found['load_average'][0]:g} at the end "
         f"([JSON](results/{places.json.name}))."
     )
     section = f"{begin}\n{head}\n\n{text}\n{end}"

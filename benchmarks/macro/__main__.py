@@ -109,10 +109,14 @@ def _draw(places: Places, loads: Sequence[Load], found: dict[str, list[Found]], 
     ]
     draw(
         places.picture,
-        f"hawser serve under hawser bench: median, best and worst of {rounds} rounds",
+        f"hawser serve under hawser bench: median, best and worst of {rounds} round(s)",
         [
             ("CPU time of the server", cpu, "µs"),
-            ("latency, of which a thousand Python clients in one process are the greater part", latency, "ms"),
+            (
+                "latency; where there are many clients, theirs is the greater part: they are all in one Python process",
+                latency,
+                "ms",
+            ),
         ],
     )
 

@@ -77,7 +77,7 @@ def measure(contenders: Sequence[Contender], plan: Plan, places: Places | None) 
         record(places, {**about(rounds), "subscribers": plan.subscribers, "results": results}, text)
         draw(
             places.picture,
-            f"CPU time of the server, in µs: median, best and worst of {rounds} rounds",
+            f"CPU time of the server, in µs: median, best and worst of {rounds} round(s)",
             [
                 (
                     load,
