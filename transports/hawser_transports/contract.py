@@ -129,6 +129,26 @@ class Link(trio.abc.AsyncResource):
             heard: Synchronous, and never raises.
         """
 
+    def lend(self, back: Callable[[], None]) -> int:
+        """Let one task that reads many links read this one, with `receive_nowait` in place of `receive_batches`.
+
+        Args:
+            back: Called once when this end is closing or lost: the descriptor is not to be used any more.
+                Synchronous, and never raises.
+
+        Returns:
+            The descriptor that is readable when there may be something to receive; -1 if only a task can wait for it.
+        """
+        return -1
+
+    def receive_nowait(self) -> list[bytes]:
+        """What `receive_batches` would return now; empty if there is nothing. Only for a link that was lent.
+
+        Raises:
+            Exception: The same as `receive_batches`.
+        """
+        raise NotImplementedError
+
     def say_why(self, code: int) -> None:
         """Learn the code of the CLOSE packet that was sent last, before `aclose`.
 

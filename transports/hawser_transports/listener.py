@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import select
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,11 +27,13 @@ from trio.lowlevel import ParkingLot, cancel_shielded_checkpoint, checkpoint_if_
 
 from hawser_engine.bindings.head import Head, HeadGate, HeadLimits, HeadRefused, response
 from hawser_transports.contract import Link, Listener
+from hawser_transports.reactor import Reactor
 from hawser_transports.wires import SocketWire, StreamWire, Wire, WireSettings
 
 if TYPE_CHECKING:
     import ssl
 
+    from hawser_transports.contract import Receiver
     from hawser_transports.urls import ServiceUrl
 
 _log: Final = logging.getLogger("hawser.listener")
@@ -152,6 +155,13 @@ class HttpListener(Listener):
         for link in waiting:
             await trio.aclose_forcefully(link)
         await trio.lowlevel.checkpoint()
+
+    async def serve(self, attach: Callable[[Link], Receiver]) -> None:
+        """See `Listener.serve`: where the system has epoll, one task reads all plain sockets."""
+        if hasattr(select, "epoll"):
+            await Reactor().serve(self.accept, attach)
+        else:
+            await super().serve(attach)
 
     async def run(self) -> None:
         """Accept connections and shake hands until closed."""

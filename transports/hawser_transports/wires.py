@@ -120,6 +120,19 @@ class Wire(ABC):
     def interrupt(self) -> None:
         """Wake the task that receives and those that wait for room."""
 
+    def lend(self, back: Callable[[], None]) -> int:
+        """See `Link.lend`; -1 unless this is a plain socket."""
+        return -1
+
+    def receive_nowait(self) -> bytes | None:
+        """`receive` without waiting: None if nothing is there. Only for a wire that was lent.
+
+        Raises:
+            trio.ClosedResourceError: The wire was closed.
+            trio.BrokenResourceError: The stream is lost.
+        """
+        raise NotImplementedError
+
     async def finish(self, discard: Callable[[bytes], bool] | None = None) -> None:
         """Close gracefully: write what is left, say that it was all, hear the peer out, within `close_seconds`.
 
@@ -218,11 +231,12 @@ class SocketWire(Wire):
     A send costs 5 µs here; handing it to a task, or awaiting Trio's stream, would cost three to six times that.
     """
 
-    __slots__ = ("_drained", "_socket")
+    __slots__ = ("_back", "_drained", "_socket")
 
     def __init__(self, connected: socket.socket, description: str, settings: WireSettings) -> None:
         super().__init__(description, settings)
         self._socket = connected
+        self._back: Callable[[], None] | None = None
         # The last read took less than it could: another one would only hear that nothing is there, for 3 µs.
         self._drained = False
 
@@ -243,8 +257,25 @@ class SocketWire(Wire):
     def interrupt(self) -> None:
         """See `Wire.interrupt`."""
         self._wake()
+        self._give_back()
         if not self.closed:
             notify_closing(self._socket)
+
+    def lend(self, back: Callable[[], None]) -> int:
+        """See `Wire.lend`; -1 also if it is closed already."""
+        self._back = back
+        return self._socket.fileno()
+
+    def receive_nowait(self) -> bytes | None:
+        """See `Wire.receive_nowait`."""
+        if self.closed:
+            raise trio.ClosedResourceError("the wire was closed")
+        return self._read()
+
+    def _give_back(self) -> None:
+        if self._back is not None:
+            back, self._back = self._back, None
+            back()
 
     def _read(self) -> bytes | None:
         """What has arrived; None if nothing has."""
@@ -299,6 +330,7 @@ class SocketWire(Wire):
                     break
         except OSError:
             pass
+        self._give_back()
         notify_closing(self._socket)
         self._socket.close()
 

@@ -113,6 +113,30 @@ class WebSocketLink(Link):
         finally:
             self._receiving = False
 
+    def lend(self, back: Callable[[], None]) -> int:
+        """See `Link.lend`: plain sockets only."""
+        return self._wire.lend(back)
+
+    def receive_nowait(self) -> list[bytes]:
+        """See `Link.receive_nowait`."""
+        if self._closed:
+            raise trio.ClosedResourceError("this end of the link is closed")
+        if self._early:
+            early, self._early = self._early, b""
+            self._take(early)
+        elif not self._inbox and self._websocket.ended is None:
+            try:
+                data = self._wire.receive_nowait()
+            except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
+                raise trio.BrokenResourceError("the link is lost") from error
+            if data is not None:
+                self._take_or_end(data)
+        if self._inbox:
+            batches, self._inbox = self._inbox, []
+            return batches
+        self._check_ended()
+        return []
+
     def bound(self, bytes_max: int | None) -> None:
         """See `Link.bound`: longer batches are refused by the head of their frame."""
         self._websocket.bound(bytes_max)
@@ -165,6 +189,9 @@ class WebSocketLink(Link):
             if self._closed:
                 raise trio.ClosedResourceError("this end of the link is closed") from None
             raise trio.BrokenResourceError("the link is lost") from error
+        self._take_or_end(data)
+
+    def _take_or_end(self, data: bytes) -> None:
         if data:
             self._take(data)
         else:
