@@ -1,0 +1,196 @@
+"""What a long-poll request and its reply say outside their bodies: the headers of SPEC 14.3.
+
+Rule: a header is read in one form only, and one that stands twice is a fault, so that no two readers differ.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import field, frozen
+
+from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.codes import CloseCode, close_advice
+from hawser_engine.errors import RemoteProtocolError
+from hawser_engine.packets import Close, Counts
+
+__all__ = [
+    "BODY_BYTES",
+    "CONTENT_TYPE",
+    "COUNTS",
+    "FIRST",
+    "GENERATION",
+    "NUMBER",
+    "RETRY_AFTER",
+    "SECRET",
+    "SESSION",
+    "Fields",
+    "Reply",
+    "Request",
+    "closing",
+    "fault",
+    "header_text",
+]
+
+BODY_BYTES: Final = 262_144
+"""The longest body, in either direction (SPEC CAR-12)."""
+
+CONTENT_TYPE: Final = "application/cbor-seq"
+"""Of every body (SPEC CAR-12)."""
+
+SESSION: Final = "hawser-session"
+SECRET: Final = "hawser-secret"
+GENERATION: Final = "hawser-generation"
+NUMBER: Final = "hawser-number"
+COUNTS: Final = "hawser-counts"
+FIRST: Final = "hawser-first"
+RETRY_AFTER: Final = "retry-after"
+
+_SESSION_BYTES: Final = 64
+_SECRET_BYTES: Final = 32
+_COUNTS: Final = 3
+_DIGITS: Final = 16  # of 2^53
+_DECIMAL: Final = frozenset("0123456789")
+
+
+@frozen
+class Request:
+    """A request of a client; retried, it is the same object and the same bytes (SPEC CAR-21)."""
+
+    method: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # a secret is among them (SPEC SEC-5)
+    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+@frozen
+class Reply:
+    """The answer to a request."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+
+
+class Fields:
+    """The headers of one request or reply; what is wrong with one raises when it is read."""
+
+    __slots__ = ("_twice", "_values")
+
+    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Hold the headers, names in lower case."""
+        self._values: dict[str, str] = {}
+        self._twice: set[str] = set()
+        for name, value in headers:
+            if name in self._values:
+                self._twice.add(name)
+            self._values[name] = value
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a header, None if it is absent.
+
+        Raises:
+            RemoteProtocolError: It stands there more than once.
+        """
+        if name in self._twice:
+            raise fault("CAR-11", "saw it more than once, expected it once", name)
+        return self._values.get(name)
+
+    def number(self, name: str) -> int | None:
+        """Return a header that is a decimal number; None if it is absent.
+
+        Raises:
+            RemoteProtocolError: It is no number from 0 to 2^53 in plain decimal digits.
+        """
+        text = self.get(name)
+        return None if text is None else _decimal(text, name)
+
+    def needed(self, name: str) -> int:
+        """Return a header that is a decimal number and has to be there.
+
+        Raises:
+            RemoteProtocolError: It is absent, or no such number.
+        """
+        found = self.number(name)
+        if found is None:
+            raise fault("CAR-11", "saw no such header, expected one", name)
+        return found
+
+    def counts(self) -> Counts:
+        """Return the counts of the peer (SPEC CAR-15).
+
+        Raises:
+            RemoteProtocolError: They are absent or malformed.
+        """
+        text = self.get(COUNTS)
+        parts = [] if text is None else text.split(",")
+        if len(parts) != _COUNTS:
+            raise fault("CAR-11", "expected received,delivered,sent", COUNTS)
+        return Counts(*(_decimal(part, COUNTS) for part in parts))
+
+    def session(self) -> bytes:
+        """Return the session id that a request names.
+
+        Raises:
+            RemoteProtocolError: It is absent or malformed.
+        """
+        name = self._bytes(SESSION)
+        if not 1 <= len(name) <= _SESSION_BYTES:
+            raise fault("CAR-11", f"saw {len(name)} bytes, expected 1 to {_SESSION_BYTES}", SESSION)
+        return name
+
+    def secret(self) -> bytes:
+        """Return the secret that a request presents.
+
+        Raises:
+            RemoteProtocolError: It is absent or malformed.
+        """
+        secret = self._bytes(SECRET)
+        if len(secret) != _SECRET_BYTES:
+            raise fault("CAR-11", f"saw {len(secret)} bytes, expected {_SECRET_BYTES}", SECRET)
+        return secret
+
+    def _bytes(self, name: str) -> bytes:
+        text = self.get(name)
+        if text is None:
+            raise fault("CAR-11", "saw no such header, expected one", name)
+        try:
+            data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            data = b""
+        # The decoder skips what it does not know; what is not the one way to write these bytes is nothing.
+        if header_text(data) != text:
+            raise fault("CAR-11", "expected base64url without padding", name)
+        return data
+
+
+def header_text(value: bytes | Counts | int) -> str:
+    """Write a value as it stands in a header."""
+    if isinstance(value, bytes):
+        return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+    if isinstance(value, Counts):
+        return f"{value.received},{value.delivered},{value.sent}"
+    return str(value)
+
+
+def fault(clause: str, detail: str, where: str) -> RemoteProtocolError:
+    """Build the error for a request or reply that breaks a clause."""
+    return RemoteProtocolError(CloseCode.PROTOCOL_ERROR, clause, detail, where)
+
+
+def closing(code: int, reason: str) -> Close:
+    """Build the CLOSE of a carriage that speaks for its session."""
+    text = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+    reconnect, resume = close_advice(code)
+    return Close(code, text, reconnect, resume, 0, 0, None, None)
+
+
+def _decimal(text: str, name: str) -> int:
+    if not 1 <= len(text) <= _DIGITS or not _DECIMAL.issuperset(text):
+        raise fault("CAR-11", "expected a number in decimal digits", name)
+    number = int(text)
+    if number > MAX_INTEGER:
+        raise fault("CAR-11", "expected a number up to 2^53", name)
+    return number

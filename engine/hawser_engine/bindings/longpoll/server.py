@@ -1,0 +1,398 @@
+"""One long-poll connection as the server sees it: requests in, replies out; batches in, batches out.
+
+Rule 1: a reply carries what the client lacks by its own word, never less because of what an earlier reply has carried.
+Rule 2: what the session has to say is answered when it has taken all that came before (``taken``), so that a body holds
+all that window and limit allow and the counts beside it are fresh.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from typing import Final
+
+from hawser_engine.codec import encode, encode_ack
+from hawser_engine.codes import CloseCode
+from hawser_engine.errors import RemoteProtocolError
+from hawser_engine.packets import Ack, Auth, Close, Counts, Opened, Packet, Ping, Pong, Reauth, Reset, Resume, Resumed
+
+from .bodies import arrive, pieces
+from .fields import BODY_BYTES, CONTENT_TYPE, COUNTS, FIRST, RETRY_AFTER, Fields, Reply, closing, header_text
+from .outflow import Outflow
+
+__all__ = ["Exchange", "ServerPoll", "close_reply"]
+
+_STATUS: Final[Mapping[int, int]] = {
+    CloseCode.PROTOCOL_ERROR: 400,
+    CloseCode.VERSION: 400,
+    CloseCode.FLOW: 400,
+    CloseCode.UNAUTHORIZED: 401,
+    CloseCode.FORBIDDEN: 403,
+    CloseCode.SUPERSEDED: 409,
+    CloseCode.SESSION_ENDED: 410,
+    CloseCode.NORMAL: 410,
+    CloseCode.TOO_LARGE: 413,
+    CloseCode.RATE: 429,
+}
+_UNAVAILABLE: Final = 503
+_WITH_RETRY: Final = (429, _UNAVAILABLE)
+_UNKNOWN: Final = Reply(401)
+
+
+class Exchange:
+    """A request that has arrived, and its reply once there is one."""
+
+    __slots__ = ("context", "fields", "method", "poll", "reply")
+
+    def __init__(self, method: str, fields: Fields) -> None:
+        """Start without a reply."""
+        self.method: str = method
+        self.fields: Fields = fields
+        self.poll: ServerPoll | None = None
+        """The connection that it belongs to; of an attach, the one that it makes."""
+        self.reply: Reply | None = None
+        self.context: object | None = None
+        """For the driver alone: how it learns of the reply."""
+
+
+class ServerPoll:
+    """One long-poll connection; ``PollService`` makes one for each attach."""
+
+    __slots__ = (
+        "_answered",
+        "_attach",
+        "_auth_answer",
+        "_auth_number",
+        "_client",
+        "_counts",
+        "_counts_owed",
+        "_final",
+        "_get_number",
+        "_hold_over",
+        "_inbox",
+        "_on_attached",
+        "_outflow",
+        "_parked",
+        "_post",
+        "_post_number",
+        "_proved",
+        "_reauth",
+        "_reauth_new",
+        "_resume",
+        "_taking",
+        "_told",
+        "digest",
+        "generation",
+        "over",
+        "session",
+    )
+
+    def __init__(
+        self, exchange: Exchange, body: bytes, resume: Resume | None, on_attached: Callable[["ServerPoll"], None]
+    ) -> None:
+        """Start with the attach.
+
+        Args:
+            exchange: The request that attaches; answered when the session has answered.
+            body: Its packet, OPEN or RESUME.
+            resume: That packet, if it is a RESUME.
+            on_attached: Called once ``session``, ``digest`` and ``generation`` are known.
+        """
+        self._attach: Exchange | None = exchange
+        self._resume = resume
+        self._on_attached = on_attached
+        self._inbox: list[bytes] = [body]
+        self._taking = True
+        self._answered: list[Exchange] = []
+        self._outflow = Outflow(0)
+        self._client = Counts(0, 0, 0)  # by maximum (SPEC CAR-15)
+        self._counts = Counts(0, 0, 0)
+        self._counts_owed = False  # the session wants them stated (SPEC ACK-1, ACK-2)
+        self._parked: Exchange | None = None
+        self._get_number = 0
+        self._hold_over = False
+        self._post: Exchange | None = None
+        self._post_number = 0
+        self._auth_number = 0  # of the POST with the last AUTH
+        self._auth_answer: bytes | None = None
+        self._reauth: bytes | None = None  # in every body until it is obeyed (SPEC CAR-20)
+        self._reauth_new = False
+        self._proved = False
+        self._final: Reply | None = None
+        self._told = False  # to a GET, with all that was sent before
+        self.session: bytes = b""
+        self.digest: bytes = b""
+        """SHA-256 of the secret that this attach issued (SPEC SEC-1)."""
+        self.generation: int = 0
+        self.over: bool = False
+        """Whether the session has no more to expect of it: client or server has ended it, or a clause was broken."""
+
+    # Getters
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait for the client's word, or for a GET."""
+        return self._outflow.held_bytes
+
+    @property
+    def lingering(self) -> bool:
+        """Whether it has ended and what was sent before the end has still to be fetched."""
+        return self._final is not None and not self._told and self._outflow.held_bytes > 0
+
+    # Outputs
+
+    def batches(self) -> list[bytes]:
+        """Return what has arrived for the session; call ``taken`` when it has them and has sent what it has to say."""
+        batches, self._inbox = self._inbox, []
+        return batches
+
+    def answered(self) -> list[Exchange]:
+        """Return the exchanges that have got their replies, each once."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    # Inputs from the client; the secret has been verified
+
+    def get(self, exchange: Exchange, number: int, counts: Counts) -> None:
+        """Take a GET (SPEC CAR-16, CAR-17, CAR-19)."""
+        if number <= self._get_number and self._final is None:
+            self._reply(exchange, 204)
+            return
+        self._get_number = max(number, self._get_number)
+        if self._parked is not None:
+            self._reply(self._parked, 204)
+        self._parked = exchange
+        self._hold_over = False
+        if self._final is None:
+            self._hear(counts)
+        else:
+            self._outflow.received(counts.received)
+            self._answer_get()
+
+    def post(self, exchange: Exchange, number: int, first: int | None, counts: Counts, body: bytes) -> None:
+        """Take a POST (SPEC CAR-21 to CAR-23).
+
+        Raises:
+            RemoteProtocolError: It breaks a clause; hand the exchange to ``fail``.
+        """
+        if self._final is not None:
+            self._end(exchange)
+        elif number <= self._post_number:
+            self._hear(counts)
+            self._repeated(exchange, number)
+        else:
+            arrival = arrive(body, first, self._counts.received)
+            if arrival.ahead:
+                self._reply(exchange, 409)
+                return
+            self._post_number = number
+            self._post = exchange
+            for packet in arrival.packets:
+                if isinstance(packet, Auth):
+                    self._auth_number, self._auth_answer = number, None
+                elif isinstance(packet, Reset | Close):
+                    self.over = True
+            self._hear(counts, arrival.batches, self._counts.received + arrival.count)
+
+    def fail(self, exchange: Exchange, error: RemoteProtocolError) -> None:
+        """End the connection, because a request breaks a clause that is not the session's to judge."""
+        if self._final is None:
+            self.over = True
+            self._finish(close_reply(closing(error.code, str(error))))
+        self._end(exchange)
+
+    # Inputs from the session
+
+    def send(self, batches: Sequence[bytes]) -> None:
+        """Take what the session sends, in order."""
+        for batch in batches:
+            start = 0
+            ends: list[int] = []
+            for piece in pieces(batch):
+                if piece.counted:
+                    ends.append(piece.end - start)
+                    continue
+                self._push(batch[start : piece.start], ends)
+                start, ends = piece.end, []
+                if piece.packet is not None and self._final is None:  # nothing follows the end (SPEC CLS-3, RST-4)
+                    self._take(piece.packet, batch[piece.start : piece.end])
+            self._push(batch[start:], ends)
+        self._settle()
+
+    def taken(self) -> None:
+        """Note that the session has taken what ``batches`` returned, and has sent what it had to say."""
+        if self._inbox or not self._taking:
+            return
+        self._taking = False
+        post = self._post
+        if post is not None and self._auth_number < self._post_number:
+            self._post = None
+            self._reply(post, 204)
+        self._settle()
+
+    def close(self) -> None:
+        """Note that the session is done with the connection; what was sent before may still be fetched."""
+        self.taken()
+        self.over = True
+        if self._final is None:
+            self._finish(_UNKNOWN)
+
+    def forget(self) -> None:
+        """Let go of what nobody has fetched; the end alone is told from now on."""
+        self._outflow.clear()
+
+    # Receiving
+
+    def _hear(self, counts: Counts, batches: Sequence[bytes] = (), received: int | None = None) -> None:
+        """Give the session the proof, what a body has brought, and a PING with the client's counts.
+
+        Spec: CAR-14, CAR-15.
+        """
+        known = self._client
+        if counts.delivered <= counts.received:
+            self._client = counts = Counts(
+                max(counts.received, known.received), max(counts.delivered, known.delivered), counts.sent
+            )
+        before = self._counts.received
+        if not self._proved:
+            self._proved = True
+            self._inbox.append(encode_ack(counts.received, counts.delivered, before))
+        if received is not None:
+            self._counts = Counts(received, self._counts.delivered, self._counts.sent)
+            self._inbox += batches
+        if not self.over:
+            sent = self._counts.received
+            self._inbox.append(encode(Ping(0, Counts(counts.received, counts.delivered, sent))))
+        self._outflow.received(counts.received)
+        self._taking = True
+
+    def _repeated(self, exchange: Exchange, number: int) -> None:
+        """Answer a POST that is known already (SPEC CAR-20, CAR-21)."""
+        if number == self._post_number and self._post is not None:
+            self._reply(self._post, 204)  # nobody hears it: a client has one POST outstanding
+            self._post = exchange
+        elif number == self._auth_number and self._auth_answer is not None:
+            self._reply(exchange, 200, self._auth_answer)
+        else:
+            self._reply(exchange, 204)
+
+    # Sending
+
+    def _push(self, data: bytes, ends: Sequence[int]) -> None:
+        if ends and self._final is None:
+            self._outflow.push_messages(data, ends)
+            counts = self._counts
+            self._counts = Counts(counts.received, counts.delivered, max(counts.sent, self._outflow.last))
+
+    def _take(self, packet: Packet, data: bytes) -> None:
+        """Do what a packet of the session means, other than MESSAGE."""
+        if isinstance(packet, Opened | Resumed):
+            self._attached(packet, data)
+        elif isinstance(packet, Ping):
+            self._hold_over = True
+        elif isinstance(packet, Pong | Ack):
+            if packet.counts is not None:
+                self._counts = Counts(self._counts.received, packet.counts.delivered, self._counts.sent)
+            self._counts_owed = self._counts_owed or isinstance(packet, Ack)
+        elif isinstance(packet, Reauth):
+            self._take_reauth(packet, data)
+        elif isinstance(packet, Reset):
+            self.over = True
+            self._outflow.clear()
+            self._finish(Reply(410, (), data))
+        elif isinstance(packet, Close):
+            if packet.code == CloseCode.SUPERSEDED:
+                self._outflow.clear()  # SPEC ATT-7
+            self._finish(close_reply(packet, data))
+        else:
+            self._outflow.push(data, packet)
+
+    def _attached(self, packet: Opened | Resumed, data: bytes) -> None:
+        self.digest = hashlib.sha256(packet.secret).digest()
+        if isinstance(packet, Opened):
+            self.session = packet.session
+        else:
+            resume = self._resume
+            assert resume is not None, "RESUMED answers RESUME"
+            self.session, self.generation = resume.session, packet.attempt
+            self._client = resume.counts
+            self._counts = packet.counts
+            self._outflow = Outflow(resume.counts.received)
+        self._on_attached(self)
+        exchange, self._attach = self._attach, None
+        assert exchange is not None, "there is one attach"
+        self._answer(exchange, Reply(200, (), data))
+
+    def _take_reauth(self, packet: Reauth, data: bytes) -> None:
+        if packet.within_ms is not None:
+            self._reauth = data
+            self._reauth_new = True
+            return
+        self._reauth = None
+        self._auth_answer = data
+        post, self._post = self._post, None
+        if post is not None:
+            self._reply(post, 200, data)
+
+    def _settle(self) -> None:
+        """Answer the parked GET if there is something to say and nothing more to be waited for (SPEC CAR-17)."""
+        if self._taking or self._parked is None or self._final is not None:
+            return
+        if self._hold_over or self._reauth_new or self._counts_owed or self._outflow.held_bytes:
+            self._answer_get()
+
+    def _answer_get(self) -> None:
+        exchange, self._parked = self._parked, None
+        assert exchange is not None
+        final = self._final
+        head = b"" if self._reauth is None else self._reauth
+        tail = b"" if final is None else final.body
+        body = self._outflow.body(BODY_BYTES - len(head) - len(tail))
+        data, first = (b"", 0) if body is None else (body.data, body.first)
+        if final is not None and (body is None or (body.complete and tail)):
+            self._told = True
+            self._answer(exchange, final, data, first)
+        else:
+            data = head + data
+            self._answer(exchange, Reply(200 if data else 204, (), data), b"", first)
+        if body is not None:
+            self._outflow.left(body)
+        self._reauth_new = self._hold_over = False
+
+    def _finish(self, final: Reply) -> None:
+        """Answer everything with the end from now on."""
+        self._final = final
+        for exchange in (self._attach, self._post):
+            if exchange is not None:
+                self._end(exchange)
+        self._attach = self._post = None
+        if self._parked is not None:
+            self._answer_get()
+
+    def _end(self, exchange: Exchange) -> None:
+        assert self._final is not None
+        self._answer(exchange, self._final)
+
+    def _reply(self, exchange: Exchange, status: int, body: bytes = b"") -> None:
+        self._answer(exchange, Reply(status, (), body))
+
+    def _answer(self, exchange: Exchange, reply: Reply, before: bytes = b"", first: int = 0) -> None:
+        headers = list(reply.headers)
+        if self.session:
+            headers.append((COUNTS, header_text(self._counts)))
+            self._counts_owed = False
+        if first:
+            headers.append((FIRST, header_text(first)))
+        body = before + reply.body
+        if body:
+            headers.append(("content-type", CONTENT_TYPE))
+        exchange.reply = Reply(reply.status, tuple(headers), body)
+        self._answered.append(exchange)
+
+
+def close_reply(packet: Close, data: bytes | None = None) -> Reply:
+    """Build the reply that carries a CLOSE (SPEC 14.3, the table of statuses)."""
+    status = _STATUS.get(packet.code, _UNAVAILABLE)
+    headers: tuple[tuple[str, str], ...] = ()
+    if status in _WITH_RETRY:
+        headers = ((RETRY_AFTER, str(max(1, ceil(packet.after_min_ms / 1000)))),)
+    return Reply(status, headers, encode(packet) if data is None else data)

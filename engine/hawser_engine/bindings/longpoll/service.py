@@ -1,0 +1,183 @@
+"""All long-poll connections of one service: which request belongs to which, and what is answered without any.
+
+Rule: until its secret is verified a request touches nothing and makes nobody hold its body.
+"""
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from typing import Final
+
+from attrs import field, frozen, validators
+
+from hawser_engine.codec import decode
+from hawser_engine.codes import CloseCode
+from hawser_engine.errors import RemoteProtocolError
+from hawser_engine.packets import Open, Resume
+
+from .fields import (
+    BODY_BYTES,
+    CONTENT_TYPE,
+    FIRST,
+    GENERATION,
+    NUMBER,
+    Fields,
+    Reply,
+    Request,
+    closing,
+    fault,
+)
+from .server import Exchange, ServerPoll, close_reply
+
+__all__ = ["PollLimits", "PollService"]
+
+_NO_DIGEST: Final = bytes(32)
+
+
+@frozen(kw_only=True)
+class PollLimits:
+    """What one service takes; a wrong value is refused with the name of the field."""
+
+    connections: int = field(default=10_000, validator=validators.ge(1))
+    """Long-poll connections at once; an attach beyond them is answered CLOSE(OVERLOADED) (SPEC LIM-3)."""
+    ended: int = field(default=1_024, validator=validators.ge(0))
+    """Ended connections whose end is told again to whoever asks; the oldest are forgotten first."""
+    attach_bytes: int = field(default=8_192, validator=validators.ge(512))
+    """Of the body of an attach, for nobody knows yet who sends it (SPEC PKT-14)."""
+
+
+class PollService:
+    """One long-poll service, as pure state; requests come in as soon as their heads are there."""
+
+    def __init__(self, limits: PollLimits | None = None) -> None:
+        """Start without connections."""
+        self._limits = PollLimits() if limits is None else limits
+        self._polls: dict[bytes, dict[int, ServerPoll]] = {}  # by session and generation, ended ones too
+        self._live: dict[ServerPoll, None] = {}
+        self._ended: OrderedDict[ServerPoll, None] = OrderedDict()
+        self._arrived: list[ServerPoll] = []
+
+    @property
+    def connections(self) -> int:
+        """How many have not ended."""
+        return len(self._live)
+
+    # Inputs
+
+    def begin(self, request: Request, length: int) -> Exchange:
+        """Judge a request by its head, before its body is read.
+
+        Args:
+            request: With the body not read yet, so empty.
+            length: How long the body is going to be.
+
+        Returns:
+            An exchange; if it has no reply yet, read the body and go on with ``receive``.
+
+        Spec: CAR-12, CAR-14, PKT-14.
+        """
+        fields = Fields(request.headers)
+        exchange = Exchange(request.method, fields)
+        attaches = exchange.method == "POST" and GENERATION not in fields
+        try:
+            if not attaches and not self._find(exchange):
+                exchange.reply = Reply(401)
+            else:
+                _check_form(exchange, length, self._limits.attach_bytes if attaches else BODY_BYTES)
+        except RemoteProtocolError as error:
+            if exchange.poll is not None:
+                exchange.poll.fail(exchange, error)
+            else:
+                exchange.reply = close_reply(closing(error.code, str(error)))
+        return exchange
+
+    def receive(self, exchange: Exchange, body: bytes) -> None:
+        """Take the body of a request that ``begin`` has let through.
+
+        Afterwards look at ``arrivals``, and drain the exchange's connection, if it has one.
+        """
+        poll = exchange.poll
+        if poll is None:
+            self._attach(exchange, body)
+            return
+        fields = exchange.fields
+        try:
+            number, counts = fields.needed(NUMBER), fields.counts()
+            if exchange.method == "GET":
+                poll.get(exchange, number, counts)
+            else:
+                poll.post(exchange, number, fields.number(FIRST), counts, body)
+        except RemoteProtocolError as error:
+            poll.fail(exchange, error)
+        else:
+            for older in [each for each in self._polls[poll.session].values() if each.generation < poll.generation]:
+                self._forget(older)  # its secret is dead now (SPEC SEC-3), so it is unknown (SPEC CAR-25)
+
+    def end(self, poll: ServerPoll) -> None:
+        """Note that the session is done with a connection; its end is told to whoever asks, for a while."""
+        self._live.pop(poll, None)
+        poll.forget()
+        if self._polls.get(poll.session, {}).get(poll.generation) is poll:
+            self._ended[poll] = None
+            if len(self._ended) > self._limits.ended:
+                self._forget(next(iter(self._ended)))
+
+    # Outputs
+
+    def arrivals(self) -> list[ServerPoll]:
+        """Return the connections that have arrived, each once."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    # Helpers
+
+    def _find(self, exchange: Exchange) -> bool:
+        """Say whether a request names a connection and its secret (SPEC CAR-14)."""
+        fields = exchange.fields
+        digest = hashlib.sha256(fields.secret()).digest()
+        poll = self._polls.get(fields.session(), {}).get(fields.needed(GENERATION))
+        good = hmac.compare_digest(digest, _NO_DIGEST if poll is None else poll.digest)
+        if good:
+            exchange.poll = poll
+        return good
+
+    def _attach(self, exchange: Exchange, body: bytes) -> None:
+        """Make a connection of a POST that attaches (SPEC CAR-13)."""
+        try:
+            packet = decode(body)
+            if not isinstance(packet, Open | Resume):
+                raise fault("CAR-13", "expected OPEN or RESUME and nothing else", packet.NAME)
+        except RemoteProtocolError as error:
+            exchange.reply = close_reply(closing(error.code, str(error)))
+            return
+        if len(self._live) >= self._limits.connections:
+            exchange.reply = close_reply(closing(CloseCode.OVERLOADED, "too many connections (SPEC LIM-3)"))
+            return
+        poll = exchange.poll = ServerPoll(exchange, body, packet if isinstance(packet, Resume) else None, self._known)
+        self._live[poll] = None
+        self._arrived.append(poll)
+
+    def _known(self, poll: ServerPoll) -> None:
+        self._polls.setdefault(poll.session, {})[poll.generation] = poll
+
+    def _forget(self, poll: ServerPoll) -> None:
+        self._ended.pop(poll, None)
+        of_session = self._polls[poll.session]
+        del of_session[poll.generation]
+        if not of_session:
+            del self._polls[poll.session]
+
+
+def _check_form(exchange: Exchange, length: int, limit: int) -> None:
+    """Check what a head tells about the body (SPEC CAR-12, CAR-16).
+
+    Raises:
+        RemoteProtocolError: It is not as it has to be.
+    """
+    if exchange.method == "GET" and length:
+        raise fault("CAR-16", f"saw a body of {length} bytes, expected none", "GET")
+    if length > limit:
+        detail = f"saw {length} bytes, expected at most {limit}"
+        raise RemoteProtocolError(CloseCode.TOO_LARGE, "CAR-12", detail, "body")
+    if length and exchange.fields.get("content-type") != CONTENT_TYPE:
+        raise fault("CAR-12", f"saw another type of body, expected {CONTENT_TYPE}", "content-type")

@@ -1,0 +1,27 @@
+"""Origins that look like https://example.org and http://localhost:3000, and are others."""
+
+STRANGERS = [
+    "null",
+    "",
+    "*",
+    "https://example.org.evil.test",
+    "https://evil.test/https://example.org",
+    "https://evil-example.org",
+    "https://sub.example.org",
+    "https://example.org:443",
+    "https://example.org:8443",
+    "https://example.org/",
+    "https://example.org.",
+    "https://EXAMPLE.org",
+    "HTTPS://example.org",
+    "http://example.org",
+    "https://user@example.org",
+    "https://example.org@evil.test",
+    "https://example.org ",
+    "https://example.org, https://evil.test",
+    "https://xn--exmple-cua.org",
+    "wss://example.org",
+    "http://localhost",
+    "http://localhost:30000",
+    "http://127.0.0.1:3000",
+]
