@@ -3,7 +3,8 @@
 import attrs
 
 from hawser_engine import ClientConnection, EngineConfig, ServerConnection, State
-from hawser_engine.bindings.longpoll import ClientPoll, Exchange, PollLimits, PollService, Reply, Request, ServerPoll
+from hawser_engine.bindings.http import Reply, Request
+from hawser_engine.bindings.longpoll import ClientPoll, Exchange, PollLimits, PollService, ServerPoll
 from tests.engine.pair import Pair
 
 _OVER = (State.CLOSING, State.CLOSED)

@@ -6,14 +6,13 @@ import attrs
 import pytest
 
 from hawser_engine import CloseCode, ResetReason, decode_batch
+from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.bindings.longpoll import (
     BODY_BYTES,
     CONTENT_TYPE,
     Exchange,
     PollLimits,
     PollService,
-    Reply,
-    Request,
     ServerPoll,
 )
 from hawser_engine.bindings.longpoll.fields import header_text
@@ -566,6 +565,19 @@ def test_a_wish_for_credentials_stands_in_every_body_until_it_is_obeyed() -> Non
     assert packets(parked) == [Message(False, b"y")]
 
 
+def test_requests_are_answered_for_a_session_that_does_not_come_back() -> None:
+    hands = Hands()
+    hands.attach()
+    posted = hands.ask("POST", 1, body=message(b"u"), first=1, taken=False)
+    asked = hands.ask("GET", 1, taken=False)
+    hands.poll.send([message(b"x")])
+    assert (posted.reply, asked.reply) == (None, None)
+    assert hands.poll.waiting_bytes > len(message(b"u"))
+    hands.poll.unattended()
+    assert (status(posted), headers(posted)["hawser-counts"]) == (204, "1,0,1")
+    assert packets(asked) == [Message(False, b"x")]
+
+
 # The end
 
 
@@ -643,6 +655,17 @@ def test_a_link_that_ends_without_a_word_delivers_what_it_has_and_is_unknown_the
     assert status(hands.ask("GET", 2, "1,1,1")) == 401
     hands.poll.close()
     assert not hands.poll.lingering
+
+
+def test_a_link_that_ends_before_the_session_has_answered_sends_the_client_elsewhere() -> None:
+    hands = Hands()
+    exchange = hands.send("POST", body=encode(an_open()))
+    (poll,) = hands.service.arrivals()
+    poll.close()
+    assert status(exchange) == 503
+    (close,) = packets(exchange)
+    assert isinstance(close, Close)
+    assert close.code == CloseCode.GOING_AWAY
 
 
 def test_what_nobody_fetches_is_let_go() -> None:

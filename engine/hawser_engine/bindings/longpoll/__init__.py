@@ -25,7 +25,7 @@ Reading order: fields (headers), bodies (packets in a row), outflow (what is kep
 
 from .browsers import Browsers
 from .client import ClientPoll, Retry
-from .fields import BODY_BYTES, CONTENT_TYPE, Reply, Request
+from .fields import BODY_BYTES, CONTENT_TYPE
 from .server import Exchange, ServerPoll
 from .service import PollLimits, PollService
 
@@ -37,8 +37,6 @@ __all__ = [
     "Exchange",
     "PollLimits",
     "PollService",
-    "Reply",
-    "Request",
     "Retry",
     "ServerPoll",
 ]

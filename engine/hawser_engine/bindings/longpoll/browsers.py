@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from typing import Final
 
-from .fields import COUNTS, FIRST, GENERATION, NUMBER, RETRY_AFTER, SECRET, SESSION, Reply
+from hawser_engine.bindings.http import Reply
+
+from .fields import COUNTS, FIRST, GENERATION, NUMBER, RETRY_AFTER, SECRET, SESSION
 
 __all__ = ["Browsers"]
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
+from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.codec import decode, encode, encode_ack
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
@@ -27,8 +28,6 @@ from .fields import (
     SECRET,
     SESSION,
     Fields,
-    Reply,
-    Request,
     closing,
     header_text,
 )
@@ -106,6 +105,11 @@ class ClientPoll:
         """Bytes that wait for the server's word, or for a POST."""
         return self._outflow.held_bytes
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that have arrived and that ``batches`` has not returned."""
+        return sum(map(len, self._inbox))
+
     def wants(self, request: Request) -> bool:
         """Say whether the reply to a request still matters."""
         return self.ended is None and any(request is each for each in (self._attach, self._get, self._post))
@@ -118,8 +122,11 @@ class ClientPoll:
         return batches
 
     def requests(self) -> list[Request]:
-        """Return the requests to make now, each once; every one ends in ``receive`` or ``fail``."""
-        if self.ended is not None or self._taking:
+        """Return the requests to make now, each once; every one ends in ``receive`` or ``fail``.
+
+        A GET waits until the session has taken what the one before has brought, so that it states the newest counts.
+        """
+        if self.ended is not None:
             return []
         if not self._identity:
             packet = self._attach_packet
@@ -128,7 +135,7 @@ class ClientPoll:
             self._attach = Request("POST", (_TYPE,), encode(packet))
             return [self._attach]
         found: list[Request] = []
-        if self._get is None and not self._closing:
+        if self._get is None and not self._closing and not self._taking:
             self._get_number += 1
             self._get = self._request("GET", self._get_number)
             found.append(self._get)
@@ -163,6 +170,10 @@ class ClientPoll:
         """Note that the session has taken what ``batches`` returned, and has sent what it had to say."""
         if not self._inbox:
             self._taking = False
+
+    def unattended(self) -> None:
+        """Note that nobody is about to take what has arrived: it is kept here, and a GET need not wait for that."""
+        self._taking = False
 
     def close(self) -> None:
         """Say goodbye for a session that has not: it goes on elsewhere (SPEC CAR-27)."""

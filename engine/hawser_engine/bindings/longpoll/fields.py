@@ -7,8 +7,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Final
 
-from attrs import field, frozen
-
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.codes import CloseCode, close_advice
 from hawser_engine.errors import RemoteProtocolError
@@ -25,8 +23,6 @@ __all__ = [
     "SECRET",
     "SESSION",
     "Fields",
-    "Reply",
-    "Request",
     "closing",
     "fault",
     "header_text",
@@ -51,24 +47,6 @@ _SECRET_BYTES: Final = 32
 _COUNTS: Final = 3
 _DIGITS: Final = 16  # of 2^53
 _DECIMAL: Final = frozenset("0123456789")
-
-
-@frozen
-class Request:
-    """A request of a client; retried, it is the same object and the same bytes (SPEC CAR-21)."""
-
-    method: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)  # a secret is among them (SPEC SEC-5)
-    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
-
-
-@frozen
-class Reply:
-    """The answer to a request."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
 
 class Fields:

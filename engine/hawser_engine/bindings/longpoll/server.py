@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final
 
+from hawser_engine.bindings.http import Reply
 from hawser_engine.codec import encode, encode_ack
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.packets import Ack, Auth, Close, Counts, Opened, Packet, Ping, Pong, Reauth, Reset, Resume, Resumed
 
 from .bodies import arrive, pieces
-from .fields import BODY_BYTES, CONTENT_TYPE, COUNTS, FIRST, RETRY_AFTER, Fields, Reply, closing, header_text
+from .fields import BODY_BYTES, CONTENT_TYPE, COUNTS, FIRST, RETRY_AFTER, Fields, closing, header_text
 from .outflow import Outflow
 
 __all__ = ["Exchange", "ServerPoll", "close_reply"]
@@ -80,6 +81,7 @@ class ServerPoll:
         "_resume",
         "_taking",
         "_told",
+        "context",
         "digest",
         "generation",
         "over",
@@ -119,6 +121,8 @@ class ServerPoll:
         self._proved = False
         self._final: Reply | None = None
         self._told = False  # to a GET, with all that was sent before
+        self.context: object | None = None
+        """For the driver alone: what leads from here to its own objects."""
         self.session: bytes = b""
         self.digest: bytes = b""
         """SHA-256 of the secret that this attach issued (SPEC SEC-1)."""
@@ -132,6 +136,11 @@ class ServerPoll:
     def held_bytes(self) -> int:
         """Bytes that wait for the client's word, or for a GET."""
         return self._outflow.held_bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that have arrived and that ``batches`` has not returned."""
+        return sum(map(len, self._inbox))
 
     @property
     def lingering(self) -> bool:
@@ -220,8 +229,11 @@ class ServerPoll:
 
     def taken(self) -> None:
         """Note that the session has taken what ``batches`` returned, and has sent what it had to say."""
-        if self._inbox or not self._taking:
-            return
+        if not self._inbox:
+            self.unattended()
+
+    def unattended(self) -> None:
+        """Note that nobody is about to take what has arrived: it is kept here, and requests need not wait for that."""
         self._taking = False
         post = self._post
         if post is not None and self._auth_number < self._post_number:
@@ -234,7 +246,8 @@ class ServerPoll:
         self.taken()
         self.over = True
         if self._final is None:
-            self._finish(_UNKNOWN)
+            attaching = self._attach is not None
+            self._finish(close_reply(closing(CloseCode.GOING_AWAY, "")) if attaching else _UNKNOWN)
 
     def forget(self) -> None:
         """Let go of what nobody has fetched; the end alone is told from now on."""

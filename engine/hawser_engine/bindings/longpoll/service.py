@@ -10,6 +10,7 @@ from typing import Final
 
 from attrs import field, frozen, validators
 
+from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.codec import decode
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
@@ -22,8 +23,6 @@ from .fields import (
     GENERATION,
     NUMBER,
     Fields,
-    Reply,
-    Request,
     closing,
     fault,
 )
