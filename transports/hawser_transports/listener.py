@@ -1,7 +1,10 @@
-"""The HTTP/1.1 listener: accepts connections, reads one head from each, and hands it to the handler of its path.
+"""The HTTP/1.1 listener: accepts connections, reads heads from each, and hands each to the handler of its path.
 
-It knows nothing of what its handlers do: WebSocket brings one, and more routes may stand beside it on one port. What
-needs no handler it answers itself: ``/healthz``, unknown paths, heads that are no heads.
+It knows nothing of what its handlers do: WebSocket brings one, long-poll another, and more routes may stand beside them
+on one port. What needs no handler it answers itself: ``/healthz``, unknown paths, heads that are no heads.
+
+A connection carries one request behind the other for as long as its handlers say so; requests that are pipelined are
+answered in their order. Whatever is refused ends it.
 
 Rule 1: whatever happens on one connection ends that connection only.
 Rule 2: a connection has one deadline until a handler has it (TLS, head, all of it), and the listener's counts hold.
@@ -63,10 +66,11 @@ _IPV6_NETWORK_BITS: Final = 64
 Deliver: TypeAlias = Callable[[Link], Awaitable[None]]
 """Gives a new link to whoever takes links here."""
 
-Handler: TypeAlias = Callable[[Head, Wire, Deliver], Awaitable[None]]
-"""Serves one request: answers and closes the wire, or gives it to a link and delivers that.
+Handler: TypeAlias = Callable[[Head, Wire, Deliver], Awaitable[bytes | None]]
+"""Serves one request, and returns what has arrived behind it if another may follow on the wire.
 
-It may raise `HeadRefused`, which is answered with its status.
+Otherwise it has closed the wire or given it to a link, and returns None. It may raise `HeadRefused`, which is answered
+with its status.
 """
 
 
@@ -76,6 +80,8 @@ class ListenerSettings:
 
     handshake_seconds: float = field(default=10.0, validator=validators.gt(0))
     """From accept until a handler has the request, TLS included."""
+    idle_seconds: float = field(default=75.0, validator=validators.gt(0))
+    """From the answer to a request until the head of the next one is there; nginx, too, waits so long."""
     connections: float = field(default=10_000, validator=validators.ge(1))
     """Connections at once."""
     connections_per_address: float = field(default=100, validator=validators.ge(1))
@@ -258,35 +264,36 @@ class HttpListener(Listener):
     async def _serve(self, connected: socket.socket, address: str, description: str) -> None:
         began = trio.current_time()
         wire: Wire | None = None
-        head: Head | HeadRefused | None = None
-        with trio.move_on_after(self._settings.handshake_seconds) as deadline:
-            self._shaking.add(deadline)
-            try:
-                wire = await self._wire(connected, description)
-                head = await self._read_head(wire)
-            except HeadRefused as refused:
-                head = refused
-            finally:
-                self._shaking.discard(deadline)
-                if wire is None:
-                    connected.close()
-                    self._left(address)
-                else:
+        head: Head | None = None
+        try:
+            with trio.move_on_after(self._settings.handshake_seconds) as deadline:
+                self._shaking.add(deadline)
+                try:
+                    wire = await self._wire(connected, description)
                     wire.began = began
                     wire.on_close = partial(self._left, address)
-                    if head is None:
-                        wire.close()
-        if wire is None or head is None:
-            return
-        try:
-            if isinstance(head, HeadRefused):
-                raise head
-            await self._handle(head, wire)
+                    head = await self._read_head(wire)
+                finally:
+                    self._shaking.discard(deadline)
+                    if wire is None:
+                        connected.close()
+                        self._left(address)
+            while wire is not None and head is not None:
+                rest = await self._handle(head, wire)
+                if rest is None:
+                    return
+                head = None
+                with trio.move_on_after(self._settings.idle_seconds):
+                    head = await self._read_head(wire, rest)
         except HeadRefused as refused:
-            await _refuse(wire, refused, to_head=isinstance(head, Head) and _is_head(head))
+            assert wire is not None, "the head came over it"
+            await _refuse(wire, refused, to_head=head is not None and _is_head(head))
         except BaseException:
-            wire.close()
+            if wire is not None:
+                wire.close()
             raise
+        if wire is not None:
+            wire.close()
 
     async def _wire(self, connected: socket.socket, description: str) -> Wire:
         if self._context is None:
@@ -300,26 +307,31 @@ class HttpListener(Listener):
         await stream.do_handshake()
         return StreamWire(stream, description, self._settings.wire)
 
-    async def _read_head(self, wire: Wire) -> Head | None:
-        """Read a request's head; None if the peer leaves before it is complete."""
+    async def _read_head(self, wire: Wire, data: bytes = b"") -> Head | None:
+        """Read a request's head, of which the beginning may be there; None if the peer leaves before its end."""
         gate = HeadGate(request=True, limits=self._settings.head)
+        if data:
+            await trio.lowlevel.checkpoint()  # who sends many requests at once waits for others between them
+            head = gate.receive_data(data)
+            if head is not None:
+                return head
         while data := await wire.receive():
             head = gate.receive_data(data)
             if head is not None:
                 return head
         return None
 
-    async def _handle(self, head: Head, wire: Wire) -> None:
+    async def _handle(self, head: Head, wire: Wire) -> bytes | None:
         handler = self._handlers.get(head.path)
         if handler is not None:
-            await handler(head, wire, self._deliver)
-            return
+            return await handler(head, wire, self._deliver)
         if head.path != HEALTH_PATH:
             raise HeadRefused(404, "saw a path that nothing serves")
         if head.start[0] != b"GET" and not _is_head(head):
             raise HeadRefused(405, "saw another method than GET")
         wire.write(response(200, "ok\n", to_head=_is_head(head)))
         await wire.finish()
+        return None
 
 
 def _is_head(head: Head) -> bool:
