@@ -70,7 +70,7 @@ class Connection(Link):
 
         Spec: LIV-5.
         """
-        self._liveness.forgive(self._config.pong_wait_seconds, now)
+        self._liveness.forgive(self.pong_wait, now)
         self.probe(now)
 
     def probe(self, now: float) -> None:

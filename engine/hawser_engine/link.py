@@ -70,6 +70,7 @@ class Link(ABC):
         "_tail",
         "_timers",
         "context",
+        "pong_wait",
     )
 
     def __init__(self, config: EngineConfig, now: float) -> None:
@@ -89,6 +90,8 @@ class Link(ABC):
         self._now = now  # of the last input or command that could call for an ACK
         self.context: object | None = None
         """For the driver alone: what leads from here to its own objects."""
+        self.pong_wait: float = config.pong_wait_seconds
+        """Seconds that a PING may stay without life in return; a carriage may need more of them (SPEC CAR-26)."""
         self._timers.set(Timer.HANDSHAKE, now + config.handshake_seconds)
 
     # Getters
@@ -158,7 +161,7 @@ class Link(ABC):
             self._timers.set(Timer.WRITE, now + self._config.write_seconds)
         else:
             self._timers.stop(Timer.WRITE)
-            self._liveness.left(self._config.pong_wait_seconds, now)
+            self._liveness.left(self.pong_wait, now)
 
     def handle_timeout(self, now: float) -> None:
         """Let time pass up to ``now``. What has arrived must have been given first (SPEC LIV-6)."""

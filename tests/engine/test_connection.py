@@ -630,3 +630,13 @@ def test_the_next_timeout_is_the_earliest_of_connection_and_session() -> None:
     assert hands.connection.next_timeout() == 0.001 != due
     hands.wait(0.001)
     assert hands.session.outbox.dropped_messages == 1
+
+
+def test_a_carriage_may_ask_for_a_longer_pong_wait() -> None:
+    """SPEC CAR-26: of its own, in place of the session's."""
+    hands = attached()
+    hands.connection.pong_wait = 30.0
+    while not hands.wait(1.0):
+        pass
+    assert hands.wait(29.9) == []
+    assert close_of(hands.wait(0.2)).code == CloseCode.TIMEOUT
