@@ -42,9 +42,10 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpListener", "Link", "Listener",
-        "ListenerSettings", "MemoryLink", "MemoryListener", "MemoryTransport", "Receiver", "SocketWire", "StreamWire",
-        "Transport", "TransportContractError", "UnknownSchemeError", "WebSocketLink", "WebSocketTransport", "Wire",
-        "WireSettings", "check_transport", "find_transport", "memory_pair", "pump", "transport_schemes",
+        "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener", "MemoryTransport", "PollSettings",
+        "Receiver", "SocketWire", "StreamWire", "Transport", "TransportContractError", "UnknownSchemeError",
+        "WebSocketLink", "WebSocketTransport", "Wire", "WireSettings", "check_transport", "find_transport",
+        "memory_pair", "pump", "transport_schemes",
     ],
 }  # fmt: skip
 

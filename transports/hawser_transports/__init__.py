@@ -9,9 +9,10 @@ from __future__ import annotations
 from .check import TransportContractError, check_transport
 from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
 from .listener import HttpListener, ListenerSettings
+from .longpoll import PollSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
-from .web import WebSocketTransport
+from .web import LongPollTransport, WebSocketTransport
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire, WireSettings
 
@@ -23,9 +24,11 @@ __all__ = [
     "Link",
     "Listener",
     "ListenerSettings",
+    "LongPollTransport",
     "MemoryLink",
     "MemoryListener",
     "MemoryTransport",
+    "PollSettings",
     "Receiver",
     "SocketWire",
     "StreamWire",

@@ -39,6 +39,9 @@ class Link(trio.abc.AsyncResource):
     `trio.EndOfChannel` (closed at the other end; receiving only), `trio.BusyResourceError` (two tasks at once).
     """
 
+    pong_wait_seconds: float = 0.0
+    """How long this carriage needs at least until a peer that lives has answered a PING (SPEC CAR-26)."""
+
     @property
     @abstractmethod
     def description(self) -> str:

@@ -1,13 +1,13 @@
 """Transports that are reached over HTTP: where listener, routes and links are put together.
 
-``ws`` and ``wss`` today. An upgrade is one route of the listener; other carriages add theirs beside it.
+At a ``ws`` or ``wss`` URL a server takes upgrades to WebSocket; at an ``http`` or ``https`` URL it takes long-poll
+requests too, at the same path. A client upgrades, unless it is told to poll.
 """
 
 from __future__ import annotations
 
 import secrets
-import socket
-import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -25,19 +25,24 @@ from hawser_engine.bindings.websocket import (
 )
 
 from .contract import Listener, Transport
+from .dialing import dial
 from .listener import ListenerSettings, listen_http
-from .urls import ServiceUrl, check_origins, parse_url, without_secrets
+from .longpoll import Asking, PollClientLink, PollRoute, PollSettings
+from .urls import check_origins, parse_url, without_secrets
 from .websocket import WebSocketLink
-from .wires import SocketWire, StreamWire, Wire
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Collection
 
     from .contract import Link
     from .listener import Deliver, Handler
+    from .wires import Wire
 
 SCHEMES: Final = ("ws", "wss", "http", "https")
-"""``http`` and ``https`` name a service by whatever reaches it: today that is WebSocket too."""
+"""``http`` and ``https`` name a service by whatever reaches it."""
+
+POLL_SCHEMES: Final = ("http", "https")
 
 
 def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = None) -> Handler:
@@ -54,11 +59,21 @@ def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = 
     limits = FrameLimits() if limits is None else limits
     frames = SharedFrames()  # of all links of this route: a broadcast is framed once
 
-    async def handle(head: Head, wire: Wire, deliver: Deliver) -> None:
+    async def handle(head: Head, wire: Wire, deliver: Deliver) -> None:  # of an upgrade nothing follows on the wire
         if not is_upgrade(head):
             raise HeadRefused(426, "saw a request that is no upgrade to WebSocket")
         wire.write(accept_upgrade(head, origins=listed))
         await deliver(WebSocketLink(wire, WebSocket(frames, limits), head.rest))
+
+    return handle
+
+
+def service_handler(upgrades: Handler, polls: Handler) -> Handler:
+    """Make the handler of a path at which a service is reached by WebSocket and by long-poll (SPEC CAR-11)."""
+
+    async def handle(head: Head, wire: Wire, deliver: Deliver) -> bytes | None:
+        visits = head.start[0] == b"GET" and not head.values(b"hawser-generation")
+        return await (upgrades if visits or is_upgrade(head) else polls)(head, wire, deliver)
 
     return handle
 
@@ -72,7 +87,8 @@ class WebSocketTransport(Transport):
         origins: Server: the origins whose pages may connect, such as ``https://example.org``, compared exactly.
             Programs that are no browsers name none and may always.
         settings: Limits and times, those of connections that a client opens included.
-        frames: What peers may send.
+        frames: What peers may send over a WebSocket.
+        polls: Limits and times of long-poll links, which a server takes at ``http`` and ``https`` URLs.
         random_bytes: Where a client's keys and masks come from.
     """
 
@@ -83,20 +99,25 @@ class WebSocketTransport(Transport):
         origins: Collection[str] = (),
         settings: ListenerSettings | None = None,
         frames: FrameLimits | None = None,
+        polls: PollSettings | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._ssl_context = ssl_context
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
         self._frames = FrameLimits() if frames is None else frames
+        self._polls = PollSettings() if polls is None else polls
         self._random_bytes = random_bytes
 
     async def listen(self, url: str) -> Listener:
-        """See `Transport.listen`; port 0 picks a free one, the path is where clients upgrade."""
+        """See `Transport.listen`; port 0 picks a free one, the path is where clients upgrade, or poll."""
         place = parse_url(url, SCHEMES)
         if place.secure and self._ssl_context is None:
             raise ValueError(f"{without_secrets(url)!r} needs a certificate: WebSocketTransport(ssl_context=…)")
-        handlers = {place.path.encode(): upgrade_handler(self._origins, self._frames)}
+        handler = upgrade_handler(self._origins, self._frames)
+        if place.scheme in POLL_SCHEMES:
+            handler = service_handler(handler, PollRoute(self._origins, self._polls))
+        handlers = {place.path.encode(): handler}
         context = self._ssl_context if place.secure else None
         return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
 
@@ -107,7 +128,7 @@ class WebSocketTransport(Transport):
             place.authority, place.target, random_bytes=self._random_bytes, limits=self._settings.head
         )
         with trio.move_on_after(self._settings.handshake_seconds):
-            wire = await self._open(place)
+            wire = await dial(place, self._ssl_context, self._settings.wire)
             try:
                 return await self._upgrade(wire, shaking)
             except (trio.BrokenResourceError, UpgradeRefused) as error:
@@ -118,25 +139,6 @@ class WebSocketTransport(Transport):
                 raise
         raise TimeoutError(f"no WebSocket at {place} within {self._settings.handshake_seconds:g} s")
 
-    async def _open(self, place: ServiceUrl) -> Wire:
-        stream = await trio.open_tcp_stream(place.host, place.port)
-        description = f"{place} (client)"
-        if not place.secure:
-            connected = socket.socket(fileno=stream.socket.detach())
-            connected.setblocking(False)
-            return SocketWire(connected, description, self._settings.wire)
-        try:
-            context = ssl.create_default_context() if self._ssl_context is None else self._ssl_context
-            tls = trio.SSLStream(stream, context, server_hostname=place.host, https_compatible=True)
-            await tls.do_handshake()
-        except trio.BrokenResourceError as error:
-            await trio.aclose_forcefully(stream)
-            raise ConnectionError(f"no TLS with {place}: {error.__cause__ or error}") from error
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
-        return StreamWire(tls, description, self._settings.wire)
-
     async def _upgrade(self, wire: Wire, shaking: ClientHandshake) -> Link:
         wire.write(shaking.request)
         while data := await wire.receive():
@@ -144,3 +146,49 @@ class WebSocketTransport(Transport):
             if early is not None:
                 return WebSocketLink(wire, WebSocket(MaskedFrames(self._random_bytes), self._frames), early)
         raise UpgradeRefused(None, "the server hung up")
+
+
+class LongPollTransport(Transport):
+    """Links over long-poll requests: ``http://host:port/path`` and, over TLS, ``https://…``.
+
+    Args:
+        ssl_context: For ``https``. A server needs one with its certificate; a client without one trusts what the
+            system trusts.
+        origins: Server: the origins whose pages may use it, such as ``https://example.org``, compared exactly.
+        settings: Limits and times, those of connections that a client opens included.
+        polls: Limits and times of the links.
+        random_bytes: Where a client's pauses between tries come from.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        origins: Collection[str] = (),
+        settings: ListenerSettings | None = None,
+        polls: PollSettings | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._ssl_context = ssl_context
+        self._origins = check_origins(origins)
+        self._settings = ListenerSettings() if settings is None else settings
+        self._polls = PollSettings() if polls is None else polls
+        self._random_bytes = random_bytes
+
+    async def listen(self, url: str) -> Listener:
+        """See `Transport.listen`; port 0 picks a free one, the path is where clients poll."""
+        place = parse_url(url, POLL_SCHEMES)
+        if place.secure and self._ssl_context is None:
+            raise ValueError(f"{without_secrets(url)!r} needs a certificate: LongPollTransport(ssl_context=…)")
+        handlers: dict[bytes, Handler] = {place.path.encode(): PollRoute(self._origins, self._polls)}
+        context = self._ssl_context if place.secure else None
+        return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
+
+    async def connect(self, url: str) -> Link:
+        """See `Transport.connect`; opens one connection, on which nothing is asked yet."""
+        place = parse_url(url, POLL_SCHEMES)
+        asking = Asking(place, partial(dial, place, self._ssl_context, self._settings.wire))
+        with trio.move_on_after(self._settings.handshake_seconds):
+            await asking.open()
+            return PollClientLink(asking, f"{place} (client)", self._polls, self._random_bytes)
+        raise TimeoutError(f"no connection to {place} within {self._settings.handshake_seconds:g} s")

@@ -111,6 +111,7 @@ class Node:
     def attach(self, link: Link) -> ServerDriver:
         """Take a new link; what it brings goes to the returned receiver."""
         connection = self._engine.connect(trio.current_time() if link.began is None else link.began)
+        connection.pong_wait = max(connection.pong_wait, link.pong_wait_seconds)
         link.bound(self.config.preattach_bytes)
         driver = ServerDriver(self, connection, link, close_seconds=self.config.write_seconds)
         self._drivers[connection] = driver

@@ -1,0 +1,137 @@
+"""The server's end: requests at one path, and the links that they make together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hawser_engine.bindings.head import Head, HeadRefused
+from hawser_engine.bindings.http import CONTINUE, Reply, Request, framing, write_reply
+from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll
+
+from .ends import PollLink
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from hawser_engine.bindings.http import Framing
+    from hawser_transports.contract import Link
+    from hawser_transports.wires import Wire
+
+    from .settings import PollSettings
+
+_METHODS: Final = (b"GET", b"POST")
+
+
+class PollServerLink(PollLink):
+    """The server's end of one long-poll connection."""
+
+    def __init__(self, poll: ServerPoll, service: PollService, description: str, settings: PollSettings) -> None:
+        super().__init__(poll, description, settings)
+        self._server_poll = poll
+        self._service = service
+        self.pong_wait_seconds = settings.patience_seconds
+
+    def _flush(self) -> None:
+        for exchange in self._server_poll.answered():
+            if isinstance(exchange.context, trio.Event):
+                exchange.context.set()
+
+    def _begin_close(self) -> None:
+        self._server_poll.close()
+
+    def _is_leaving(self) -> bool:
+        return self._server_poll.lingering
+
+    def _break(self) -> None:
+        self._server_poll.close()
+        self._service.end(self._server_poll)
+        self._changed()
+
+    def _is_over(self) -> bool:
+        return self._server_poll.over
+
+
+class PollRoute:
+    """Serves the requests of one service: a handler for the listener."""
+
+    def __init__(self, origins: Collection[str], settings: PollSettings) -> None:
+        """Start without links.
+
+        Args:
+            origins: The origins whose pages may use it (SPEC CAR-7, CAR-29).
+            settings: Limits and times.
+        """
+        self._browsers = Browsers(origins)
+        self._settings = settings
+        self._service = PollService(settings.limits)
+
+    async def __call__(self, head: Head, wire: Wire, deliver: Callable[[Link], Awaitable[None]]) -> bytes | None:
+        """Serve one request; see `hawser_transports.listener.Handler`."""
+        frame = framing(head)
+        origins = head.values(b"origin")
+        origin = origins[0].decode("ascii") if origins else None
+        if not self._browsers.admits(origin):
+            raise HeadRefused(403, "saw an origin that may not connect", "CAR-29")
+        rest: bytes | None = None if frame.length else head.rest
+        if head.start[0] in _METHODS:
+            reply, rest = await self._serve(head, frame, wire, deliver)
+            reply = Reply(reply.status, (*reply.headers, *self._browsers.headers(origin)), reply.body)
+        elif head.start[0] == b"OPTIONS":
+            reply = self._browsers.preflight(origin)
+        else:
+            reply = Reply(405, (("allow", "GET, POST, OPTIONS"),))
+        persists = frame.persists and rest is not None
+        wire.write(write_reply(reply, persists=persists))
+        if persists:
+            await wire.wait_room()
+            return rest
+        await wire.finish()
+        return None
+
+    async def _serve(
+        self, head: Head, frame: Framing, wire: Wire, deliver: Callable[[Link], Awaitable[None]]
+    ) -> tuple[Reply, bytes | None]:
+        """Answer a request of the protocol; with what has arrived behind it, None if its body was not read."""
+        headers = tuple((name.decode("ascii"), value.decode("ascii")) for name, value in head.headers)
+        exchange = self._service.begin(Request(head.start[0].decode("ascii"), headers, b""), frame.length)
+        if exchange.reply is not None:
+            _look(exchange)
+            return exchange.reply, None if frame.length else head.rest
+        body, rest = await self._read_body(head.rest, frame, wire)
+        exchange.context = answered = trio.Event()
+        self._service.receive(exchange, body)
+        for poll in self._service.arrivals():
+            poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings)
+            await deliver(link)
+        _look(exchange)
+        if exchange.reply is None:
+            await answered.wait()
+        assert exchange.reply is not None
+        return exchange.reply, rest
+
+    async def _read_body(self, data: bytes, frame: Framing, wire: Wire) -> tuple[bytes, bytes]:
+        """Read a body, of which the beginning may be there; return it and what has come behind it."""
+        if frame.waits and not data and frame.length:
+            wire.write(CONTINUE)
+        pieces = [data]
+        size = len(data)
+        with trio.move_on_after(self._settings.body_seconds) as deadline:
+            while size < frame.length:
+                piece = await wire.receive()
+                if not piece:
+                    raise trio.BrokenResourceError("the client left in the middle of a body")
+                pieces.append(piece)
+                size += len(piece)
+        if deadline.cancelled_caught:
+            raise trio.BrokenResourceError("the body did not arrive in time")
+        whole = b"".join(pieces)
+        return whole[: frame.length], whole[frame.length :]
+
+
+def _look(exchange: Exchange) -> None:
+    """Let the link of a request see what it has brought."""
+    link = None if exchange.poll is None else exchange.poll.context
+    if isinstance(link, PollServerLink):
+        link.arrived()
