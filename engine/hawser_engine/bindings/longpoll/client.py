@@ -141,7 +141,7 @@ class ClientPoll:
             found.append(self._get)
         if self._post is None:
             body = self._outflow.body(BODY_BYTES)
-            if body is not None or self._counts_owed:
+            if body is not None or (self._counts_owed and self._get is not None):  # else a GET is about to state them
                 self._post_number += 1
                 self._post_body = body
                 self._goodbye = self._closing and body is not None and body.complete
