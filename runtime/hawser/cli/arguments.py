@@ -13,11 +13,14 @@ import attrs
 
 from hawser.principals import check_name
 from hawser_engine.messages import Position
+from hawser_transports import LongPollTransport, find_transport
 
 from . import WRONG_USAGE, CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from hawser_transports import Transport
 
 Choice: TypeAlias = Literal["auto", "ws", "poll"]
 """Which transport: what the URL's scheme offers, WebSocket only, long-poll only."""
@@ -30,6 +33,24 @@ OFFSET_MAX: Final = 2**53
 """The highest offset of a channel (SPEC PKT-6)."""
 
 _WEBSOCKET: Final[Mapping[str, str]] = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_POLLED: Final[Mapping[str, str]] = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+@attrs.frozen
+class Place:
+    """Where a server is, and how it is to be reached."""
+
+    url: str
+    polled: bool = False
+    """By long-poll only; otherwise as the scheme says."""
+
+    def transport(self) -> Transport:
+        """The transport that goes there.
+
+        Raises:
+            UnknownSchemeError: No transport serves the URL's scheme.
+        """
+        return LongPollTransport() if self.polled else find_transport(self.url)
 
 
 @attrs.frozen
@@ -48,8 +69,8 @@ class Since:
         return Position(present if self.epoch is None else self.epoch, self.offset)
 
 
-def split_url(words: Sequence[str], choice: Choice, *, usage: str) -> tuple[str, list[str]]:
-    """Tell the URL from what follows it.
+def split_url(words: Sequence[str], choice: Choice, *, usage: str) -> tuple[Place, list[str]]:
+    """Tell the URL from what follows it, and how its server is reached.
 
     Args:
         words: What stands on the command line; the first is the URL if it looks like one, else the environment has it.
@@ -68,20 +89,20 @@ def split_url(words: Sequence[str], choice: Choice, *, usage: str) -> tuple[str,
     return choose_transport(url, choice), rest
 
 
-def choose_transport(url: str, choice: Choice) -> str:
-    """The URL whose scheme names the wanted transport.
+def choose_transport(url: str, choice: Choice) -> Place:
+    """The place of a URL by the wanted transport.
 
     Raises:
         CommandFailed: The transport does not fit the URL.
     """
     scheme, separator, rest = url.partition("://")
     if choice == "auto":
-        return url
-    if choice == "poll":
-        raise CommandFailed("--transport poll: long-poll is planned; until then use auto or ws", WRONG_USAGE)
-    if scheme not in _WEBSOCKET:
-        raise CommandFailed(f"--transport ws: {url} is no http or ws URL, so leave --transport out", WRONG_USAGE)
-    return _WEBSOCKET[scheme] + separator + rest
+        return Place(url)
+    polled = choice == "poll"
+    wanted = (_POLLED if polled else _WEBSOCKET).get(scheme)
+    if wanted is None:
+        raise CommandFailed(f"--transport {choice}: {url} is no http or ws URL, so leave --transport out", WRONG_USAGE)
+    return Place(wanted + separator + rest, polled)
 
 
 def named(what: str, name: str) -> str:

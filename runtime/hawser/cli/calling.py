@@ -16,14 +16,16 @@ from .streams import Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .arguments import Place
 
-def run_call(url: str, procedure: str, arguments: Sequence[str]) -> int:
+
+def run_call(place: Place, procedure: str, arguments: Sequence[str]) -> int:
     """Call a procedure and print what it returns.
 
     Raises:
         CommandFailed: An argument is no JSON.
     """
-    return run_command(partial(_call, url, procedure, read_arguments(arguments)))
+    return run_command(partial(_call, place, procedure, read_arguments(arguments)))
 
 
 def read_arguments(arguments: Sequence[str]) -> list[Any]:
@@ -43,8 +45,8 @@ def read_arguments(arguments: Sequence[str]) -> list[Any]:
     return values
 
 
-async def _call(url: str, procedure: str, arguments: list[Any]) -> int:
-    async with Dial(url) as client, trio.open_nursery() as nursery:
+async def _call(place: Place, procedure: str, arguments: list[Any]) -> int:
+    async with Dial(place) as client, trio.open_nursery() as nursery:
         nursery.start_soon(report_line, client)
         result = await client.call(procedure, *arguments)
         nursery.cancel_scope.cancel(reason="answered")

@@ -156,7 +156,7 @@ def sub(
     """Print messages; see `SUB_HELP`."""
     from .subscribing import Wanted, run_sub
 
-    url, channels = split_url(words, transport, usage="hawser sub URL CHANNEL...")
+    place, channels = split_url(words, transport, usage="hawser sub URL CHANNEL...")
     if not channels:
         raise CommandFailed("no channel: write hawser sub URL CHANNEL...", WRONG_USAGE)
     for channel in channels:
@@ -166,7 +166,7 @@ def sub(
     if count is not None:
         within("--count", count, 1, 2**53)
     start = None if since is None else parse_since(since, len(channels))
-    return run_sub(url, Wanted(channels, start, count))
+    return run_sub(place, Wanted(channels, start, count))
 
 
 @app.command(help=PUB_HELP, help_epilogue=PUB_EXAMPLES, usage="Usage: hawser pub [URL] CHANNEL [DATA] [OPTIONS]")
@@ -178,12 +178,12 @@ def pub(
     """Publish; see `PUB_HELP`."""
     from .publishing import run_pub
 
-    url, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
+    place, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
     match rest:
         case [channel]:
-            return run_pub(url, named("a channel name", channel), None, text=text)
+            return run_pub(place, named("a channel name", channel), None, text=text)
         case [channel, data]:
-            return run_pub(url, named("a channel name", channel), data, text=text)
+            return run_pub(place, named("a channel name", channel), data, text=text)
         case _:
             raise CommandFailed(
                 f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
@@ -199,10 +199,10 @@ def call(
     """Call a procedure; see `CALL_HELP`."""
     from .calling import run_call
 
-    url, rest = split_url(words, transport, usage="hawser call URL PROCEDURE [ARG...]")
+    place, rest = split_url(words, transport, usage="hawser call URL PROCEDURE [ARG...]")
     if not rest:
         raise CommandFailed("no procedure: write hawser call URL PROCEDURE [ARG...]", WRONG_USAGE)
-    return run_call(url, named("a procedure name", rest[0]), rest[1:])
+    return run_call(place, named("a procedure name", rest[0]), rest[1:])
 
 
 @app.command(help=DEMO_HELP, help_epilogue=DEMO_EXAMPLES, usage="Usage: hawser demo [FILE] [OPTIONS]")

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from hawser import Client, Receipt
 
+    from .arguments import Place
 
-def run_pub(url: str, channel: str, data: str | None, *, text: bool) -> int:
+
+def run_pub(place: Place, channel: str, data: str | None, *, text: bool) -> int:
     """Publish one value, or each line of standard input.
 
     Raises:
@@ -44,11 +46,11 @@ def run_pub(url: str, channel: str, data: str | None, *, text: bool) -> int:
     else:
         read_line(Line(0, data), text=text)  # refused before anything is opened
         lines = _One(data)
-    return run_command(partial(_pub, url, channel, lines, text))
+    return run_command(partial(_pub, place, channel, lines, text))
 
 
-async def _pub(url: str, channel: str, lines: AsyncIterator[Line], text: bool) -> int:
-    async with Dial(url) as client:
+async def _pub(place: Place, channel: str, lines: AsyncIterator[Line], text: bool) -> int:
+    async with Dial(place) as client:
         await Publisher(client, channel, text=text, tell=say).run(lines)
     return DONE
 

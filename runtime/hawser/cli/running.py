@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hawser import Client, Config
     from hawser_transports import Transport
 
+    from .arguments import Place
+
     Say = Callable[[str], None]
 
 OUTAGE_ATTEMPTS: Final = 3
@@ -77,15 +79,16 @@ def reset_text(reset: states.Reset) -> str:
 
 
 class Dial:
-    """A client of the server at a URL, with the token of the environment; enter it with ``async with``.
+    """A client of the server at a place, with the token of the environment; enter it with ``async with``.
 
     Raises (also on entering):
         CommandFailed: Nothing serves the URL's scheme, or the URL does not fit what serves it.
     """
 
-    def __init__(self, url: str, *, config: Config | None = None, transport: Transport | None = None) -> None:
+    def __init__(self, place: Place, *, config: Config | None = None, transport: Transport | None = None) -> None:
         try:
-            self._connection = connect(url, token=token(), config=config, transport=transport)
+            transport = place.transport() if transport is None else transport
+            self._connection = connect(place.url, token=token(), config=config, transport=transport)
         except ValueError as error:
             raise CommandFailed(str(error), WRONG_USAGE) from None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hawser import Client, Position
 
-    from .arguments import Since
+    from .arguments import Place, Since
 
 
 class Writer(Protocol):
@@ -42,16 +42,16 @@ class Wanted:
     """How many messages to print in all; None: no end."""
 
 
-def run_sub(url: str, wanted: Wanted) -> int:
+def run_sub(place: Place, wanted: Wanted) -> int:
     """Print messages until there are enough of them, or until the user has."""
-    return run_command(partial(_sub, url, wanted))
+    return run_command(partial(_sub, place, wanted))
 
 
-async def _sub(url: str, wanted: Wanted) -> int:
+async def _sub(place: Place, wanted: Wanted) -> int:
     output = Output(STDOUT)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.until_closed)
-        async with Dial(url) as client:
+        async with Dial(place) as client:
             await Printer(client, wanted, output, say).run()
         nursery.cancel_scope.cancel(reason="done")
     return DONE

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 from hawser.cli import CommandFailed, main
-from hawser.cli.arguments import Choice, Since, choose_transport, parse_since, split_url, within
+from hawser.cli.arguments import Choice, Place, Since, choose_transport, parse_since, split_url, within
+from hawser_transports import LongPollTransport
 
 EPOCH = "53ca9759e46e0d25"
 
 
 def test_the_url_is_the_first_word_or_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert split_url(["ws://a", "c", "d"], "auto", usage="") == ("ws://a", ["c", "d"])
+    assert split_url(["ws://a", "c", "d"], "auto", usage="") == (Place("ws://a"), ["c", "d"])
     monkeypatch.setenv("HAWSER_URL", "ws://b")
-    assert split_url(["c", "d"], "auto", usage="") == ("ws://b", ["c", "d"])
-    assert split_url(["ws://a", "c"], "auto", usage="") == ("ws://a", ["c"])
+    assert split_url(["c", "d"], "auto", usage="") == (Place("ws://b"), ["c", "d"])
+    assert split_url(["ws://a", "c"], "auto", usage="") == (Place("ws://a"), ["c"])
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -29,20 +30,23 @@ def test_without_a_url_both_ways_to_give_one_are_named(value: str | None, monkey
 @pytest.mark.parametrize(
     ("url", "choice", "chosen"),
     [
-        ("http://h:1/p?q", "auto", "http://h:1/p?q"),
-        ("http://h:1/p?q", "ws", "ws://h:1/p?q"),
-        ("https://h", "ws", "wss://h"),
-        ("wss://h", "ws", "wss://h"),
-        ("memory://m", "auto", "memory://m"),
+        ("http://h:1/p?q", "auto", Place("http://h:1/p?q")),
+        ("http://h:1/p?q", "ws", Place("ws://h:1/p?q")),
+        ("https://h", "ws", Place("wss://h")),
+        ("wss://h", "ws", Place("wss://h")),
+        ("http://h:1/p?q", "poll", Place("http://h:1/p?q", polled=True)),
+        ("wss://h", "poll", Place("https://h", polled=True)),
+        ("memory://m", "auto", Place("memory://m")),
     ],
 )
-def test_the_transport_is_chosen_by_the_scheme(url: str, choice: Choice, chosen: str) -> None:
+def test_the_transport_is_chosen_by_the_scheme(url: str, choice: Choice, chosen: Place) -> None:
     assert choose_transport(url, choice) == chosen
+    assert isinstance(chosen.transport(), LongPollTransport) == (choice == "poll")
 
 
 @pytest.mark.parametrize(
     ("url", "choice", "says"),
-    [("memory://m", "ws", "leave --transport out"), ("http://h", "poll", "use auto or ws")],
+    [("memory://m", "ws", "leave --transport out"), ("memory://m", "poll", "leave --transport out")],
 )
 def test_a_transport_that_does_not_fit_is_refused(url: str, choice: Choice, says: str) -> None:
     with pytest.raises(CommandFailed, match=says):
@@ -90,7 +94,7 @@ def test_a_number_out_of_bounds_is_refused_with_its_bounds() -> None:
         (["pub", "http://h"], "0 words behind the URL: write hawser pub URL CHANNEL [DATA]"),
         (["pub", "http://h", "c", "a", "b"], "3 words behind the URL"),
         (["pub", "http://h", "c", "hello"], "DATA: not JSON"),
-        (["pub", "http://h", "c", "1", "--transport", "poll"], "long-poll is planned"),
+        (["pub", "memory://h", "c", "1", "--transport", "poll"], "--transport poll: memory://h is no http or ws URL"),
         (["pub", "http://h", "", "1"], "a channel name has 1 to 255 bytes of UTF-8, this one has 0"),
         (["pub", "http://h", "ü" * 128], "a channel name has 1 to 255 bytes of UTF-8, this one has 256"),
         (["sub", "http://h", "a", "b" * 256], "a channel name has 1 to 255 bytes of UTF-8, this one has 256"),

@@ -12,6 +12,7 @@ import trio
 
 from hawser import App, connect
 from hawser.cli import CommandFailed, leaves, main
+from hawser.cli.arguments import Place
 from hawser.cli.bench.loads import Connect, Echo, Fanout, Load, Resume
 from hawser.cli.bench.meter import Bounds, Latencies, Meter, process_cpu_seconds
 from hawser.cli.bench.report import check_plot, figures, plot, progress_line, text
@@ -33,7 +34,7 @@ async def measured(load: Load, *, count: int = 10**9, seconds: float = 5, app: A
     meter = Meter(Bounds(seconds, count), os.getpid())
     async with replaceable(development_app() if app is None else app, config=UNLIMITED) as server:
         with trio.fail_after(PATIENCE):
-            assert await measure("test", load, URL, meter) == 0
+            assert await measure("test", load, Place(URL), meter) == 0
         assert server.server is not None
         while server.server.sessions:
             await trio.sleep(0.1)
@@ -100,7 +101,7 @@ async def test_what_somebody_else_publishes_is_not_counted(autojump_clock: MockC
     async def with_interference() -> None:
         async with replaceable(app), connect(URL) as client, trio.open_nursery() as nursery:
             load = Fanout(clients=2, in_flight=1, size=8, channel="c")
-            nursery.start_soon(measure, "test", load, URL, Meter(Bounds(5, 10**9)))
+            nursery.start_soon(measure, "test", load, Place(URL), Meter(Bounds(5, 10**9)))
             while True:
                 await client.publish("c", bytes(8))
 

@@ -27,11 +27,12 @@ async def authenticate(credentials):
 """
 
 
-async def test_what_is_published_is_printed_once_and_in_order() -> None:
-    command = ("c", "--count", "1001", "--transport", "ws")
+@pytest.mark.parametrize("transport", ["ws", "poll"])
+async def test_what_is_published_is_printed_once_and_in_order(transport: str) -> None:
+    command = ("c", "--count", "1001", "--transport", transport)
     async with serving() as (_, url), running(*hawser("sub", url, *command)) as sub:
         assert await sub.err.count(1) == ["subscribed c"]
-        assert await completed("pub", url, "c", '{"text": "é"}') == (0, "", "")
+        assert await completed("pub", url, "c", '{"text": "é"}', "--transport", transport) == (0, "", "")
         assert await completed("pub", url, "c", stdin="".join(f"{n}\n" for n in range(1_000))) == (0, "", "")
         assert await sub.wait() == 0
     lines = [json.loads(text) for text in sub.out.texts]

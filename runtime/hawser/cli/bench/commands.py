@@ -44,7 +44,9 @@ class Common:
     server_pid: Annotated[int | None, Parameter(help="The server's process, to measure its CPU time.")] = None
     json: Annotated[bool, Parameter(help="Print the outcome as one JSON object.")] = False
     plot: Annotated[Path | None, Parameter(help="Draw latencies and rates into this .png file.")] = None
-    transport: Annotated[Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only.")] = "auto"
+    transport: Annotated[
+        Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")
+    ] = "auto"
 
 
 AllOptions = Annotated[Common, Parameter(name="*")]
@@ -121,7 +123,7 @@ def _run(name: str, load: Load, url: str | None, common: Common) -> int:
     within("--count", common.count, 1, COUNT_MAX)
     if common.server_pid is not None:
         process_cpu_seconds(common.server_pid)  # refused before the run if it cannot be measured
-    server, _ = split_url([] if url is None else [url], common.transport, usage=f"hawser bench {name} URL")
+    place, _ = split_url([] if url is None else [url], common.transport, usage=f"hawser bench {name} URL")
     return run_bench(
-        name, load, Options(server, Bounds(common.seconds, common.count), common.server_pid, common.json, common.plot)
+        name, load, Options(place, Bounds(common.seconds, common.count), common.server_pid, common.json, common.plot)
     )

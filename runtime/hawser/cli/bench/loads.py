@@ -12,12 +12,13 @@ import trio
 from hawser import Config, Gap, states
 from hawser.cli import CommandFailed
 from hawser.cli.running import Dial
-from hawser_transports import Transport, find_transport
+from hawser_transports import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hawser import Client
+    from hawser.cli.arguments import Place
     from hawser.client import Receipt
     from hawser_transports import Link, Listener
 
@@ -40,9 +41,9 @@ class Echo:
     procedure: str
     unit: str = "echoes"
 
-    async def run(self, url: str, meter: Meter) -> None:
+    async def run(self, place: Place, meter: Meter) -> None:
         """Bring load on a server until the meter has enough; what was begun is done on return."""
-        await with_clients(url, self.clients, partial(self._call_all, meter))
+        await with_clients(place, self.clients, partial(self._call_all, meter))
 
     async def _call_all(self, meter: Meter, clients: list[Client]) -> None:
         meter.start()
@@ -77,9 +78,9 @@ class Fanout:
     channel: str
     unit: str = "deliveries"
 
-    async def run(self, url: str, meter: Meter) -> None:
+    async def run(self, place: Place, meter: Meter) -> None:
         """Bring load on a server until the meter has enough; what was begun is done on return."""
-        await with_clients(url, self.clients + 1, partial(self._publish_all, meter))
+        await with_clients(place, self.clients + 1, partial(self._publish_all, meter))
 
     async def _publish_all(self, meter: Meter, clients: list[Client]) -> None:
         publisher, *subscribers = clients
@@ -143,10 +144,10 @@ class Connect:
     in_flight: int
     unit: str = "sessions"
 
-    async def run(self, url: str, meter: Meter) -> None:
+    async def run(self, place: Place, meter: Meter) -> None:
         """Bring load on a server until the meter has enough; what was begun is done on return."""
         meter.start()
-        await with_clients(url, self.clients, partial(_stop, meter), at_once=self.in_flight, meter=meter)
+        await with_clients(place, self.clients, partial(_stop, meter), at_once=self.in_flight, meter=meter)
 
 
 async def _stop(meter: Meter, _: list[Client]) -> None:
@@ -162,12 +163,12 @@ class Resume:
     rounds: int
     unit: str = "resumes"
 
-    async def run(self, url: str, meter: Meter) -> None:
+    async def run(self, place: Place, meter: Meter) -> None:
         """Bring load on a server until the meter has enough; what was begun is done on return."""
-        network = _Cuttable(url)
+        network = _Cuttable(place)
         config = Config(backoff_cap_seconds=RETURN_SECONDS)
         body = partial(self._cut_all, network, meter)
-        await with_clients(url, self.clients, body, config=config, transport=network)
+        await with_clients(place, self.clients, body, config=config, transport=network)
 
     async def _cut_all(self, network: _Cuttable, meter: Meter, clients: list[Client]) -> None:
         meter.start()
@@ -206,8 +207,8 @@ async def _until_back(client: Client, cut_at: float, meter: Meter, *, task_statu
 class _Cuttable(Transport):
     """The transport of a URL, with all its links in one hand."""
 
-    def __init__(self, url: str) -> None:
-        self._transport = find_transport(url)
+    def __init__(self, place: Place) -> None:
+        self._transport = place.transport()
         self._links: list[Link] = []
 
     async def listen(self, url: str) -> Listener:
@@ -228,7 +229,7 @@ class _Cuttable(Transport):
 
 
 async def with_clients(
-    url: str,
+    place: Place,
     clients: int,
     body: Callable[[list[Client]], Awaitable[None]],
     *,
@@ -240,7 +241,7 @@ async def with_clients(
     """Run something with a number of clients, all of them connected.
 
     Args:
-        url: The server.
+        place: The server.
         clients: How many.
         body: Given the clients; they leave when it returns.
         at_once: How many may be on their way in at a time.
@@ -248,12 +249,12 @@ async def with_clients(
         config: Theirs.
         transport: Theirs.
     """
-    transport = find_transport(url) if transport is None else transport  # looked up once: that is no part of a load
+    transport = place.transport() if transport is None else transport  # looked up once: that is no part of a load
     ready: list[Client] = []
     room = trio.Semaphore(at_once)
 
     async def stay(*, task_status: trio.TaskStatus[Client]) -> None:
-        async with Dial(url, config=config, transport=transport) as client:
+        async with Dial(place, config=config, transport=transport) as client:
             task_status.started(client)
             await trio.sleep_forever()
 

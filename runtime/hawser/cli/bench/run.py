@@ -22,6 +22,8 @@ from .report import check_plot, figures, plot, progress_line, text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hawser.cli.arguments import Place
+
     from .loads import Load
 
 SETUP_SECONDS: Final = 60.0
@@ -32,7 +34,7 @@ SETUP_SECONDS: Final = 60.0
 class Options:
     """What all benchmarks have in common."""
 
-    url: str
+    place: Place
     bounds: Bounds
     server_pid: int | None
     json: bool
@@ -48,7 +50,7 @@ def run_bench(name: str, load: Load, options: Options) -> int:
     if options.plot is not None:
         check_plot(options.plot)
     meter = Meter(options.bounds, options.server_pid)
-    code = run_command(partial(measure, name, load, options.url, meter))
+    code = run_command(partial(measure, name, load, options.place, meter))
     if code != DONE:
         return code
     found = figures(name, attrs.asdict(load), meter)
@@ -59,7 +61,7 @@ def run_bench(name: str, load: Load, options: Options) -> int:
     return DONE
 
 
-async def measure(name: str, load: Load, url: str, meter: Meter) -> int:
+async def measure(name: str, load: Load, place: Place, meter: Meter) -> int:
     """Run a load, showing how far it is.
 
     Raises:
@@ -69,7 +71,7 @@ async def measure(name: str, load: Load, url: str, meter: Meter) -> int:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(show, name, load.unit, meter)
         with meter.patience:
-            await load.run(url, meter)
+            await load.run(place, meter)
         nursery.cancel_scope.cancel(reason="done")
     if meter.patience.cancelled_caught:
         raise CommandFailed(f"gave up while {meter.doing}, with {meter.count} {load.unit} done: the rest never came")
