@@ -202,6 +202,7 @@ def test_an_attach_is_one_packet(body: bytes) -> None:
     (close,) = packets(exchange)
     assert isinstance(close, Close)
     assert close.code == CloseCode.PROTOCOL_ERROR
+    assert headers(exchange) == {"content-type": CONTENT_TYPE}
     assert hands.service.arrivals() == []
 
 

@@ -87,7 +87,7 @@ class PollService:
             if exchange.poll is not None:
                 exchange.poll.fail(exchange, error)
             else:
-                exchange.reply = close_reply(closing(error.code, str(error)))
+                exchange.reply = _refusal(error.code, str(error))
         return exchange
 
     def receive(self, exchange: Exchange, body: bytes) -> None:
@@ -147,10 +147,10 @@ class PollService:
             if not isinstance(packet, Open | Resume):
                 raise fault("CAR-13", "expected OPEN or RESUME and nothing else", packet.NAME)
         except RemoteProtocolError as error:
-            exchange.reply = close_reply(closing(error.code, str(error)))
+            exchange.reply = _refusal(error.code, str(error))
             return
         if len(self._live) >= self._limits.connections:
-            exchange.reply = close_reply(closing(CloseCode.OVERLOADED, "too many connections (SPEC LIM-3)"))
+            exchange.reply = _refusal(CloseCode.OVERLOADED, "too many connections (SPEC LIM-3)")
             return
         poll = exchange.poll = ServerPoll(exchange, body, packet if isinstance(packet, Resume) else None, self._known)
         self._live[poll] = None
@@ -165,6 +165,12 @@ class PollService:
         del of_session[poll.generation]
         if not of_session:
             del self._polls[poll.session]
+
+
+def _refusal(code: int, reason: str) -> Reply:
+    """Build the reply to a request that belongs to no connection."""
+    reply = close_reply(closing(code, reason))
+    return Reply(reply.status, (*reply.headers, ("content-type", CONTENT_TYPE)), reply.body)
 
 
 def _check_form(exchange: Exchange, length: int, limit: int) -> None:
