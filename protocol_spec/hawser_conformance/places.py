@@ -16,7 +16,7 @@ VECTORS: Final = "protocol_spec/vectors"
 """The vectors, from the root of a repository."""
 SCHEMA: Final = f"{VECTORS}/schema.json"
 """What their files have to be like."""
-FOLDERS: Final = ("valid", "invalid", "scenarios", "websocket")
+FOLDERS: Final = ("valid", "invalid", "scenarios", "websocket", "longpoll")
 """The folders of vectors."""
 
 

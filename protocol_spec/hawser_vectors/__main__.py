@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-from . import hot, scenarios, strict, websocket
+from . import hot, longpoll, scenarios, strict, websocket
 from .cases import invalid_of, valid_of
 from .encoding import Json
 from .layouts import MESSAGES, PACKETS
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
-FOLDERS: Final = ("valid", "invalid", "scenarios", "websocket")
+FOLDERS: Final = ("valid", "invalid", "scenarios", "websocket", "longpoll")
 
 
 class Written(Protocol):
@@ -63,6 +63,8 @@ def files() -> dict[str, str]:
     documents = {path: [case.document() for case in each] for path, each in cases.items()}
     for name, scenes in scenarios.FILES.items():
         documents[f"scenarios/{name}.json"] = [scene.document() for scene in scenes()]
+    for name, polled in longpoll.FILES.items():
+        documents[f"longpoll/{name}.json"] = [scene.document() for scene in polled()]
     for name, written in websocket.FILES.items():
         documents[f"websocket/{name}.json"] = [case.document() for case in written()]
     return {path: _text(each) for path, each in documents.items()}

@@ -10,15 +10,15 @@ from tests.spec.vector_files import data_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INPUTS = ("connect", "receive", "drop", "advance", "command")
-OUTPUTS = ("send", "event", "closed")
+INPUTS = ("connect", "receive", "request", "drop", "advance", "command")
+OUTPUTS = ("send", "response", "event", "closed")
 SECONDS = {
     "handshake_ms": "handshake_seconds",
     "ping_interval_ms": "ping_interval_seconds",
     "pong_wait_ms": "pong_wait_seconds",
     "write_ms": "write_seconds",
 }
-OPTIONS = ("features", "credentials", "incarnation", "service", "deliver", "carriage")
+OPTIONS = ("features", "credentials", "incarnation", "service", "deliver", "carriage", "origins")
 """Members of ``config`` that are no limits and no times."""
 MAJORS = {"bytes": BYTES, "text": TEXT, "uint": UINT, "inside": BYTES}
 

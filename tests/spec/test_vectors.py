@@ -106,9 +106,10 @@ def test_the_generator_shares_nothing_with_the_engine() -> None:
                 assert (node.module or "").split(".")[0] in allowed
 
 
-@pytest.mark.parametrize("folder", ["valid", "invalid", "scenarios", "websocket"])
+@pytest.mark.parametrize("folder", ["valid", "invalid", "scenarios", "websocket", "longpoll"])
 def test_every_case_keeps_to_the_schema_and_stands_in_its_folder(folder: str) -> None:
-    member = {"valid": "hex", "invalid": "error", "scenarios": "steps", "websocket": "role"}[folder]
+    members = {"valid": "hex", "invalid": "error", "scenarios": "steps", "websocket": "role", "longpoll": "steps"}
+    member = members[folder]
     for path, case in cases(folder):
         errors = [error.message for error in VALIDATOR.iter_errors(case)]
         assert errors == [], f"{path}: {case['description']}"
