@@ -1,0 +1,206 @@
+"""The client's end of long-poll against a server that answers whatever the test says."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+import pytest
+import trio
+
+from hawser_engine.bindings.head import HeadGate, HeadLimits
+from hawser_engine.bindings.http import Reply, framing, write_reply
+from hawser_engine.bindings.longpoll import CONTENT_TYPE
+from hawser_engine.codec import encode, encode_message
+from hawser_transports import Link, LongPollTransport, PollSettings
+from tests.engine.pair import an_open
+from tests.transports.test_longpoll import opened, packets
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+POLLS = PollSettings(retry_seconds=0.01, close_seconds=0.05, linger_seconds=0.1)
+TYPE = ("content-type", CONTENT_TYPE)
+NOTHING = Reply(204, (("hawser-counts", "0,0,0"),))
+
+
+@attrs.frozen
+class Asked:
+    method: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Script: TypeAlias = "Callable[[Asked], Reply | bytes | None]"
+"""What answers a request: a reply, bytes in place of one, or None: nothing ever does."""
+
+
+class Scripted:
+    """A server that keeps what it was asked."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.asked: list[Asked] = []
+        self.connections = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        self.connections += 1
+        data = b""
+        while True:
+            gate = HeadGate(request=True, limits=HeadLimits())
+            while (head := gate.receive_data(data) if data else None) is None:
+                data = bytes(await stream.receive_some())
+                if not data:
+                    return
+            body = head.rest
+            while len(body) < framing(head).length:
+                body += await stream.receive_some()
+            data = b""
+            headers = {name.decode(): value.decode() for name, value in head.headers}
+            asked = Asked(head.start[0].decode(), headers, body)
+            self.asked.append(asked)
+            answer = opening(asked) or self.script(asked)
+            if answer is None:
+                await trio.sleep_forever()
+            await stream.send_all(answer if isinstance(answer, bytes) else write_reply(answer, persists=True))
+            if isinstance(answer, bytes):
+                return
+
+
+def opening(asked: Asked) -> Reply | None:
+    """OPENED, to an attach."""
+    return None if "hawser-generation" in asked.headers else Reply(200, (TYPE,), encode(opened(1)))
+
+
+@asynccontextmanager
+async def attached(script: Script, settings: PollSettings = POLLS) -> AsyncGenerator[tuple[Link, Scripted]]:
+    """A link to a scripted server, behind its attach."""
+    server = Scripted(script)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            (place,) = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), server.serve, 0)
+            url = f"http://127.0.0.1:{place.socket.getsockname()[1]}/"
+            link = await LongPollTransport(polls=settings).connect(url)
+            await link.send_batches([encode(an_open())])
+            assert packets(await link.receive_batches()) == [opened(1)]
+            yield link, server
+            await trio.aclose_forcefully(link)
+            nursery.cancel_scope.cancel()
+
+
+def once(*answers: Reply | bytes) -> Script:
+    """Answer GETs with these, one by one, then not at all; POSTs with nothing to say."""
+    waiting = list(answers)
+    return lambda asked: NOTHING if asked.method == "POST" else waiting.pop(0) if waiting else None
+
+
+DOWN = Reply(200, (("hawser-counts", "0,0,1"), ("hawser-first", "1"), TYPE), encode_message(b"down", more=False))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, (("content-type", "text/html"),), b"<html>please log in</html>"),
+        Reply(204),
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nno!",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/cbor-seq\r\nContent-Length: 500\r\n\r\ncut",
+        b"220 smtp.example.org ESMTP\r\n",
+        b"",
+    ],
+    ids=["a page", "no counts", "a bad gateway", "a body that is cut", "no HTTP", "nothing at all"],
+)
+async def test_what_is_no_reply_costs_another_get(answer: Reply | bytes) -> None:
+    """SPEC CAR-24, CAR-28."""
+    async with attached(once(answer, DOWN)) as (link, server):
+        while encode_message(b"down", more=False) not in await link.receive_batches():
+            pass
+        numbers = [int(asked.headers["hawser-number"]) for asked in server.asked if asked.method == "GET"]
+        assert numbers[0] == 1
+        assert len(set(numbers)) == len(numbers) > 1
+
+
+async def test_a_post_is_made_again_as_it_was_until_it_is_answered() -> None:
+    """SPEC CAR-21, CAR-28: also where the server asks for patience."""
+    answers: list[Reply | bytes] = [b"", Reply(429, (("retry-after", "0"),)), b"HTTP/1.1 ", NOTHING]
+    done = Reply(204, (("hawser-counts", "1,1,0"),))
+
+    def script(asked: Asked) -> Reply | bytes | None:
+        if asked.method == "GET":
+            return None
+        return (answers.pop(0) if len(answers) > 1 else done) if asked.body else NOTHING
+
+    async with attached(script) as (link, server):
+        await link.send_batches([encode_message(b"up", more=False)])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.receive_batches)
+            while len([each for each in server.asked if each.body]) < 5:
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+        posts = [each for each in server.asked if each.body == encode_message(b"up", more=False)]
+        assert len(posts) == 4
+        assert all(each == posts[0] for each in posts)
+
+
+async def test_a_get_that_is_never_answered_ends_the_link() -> None:
+    """SPEC CAR-26."""
+    settings = attrs.evolve(POLLS, get_seconds=0.05)
+    async with attached(once(), settings) as (link, _):
+        with pytest.raises(trio.BrokenResourceError, match="a GET was not answered in time"):
+            await link.receive_batches()
+        with pytest.raises(trio.BrokenResourceError):
+            link.send_nowait([encode_message(b"up", more=False)])
+
+
+async def test_a_post_that_is_never_answered_is_made_again() -> None:
+    """SPEC CAR-26."""
+    settings = attrs.evolve(POLLS, post_seconds=0.02)
+    async with attached(lambda asked: None, settings) as (link, server):
+        await link.send_batches([encode_message(b"up", more=False)])
+        while len([asked for asked in server.asked if asked.body == encode_message(b"up", more=False)]) < 3:
+            await trio.sleep(0.005)
+
+
+async def test_two_connections_carry_everything() -> None:
+    """SPEC CAR-10: one for the parked GET, one for the POSTs, kept for as long as the server keeps them."""
+
+    def script(asked: Asked) -> Reply | None:
+        sent = asked.headers["hawser-counts"].split(",")[2]
+        return Reply(204, (("hawser-counts", f"{sent},{sent},0"),)) if asked.method == "POST" else None
+
+    async with attached(script) as (link, server), trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            while True:
+                await link.receive_batches()
+
+        nursery.start_soon(receive)
+        for number in range(20):
+            posts = len(server.asked)
+            await link.send_batches([encode_message(bytes((number,)), more=False)])
+            while len(server.asked) == posts:
+                await trio.sleep(0.001)
+        assert server.connections == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_attach_that_fails_is_not_made_again() -> None:
+    """SPEC ATT-20: that is a new attempt's, on a new link."""
+    connections = 0
+
+    async def hang_up(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        await stream.receive_some()
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            (place,) = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), hang_up, 0)
+            url = f"http://127.0.0.1:{place.socket.getsockname()[1]}/"
+            async with await LongPollTransport(polls=POLLS).connect(url) as link:
+                await link.send_batches([encode(an_open())])
+                with pytest.raises(trio.EndOfChannel):
+                    await link.receive_batches()
+            assert connections == 1
+            nursery.cancel_scope.cancel()
