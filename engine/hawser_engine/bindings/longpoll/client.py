@@ -14,7 +14,7 @@ from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.codec import decode, encode, encode_ack
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.packets import Ack, Close, Counts, Open, Opened, Packet, Ping, Pong, Reset, Resume, Resumed
+from hawser_engine.packets import Ack, Close, Open, Opened, Packet, Ping, Pong, Reset, Resume, Resumed
 
 from .bodies import arrive, pieces
 from .fields import (
@@ -28,7 +28,9 @@ from .fields import (
     SECRET,
     SESSION,
     Fields,
+    Standing,
     closing,
+    encode_ping,
     header_text,
 )
 from .outflow import Body, Outflow
@@ -39,7 +41,7 @@ _ANSWERS: Final = (200, 204)
 _ENDING: Final = (400, 401, 403, 409, 410, 413, 429, 503)
 _WITHOUT_BODY: Final = (401, 409)
 _TYPE: Final = ("content-type", CONTENT_TYPE)
-_NOTHING: Final = Counts(0, 0, 0)
+_NOTHING: Final = Standing(0, 0, 0)
 _LONGEST_WAIT: Final = 3_600
 
 
@@ -267,7 +269,7 @@ class ClientPoll:
         headers = [
             *self._identity,
             (NUMBER, header_text(number)),
-            (COUNTS, header_text(Counts(self._received, self._delivered, self._outflow.last))),
+            (COUNTS, header_text(Standing(self._received, self._delivered, self._outflow.last))),
         ]
         self._counts_owed = False
         if body is None:
@@ -307,7 +309,7 @@ class ClientPoll:
             (GENERATION, header_text(generation)),
         )
 
-    def _hear(self, request: Request, status: int, counts: Counts, first: int | None, body: bytes) -> None:
+    def _hear(self, request: Request, status: int, counts: Standing, first: int | None, body: bytes) -> None:
         arrival = arrive(body, first, self._received)
         if request is self._get:
             self._get = None
@@ -330,9 +332,9 @@ class ClientPoll:
             self._end(f"the server answered {status}")
             return
         self._outflow.received(counts.received)
-        self._give(encode(Ping(0, Counts(counts.received, counts.delivered, self._received))))
+        self._give(encode_ping(counts.received, counts.delivered, self._received))
 
-    def _posted(self, counts: Counts, status: int) -> bool:
+    def _posted(self, counts: Standing, status: int) -> bool:
         """Note that the POST is answered; say whether the connection goes on."""
         body, self._post_body = self._post_body, None
         self._post = None

@@ -5,12 +5,13 @@ Rule: a header is read in one form only, and one that stands twice is a fault, s
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.codec import encode_ack
 from hawser_engine.codes import CloseCode, close_advice
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.packets import Close, Counts
+from hawser_engine.packets import Close
 
 __all__ = [
     "BODY_BYTES",
@@ -23,7 +24,9 @@ __all__ = [
     "SECRET",
     "SESSION",
     "Fields",
+    "Standing",
     "closing",
+    "encode_ping",
     "fault",
     "header_text",
 ]
@@ -46,7 +49,14 @@ _SESSION_BYTES: Final = 64
 _SECRET_BYTES: Final = 32
 _COUNTS: Final = 3
 _DIGITS: Final = 16  # of 2^53
-_DECIMAL: Final = frozenset("0123456789")
+
+
+class Standing(NamedTuple):
+    """Counts as they are kept here: from headers and packets that were checked when they came, so not checked again."""
+
+    received: int
+    delivered: int
+    sent: int
 
 
 class Fields:
@@ -96,7 +106,7 @@ class Fields:
             raise fault("CAR-11", "saw no such header, expected one", name)
         return found
 
-    def counts(self) -> Counts:
+    def counts(self) -> Standing:
         """Return the counts of the peer (SPEC CAR-15).
 
         Raises:
@@ -106,7 +116,8 @@ class Fields:
         parts = [] if text is None else text.split(",")
         if len(parts) != _COUNTS:
             raise fault("CAR-11", "expected received,delivered,sent", COUNTS)
-        return Counts(*(_decimal(part, COUNTS) for part in parts))
+        received, delivered, sent = parts
+        return Standing(_decimal(received, COUNTS), _decimal(delivered, COUNTS), _decimal(sent, COUNTS))
 
     def session(self) -> bytes:
         """Return the session id that a request names.
@@ -144,11 +155,11 @@ class Fields:
         return data
 
 
-def header_text(value: bytes | Counts | int) -> str:
+def header_text(value: bytes | Standing | int) -> str:
     """Write a value as it stands in a header."""
     if isinstance(value, bytes):
         return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
-    if isinstance(value, Counts):
+    if isinstance(value, Standing):
         return f"{value.received},{value.delivered},{value.sent}"
     return str(value)
 
@@ -156,6 +167,11 @@ def header_text(value: bytes | Counts | int) -> str:
 def fault(clause: str, detail: str, where: str) -> RemoteProtocolError:
     """Build the error for a request or reply that breaks a clause."""
     return RemoteProtocolError(CloseCode.PROTOCOL_ERROR, clause, detail, where)
+
+
+def encode_ping(received: int, delivered: int, sent: int) -> bytes:
+    """Encode one PING with counts, its token 0: it is the ACK of these counts but for the head (SPEC PKT-9)."""
+    return b"\x83\x09\x00" + encode_ack(received, delivered, sent)[2:]
 
 
 def closing(code: int, reason: str) -> Close:
@@ -166,7 +182,7 @@ def closing(code: int, reason: str) -> Close:
 
 
 def _decimal(text: str, name: str) -> int:
-    if not 1 <= len(text) <= _DIGITS or not _DECIMAL.issuperset(text):
+    if not 1 <= len(text) <= _DIGITS or not (text.isascii() and text.isdigit()):
         raise fault("CAR-11", "expected a number in decimal digits", name)
     number = int(text)
     if number > MAX_INTEGER:

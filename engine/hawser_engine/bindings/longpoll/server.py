@@ -14,10 +14,21 @@ from hawser_engine.bindings.http import Reply
 from hawser_engine.codec import encode, encode_ack
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.packets import Ack, Auth, Close, Counts, Opened, Packet, Ping, Pong, Reauth, Reset, Resume, Resumed
+from hawser_engine.packets import Ack, Auth, Close, Opened, Packet, Ping, Pong, Reauth, Reset, Resume, Resumed
 
 from .bodies import arrive, pieces
-from .fields import BODY_BYTES, CONTENT_TYPE, COUNTS, FIRST, RETRY_AFTER, Fields, closing, header_text
+from .fields import (
+    BODY_BYTES,
+    CONTENT_TYPE,
+    COUNTS,
+    FIRST,
+    RETRY_AFTER,
+    Fields,
+    Standing,
+    closing,
+    encode_ping,
+    header_text,
+)
 from .outflow import Outflow
 
 __all__ = ["Exchange", "ServerPoll", "close_reply"]
@@ -106,8 +117,8 @@ class ServerPoll:
         self._taking = True
         self._answered: list[Exchange] = []
         self._outflow = Outflow(0)
-        self._client = Counts(0, 0, 0)  # by maximum (SPEC CAR-15)
-        self._counts = Counts(0, 0, 0)
+        self._client = Standing(0, 0, 0)  # by maximum (SPEC CAR-15)
+        self._counts = Standing(0, 0, 0)
         self._counts_owed = False  # the session wants them stated (SPEC ACK-1, ACK-2)
         self._parked: Exchange | None = None
         self._get_number = 0
@@ -161,7 +172,7 @@ class ServerPoll:
 
     # Inputs from the client; the secret has been verified
 
-    def get(self, exchange: Exchange, number: int, counts: Counts) -> None:
+    def get(self, exchange: Exchange, number: int, counts: Standing) -> None:
         """Take a GET (SPEC CAR-16, CAR-17, CAR-19)."""
         if number <= self._get_number and self._final is None:
             self._reply(exchange, 204)
@@ -177,7 +188,7 @@ class ServerPoll:
             self._outflow.received(counts.received)
             self._answer_get()
 
-    def post(self, exchange: Exchange, number: int, first: int | None, counts: Counts, body: bytes) -> None:
+    def post(self, exchange: Exchange, number: int, first: int | None, counts: Standing, body: bytes) -> None:
         """Take a POST (SPEC CAR-21 to CAR-23).
 
         Raises:
@@ -255,14 +266,14 @@ class ServerPoll:
 
     # Receiving
 
-    def _hear(self, counts: Counts, batches: Sequence[bytes] = (), received: int | None = None) -> None:
+    def _hear(self, counts: Standing, batches: Sequence[bytes] = (), received: int | None = None) -> None:
         """Give the session the proof, what a body has brought, and a PING with the client's counts.
 
         Spec: CAR-14, CAR-15.
         """
         known = self._client
         if counts.delivered <= counts.received:
-            self._client = counts = Counts(
+            self._client = counts = Standing(
                 max(counts.received, known.received), max(counts.delivered, known.delivered), counts.sent
             )
         before = self._counts.received
@@ -270,11 +281,11 @@ class ServerPoll:
             self._proved = True
             self._inbox.append(encode_ack(counts.received, counts.delivered, before))
         if received is not None:
-            self._counts = Counts(received, self._counts.delivered, self._counts.sent)
+            self._counts = Standing(received, self._counts.delivered, self._counts.sent)
             self._inbox += batches
         if not self.over:
             sent = self._counts.received
-            self._inbox.append(encode(Ping(0, Counts(counts.received, counts.delivered, sent))))
+            self._inbox.append(encode_ping(counts.received, counts.delivered, sent))
         self._outflow.received(counts.received)
         self._taking = True
 
@@ -294,7 +305,7 @@ class ServerPoll:
         if ends and self._final is None:
             self._outflow.push_messages(data, ends)
             counts = self._counts
-            self._counts = Counts(counts.received, counts.delivered, max(counts.sent, self._outflow.last))
+            self._counts = Standing(counts.received, counts.delivered, max(counts.sent, self._outflow.last))
 
     def _take(self, packet: Packet, data: bytes) -> None:
         """Do what a packet of the session means, other than MESSAGE."""
@@ -304,7 +315,7 @@ class ServerPoll:
             self._hold_over = True
         elif isinstance(packet, Pong | Ack):
             if packet.counts is not None:
-                self._counts = Counts(self._counts.received, packet.counts.delivered, self._counts.sent)
+                self._counts = Standing(self._counts.received, packet.counts.delivered, self._counts.sent)
             self._counts_owed = self._counts_owed or isinstance(packet, Ack)
         elif isinstance(packet, Reauth):
             self._take_reauth(packet, data)
@@ -327,8 +338,8 @@ class ServerPoll:
             resume = self._resume
             assert resume is not None, "RESUMED answers RESUME"
             self.session, self.generation = resume.session, packet.attempt
-            self._client = resume.counts
-            self._counts = packet.counts
+            self._client = Standing(resume.counts.received, resume.counts.delivered, resume.counts.sent)
+            self._counts = Standing(packet.counts.received, packet.counts.delivered, packet.counts.sent)
             self._outflow = Outflow(resume.counts.received)
         self._on_attached(self)
         exchange, self._attach = self._attach, None
