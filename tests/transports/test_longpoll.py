@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,7 @@ async def attached(transport: LongPollTransport, listener: HttpListener, session
     return near, far
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
 async def test_long_poll_links_keep_the_contract(contexts: Contexts, secure: bool) -> None:
     """SPEC CAR-1."""
@@ -302,6 +304,35 @@ async def test_a_request_that_breaks_off_makes_nothing() -> None:
         async with await dial(listener) as stream:
             await stream.send_all(OPENING[:-5])
         await settled(listener)
+
+
+@pytest.mark.slow
+async def test_spoiled_requests_leave_nothing_behind() -> None:
+    """Each is answered or hung up on, and no connection or link is left."""
+    rng = random.Random(7)
+    good = [OPENING, request("GET", 1), request("POST", 1, encode_message(b"up", more=False), **{"Hawser-First": "1"})]
+    async with listening() as listener, trio.open_nursery() as nursery:
+
+        async def turn_away() -> None:
+            while True:
+                await trio.aclose_forcefully(await listener.accept())
+
+        nursery.start_soon(turn_away)
+        for _ in range(300):
+            data = bytearray(rng.choice(good))
+            for _ in range(rng.randint(0, 3)):
+                at = rng.randrange(len(data))
+                data[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+            async with await dial(listener) as stream:
+                try:
+                    await stream.send_all(bytes(data))
+                    await stream.send_eof()
+                    while await stream.receive_some():
+                        pass
+                except trio.BrokenResourceError:
+                    pass
+        await settled(listener)
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_idle_connection_is_closed_in_time() -> None:
