@@ -157,7 +157,6 @@ async def running(
         cwd: Where it runs.
         environment: What is set beside what it inherits.
     """
-    _hear_keys()
     process = await trio.lowlevel.open_process(
         command,
         stdin=subprocess.PIPE,
@@ -226,10 +225,3 @@ async def serving(
 def inherited() -> dict[str, str]:
     """The environment, without what commands would take from it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HAWSER_")}
-
-
-def _hear_keys() -> None:
-    """Let programs hear the keys of a terminal; what a shell starts in the background is deaf to them."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
