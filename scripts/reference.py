@@ -24,8 +24,9 @@ import attrs
 from hawser import Config
 from hawser.cli.settings import Settings, Tls
 from hawser_engine.bindings.head import HeadLimits
+from hawser_engine.bindings.longpoll import PollLimits
 from hawser_engine.bindings.websocket import FrameLimits
-from hawser_transports import ListenerSettings, WireSettings
+from hawser_transports import ListenerSettings, PollSettings, WireSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,9 +36,20 @@ PAGES: Final = ROOT / "docs/reference"
 SPEC: Final = ROOT / "protocol_spec/SPEC.md"
 
 CLASSES: Final[Mapping[str, type]] = {
-    cls.__name__: cls for cls in (Config, ListenerSettings, HeadLimits, WireSettings, FrameLimits, Settings, Tls)
+    cls.__name__: cls
+    for cls in (
+        Config,
+        ListenerSettings,
+        HeadLimits,
+        WireSettings,
+        FrameLimits,
+        PollSettings,
+        PollLimits,
+        Settings,
+        Tls,
+    )
 }
-OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "head", "wire")
+OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "polls", "head", "wire")
 """Fields that hold one of those classes."""
 
 REGISTRIES: Final[Mapping[str, tuple[str, ...]]] = {

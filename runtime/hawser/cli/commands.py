@@ -41,9 +41,9 @@ SERVE_HELP: Final = "\n\n".join(
         "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
         "10,000 messages, `echo` can be called, and nobody is slowed down.",
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
-        "hawser.Config under `[limits]`, of hawser_transports.ListenerSettings under `[listener]`, and of "
-        "hawser_engine.bindings.websocket.FrameLimits under `[frames]`. Flags stand above the environment, and the "
-        "environment above the file.",
+        "hawser.Config under `[limits]`, of hawser_transports.ListenerSettings under `[listener]`, of "
+        "hawser_engine.bindings.websocket.FrameLimits under `[frames]`, and of hawser_transports.PollSettings under "
+        "`[polls]`. Flags stand above the environment, and the environment above the file.",
     )
 )
 SERVE_EXAMPLES: Final = """Try:

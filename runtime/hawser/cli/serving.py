@@ -128,7 +128,11 @@ def find_listening_transport(settings: Settings) -> Transport | None:
                 f"[tls]: cannot use {settings.tls.certificate} with {settings.tls.key}: {why}", WRONG_USAGE
             ) from None
     return WebSocketTransport(
-        ssl_context=context, origins=settings.origins, settings=settings.listener, frames=settings.frames
+        ssl_context=context,
+        origins=settings.origins,
+        settings=settings.listener,
+        frames=settings.frames,
+        polls=settings.polls,
     )
 
 

@@ -18,6 +18,9 @@ What is wrong is refused with the path of the field: ``limits.window_messages is
 
     [frames]                           # any field of hawser_engine.bindings.websocket.FrameLimits
     fragments = 16
+
+    [polls]                            # any field of hawser_transports.PollSettings
+    patience_seconds = 60
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from cattrs.v import transform_error
 
 from hawser import Config
 from hawser_engine.bindings.websocket import FrameLimits
-from hawser_transports import ListenerSettings
+from hawser_transports import ListenerSettings, PollSettings
 
 from . import WRONG_USAGE, CommandFailed
 
@@ -87,6 +90,8 @@ class Settings:
     """Limits and times of connections."""
     frames: FrameLimits = attrs.field(factory=FrameLimits)
     """Limits of what one WebSocket brings."""
+    polls: PollSettings = attrs.field(factory=PollSettings)
+    """Limits and times of long-poll links."""
 
 
 def read_settings(path: Path | None, *, listen: str | None = None, app: str | None = None) -> Settings:
