@@ -35,15 +35,16 @@ resume_period_seconds = 120.0
 
 @asynccontextmanager
 async def serving(folder: Path, *, port: int = 0, config: str = QUICK) -> AsyncGenerator[tuple[Program, int]]:
-    """A server of the development app, and its port."""
+    """A server of the development app, which takes WebSocket and long-poll, and its port."""
     file = folder / "serve.toml"
     file.write_text(config)
-    async with processes.serving("--config", str(file), url=url(port)) as (server, place):
-        yield server, parse_url(place, ["ws"]).port
+    listen = f"http://127.0.0.1:{port}/"
+    async with processes.serving("--config", str(file), url=listen) as (server, place):
+        yield server, parse_url(place, ["http"]).port
 
 
 def url(port: int) -> str:
-    """That of the server, or of a proxy before it."""
+    """That of the server, or of a proxy before it, for a client over WebSocket."""
     return f"ws://127.0.0.1:{port}/"
 
 

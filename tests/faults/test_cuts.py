@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 SHARP = (Kind.RESET, Kind.RESET, Kind.TRUNCATE, Kind.TRUNCATE, Kind.HALF_CLOSE)
 
 
-async def survive(folder: Path, messages: int, weather: Weather, *, patience: float) -> None:
+async def survive(folder: Path, messages: int, weather: Weather, *, patience: float, transport: str = "ws") -> None:
     """Carry so many messages through so many cuts on each side, and check every line."""
     with trio.fail_after(patience):
         async with (
@@ -27,8 +27,8 @@ async def survive(folder: Path, messages: int, weather: Weather, *, patience: fl
             exchange(
                 port,
                 weather,
-                lambda url, channel: hawser("pub", url, channel),
-                lambda url, channel: hawser("sub", url, channel, "--count", str(messages)),
+                lambda url, channel: hawser("pub", url, channel, "--transport", transport),
+                lambda url, channel: hawser("sub", url, channel, "--count", str(messages), "--transport", transport),
             ) as running,
         ):
             await running.run(messages)
@@ -46,6 +46,12 @@ async def survive(folder: Path, messages: int, weather: Weather, *, patience: fl
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_ten_cuts_on_each_side_cost_no_line(seed: int, tmp_path: Path) -> None:
     await survive(tmp_path, 1_000, Weather(seed=seed, cuts=10, kinds=SHARP), patience=240)
+
+
+async def test_ten_cuts_under_long_poll_cost_no_line(tmp_path: Path) -> None:
+    """SPEC CAR-15 to CAR-21: both connections of a client are cut on command, and half of all by themselves."""
+    weather = Weather(seed=4, cuts=10, kinds=SHARP)
+    await survive(tmp_path, 1_000, weather, patience=240, transport="poll")
 
 
 async def test_a_link_that_swallows_everything_costs_no_line(tmp_path: Path) -> None:
