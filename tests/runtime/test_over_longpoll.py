@@ -44,11 +44,12 @@ async def test_a_whole_program_over_requests() -> None:
             assert (await messages.receive()).data == {"text": "hello" * 10_000}
         assert server.sessions == 1
     async with serving_http() as server:
-        async with connect(server.url, transport=POLLING, token="good"):
-            pass
-        with trio.fail_after(10):
-            while server.sessions:  # the goodbye has arrived
-                await trio.sleep(0.01)
+        async with connect(server.url, transport=POLLING, token="good") as client:
+            with trio.CancelScope() as scope:
+                async with client.subscribe("room:lobby"):
+                    scope.cancel()
+                    await trio.lowlevel.checkpoint()
+        assert server.sessions == 0  # whoever leaves the block may end the program: the goodbye has arrived
 
 
 async def test_a_client_that_is_refused_is_told_so() -> None:

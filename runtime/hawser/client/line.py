@@ -282,6 +282,7 @@ class Line:
         self._driver = driver
         self.touch(driver)
         await pump(link, driver)
+        await link.aclose()  # the last words of a carriage may be on their way still, in a request of their own
         self._driver = None
         termination = driver.termination
         reason = "the link broke" if termination is None else termination.reason
