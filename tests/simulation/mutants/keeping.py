@@ -506,7 +506,7 @@ KEEPING: Final = (
         (
             Edit(
                 """\
-        self._liveness.forgive(self._config.pong_wait_seconds, now)
+        self._liveness.forgive(self.pong_wait, now)
         self.probe(now)
 """,
                 """\
