@@ -130,7 +130,7 @@ pythons: install ## the quick tests on every other Python >= 3.11 of this machin
 	@scripts/test-pythons
 
 .PHONY: verify
-verify: install ## the long form, about an hour: many seeds, every planted bug, large models; writes its report
+verify: install ## the long form, half an hour: many seeds, every planted bug, large models; writes its report
 	@VERIFY_SEEDS=$(VERIFY_SEEDS) $(BIN)/python scripts/verify.py
 
 .PHONY: simulate

@@ -2,7 +2,8 @@
 """The long form of the checks, and their report: `make verify` runs it.
 
 Every step runs, also after one that failed; what each said last goes into docs/reference/verified.md, which is
-committed with the capability that it verified. Only the standard library is used: this file starts the tools.
+committed with the capability that it verified. The models, which need one processor and much time, run beside
+everything else. Only the standard library is used: this file starts the tools.
 """
 
 import os
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,17 +21,21 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ".venv/bin"
 REPORT = ROOT / "docs/reference/verified.md"
 SEEDS = os.environ.get("VERIFY_SEEDS", "5000")
+WORKERS = str(2 * (os.cpu_count() or 1))
 
-STEPS = {
+CHECKS = {
     "format, style, types, import contracts": ["make", "lint"],
     "specification": ["make", "spec"],
-    "all tests, the long ones too": [f"{BIN}/pytest", "-n", "auto", "-m", "", "-q"],
+    # Twice as many workers as usual: the long fault tests mostly wait, and each takes work from the others.
+    "all tests, the long ones too": [f"{BIN}/pytest", "-n", WORKERS, "--dist", "worksteal", "-m", "", "-q"],
     "simulator": [f"{BIN}/python", "-m", "tests.simulation", "--seeds", SEEDS, "--check-coverage"],
     "planted bugs, each from seed 0 on": [f"{BIN}/python", "-m", "tests.simulation.mutants", "--all"],
-    "Spin models, large": [f"{BIN}/python", "protocol_spec/models/run.py", "--size", "large"],
-    "Spin models, wrong variants": [f"{BIN}/python", "protocol_spec/models/run.py", "--variant", "all"],
     "the other Pythons": ["make", "pythons"],
     "documents": ["make", "docs"],
+}
+MODELS = {
+    "Spin models, large": [f"{BIN}/python", "protocol_spec/models/run.py", "--size", "large"],
+    "Spin models, wrong variants": [f"{BIN}/python", "protocol_spec/models/run.py", "--variant", "all"],
 }
 
 _VERDICT = re.compile(r"\d+ (passed|of \d+ caught|of \d+ searches)|findings|seeds, .* violations|^Success")
@@ -61,20 +67,25 @@ def head() -> str:
     return commit.stdout.strip() + (" with uncommitted changes" if changed.stdout else "")
 
 
-def main() -> int:
-    """Run all steps and write the report; 1 if a step failed."""
-    started, commit = datetime.now(UTC), head()
-    rows: list[str] = []
-    failed: list[str] = []
-    for name, command in STEPS.items():
+def take(steps: dict[str, list[str]]) -> list[tuple[str, bool]]:
+    """Run steps one after the other; return a row of the report for each, and whether it passed."""
+    rows: list[tuple[str, bool]] = []
+    for name, command in steps.items():
         print(f"\033[1m== {name}\033[0m", flush=True)
         began = time.monotonic()
         code, said = run(command)
         minutes = (time.monotonic() - began) / 60
-        if code:
-            failed.append(name)
         outcome = "; ".join(said) or "done"
-        rows.append(f"| {name} | {'**failed**: ' if code else ''}{outcome} | {minutes:.1f} |")
+        rows.append((f"| {name} | {'**failed**: ' if code else ''}{outcome} | {minutes:.1f} |", not code))
+    return rows
+
+
+def main() -> int:
+    """Run all steps and write the report; 1 if a step failed."""
+    started, commit = datetime.now(UTC), head()
+    with ThreadPoolExecutor() as lanes:
+        outcomes = [outcome for lane in lanes.map(take, (CHECKS, MODELS)) for outcome in lane]
+    rows, failed = [row for row, _ in outcomes], [row.split(" | ")[0][2:] for row, passed in outcomes if not passed]
     REPORT.write_text(
         "\n".join(
             [
@@ -82,7 +93,11 @@ def main() -> int:
                 "",
                 f"The last report of `make verify`: commit {commit}, {started:%Y-%m-%d}, {os.cpu_count()} processors,",
                 f"Python {platform.python_version()}. "
-                + (f"**{len(failed)} of {len(STEPS)} steps failed.**" if failed else f"All {len(STEPS)} steps passed."),
+                + (
+                    f"**{len(failed)} of {len(outcomes)} steps failed.**"
+                    if failed
+                    else f"All {len(outcomes)} steps passed."
+                ),
                 "",
                 "| step | outcome | minutes |",
                 "|---|---|--:|",
