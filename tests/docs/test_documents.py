@@ -96,6 +96,15 @@ def test_a_program_in_the_documents_runs_and_prints_what_it_says(program: Progra
         assert run.stdout == program.prints
 
 
+@pytest.mark.parametrize("command", ["make run", "make test"])
+def test_the_readme_shows_the_commands_that_everything_else_calls(command: str) -> None:
+    """CI runs exactly the second."""
+    shown = re.findall(
+        r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert any(line.startswith(command) for line in shown[0].splitlines())
+
+
 def test_the_readme_begins_with_a_program() -> None:
     first = next(program for program in programs() if program.page.name == "README.md")
     assert first.prints is not None
