@@ -31,7 +31,7 @@ class PollServerLink(PollLink):
         super().__init__(poll, description, settings)
         self._server_poll = poll
         self._service = service
-        self.pong_wait_seconds = settings.patience_seconds
+        self.pong_wait_seconds: float = settings.patience_seconds
 
     def _flush(self) -> None:
         for exchange in self._server_poll.answered():
