@@ -511,6 +511,7 @@ def test_credentials_in_a_url_are_refused() -> None:
         "ws://a/?token=s3cret#x",
         "ws://a:x/#s3cret",
         "anna:s3cret@a",
+        "ws://a..b/?token=s3cret",
     ],
 )
 def test_what_is_wrong_with_a_url_is_told_without_its_secrets(url: str) -> None:

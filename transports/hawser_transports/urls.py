@@ -73,7 +73,8 @@ def parse_url(url: str, schemes: Collection[str]) -> ServiceUrl:
     try:
         host = parts.hostname.encode("idna").decode("ascii")
     except UnicodeError:
-        raise ValueError(f"{url!r} is no URL of a service (nothing has such a name); {example}") from None
+        shown = without_secrets(url)
+        raise ValueError(f"{shown!r} is no URL of a service (nothing has such a name); {example}") from None
     return ServiceUrl(
         parts.scheme, host, _PORTS[parts.scheme] if port is None else port, path + (f"?{query}" if query else "")
     )
