@@ -147,7 +147,7 @@ async def pass_through(
             try:
                 return await operation(request)
             except Refused as refused:
-                raise RequestFailed(refused.code, refused.message, temporary=refused.temporary) from None
+                raise refused.public() from None
 
         async def proceed(changed: Request | None = None, /) -> Any:
             return await step(index + 1, request if changed is None else _successor(request, changed))
