@@ -9,16 +9,8 @@ import pytest
 import trio
 
 from hawser import Position
-from hawser.brokers import (
-    BrokerContractError,
-    Entry,
-    History,
-    MemoryBroker,
-    Published,
-    Retention,
-    Sink,
-    check_broker,
-)
+from hawser.brokers import Entry, History, MemoryBroker, Published, Retention, Sink
+from hawser.brokers.check import BrokerContractError, check_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

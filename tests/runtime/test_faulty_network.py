@@ -10,7 +10,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from hawser.testing import CutKind, FaultyNetwork
-from hawser_transports import Link, MemoryTransport, Transport, check_transport
+from hawser_transports import Link, MemoryTransport, Transport
+from hawser_transports.check import check_transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ import pytest
 
 import hawser
 import hawser.brokers
+import hawser.brokers.check
 import hawser.client
 import hawser.server
 import hawser.testing
 import hawser_transports
+import hawser_transports.check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +33,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "connect", "serve", "states",
     ],
     hawser.brokers: [
-        "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
-        "check_broker",
+        "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
     ],
+    hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
         "Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states",
     ],
@@ -43,10 +47,10 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpListener", "Link", "Listener",
         "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener", "MemoryTransport", "PollSettings",
-        "Receiver", "SocketWire", "StreamWire", "Transport", "TransportContractError", "UnknownSchemeError",
-        "WebSocketLink", "WebSocketTransport", "Wire", "WireSettings", "check_transport", "find_transport",
-        "memory_pair", "pump", "transport_schemes",
+        "Receiver", "SocketWire", "StreamWire", "Transport", "UnknownSchemeError", "WebSocketLink",
+        "WebSocketTransport", "Wire", "WireSettings", "find_transport", "memory_pair", "pump", "transport_schemes",
     ],
+    hawser_transports.check: ["TransportContractError", "check_transport"],
 }  # fmt: skip
 
 NAMED = [(module, name) for module, names in PUBLIC.items() for name in names]
@@ -108,13 +112,19 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.submit, ["self", "channel", "data", "key", "after"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since"]),
-        (hawser_transports.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
-        (hawser.brokers.check_broker, ["broker", "key_window_seconds"]),
+        (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
+        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
 def test_signatures_stay(function: Any, parameters: list[str]) -> None:
     assert list(inspect.signature(function).parameters) == parameters
+
+
+def test_importing_loads_nothing_that_is_for_tests_only() -> None:
+    quiet = "import sys, hawser; print(*{'pytest', 'trio.testing', 'rich', 'cyclopts'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", quiet], capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"
 
 
 def test_every_error_is_a_hawser_error() -> None:

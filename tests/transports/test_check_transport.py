@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser_transports import (
-    BATCH_BYTES_MAX,
-    UNREAD_BYTES_MIN,
-    Link,
-    MemoryLink,
-    MemoryTransport,
-    TransportContractError,
-    check_transport,
-    memory_pair,
-)
+from hawser_transports import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, MemoryLink, MemoryTransport, memory_pair
+from hawser_transports.check import TransportContractError, check_transport
 from hawser_transports.contract import check_batches
 
 if TYPE_CHECKING:

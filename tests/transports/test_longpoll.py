@@ -22,8 +22,8 @@ from hawser_transports import (
     PollSettings,
     WebSocketTransport,
     WireSettings,
-    check_transport,
 )
+from hawser_transports.check import check_transport
 from hawser_transports.contract import check_batches
 from tests.engine.pair import an_open
 from tests.transports.sockets import dial, settled

@@ -22,10 +22,10 @@ from hawser_transports import (
     ListenerSettings,
     WebSocketTransport,
     WireSettings,
-    check_transport,
     find_transport,
 )
 from hawser_transports.cancelling import cancel_at_checkpoint
+from hawser_transports.check import check_transport
 from tests.engine.bindings.peers import frame, request
 from tests.transports.sockets import dial, settled
 

@@ -10,15 +10,8 @@ from trio.lowlevel import ParkingLot
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from hawser_engine.bindings.websocket import FrameLimits, MaskedFrames, SharedFrames, WebSocket
-from hawser_transports import (
-    Link,
-    SocketWire,
-    StreamWire,
-    WebSocketLink,
-    Wire,
-    WireSettings,
-    check_transport,
-)
+from hawser_transports import Link, SocketWire, StreamWire, WebSocketLink, Wire, WireSettings
+from hawser_transports.check import check_transport
 from hawser_transports.contract import pump
 from hawser_transports.wires import DISCARD_BYTES, READ_BYTES, ROOM_BYTES
 from tests.engine.bindings.peers import frame

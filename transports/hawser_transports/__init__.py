@@ -1,12 +1,12 @@
 """Carriages for Hawser sessions: what moves batches of packets between two programs.
 
 A transport is found by the scheme of a URL (`find_transport`). Third parties add one by implementing
-`Transport`, registering it in the entry-point group ``hawser.transports`` and passing `check_transport`.
+`Transport`, registering it in the entry-point group ``hawser.transports`` and passing
+`hawser_transports.check.check_transport`.
 """
 
 from __future__ import annotations
 
-from .check import TransportContractError, check_transport
 from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
 from .listener import HttpListener, ListenerSettings
 from .longpoll import PollSettings
@@ -33,13 +33,11 @@ __all__ = [
     "SocketWire",
     "StreamWire",
     "Transport",
-    "TransportContractError",
     "UnknownSchemeError",
     "WebSocketLink",
     "WebSocketTransport",
     "Wire",
     "WireSettings",
-    "check_transport",
     "find_transport",
     "memory_pair",
     "pump",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from .base import Broker, Entry, History, Published, Retention, Sink
-from .check import BrokerContractError, check_broker
 from .memory import MemoryBroker
 
 __all__ = [
     "Broker",
-    "BrokerContractError",
     "Entry",
     "History",
     "MemoryBroker",
     "Published",
     "Retention",
     "Sink",
-    "check_broker",
 ]

@@ -13,6 +13,8 @@ from .base import Broker, Entry, Retention
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+__all__ = ["BrokerContractError", "check_broker"]
+
 KEEP: Final = Retention(messages=5)
 
 
