@@ -30,7 +30,7 @@ help: ## what you are reading
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "ARGS='...' is handed to the command behind run, demo, unit, simulation, simulate and bench."
+	@echo "ARGS='...' is handed to the command behind run, demo, unit, slow, simulate and bench."
 
 # ---------------------------------------------------------------- environment
 
@@ -77,7 +77,7 @@ demo: install ## messages through links that keep breaking, counted
 # ---------------------------------------------------------------- checks, cheapest first
 
 .PHONY: test
-test: lint spec unit simulation pythons ## every check; what CI runs
+test: lint spec unit slow pythons ## every check; what CI runs
 	$(call say,"all checks passed")
 
 .PHONY: lint
@@ -107,12 +107,11 @@ spec: install ## the specification: clauses, vectors and citations agree
 	$(call say,"spec lint")
 	@$(BIN)/python -m hawser_conformance lint
 
-# The simulator's tier is long and measured by its own tables, so it runs without coverage, after the rest.
 .PHONY: unit
-unit: install ## all tests but the simulator's, with coverage thresholds
-	$(call say,"tests with coverage")
+unit: install ## the quick tests, with coverage thresholds
+	$(call say,"quick tests with coverage")
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -n auto --ignore=tests/simulation --cov --cov-report= $(ARGS)
+	@$(BIN)/pytest -n auto -m 'not slow and not verify' --cov --cov-report= $(ARGS)
 	$(call say,"coverage of the engine: every branch")
 	@$(BIN)/coverage report --include='engine/*' --fail-under=100 \
 		|| { echo 'fix: cover the lines above, or delete what nothing reaches' >&2; exit 1; }
@@ -120,10 +119,11 @@ unit: install ## all tests but the simulator's, with coverage thresholds
 	@$(BIN)/coverage report --omit='engine/*' --fail-under=95 \
 		|| { echo 'fix: cover the lines above' >&2; exit 1; }
 
-.PHONY: simulation
-simulation: install
-	$(call say,"simulator: seeds and planted bugs")
-	@$(BIN)/pytest -n auto tests/simulation $(ARGS)
+# Without coverage, which doubles the time of a seed: what only these reach is visited, not tested.
+.PHONY: slow
+slow: install ## the slow tests: the simulator's seeds and planted bugs, real processes, models, programs of the documents
+	$(call say,"slow tests")
+	@$(BIN)/pytest -n auto --dist worksteal -m 'slow and not verify' $(ARGS)
 
 .PHONY: pythons
 pythons: install ## the quick tests on every other Python >= 3.11 of this machine
