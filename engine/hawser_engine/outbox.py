@@ -5,6 +5,7 @@ the peer's application has taken them. ``_number`` is the one place where number
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 from attrs import define
@@ -44,6 +45,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_behind",
         "_head_messages",
         "_head_payload",
         "_keys",
@@ -74,9 +76,10 @@ class Outbox:
         self.received: int = 0  # the peer's word: taken into its inbox
         self.delivered: int = 0  # the peer's word: taken by its application
         self.inflight_bytes: int = 0  # sum of the bodies in (delivered, sent]
-        # (number of the last packet, packets), ascending. A list: empty it holds 56 bytes, a deque 760, and an ACK
-        # takes its packets off the front in one cut.
-        self.replay: list[tuple[int, Batch]] = []
+        # What has numbers and was not delivered, in order; `held` knows the numbers. A list: empty it holds 56 bytes, a
+        # deque 760, and an ACK takes its packets off the front in one cut.
+        self.replay: list[Batch] = []
+        self._behind = 0  # the number before the first packet of replay[0]
         self._head_payload = 0  # bytes and messages of replay[0] that are trimmed already
         self._head_messages = 0
         self.queue: deque[Waiting] | None = None  # made on first use: most sessions never wait
@@ -166,7 +169,7 @@ class Outbox:
         self.sent = sent
         self.inflight_bytes = held
         self.accepted += batch.messages
-        self.replay.append((sent, batch))
+        self.replay.append(batch)
         return True
 
     def admit(self, now: float) -> list[bytes]:
@@ -210,6 +213,13 @@ class Outbox:
         """Stop giving numbers until ``replay_from`` (SPEC NUM-1)."""
         self.admitting = False
 
+    def held(self) -> Iterator[tuple[int, Batch]]:
+        """Yield what is kept for replay, each batch with the number before its first packet."""
+        before = self._behind
+        for batch in self.replay:
+            yield before, batch
+            before += batch.count
+
     def acknowledge(self, received: int, delivered: int) -> bool:
         """Take the peer's word, by maximum; return whether anything moved.
 
@@ -237,9 +247,9 @@ class Outbox:
         Spec: ATT-12, PRT-3.
         """
         packets: list[bytes] = []
-        for last, batch in self.replay:
-            if last > received:
-                packets.append(batch.cut(max(0, received - (last - batch.count))))
+        for before, batch in self.held():
+            if before + batch.count > received:
+                packets.append(batch.cut(max(0, received - before)))
         replayed = self.sent - received
         packets.extend(self.admit(now))
         return packets, replayed
@@ -266,8 +276,8 @@ class Outbox:
         """Return (more, body) of every numbered part behind ``delivered``, for a record of the session."""
         return [
             (packet.more, packet.body)
-            for last, batch in self.replay
-            for packet in decode_batch(batch.cut(max(0, self.delivered - (last - batch.count))))
+            for before, batch in self.held()
+            for packet in decode_batch(batch.cut(max(0, self.delivered - before)))
             if isinstance(packet, Message)  # a batch holds nothing else
         ]
 
@@ -279,25 +289,28 @@ class Outbox:
     def _number(self, batch: Batch) -> Batch:
         self.sent += batch.count
         self.inflight_bytes += batch.payload
-        self.replay.append((self.sent, batch))
+        self.replay.append(batch)
         return batch
 
     def _trim(self, delivered: int) -> None:
         self.delivered = delivered
-        done = 0
-        for last, batch in self.replay:
+        before, done = self._behind, 0
+        for batch in self.replay:
+            last = before + batch.count
             if last > delivered:
-                index = delivered - (last - batch.count)
-                if index > 0:
+                index = delivered - before
+                if index:
                     payload, messages = batch.payload_before(index), batch.messages_before(index)
                     self.inflight_bytes -= payload - self._head_payload
                     self.delivered_messages += messages - self._head_messages
                     self._head_payload, self._head_messages = payload, messages
                 break
+            before = last
             done += 1
             self.inflight_bytes -= batch.payload - self._head_payload
             self.delivered_messages += batch.messages - self._head_messages
             self._head_payload = self._head_messages = 0
+        self._behind = before
         del self.replay[:done]
 
     def _drop(self, waiting: Waiting, reason: str) -> None:
@@ -336,7 +349,7 @@ class Outbox:
         box = cls()
         box.window_messages, box.window_bytes, box.message_bytes = record["window"]
         box.received, box.delivered, sent = record["counts"]
-        box.sent = box.delivered
+        box.sent = box._behind = box.delivered
         for more, body in record["tail"]:
             box._number(Batch.single(body, more))
         assert box.sent == sent, "the record holds every number that is not delivered"

@@ -78,18 +78,18 @@ def check_half(session: Session, out: Direction, config: EngineConfig) -> None:
             raise Violation("I7", f"numbers went from {out.still[1]} to {box.sent}, nothing is attached (SPEC NUM-1)")
     undelivered = box.sent - box.delivered
     if undelivered:
-        replay = box.replay
-        if not replay or replay[-1][0] != box.sent or replay[0][0] - replay[0][1].count > box.delivered:
+        held = [(before, before + batch.count) for before, batch in box.held()]
+        if not held or held[-1][1] != box.sent or held[0][0] > box.delivered:
             raise Violation("I2", f"the replay buffer lacks a part behind {box.delivered}, sent {box.sent}")
-        if replay[0][0] <= box.delivered:
-            raise Violation("I4", f"the replay buffer keeps part {replay[0][0]}, delivered is {box.delivered}")
+        if held[0][1] <= box.delivered:
+            raise Violation("I4", f"the replay buffer keeps part {held[0][1]}, delivered is {box.delivered}")
         if undelivered > 1 and (undelivered > box.window_messages or box.inflight_bytes > box.window_bytes):
             raise Violation("I4", f"{undelivered} parts of {box.inflight_bytes} bytes are under way")
     elif box.replay or box.inflight_bytes:
         raise Violation("I4", f"{len(box.replay)} parts of {box.inflight_bytes} bytes are kept, all is delivered")
-    held = inbox.received - inbox.delivered
-    if held > 1 and (held > config.window_messages or inbox.held_bytes > config.window_bytes):
-        raise Violation("I4", f"the inbox holds {held} parts of {inbox.held_bytes} bytes")
+    undrawn = inbox.received - inbox.delivered
+    if undrawn > 1 and (undrawn > config.window_messages or inbox.held_bytes > config.window_bytes):
+        raise Violation("I4", f"the inbox holds {undrawn} parts of {inbox.held_bytes} bytes")
     queue = box.queue
     if queue and len(queue) > 1:
         bytes_max = config.queue_bytes + config.reserve_bytes

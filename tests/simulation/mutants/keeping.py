@@ -57,10 +57,10 @@ KEEPING: Final = (
         (
             Edit(
                 """\
-            for packet in decode_batch(batch.cut(max(0, self.delivered - (last - batch.count))))
+            for packet in decode_batch(batch.cut(max(0, self.delivered - before)))
 """,
                 """\
-            for packet in decode_batch(batch.cut(max(0, self.received - (last - batch.count))))
+            for packet in decode_batch(batch.cut(max(0, self.received - before)))
 """,
             ),
         ),

@@ -51,10 +51,10 @@ SENDING: Final = (
         (
             Edit(
                 """\
-            if last > received:
+            if before + batch.count > received:
 """,
                 """\
-            if last > received + 1:
+            if before + batch.count > received + 1:
 """,
             ),
         ),
@@ -67,7 +67,7 @@ SENDING: Final = (
         (
             Edit(
                 """\
-                packets.append(batch.cut(max(0, received - (last - batch.count))))
+                packets.append(batch.cut(max(0, received - before)))
 """,
                 """\
                 packets.append(batch.data)
@@ -83,10 +83,10 @@ SENDING: Final = (
         (
             Edit(
                 """\
-                packets.append(batch.cut(max(0, received - (last - batch.count))))
+                packets.append(batch.cut(max(0, received - before)))
 """,
                 """\
-                index = received - (last - batch.count)
+                index = received - before
                 packets.append(batch.cut(index + 1 if index > 0 else 0))
 """,
             ),
@@ -154,7 +154,7 @@ SENDING: Final = (
             Edit(
                 """\
         self.accepted += batch.messages
-        self.replay.append((sent, batch))
+        self.replay.append(batch)
 """,
                 """\
         self.accepted += batch.messages
