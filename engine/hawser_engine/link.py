@@ -197,7 +197,7 @@ class Link(ABC):
         if not self._out.unwritten:
             self._timers.set(Timer.WRITE, now + self._config.write_seconds)
         self._out.push(packet)
-        self._liveness.sent(now)
+        self._liveness.last_out = now
         self._now = now
 
     # For the classes built on this

@@ -24,11 +24,11 @@ class Liveness:
         "_floor",
         "_interval",
         "_last_in",
-        "_last_out",
         "_limit",
         "_moved",
         "_pong_moved",
         "_timers",
+        "last_out",
         "ping_open",
         "token",
     )
@@ -42,7 +42,9 @@ class Liveness:
         """
         self._timers = timers
         self._draw: Callable[[], float] | None = None
-        self._last_in = self._last_out = now
+        self._last_in = now
+        self.last_out: float = now
+        """When bytes left last; written by the connection, for each of its packets."""
         self._interval = 0.0  # between pings; 0 on a client, which does not ping by itself
         self._after = 0.0  # of it, the part drawn for the next ping
         self._limit = 0.0  # silence after which the server is dead (SPEC LIV-4)
@@ -88,11 +90,7 @@ class Liveness:
             self.ping_open = False
             self._timers.stop(Timer.PONG)
             if self._interval and self._timers.get(Timer.PING) is None:
-                self._timers.set(Timer.PING, self._last_out + self._after)  # it expired meanwhile
-
-    def sent(self, now: float) -> None:
-        """Note that bytes leave."""
-        self._last_out = now
+                self._timers.set(Timer.PING, self.last_out + self._after)  # it expired meanwhile
 
     def next_token(self) -> int:
         """Begin a PING; the pong wait starts when it has left."""
@@ -109,7 +107,7 @@ class Liveness:
         """Timer PING has expired: say whether to ping, and set it again; while a PING waits, ``heard`` does that."""
         if self.ping_open:
             return False
-        due = min(self._last_in, self._last_out) + self._after
+        due = min(self._last_in, self.last_out) + self._after
         if due > now:
             self._timers.set(Timer.PING, due)
             return False

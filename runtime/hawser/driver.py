@@ -15,6 +15,7 @@ import trio
 from hawser_engine.gaps import Gap
 
 if TYPE_CHECKING:
+    from hawser_engine.batch import Batch
     from hawser_engine.connection import Connection
     from hawser_transports import Link
 
@@ -144,6 +145,23 @@ class Driver(Generic[ConnectionT]):
         self._backlog.extend(batches[taken:])
         self._start()
         return False
+
+    def pass_on(self, batch: Batch, now: float) -> bool:
+        """Send a shared batch at once, past the engine's queue, if nothing stands before it.
+
+        Returns:
+            False: nothing was accepted or sent, for a reason that `Session.send_batch` and `flush` know to deal with.
+        """
+        if self._writing or self.over or not self.connection.pass_batch(batch, now):
+            return False
+        try:
+            taken = self.link.send_nowait((batch.data,))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return True  # as in `flush`
+        if not taken:
+            self.connection.push(batch.data, now)
+            self._owner.touch(self)
+        return True
 
     def finish(self, code: int) -> None:
         """Send the last words, and close the link once everything is written.

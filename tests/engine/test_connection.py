@@ -310,6 +310,48 @@ def test_shared_batches_wait_for_nobody() -> None:
     assert "RoomAvailable" in kinds(pair.server_events)
 
 
+def test_a_shared_batch_may_pass_the_queue() -> None:
+    """SPEC CHN-6, PRT-7."""
+    batch = Batch.of([b"x"] * 5)
+    passing, queueing = Pair(), Pair()
+    for pair in (passing, queueing):
+        pair.connect()
+    wire = passing.wires[0]
+    assert wire.server.pass_batch(batch, 1.0) is True
+    assert wire.server.data_to_send() == []
+    assert wire.server.unwritten_bytes == 0
+    assert queueing.session.send_batch(batch, 1.0) is True
+    assert queueing.wires[0].server.data_to_send() == [batch.data]
+    assert passing.session.export(1.0) == queueing.session.export(1.0)
+    wire.server.push(batch.data, 1.0)  # the link did not take it
+    assert wire.server.data_to_send() == [batch.data]
+    assert wire.server.unwritten_bytes == len(batch.data)
+
+
+def test_nothing_passes_what_has_to_go_first_or_along() -> None:
+    """SPEC ACK-3, CHN-6."""
+    batch = Batch.of([b"x"] * 5)
+    hands = Hands(config=SMALL)
+    assert hands.connection.pass_batch(batch, 0.0) is False  # nothing is attached
+    hands.open()
+    hands.say(FIRST)
+    hands.hear()
+    hands.session.send(b"first", 0.0)
+    assert hands.connection.pass_batch(batch, 0.0) is False  # something is queued
+    hands.connection.data_to_send()
+    assert hands.connection.pass_batch(batch, 0.0) is False  # something is not written yet
+    hands.connection.written(0.0)
+    hands.say(Message(False, b"up"))
+    hands.events()
+    hands.session.delivered(1, 0.0)
+    assert hands.connection.pass_batch(batch, 0.0) is False  # an ACK goes along
+    assert hands.session.send_batch(batch, 0.0) is True
+    assert kinds(hands.hear()) == ["Message"] * 5 + ["Ack"]
+    before = hands.session.export(0.0)
+    assert hands.connection.pass_batch(batch, 0.0) is False  # there is no window
+    assert hands.session.export(0.0) == before
+
+
 # Heartbeat
 
 

@@ -82,6 +82,18 @@ class Guarantee(RuleBasedStateMachine):
         self.pair.drain()
 
     @rule(at_client=st.booleans())
+    def pass_batch(self, at_client: bool) -> None:
+        session = self.sender(at_client)
+        wires = [wire for wire in self.pair.wires if session and session.carrier in (wire.client, wire.server)]
+        if session is None or not wires:
+            return
+        batch = Batch.of([self.body(session)])
+        if (wires[0].client if at_client else wires[0].server).pass_batch(batch, self.pair.now):
+            (wires[0].to_server if at_client else wires[0].to_client).append(batch.data)
+            self.note(session, droppable=False)
+        self.pair.drain()
+
+    @rule(at_client=st.booleans())
     def send_volatile(self, at_client: bool) -> None:
         session = self.sender(at_client)
         if session is None:

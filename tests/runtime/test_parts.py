@@ -25,9 +25,10 @@ from hawser import (
 from hawser.background import Background
 from hawser.driver import Driver
 from hawser.timekeeper import Timekeeper
-from hawser_engine import EngineConfig, Server
+from hawser_engine import Batch, EngineConfig, Server
 from hawser_engine.gaps import Gap
 from hawser_transports import Link, MemoryLink, MemoryTransport, memory_pair
+from tests.engine.pair import Pair
 from tests.runtime.helpers import URL, counting_bytes, open_app, serving
 
 if TYPE_CHECKING:
@@ -245,6 +246,37 @@ async def test_what_a_link_does_not_take_at_once_is_written_in_order_by_a_task(a
         assert not driver.flush()
         driver.finish(100)
         assert await everything_from(far) == batches
+
+
+async def test_a_shared_batch_passes_the_queue_as_long_as_the_link_takes_it(autojump_clock: MockClock) -> None:
+    pair = Pair()
+    connection = pair.connect().server
+    near, far = memory_pair(pipe_bytes=20_000)
+    batches = [Batch.of([bytes([number]) * 9_000]) for number in range(5)]
+    now = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        driver = Driver(Spawner(nursery), connection, near, close_seconds=1.0)
+        taken = [driver.pass_on(batch, now) for batch in batches]
+        assert taken == [True] * 3 + [False] * 2  # the third is with the writer, and what follows goes behind it
+        assert [pair.session.send_batch(batch, now) for batch in batches[3:]] == [True, True]
+        assert not driver.flush(now)
+        driver.finish(100)
+        assert b"".join(await everything_from(far)) == b"".join(batch.data for batch in batches)
+
+
+async def test_a_shared_batch_on_a_link_that_broke_is_kept_for_the_resume() -> None:
+    pair = Pair()
+    connection = pair.connect().server
+    near, far = memory_pair()
+    batch = Batch.of([b"x"])
+    async with trio.open_nursery() as nursery:
+        driver = Driver(Spawner(nursery), connection, near, close_seconds=1.0)
+        await far.aclose()
+        await near.aclose()
+        assert driver.pass_on(batch, 0.0)
+        assert pair.session.outbox.replay == [batch]
+        driver.ended(None)
+        assert not driver.pass_on(batch, 0.0)
 
 
 class Writer(Link):

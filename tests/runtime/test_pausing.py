@@ -34,10 +34,9 @@ class Nowhere(Outlet):
     def message_bytes(self) -> int:
         return 0
 
-    def offer(self, batch: Batch, now: float) -> bool:
+    def deliver(self, batch: Batch, now: float) -> bool:
         return False
 
-    def flush(self, now: float) -> None: ...
     def feed(self) -> None: ...
 
 

@@ -44,12 +44,8 @@ class Outlet(ABC):
         """The longest message that its client takes."""
 
     @abstractmethod
-    def offer(self, batch: Batch, now: float) -> bool:
-        """Hand over a prepared batch for immediate sending; False if there is no window, and nothing was taken."""
-
-    @abstractmethod
-    def flush(self, now: float) -> None:
-        """Write what was offered."""
+    def deliver(self, batch: Batch, now: float) -> bool:
+        """Send a prepared batch at once; False if there is no window, and nothing was taken."""
 
     @abstractmethod
     def feed(self) -> None:
@@ -216,14 +212,14 @@ class Channel:
         """Give a chunk to a member; the time is asked for once for many members, for it costs as much as a step here.
 
         Returns:
-            Whether its session took bytes that have to be flushed.
+            Whether it was given; else see whether the member is behind now.
         """
         if member.mode is not Mode.LIVE or not member.active:
             return False
         if member.epoch != chunk.epoch or member.offset >= chunk.last:
             return False
         follows = member.offset + 1 == chunk.first and chunk.longest <= member.longest
-        if follows and chunk.batch is not None and member.outlet.offer(chunk.batch, now):
+        if follows and chunk.batch is not None and member.outlet.deliver(chunk.batch, now):
             member.offset = chunk.last
             return True
         member.mode = Mode.BEHIND

@@ -270,9 +270,7 @@ class Hub:
         while channel.chunks:
             chunk = channel.chunks[0]
             for count, member in enumerate(list(channel.members.values()), 1):
-                if channel.deliver(member, chunk, now):
-                    member.outlet.flush(now)
-                elif member.mode is Mode.BEHIND:
+                if not channel.deliver(member, chunk, now) and member.mode is Mode.BEHIND:
                     member.outlet.feed()
                 if count % FLUSH_SOCKETS == 0:
                     await trio.lowlevel.checkpoint()

@@ -244,7 +244,7 @@ class Node:
                 self._drivers.pop(driver.connection, None)
                 driver.finish(event.code)
             case SessionDetached():
-                self._session_of(event.session, self._users.left)
+                self._session_of(event.session, self._left)
             case VolatileReceived() | MessageDropped():
                 pass  # nothing volatile is understood; nothing has a policy
             case CredentialsRequested() | CredentialsAccepted() | SessionReset():
@@ -286,8 +286,13 @@ class Node:
             self._arrived(driver, session)
 
     def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
+        session.driver = driver
         if not self._users.arrived(session):
             self._send_back(driver)
+
+    def _left(self, session: ServerSession) -> None:
+        session.detached()
+        self._users.left(session)
 
     def _send_back(self, driver: ServerDriver) -> None:
         """Refuse one connection too many of its user; it may come back soon (LIM-3)."""

@@ -17,6 +17,7 @@ from .session import Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hawser.driver import Driver
     from hawser.principals import Principal
     from hawser_engine.batch import Batch
     from hawser_engine.session import ServerSession as EngineSession
@@ -36,6 +37,7 @@ class ServerSession(Outlet):
         "_starved",
         "calls",
         "counted",
+        "driver",
         "ended",
         "engine",
         "greeted",
@@ -53,6 +55,8 @@ class ServerSession(Outlet):
         self.handle: Session = Session(principal, number, self.calls)
         """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
+        self.driver: Driver[Any] | None = None
+        """Of the connection that it was attached to last; of interest as long as it is."""
         self._requests: Requests | None = None
         self.ended: bool = False
         self.counted: bool = False
@@ -81,8 +85,18 @@ class ServerSession(Outlet):
         """See `Outlet.message_bytes`."""
         return self.engine.outbox.message_bytes or 0
 
+    def deliver(self, batch: Batch, now: float) -> bool:
+        """See `Outlet.deliver`."""
+        driver = self.driver
+        if driver is not None and driver.connection is self.engine.carrier and driver.pass_on(batch, now):
+            return True
+        taken = self.offer(batch, now)
+        if taken:
+            self.flush(now)
+        return taken
+
     def offer(self, batch: Batch, now: float) -> bool:
-        """See `Outlet.offer`."""
+        """Take a prepared batch, to be written by `flush`; False if there is no window, and nothing was taken."""
         taken = self.engine.send_batch(batch, now)
         if not taken and batch.count == 1:
             self._starved = True  # several at once may be too many where one would do
@@ -128,6 +142,11 @@ class ServerSession(Outlet):
     def flush(self, now: float) -> None:
         """Write what was offered."""
         self.node.flush(self.engine, now)
+
+    def detached(self) -> None:
+        """The connection is gone."""
+        if self.engine.carrier is None:
+            self.driver = None
 
     def made_room(self) -> None:
         """The client has acknowledged something, or is attached again: whoever waits may look."""

@@ -32,7 +32,7 @@ def test_batches_arrive_as_they_were_sent(way: str) -> None:
     """SPEC CAR-3, CAR-1."""
     sender, receiver = (make() for make in PAIRS[way])
     batches = [b"a", b"b" * 126, b"c" * 70_000, b"d" * 131_072]
-    data = sender.frames(batches)
+    data = sender.framer.batches(batches)
     got = [batch for at in range(0, len(data), 999) for batch in receiver.receive_data(data[at : at + 999])]
     assert got == batches
     assert receiver.data_to_send() == b""
@@ -68,7 +68,7 @@ def test_an_empty_batch_does_nothing() -> None:
 def test_a_ping_is_answered_with_its_payload_and_of_many_the_newest(way: str) -> None:
     """SPEC CAR-6, CAR-32."""
     asker, answerer = (make() for make in PAIRS[way])
-    to_client = answerer.frames([b"x"])[1] < 0x80  # a server answers, and frames without masks
+    to_client = answerer.framer.batches([b"x"])[1] < 0x80  # a server answers, and frames without masks
     pings = b"".join(frame(0x89, bytes((number,)), client=not to_client) for number in range(200))
     assert answerer.receive_data(pings) == []
     pong = answerer.data_to_send()

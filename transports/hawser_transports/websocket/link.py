@@ -8,7 +8,7 @@ import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from hawser_engine.bindings.websocket import CLOSE_CODES
-from hawser_transports.contract import Link, check_batches
+from hawser_transports.contract import BATCH_BYTES_MAX, Link, check_batches
 from hawser_transports.wires import ROOM_BYTES
 
 if TYPE_CHECKING:
@@ -59,8 +59,12 @@ class WebSocketLink(Link):
 
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """See `Link.send_nowait`."""
-        if self._sending or self._closed or self._wire.broken or self._websocket.ended is not None:
+        wire = self._wire
+        if self._sending or self._closed or wire.broken or self._websocket.ended is not None:
             self._check_sending()  # which says what it is
+        if len(batches) == 1 and 0 < len(batches[0]) <= BATCH_BYTES_MAX and wire.unwritten < ROOM_BYTES:
+            wire.write(self._websocket.framer.batches(batches))  # what nearly every send is
+            return 1
         check_batches(batches)
         return self._send_some(batches, 0)
 
@@ -169,16 +173,13 @@ class WebSocketLink(Link):
     def _send_some(self, batches: Sequence[bytes], first: int) -> int:
         """Write batches from one on while there is room; return the index of the first that is not taken."""
         wire, count = self._wire, len(batches)
-        if count == 1 and wire.unwritten < ROOM_BYTES:  # what nearly every send is
-            wire.write(self._websocket.frames(batches))
-            return 1
         while first < count and wire.unwritten < ROOM_BYTES:
             last = first + 1
             size = len(batches[first])
             while last < count and size < ROOM_BYTES:
                 size += len(batches[last])
                 last += 1
-            wire.write(self._websocket.frames(batches[first:last]))
+            wire.write(self._websocket.framer.batches(batches[first:last]))
             first = last
         return first
 

@@ -6,8 +6,6 @@ Rule 1: a peer's fault never raises. It becomes a closing frame and ``ended``, a
 Rule 2: after a closing frame of either side no batch is delivered.
 """
 
-from collections.abc import Sequence
-
 from attrs import frozen
 
 from hawser_engine.codec import encode
@@ -39,7 +37,7 @@ class Ended:
 class WebSocket:
     """One end of one WebSocket; see the module for the rules."""
 
-    __slots__ = ("_closing", "_framer", "_message_bytes", "_out", "_pong", "_splitter", "ended")
+    __slots__ = ("_closing", "_message_bytes", "_out", "_pong", "_splitter", "ended", "framer")
 
     def __init__(self, framer: Framer, limits: FrameLimits) -> None:
         """Start behind the handshake.
@@ -48,7 +46,8 @@ class WebSocket:
             framer: `MaskedFrames` makes this a client, `SharedFrames` a server; the latter may be shared.
             limits: What the peer may send.
         """
-        self._framer = framer
+        self.framer: Framer = framer
+        """Makes the frames of batches, to be sent as they are; not to be asked after ``close``."""
         self._message_bytes = limits.message_bytes
         self._splitter = FrameSplitter(limits, client=isinstance(framer, MaskedFrames))
         self._out: list[bytes] = []
@@ -107,16 +106,12 @@ class WebSocket:
         if not self._closing:
             self._closing = True
             self._pong = None
-            self._out.append(self._framer.frame(CLOSE, close_payload(code, reason)))
-
-    def frames(self, batches: Sequence[bytes]) -> bytes:
-        """Return the frames of batches, joined; not to be called after ``close``."""
-        return self._framer.batches(batches)
+            self._out.append(self.framer.frame(CLOSE, close_payload(code, reason)))
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent besides batches: a pong, a closing frame."""
         if self._pong is not None:
-            self._out.append(self._framer.frame(PONG, self._pong))
+            self._out.append(self.framer.frame(PONG, self._pong))
             self._pong = None
         if not self._out:
             return b""
