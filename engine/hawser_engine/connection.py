@@ -35,6 +35,8 @@ __all__ = ["Connection", "local_error", "refuse_role"]
 
 _DISCARDING: Final = (State.DISCARDING, State.REOPENING)
 _WITH_SESSION: Final = (State.PROVING, State.ATTACHED)
+_ACK: Final = Timer.ACK  # by a name of its own, for it is asked for with every message (see ``link``)
+_TAKEN: Final = Taken.TAKEN
 _EIGHTHS: Final = 8
 _FLOW_VIOLATIONS: Final = 3  # SPEC WIN-3
 
@@ -168,13 +170,13 @@ class Connection(Link):
             or inbox.unstated_bytes * 4 >= inbox.window_bytes
         ):
             self._ack_wanted = True
-            self._timers.stop(Timer.ACK)
+            self._timers.stop(_ACK)
             return
-        if self._timers.get(Timer.ACK) is None:
+        if self._timers.get(_ACK) is None:
             self._unstated_since = now
         little = count * _EIGHTHS < inbox.window_messages and inbox.unstated_bytes * _EIGHTHS < inbox.window_bytes
         wait = config.ack_slow_seconds if little else config.ack_seconds
-        self._timers.set(Timer.ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
+        self._timers.set(_ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
 
     def abandon(self, reason: ResetReason | int, now: float) -> None:
         """End the session with RESET; the connection stays, for an OPEN (SPEC RST-1, RST-5)."""
@@ -288,7 +290,7 @@ class Connection(Link):
         session = self.session
         assert session is not None
         taken = session.inbox.take(body, more)
-        if taken is Taken.TAKEN:
+        if taken is _TAKEN:
             return
         if taken is Taken.TOO_LARGE:
             self.abandon(ResetReason.OVERFLOW, now)  # SPEC PRT-5
@@ -405,7 +407,7 @@ class Connection(Link):
         if session is not None:
             session.inbox.stated()
             self._out.states_counts = True
-            self._timers.stop(Timer.ACK)
+            self._timers.stop(_ACK)
 
 
 def _counts(session: Session, sent: int) -> Counts:

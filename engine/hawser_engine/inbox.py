@@ -5,7 +5,7 @@ before them is, a whole message when the application says so. An event alone ack
 """
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .codes import CloseCode
 from .errors import LocalProtocolError
@@ -30,6 +30,9 @@ class Pending(NamedTuple):
     size: int
     message: bytes | None
     """The whole message that this part ends; None for a part with more to come."""
+
+
+_TAKEN: Final = Taken.TAKEN
 
 
 class Inbox:
@@ -100,7 +103,7 @@ class Inbox:
             self.undrawn.append((self.received, message))
         elif not undelivered:
             self._advance(self.delivered)
-        return Taken.TAKEN
+        return _TAKEN
 
     def take_volatile(self, body: bytes, limit: int) -> None:
         """Keep an uncounted message; past ``limit``, or a window of bytes, the oldest goes (SPEC CNT-7)."""

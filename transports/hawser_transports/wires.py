@@ -88,11 +88,7 @@ class Wire(ABC):
 
     def write(self, data: bytes) -> None:
         """Take bytes. Never waits, and never raises: a wire that is broken or closed drops them."""
-        if self.broken or self.closed:
-            return
-        if not self.unwritten:
-            data = self._write_now(data)
-        if not data or self.broken:
+        if self.broken or self.closed or not data:
             return
         if self.unwritten + len(data) > self._settings.outbound_bytes:
             self.abort()
@@ -173,10 +169,6 @@ class Wire(ABC):
         self.close()
 
     @abstractmethod
-    def _write_now(self, data: bytes) -> bytes:
-        """Write what can be written without waiting; return the rest."""
-
-    @abstractmethod
     async def _write(self, data: bytes) -> None:
         """Write all of it, and count down `unwritten`."""
 
@@ -240,6 +232,21 @@ class SocketWire(Wire):
         # The last read took less than it could: another one would only hear that nothing is there, for 3 µs.
         self._drained = False
 
+    def write(self, data: bytes) -> None:
+        """See `Wire.write`: what the socket takes leaves at once, the rest by the writer."""
+        if self.unwritten or self.broken or self.closed:
+            super().write(data)
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        if sent < len(data):
+            super().write(data[sent:])
+
     async def receive(self) -> bytes:
         """See `Wire.receive`."""
         if not self._drained or self.closed:
@@ -292,16 +299,6 @@ class SocketWire(Wire):
         if self.closed and not self.broken:
             return trio.ClosedResourceError("the wire was closed")
         return trio.BrokenResourceError(f"the connection was lost: {error}")
-
-    def _write_now(self, data: bytes) -> bytes:
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            return data
-        except OSError:
-            self.abort()
-            return b""
-        return data[sent:] if sent < len(data) else b""
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -364,9 +361,6 @@ class StreamWire(Wire):
         self._wake()
         if self._receiving is not None:
             self._receiving.cancel(reason="the wire is closing")
-
-    def _write_now(self, data: bytes) -> bytes:
-        return data
 
     async def _write(self, data: bytes) -> None:
         await self._stream.send_all(data)

@@ -63,6 +63,9 @@ class Mode(Enum):
     """Its client asked for nothing more for now."""
 
 
+_LIVE: Final = Mode.LIVE  # by a name of its own, for it is asked for with every delivery (see ``hawser_engine.link``)
+
+
 class Membership:
     """One session in one channel."""
 
@@ -214,7 +217,7 @@ class Channel:
         Returns:
             Whether it was given; else see whether the member is behind now.
         """
-        if member.mode is not Mode.LIVE or not member.active:
+        if member.mode is not _LIVE or not member.active:
             return False
         if member.epoch != chunk.epoch or member.offset >= chunk.last:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
+
+
+_BEHIND: Final = Mode.BEHIND  # as in ``channels``
 
 
 class ServerSession(Outlet):
@@ -168,7 +171,7 @@ class ServerSession(Outlet):
             self.spawn(self._feed)
 
     def _is_behind(self) -> bool:
-        return any(member.mode is Mode.BEHIND for member in self.memberships.values())
+        return any(member.mode is _BEHIND for member in self.memberships.values())
 
     async def _feed(self) -> None:
         try:

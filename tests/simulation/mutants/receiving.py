@@ -18,12 +18,12 @@ RECEIVING: Final = (
             self.undrawn.append((self.received, message))
         elif not undelivered:
             self._advance(self.delivered)
-        return Taken.TAKEN
+        return _TAKEN
 """,
                 """\
             self.undrawn.append((self.received, message))
         self._advance(self.received)
-        return Taken.TAKEN
+        return _TAKEN
 """,
             ),
         ),
@@ -107,7 +107,7 @@ RECEIVING: Final = (
             return Taken.BEYOND_WINDOW
 """,
                 """\
-            return Taken.TAKEN
+            return _TAKEN
 """,
             ),
         ),
@@ -325,7 +325,7 @@ RECEIVING: Final = (
         (
             Edit(
                 """\
-        self._timers.set(Timer.ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
+        self._timers.set(_ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
 """,
                 """\
         assert wait
@@ -342,10 +342,10 @@ RECEIVING: Final = (
         (
             Edit(
                 """\
-        self._timers.set(Timer.ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
+        self._timers.set(_ACK, self._unstated_since + wait)  # from the first delivery on (SPEC ACK-2)
 """,
                 """\
-        self._timers.set(Timer.ACK, now + wait)
+        self._timers.set(_ACK, now + wait)
 """,
             ),
         ),
