@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import attach, broadcast, codec, receiving, record, session
+from . import attach, broadcast, codec, polls, receiving, record, session
 from .measure import FULL, QUICK, Case, measure
 from .report import as_json, as_table, plot
 
@@ -17,6 +17,7 @@ CASES: list[Case] = [
     *broadcast.CASES,
     *receiving.CASES,
     *attach.CASES,
+    *polls.CASES,
     *record.CASES,
 ]
 

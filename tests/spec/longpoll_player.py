@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hawser_engine import State
-from hawser_engine.bindings.http import Reply, Request
-from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll
+from hawser_engine.bindings.longpoll import Browsers, Exchange, Fields, PollService, ServerPoll
 from hawser_engine.bindings.longpoll.fields import header_text
 from tests.spec.scenario_patterns import listed
 from tests.spec.scenario_player import Player
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hawser_engine.bindings.http import Reply
 
 PATIENCE_SECONDS = 30.0
 _OVER = (State.CLOSING, State.CLOSED)
@@ -37,7 +38,7 @@ class PollPlayer(Player):
             self.answered[name] = self.browsers.preflight(dict(headers).get("origin"))
             return
         body = self.names.written_out(request.get("hex", ""))
-        exchange = self.asked[name] = self.service.begin(Request(method, tuple(headers), b""), len(body))
+        exchange = self.asked[name] = self.service.begin(method, Fields(headers), len(body))
         if exchange.reply is None:
             self.service.receive(exchange, body)
         for poll in self.service.arrivals():

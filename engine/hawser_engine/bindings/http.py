@@ -5,8 +5,7 @@ Content-Length or none, and no transfer coding; the gate has seen to it that eac
 hides between this server and a proxy in front of it.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
@@ -17,6 +16,9 @@ __all__ = ["CONTINUE", "Framing", "Reply", "Request", "framing", "write_reply", 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """What a client that expects it waits for before it sends its body."""
 
+_BEGINNINGS: Final = {
+    status: f"HTTP/1.1 {status} {reason}\r\ncache-control: no-store\r\n" for status, reason in REASONS.items()
+}
 _DIGITS: Final = 15
 _WITHOUT_LENGTH: Final = 204
 
@@ -39,8 +41,7 @@ class Reply:
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
 
 
-@frozen
-class Framing:
+class Framing(NamedTuple):
     """What a request's head says of its body and of what follows."""
 
     length: int
@@ -59,34 +60,37 @@ def framing(head: Head) -> Framing:
 
     Spec: CAR-12.
     """
-    if not head.values(b"host"):
+    if head.value(b"host") is None:
         raise HeadRefused(400, "saw no Host", "CAR-33")
-    if head.values(b"transfer-encoding"):
+    if head.value(b"transfer-encoding") is not None:
         raise HeadRefused(400, "saw a Transfer-Encoding, expected a Content-Length", "CAR-12")
-    lengths = head.values(b"content-length")
-    if any(not length.isdigit() or len(length) > _DIGITS for length in lengths):
+    length = head.value(b"content-length")
+    if length is not None and (not length.isdigit() or len(length) > _DIGITS):
         raise HeadRefused(400, "saw a Content-Length that is no number", "CAR-12")
     expected = head.values(b"expect")
     if expected and [each.lower() for each in expected] != [b"100-continue"]:
         raise HeadRefused(417, "saw another expectation than 100-continue", "CAR-33")
-    options = [word.strip(b" \t").lower() for value in head.values(b"connection") for word in value.split(b",")]
-    return Framing(int(lengths[0]) if lengths else 0, bool(expected), b"close" not in options)
+    options = head.value(b"connection")
+    persists = options is None or b"close" not in [word.strip(b" \t") for word in options.lower().split(b",")]
+    return Framing(int(length or 0), bool(expected), persists)
 
 
-def write_reply(reply: Reply, *, persists: bool) -> bytes:
+def write_reply(reply: Reply, more: str = "", *, persists: bool) -> bytes:
     """Write a reply, complete and never to be stored (SPEC CAR-12).
 
     Args:
         reply: Its status is a key of ``REASONS``.
+        more: Header lines that stand for themselves, each with its CR LF.
         persists: Whether the connection stays open behind it.
     """
-    lines = [f"HTTP/1.1 {reply.status} {REASONS[reply.status]}"]
+    body = reply.body
+    text = _BEGINNINGS[reply.status]
     if reply.status != _WITHOUT_LENGTH:  # RFC 9110 8.6
-        lines.append(f"content-length: {len(reply.body)}")
-    lines += ["cache-control: no-store", *_lines(reply.headers)]
-    if not persists:
-        lines.append("connection: close")
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + reply.body
+        text += f"content-length: {len(body)}\r\n"
+    for name, value in reply.headers:
+        text += f"{name}: {value}\r\n"
+    end = "\r\n" if persists else "connection: close\r\n\r\n"
+    return f"{text}{more}{end}".encode("ascii") + body
 
 
 def write_request(request: Request, authority: str, target: str) -> bytes:
@@ -97,11 +101,11 @@ def write_request(request: Request, authority: str, target: str) -> bytes:
         authority: Host, and port where it is not the scheme's own.
         target: Path and query.
     """
-    lines = [f"{request.method} {target} HTTP/1.1", f"host: {authority}", *_lines(request.headers)]
+    lines = [
+        f"{request.method} {target} HTTP/1.1",
+        f"host: {authority}",
+        *(f"{name}: {value}" for name, value in request.headers),
+    ]
     if request.method == "POST":
         lines.append(f"content-length: {len(request.body)}")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
-
-
-def _lines(headers: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{name}: {value}" for name, value in headers]

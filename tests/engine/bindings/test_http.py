@@ -68,10 +68,12 @@ def test_a_request_names_its_host() -> None:
 def test_replies_are_complete_and_never_stored() -> None:
     """SPEC CAR-12."""
     whole = write_reply(Reply(200, (("hawser-first", "1"),), b"body"), persists=True)
-    assert whole == (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncache-control: no-store\r\nhawser-first: 1\r\n\r\nbody")
+    assert whole == (b"HTTP/1.1 200 OK\r\ncache-control: no-store\r\ncontent-length: 4\r\nhawser-first: 1\r\n\r\nbody")
     last = write_reply(Reply(204), persists=False)
     assert last == b"HTTP/1.1 204 No Content\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    assert b"content-length: 0\r\n" in write_reply(Reply(401), persists=True)
+    assert write_reply(Reply(401), "vary: origin\r\n", persists=True) == (
+        b"HTTP/1.1 401 Unauthorized\r\ncache-control: no-store\r\ncontent-length: 0\r\nvary: origin\r\n\r\n"
+    )
 
 
 def test_requests_are_written_as_the_gate_takes_them() -> None:

@@ -6,11 +6,12 @@ import attrs
 import pytest
 
 from hawser_engine import CloseCode, ResetReason, decode_batch
-from hawser_engine.bindings.http import Reply, Request
+from hawser_engine.bindings.http import Reply
 from hawser_engine.bindings.longpoll import (
     BODY_BYTES,
     CONTENT_TYPE,
     Exchange,
+    Fields,
     PollLimits,
     PollService,
     ServerPoll,
@@ -60,8 +61,8 @@ class Hands:
         self.poll: ServerPoll
 
     def send(self, method: str, *headers: tuple[str, str], body: bytes = b"", length: int | None = None) -> Exchange:
-        request = Request(method, (*headers, TYPE) if body else headers, b"")
-        exchange = self.service.begin(request, len(body) if length is None else length)
+        fields = Fields((*headers, TYPE) if body else headers)
+        exchange = self.service.begin(method, fields, len(body) if length is None else length)
         if exchange.reply is None:
             self.service.receive(exchange, body)
         return exchange
@@ -211,7 +212,7 @@ def test_an_attach_is_judged_by_its_length_before_it_is_read() -> None:
     hands = Hands()
     exchange = hands.send("POST", TYPE, length=8_193)
     assert status(exchange) == 413
-    assert hands.service.begin(Request("POST", (TYPE,), b""), 8_192).reply is None
+    assert hands.service.begin("POST", Fields((TYPE,)), 8_192).reply is None
 
 
 def test_there_is_a_bound_for_connections() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hawser_engine.bindings.head import Head, HeadRefused
-from hawser_engine.bindings.http import CONTINUE, Reply, Request, framing, write_reply
-from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll
+from hawser_engine.bindings.http import CONTINUE, Reply, framing, write_reply
+from hawser_engine.bindings.longpoll import Browsers, Exchange, Fields, PollService, ServerPoll
 
 from .ends import PollLink
 
@@ -70,20 +70,21 @@ class PollRoute:
     async def __call__(self, head: Head, wire: Wire, deliver: Callable[[Link], Awaitable[None]]) -> bytes | None:
         """Serve one request; see `hawser_transports.listener.Handler`."""
         frame = framing(head)
-        origins = head.values(b"origin")
-        origin = origins[0].decode("ascii") if origins else None
+        named = head.value(b"origin")
+        origin = None if named is None else named.decode("ascii")
         if not self._browsers.admits(origin):
             raise HeadRefused(403, "saw an origin that may not connect", "CAR-29")
         rest: bytes | None = None if frame.length else head.rest
+        more = ""
         if head.start[0] in _METHODS:
             reply, rest = await self._serve(head, frame, wire, deliver)
-            reply = Reply(reply.status, (*reply.headers, *self._browsers.headers(origin)), reply.body)
+            more = self._browsers.lines(origin)
         elif head.start[0] == b"OPTIONS":
             reply = self._browsers.preflight(origin)
         else:
             reply = Reply(405, (("allow", "GET, POST, OPTIONS"),))
         persists = frame.persists and rest is not None
-        wire.write(write_reply(reply, persists=persists))
+        wire.write(write_reply(reply, more, persists=persists))
         if persists:
             await wire.wait_room()
             return rest
@@ -94,8 +95,7 @@ class PollRoute:
         self, head: Head, frame: Framing, wire: Wire, deliver: Callable[[Link], Awaitable[None]]
     ) -> tuple[Reply, bytes | None]:
         """Answer a request of the protocol; with what has arrived behind it, None if its body was not read."""
-        headers = tuple((name.decode("ascii"), value.decode("ascii")) for name, value in head.headers)
-        exchange = self._service.begin(Request(head.start[0].decode("ascii"), headers, b""), frame.length)
+        exchange = self._service.begin(head.start[0].decode("ascii"), Fields.of(head), frame.length)
         if exchange.reply is not None:
             _look(exchange)
             return exchange.reply, None if frame.length else head.rest
@@ -115,10 +115,15 @@ class PollRoute:
         """Read a body, of which the beginning may be there; return it and what has come behind it."""
         if frame.waits and not data and frame.length:
             wire.write(CONTINUE)
+        if len(data) < frame.length:  # else no deadline is needed, which costs more than all that is done with a head
+            data = await self._read_rest(data, frame.length, wire)
+        return data[: frame.length], data[frame.length :]
+
+    async def _read_rest(self, data: bytes, length: int, wire: Wire) -> bytes:
         pieces = [data]
         size = len(data)
         with trio.move_on_after(self._settings.body_seconds) as deadline:
-            while size < frame.length:
+            while size < length:
                 piece = await wire.receive()
                 if not piece:
                     raise trio.BrokenResourceError("the client left in the middle of a body")
@@ -126,8 +131,7 @@ class PollRoute:
                 size += len(piece)
         if deadline.cancelled_caught:
             raise trio.BrokenResourceError("the body did not arrive in time")
-        whole = b"".join(pieces)
-        return whole[: frame.length], whole[frame.length :]
+        return b"".join(pieces)
 
 
 def _look(exchange: Exchange) -> None:

@@ -25,7 +25,7 @@ Reading order: fields (headers), bodies (packets in a row), outflow (what is kep
 
 from .browsers import Browsers
 from .client import ClientPoll, Retry
-from .fields import BODY_BYTES, CONTENT_TYPE
+from .fields import BODY_BYTES, CONTENT_TYPE, Fields
 from .server import Exchange, ServerPoll
 from .service import PollLimits, PollService
 
@@ -35,6 +35,7 @@ __all__ = [
     "Browsers",
     "ClientPoll",
     "Exchange",
+    "Fields",
     "PollLimits",
     "PollService",
     "Retry",

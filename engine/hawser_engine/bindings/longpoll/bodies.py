@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from attrs import frozen
-
 from hawser_engine.codec import MAX_BATCH, message_at, next_packet
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.packets import Ack, Message, Packet, Ping, Pong
@@ -28,13 +26,12 @@ class Piece(NamedTuple):
     """Any other packet; None for a MESSAGE, and for one of a kind that is unknown and may be ignored."""
 
 
-@frozen
-class Arrival:
+class Arrival(NamedTuple):
     """What a body brings to its receiver."""
 
     batches: list[bytes]
     """What the session is to be given."""
-    count: int
+    new: int
     """How many new MESSAGEs are in them."""
     packets: list[Packet]
     """The other packets in them, those that are faulty not among them."""
@@ -76,6 +73,9 @@ def arrive(body: bytes, first: int | None, received: int) -> Arrival:
     Raises:
         RemoteProtocolError: It holds a MESSAGE and no number is stated, or a packet that headers take the place of.
     """
+    usual = message_at(body, 0)
+    if usual is not None and usual[1] == len(body) and first == received + 1:  # most bodies hold one message
+        return Arrival([body], 1, [], ahead=False)
     spans: list[tuple[int, int]] = []
     packets: list[Packet] = []
     number = (first or 0) - 1

@@ -21,25 +21,25 @@ class Browsers:
 
     def __init__(self, origins: Collection[str] = ()) -> None:
         """Let pages of these origins in, such as ``https://example.org``; compared exactly (SPEC CAR-7)."""
-        self._origins: frozenset[str] = frozenset(origins) - {"null"}
+        self._lines: dict[str, str] = {
+            origin: f"access-control-allow-origin: {origin}\r\n"
+            f"access-control-expose-headers: {_EXPOSED}\r\n"
+            "vary: origin\r\n"
+            for origin in origins
+            if origin != "null"
+        }
 
     def admits(self, origin: str | None) -> bool:
         """Say whether a request with this Origin header is taken; one without is none of a page elsewhere."""
-        return origin is None or origin in self._origins
+        return origin is None or origin in self._lines
 
-    def headers(self, origin: str | None) -> tuple[tuple[str, str], ...]:
-        """Return what every reply to a request with this origin says, so that the page may read it."""
-        if origin is None or origin not in self._origins:
-            return ()
-        return (
-            ("access-control-allow-origin", origin),
-            ("access-control-expose-headers", _EXPOSED),
-            ("vary", "origin"),
-        )
+    def lines(self, origin: str | None) -> str:
+        """Return the header lines with which the page of an origin may read a reply (SPEC CAR-29)."""
+        return "" if origin is None else self._lines.get(origin, "")
 
     def preflight(self, origin: str | None) -> Reply:
         """Answer the question whether a page may send requests of this protocol (SPEC CAR-29)."""
-        if origin is None or origin not in self._origins:
+        if origin is None or origin not in self._lines:
             return Reply(403)
         return Reply(
             204,

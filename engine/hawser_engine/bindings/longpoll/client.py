@@ -269,7 +269,7 @@ class ClientPoll:
         headers = [
             *self._identity,
             (NUMBER, header_text(number)),
-            (COUNTS, header_text(Standing(self._received, self._delivered, self._outflow.last))),
+            (COUNTS, Standing(self._received, self._delivered, self._outflow.last).text),
         ]
         self._counts_owed = False
         if body is None:
@@ -319,7 +319,7 @@ class ClientPoll:
             # For the session to find that its count and the server's differ (SPEC CNT-4, CNT-5).
             self._give(encode_ack(counts.received, counts.delivered, first - 1))
             return
-        self._received += arrival.count
+        self._received += arrival.new
         self._give(*arrival.batches)
         for packet in arrival.packets:
             if isinstance(packet, Reset):

@@ -4,9 +4,11 @@ Rule: a header is read in one form only, and one that stands twice is a fault, s
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Collection
+from hashlib import sha256
 from typing import Final, NamedTuple
 
+from hawser_engine.bindings.head import Head
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.codec import encode_ack
 from hawser_engine.codes import CloseCode, close_advice
@@ -29,6 +31,7 @@ __all__ = [
     "encode_ping",
     "fault",
     "header_text",
+    "secret_digest",
 ]
 
 BODY_BYTES: Final = 262_144
@@ -45,6 +48,7 @@ COUNTS: Final = "hawser-counts"
 FIRST: Final = "hawser-first"
 RETRY_AFTER: Final = "retry-after"
 
+_ALL: Final = {name.encode(): name for name in (SESSION, SECRET, GENERATION, NUMBER, COUNTS, FIRST, "content-type")}
 _SESSION_BYTES: Final = 64
 _SECRET_BYTES: Final = 32
 _COUNTS: Final = 3
@@ -58,20 +62,29 @@ class Standing(NamedTuple):
     delivered: int
     sent: int
 
+    @property
+    def text(self) -> str:
+        """As they stand in a header."""
+        return f"{self.received},{self.delivered},{self.sent}"
+
 
 class Fields:
     """The headers of one request or reply; what is wrong with one raises when it is read."""
 
     __slots__ = ("_twice", "_values")
 
-    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, headers: Collection[tuple[str, str]]) -> None:
         """Hold the headers, names in lower case."""
-        self._values: dict[str, str] = {}
+        self._values = dict(headers)
         self._twice: set[str] = set()
-        for name, value in headers:
-            if name in self._values:
-                self._twice.add(name)
-            self._values[name] = value
+        if len(self._values) < len(headers):
+            names = [name for name, _ in headers]
+            self._twice = {name for name in names if names.count(name) > 1}
+
+    @classmethod
+    def of(cls, head: Head) -> "Fields":
+        """Pick what is of this protocol out of a head; a browser sends much else."""
+        return cls([(_ALL[name], value.decode("ascii")) for name, value in head.headers if name in _ALL])
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
@@ -155,13 +168,16 @@ class Fields:
         return data
 
 
-def header_text(value: bytes | Standing | int) -> str:
+def header_text(value: bytes | int) -> str:
     """Write a value as it stands in a header."""
     if isinstance(value, bytes):
         return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
-    if isinstance(value, Standing):
-        return f"{value.received},{value.delivered},{value.sent}"
     return str(value)
+
+
+def secret_digest(text: str) -> bytes:
+    """Return the SHA-256 of a secret as it stands in a header: what is kept of it (SPEC SEC-1)."""
+    return sha256(text.encode("ascii", "replace")).digest()
 
 
 def fault(clause: str, detail: str, where: str) -> RemoteProtocolError:

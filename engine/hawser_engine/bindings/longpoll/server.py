@@ -5,7 +5,6 @@ Rule 2: what the session has to say is answered when it has taken all that came 
 all that window and limit allow and the counts beside it are fresh.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Final
@@ -28,6 +27,7 @@ from .fields import (
     closing,
     encode_ping,
     header_text,
+    secret_digest,
 )
 from .outflow import Outflow
 
@@ -134,9 +134,10 @@ class ServerPoll:
         self._told = False  # to a GET, with all that was sent before
         self.context: object | None = None
         """For the driver alone: what leads from here to its own objects."""
-        self.session: bytes = b""
+        self.session: str = ""
+        """Its id as it stands in a header; empty before the attach is answered."""
         self.digest: bytes = b""
-        """SHA-256 of the secret that this attach issued (SPEC SEC-1)."""
+        """Of the secret that this attach issued, see `secret_digest` (SPEC SEC-1)."""
         self.generation: int = 0
         self.over: bool = False
         """Whether the session has no more to expect of it: client or server has ended it, or a clause was broken."""
@@ -211,7 +212,7 @@ class ServerPoll:
                     self._auth_number, self._auth_answer = number, None
                 elif isinstance(packet, Reset | Close):
                     self.over = True
-            self._hear(counts, arrival.batches, self._counts.received + arrival.count)
+            self._hear(counts, arrival.batches, self._counts.received + arrival.new)
 
     def fail(self, exchange: Exchange, error: RemoteProtocolError) -> None:
         """End the connection, because a request breaks a clause that is not the session's to judge."""
@@ -273,9 +274,10 @@ class ServerPoll:
         """
         known = self._client
         if counts.delivered <= counts.received:
-            self._client = counts = Standing(
-                max(counts.received, known.received), max(counts.delivered, known.delivered), counts.sent
-            )
+            if counts.received < known.received or counts.delivered < known.delivered:
+                received_max, delivered_max = max(counts[0], known[0]), max(counts[1], known[1])
+                counts = Standing(received_max, delivered_max, counts.sent)
+            self._client = counts
         before = self._counts.received
         if not self._proved:
             self._proved = True
@@ -331,13 +333,13 @@ class ServerPoll:
             self._outflow.push(data, packet)
 
     def _attached(self, packet: Opened | Resumed, data: bytes) -> None:
-        self.digest = hashlib.sha256(packet.secret).digest()
+        self.digest = secret_digest(header_text(packet.secret))
         if isinstance(packet, Opened):
-            self.session = packet.session
+            self.session = header_text(packet.session)
         else:
             resume = self._resume
             assert resume is not None, "RESUMED answers RESUME"
-            self.session, self.generation = resume.session, packet.attempt
+            self.session, self.generation = header_text(resume.session), packet.attempt
             self._client = Standing(resume.counts.received, resume.counts.delivered, resume.counts.sent)
             self._counts = Standing(packet.counts.received, packet.counts.delivered, packet.counts.sent)
             self._outflow = Outflow(resume.counts.received)
@@ -397,19 +399,22 @@ class ServerPoll:
         self._answer(exchange, self._final)
 
     def _reply(self, exchange: Exchange, status: int, body: bytes = b"") -> None:
-        self._answer(exchange, Reply(status, (), body))
+        self._answer_with(exchange, status, (), body, 0)
 
     def _answer(self, exchange: Exchange, reply: Reply, before: bytes = b"", first: int = 0) -> None:
-        headers = list(reply.headers)
+        self._answer_with(exchange, reply.status, reply.headers, before + reply.body, first)
+
+    def _answer_with(
+        self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...], body: bytes, first: int
+    ) -> None:
         if self.session:
-            headers.append((COUNTS, header_text(self._counts)))
+            headers = (*headers, (COUNTS, self._counts.text))
             self._counts_owed = False
         if first:
-            headers.append((FIRST, header_text(first)))
-        body = before + reply.body
+            headers = (*headers, (FIRST, header_text(first)))
         if body:
-            headers.append(("content-type", CONTENT_TYPE))
-        exchange.reply = Reply(reply.status, tuple(headers), body)
+            headers = (*headers, ("content-type", CONTENT_TYPE))
+        exchange.reply = Reply(status, headers, body)
         self._answered.append(exchange)
 
 

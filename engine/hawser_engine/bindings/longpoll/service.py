@@ -3,14 +3,13 @@
 Rule: until its secret is verified a request touches nothing and makes nobody hold its body.
 """
 
-import hashlib
 import hmac
 from collections import OrderedDict
 from typing import Final
 
 from attrs import field, frozen, validators
 
-from hawser_engine.bindings.http import Reply, Request
+from hawser_engine.bindings.http import Reply
 from hawser_engine.codec import decode
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
@@ -22,9 +21,12 @@ from .fields import (
     FIRST,
     GENERATION,
     NUMBER,
+    SECRET,
+    SESSION,
     Fields,
     closing,
     fault,
+    secret_digest,
 )
 from .server import Exchange, ServerPoll, close_reply
 
@@ -51,7 +53,7 @@ class PollService:
     def __init__(self, limits: PollLimits | None = None) -> None:
         """Start without connections."""
         self._limits = PollLimits() if limits is None else limits
-        self._polls: dict[bytes, dict[int, ServerPoll]] = {}  # by session and generation, ended ones too
+        self._polls: dict[str, dict[int, ServerPoll]] = {}  # by session and generation, ended ones too
         self._live: dict[ServerPoll, None] = {}
         self._ended: OrderedDict[ServerPoll, None] = OrderedDict()
         self._arrived: list[ServerPoll] = []
@@ -63,11 +65,12 @@ class PollService:
 
     # Inputs
 
-    def begin(self, request: Request, length: int) -> Exchange:
+    def begin(self, method: str, fields: Fields, length: int) -> Exchange:
         """Judge a request by its head, before its body is read.
 
         Args:
-            request: With the body not read yet, so empty.
+            method: GET or POST.
+            fields: Its headers.
             length: How long the body is going to be.
 
         Returns:
@@ -75,9 +78,8 @@ class PollService:
 
         Spec: CAR-12, CAR-14, PKT-14.
         """
-        fields = Fields(request.headers)
-        exchange = Exchange(request.method, fields)
-        attaches = exchange.method == "POST" and GENERATION not in fields
+        exchange = Exchange(method, fields)
+        attaches = method == "POST" and GENERATION not in fields
         try:
             if not attaches and not self._find(exchange):
                 exchange.reply = Reply(401)
@@ -109,8 +111,10 @@ class PollService:
         except RemoteProtocolError as error:
             poll.fail(exchange, error)
         else:
-            for older in [each for each in self._polls[poll.session].values() if each.generation < poll.generation]:
-                self._forget(older)  # its secret is dead now (SPEC SEC-3), so it is unknown (SPEC CAR-25)
+            of_session = self._polls[poll.session]
+            if len(of_session) > 1:
+                for older in [each for each in of_session.values() if each.generation < poll.generation]:
+                    self._forget(older)  # its secret is dead now (SPEC SEC-3), so it is unknown (SPEC CAR-25)
 
     def end(self, poll: ServerPoll) -> None:
         """Note that the session is done with a connection; its end is told to whoever asks, for a while."""
@@ -133,12 +137,20 @@ class PollService:
     def _find(self, exchange: Exchange) -> bool:
         """Say whether a request names a connection and its secret (SPEC CAR-14)."""
         fields = exchange.fields
-        digest = hashlib.sha256(fields.secret()).digest()
-        poll = self._polls.get(fields.session(), {}).get(fields.needed(GENERATION))
-        good = hmac.compare_digest(digest, _NO_DIGEST if poll is None else poll.digest)
-        if good:
-            exchange.poll = poll
-        return good
+        session, secret, generation = fields.get(SESSION), fields.get(SECRET), fields.number(GENERATION)
+        poll = None
+        if session is not None and secret is not None and generation is not None:
+            # As they are written: there is one way to write them, so nothing has to be decoded to find what is known.
+            poll = self._polls.get(session, {}).get(generation)
+            digest = secret_digest(secret)
+            if hmac.compare_digest(digest, _NO_DIGEST if poll is None else poll.digest):
+                exchange.poll = poll
+                return True
+        # What is malformed is told from what is unknown.
+        fields.secret()
+        fields.session()
+        fields.needed(GENERATION)
+        return False
 
     def _attach(self, exchange: Exchange, body: bytes) -> None:
         """Make a connection of a POST that attaches (SPEC CAR-13)."""
