@@ -17,7 +17,7 @@ SEEDS        ?= 1500
 VERIFY_SEEDS ?= 5000
 
 # BENCH=peers runs that one alone.
-BENCH ?= micro macro peers
+BENCH ?= micro macro peers polls
 
 # What programs import: every name in it has one type for every checker.
 TYPED := hawser_engine hawser_transports hawser hawser_conformance

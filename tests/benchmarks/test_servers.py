@@ -21,6 +21,8 @@ from benchmarks.peers.__main__ import main as peers
 from benchmarks.peers.contenders import CONTENDERS, HAWSER, LOADS, TARGETS, TRANSPORT, TRIO_WEBSOCKET
 from benchmarks.peers.generator import MARKER
 from benchmarks.peers.generator.wire import BINARY, Counter, Frames, masked
+from benchmarks.polls.__main__ import main as polls
+from benchmarks.polls.contenders import CONTENDERS as POLLED
 from benchmarks.processes import Failed, said, serving
 from benchmarks.report import Places, Spread, about, record, table
 from benchmarks.rounds import interleaved
@@ -48,6 +50,7 @@ def places_in(folder: Path, suite: str) -> Places:
     [
         ("macro", macro, [load.name for load in MACRO_LOADS]),
         ("peers", peers, [contender.name for contender in CONTENDERS]),
+        ("polls", polls, [contender.name for contender in POLLED]),
     ],
 )
 def test_a_tiny_run_measures_everything_and_records_it(
@@ -58,7 +61,7 @@ def test_a_tiny_run_measures_everything_and_records_it(
     found = json.loads(places.json.read_text(encoding="utf-8"))
     assert [result["load" if suite == "macro" else "server"] for result in found["results"]] == names
     for result in found["results"]:
-        for figures in result["loads"].values() if suite == "peers" else [result]:
+        for figures in [result] if suite == "macro" else result["loads"].values():
             assert figures["count"] > 0
             assert 0 < figures["server_cpu_us"]["best"] <= figures["server_cpu_us"]["median"]
     assert places.picture.read_bytes().startswith(b"\x89PNG")
@@ -70,7 +73,7 @@ def test_a_tiny_run_measures_everything_and_records_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["macro", "peers"])
+@pytest.mark.parametrize("suite", ["macro", "peers", "polls"])
 def test_an_interrupt_leaves_no_process_behind(suite: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{suite}", "--quick"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
@@ -96,11 +99,12 @@ def test_a_server_that_does_not_start_and_a_generator_that_fails_are_told_with_w
     with pytest.raises(Failed, match=r"hawser serve --listen=nonsense did not begin to listen .*nonsense"):
         with serving(["hawser", "serve", "--listen=nonsense"]):
             pass
-    with pytest.raises(Failed, match="ended with 1: plain: ConnectionRefusedError"):
-        said(["benchmarks.peers.generator", "plain", "1", f"--server-pid={os.getpid()}"], SECONDS)
+    for suite in ("peers", "polls"):
+        with pytest.raises(Failed, match="ended with 1: plain: ConnectionRefusedError"):
+            said([f"benchmarks.{suite}.generator", "plain", "1", f"--server-pid={os.getpid()}"], SECONDS)
 
 
-@pytest.mark.parametrize("command", [macro, peers], ids=["macro", "peers"])
+@pytest.mark.parametrize("command", [macro, peers, polls], ids=["macro", "peers", "polls"])
 def test_a_name_that_nothing_has_is_a_wrong_use(
     command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
