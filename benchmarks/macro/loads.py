@@ -35,12 +35,14 @@ class Plan:
     """Clients that echo at the same time."""
     seconds: float
     """How long an echo or a fan-out lasts."""
+    resumes: int
+    """How often one session is cut."""
     budget_seconds: float
     """No round is begun that would end after this."""
 
 
-FULL = Plan(rounds=9, clients=1_000, echoers=100, seconds=3.0, budget_seconds=330.0)
-QUICK = Plan(rounds=1, clients=4, echoers=2, seconds=0.2, budget_seconds=60.0)
+FULL = Plan(rounds=9, clients=1_000, echoers=100, seconds=3.0, resumes=300, budget_seconds=330.0)
+QUICK = Plan(rounds=1, clients=4, echoers=2, seconds=0.2, resumes=3, budget_seconds=60.0)
 
 
 @frozen
@@ -71,6 +73,18 @@ def _storm(kind: str) -> Callable[[Plan], Sequence[str]]:
     return lambda plan: [kind, f"--clients={plan.clients}", f"--seconds={STORM_SECONDS}"]
 
 
+def _resumes(transport: str) -> Callable[[Plan], Sequence[str]]:
+    """One session that is cut again and again: what is measured is the way back, not the pause before it."""
+    return lambda plan: [
+        "resume",
+        "--clients=1",
+        f"--rounds={plan.resumes}",
+        "--spread=0.001",
+        f"--transport={transport}",
+        f"--seconds={STORM_SECONDS}",
+    ]
+
+
 LOADS: Final = (
     Load("echo, one client", "echo", _echo(1)),
     Load("echo, 100 clients", "echo", _echo(None)),
@@ -78,6 +92,8 @@ LOADS: Final = (
     Load("fan-out to 1,000, sixteen in flight", "delivery", _fanout(16)),
     Load("connect storm, 1,000 sessions", "session", _storm("connect")),
     Load("resume storm, 1,000 sessions", "resume", _storm("resume")),
+    Load("resume, one session, WebSocket", "resume", _resumes("ws")),
+    Load("resume, one session, long-poll", "resume", _resumes("poll")),
 )
 
 

@@ -81,6 +81,9 @@ async def test_after_a_cut_everybody_resumes(autojump_clock: MockClock) -> None:
     assert meter.count == 120
     assert (meter.notes["rounds"], meter.notes["resets"]) == (3, 0)
     assert 0 < meter.latencies.longest <= 0.6
+    meter = await measured(Resume(clients=1, rounds=20, spread_seconds=0.001))
+    assert meter.count == 20
+    assert meter.latencies.longest <= 0.002  # no more than the pause: on the virtual clock a resume takes no time
 
 
 async def test_a_refusal_fails_the_run(autojump_clock: MockClock) -> None:
@@ -229,6 +232,7 @@ def test_a_plot_that_cannot_be_drawn_is_refused_before_the_run(
         (["fanout", "ws://h", "--in-flight", "257"], "--in-flight is 257; it must be from 1 to 256"),
         (["connect", "ws://h", "--seconds", "0"], "--seconds is 0; it must be from 0.1"),
         (["resume", "ws://h", "--rounds", "0"], "--rounds is 0; it must be from 1"),
+        (["resume", "ws://h", "--spread", "0"], "--spread is 0; it must be from 0.001"),
         (["echo", "ws://h", "--count", "0"], "--count is 0; it must be from 1"),
         (["echo", "ws://h", "--server-pid", "4194305"], "no such process on this machine"),
         (["ecco", "ws://h"], "Try: hawser --help"),

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from hawser.cli.arguments import Choice, split_url, within
 
-from .loads import NUMBER_BYTES, Connect, Echo, Fanout, Load, Resume
+from .loads import NUMBER_BYTES, RETURN_SECONDS, Connect, Echo, Fanout, Load, Resume
 from .meter import Bounds, process_cpu_seconds
 from .run import Options, run_bench
 
@@ -27,6 +27,8 @@ SIZE_MAX: Final = 65_000
 SECONDS_MAX: Final = 3_600
 COUNT_MAX: Final = 100_000_000
 ROUNDS_MAX: Final = 1_000
+SPREAD_MIN: Final = 0.001
+SPREAD_MAX: Final = 60.0
 
 
 Server = Annotated[str | None, Parameter(help="The server; HAWSER_URL if it is left out.")]
@@ -104,12 +106,16 @@ def resume(
     *,
     clients: Clients = 1_000,
     rounds: Annotated[int, Parameter(help=f"How many times (1 to {ROUNDS_MAX}).")] = 1,
+    spread: Annotated[
+        float, Parameter(help=f"Seconds over which the clients come back ({SPREAD_MIN} to {SPREAD_MAX:g}).")
+    ] = RETURN_SECONDS,
     common: AllOptions = DEFAULTS,
 ) -> int:
     """Measure resumes."""
     _check(clients, 1, NUMBER_BYTES)
     within("--rounds", rounds, 1, ROUNDS_MAX)
-    return _run("resume", Resume(clients, rounds), url, common)
+    within("--spread", spread, SPREAD_MIN, SPREAD_MAX)
+    return _run("resume", Resume(clients, rounds, spread), url, common)
 
 
 def _check(clients: int, in_flight: int, size: int) -> None:

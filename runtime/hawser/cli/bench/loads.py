@@ -28,7 +28,7 @@ AT_ONCE: Final = 64
 """Attaches under way at a time while a load sets up: more would only wait for each other, within their deadline."""
 NUMBER_BYTES: Final = 8
 RETURN_SECONDS: Final = 0.5
-"""Over how long the clients of a resume storm come back; what `connect` does by itself after a link that worked."""
+"""Over how long cut clients come back unless it is said; what `connect` does by itself after a link that worked."""
 
 
 @attrs.frozen
@@ -161,12 +161,13 @@ class Resume:
 
     clients: int
     rounds: int
+    spread_seconds: float = RETURN_SECONDS
     unit: str = "resumes"
 
     async def run(self, place: Place, meter: Meter) -> None:
         """Bring load on a server until the meter has enough; what was begun is done on return."""
         network = _Cuttable(place)
-        config = Config(backoff_cap_seconds=RETURN_SECONDS)
+        config = Config(backoff_cap_seconds=self.spread_seconds)
         body = partial(self._cut_all, network, meter)
         await with_clients(place, self.clients, body, config=config, transport=network)
 
