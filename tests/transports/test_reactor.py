@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import trio
 
-from hawser_transports import Link, Listener, ListenerSettings, WebSocketTransport, WireSettings
+from hawser_engine import CloseCode
+from hawser_engine.codec import encode, encode_message
+from hawser_engine.packets import Close
+from hawser_transports import (
+    Link,
+    Listener,
+    ListenerSettings,
+    LongPollTransport,
+    Transport,
+    WebSocketTransport,
+    WireSettings,
+)
+from tests.engine.pair import an_open
+from tests.transports.test_longpoll import POLLS, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -64,7 +77,7 @@ class Ear:
 class Place:
     """A listener that serves, and everything that arrived at it."""
 
-    def __init__(self, transport: WebSocketTransport, listener: Listener, serving: trio.Nursery) -> None:
+    def __init__(self, transport: Transport, listener: Listener, serving: trio.Nursery) -> None:
         self.ears: list[Ear] = []
         self.listener = listener
         self.serving = serving
@@ -197,3 +210,52 @@ async def test_what_only_a_task_can_wait_for_gets_one(contexts: Contexts) -> Non
         assert await near.receive_batches() == [b"echo"]
         await near.aclose()
         assert await ear.until_ended() is None
+
+
+@asynccontextmanager
+async def polled() -> AsyncGenerator[tuple[Place, Link, Ear]]:
+    """A reactor of long-poll links, and both ends of one that is attached."""
+    transport = LongPollTransport(settings=SETTINGS, polls=POLLS)
+    with trio.fail_after(60):
+        async with await transport.listen("http://127.0.0.1:0") as listener, trio.open_nursery() as nursery:
+            here = Place(transport, listener, nursery)
+            nursery.start_soon(listener.serve, here.attach)
+            near = await transport.connect(listener.url)
+            await near.send_batches([encode(an_open())])
+            while not here.ears:
+                await trio.sleep(0.01)
+            (ear,) = here.ears
+            await ear.until_heard(1)
+            await ear.link.send_batches([encode(opened(1))])
+            assert await near.receive_batches()
+            yield here, near, ear
+            await listener.aclose()
+
+
+async def test_what_requests_bring_is_heard_at_once_and_takes_no_task() -> None:
+    async with polled() as (_, near, ear):
+        heard = len(ear.heard)
+        for count in range(1, 4):
+            await near.send_batches([encode_message(b"%d" % count, more=False)])
+            while not any(batch.endswith(b"%d" % count) for batch in ear.heard[heard:]):
+                await ear.until_heard(len(ear.heard) + 1)
+        await near.send_batches([encode(Close(CloseCode.GOING_AWAY, "", True, True, 0, 0, None, None))])
+        assert await ear.until_ended() is None
+        assert len(ear.ends) == 1
+        await near.aclose()
+
+
+async def test_a_link_of_requests_that_this_side_closes_is_told_to_its_receiver() -> None:
+    async with polled() as (_, near, ear):
+        with trio.move_on_after(0):
+            await ear.link.aclose()
+        assert isinstance(await ear.until_ended(), trio.ClosedResourceError)
+        assert len(ear.ends) == 1
+        await near.aclose()
+
+
+async def test_a_cancelled_reactor_ends_links_of_requests_too() -> None:
+    async with polled() as (here, near, ear):
+        here.serving.cancel_scope.cancel()
+    assert ear.ends == [None]
+    await near.aclose()

@@ -152,6 +152,21 @@ class Link(trio.abc.AsyncResource):
         """
         raise NotImplementedError
 
+    def feed(self, received: Callable[[list[bytes]], None], back: Callable[[], None]) -> bool:
+        """Hand over what arrives at once, in the same step, in place of `receive_batches`, until `back` is called.
+
+        For carriages whose batches are brought by tasks of their own: to wake another one for each costs more than
+        all that it does. Behind `back`, `receive_batches` returns what is left and tells the end.
+
+        Args:
+            received: Takes batches as `Receiver.received` does.
+            back: Called once when this end is closing or lost. Synchronous, and never raises.
+
+        Returns:
+            False if this carriage does not do that; then nothing has changed.
+        """
+        return False
+
     def say_why(self, code: int) -> None:
         """Learn the code of the CLOSE packet that was sent last, before `aclose`.
 

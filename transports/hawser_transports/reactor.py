@@ -2,7 +2,8 @@
 
 A task for each connection costs a wake-up for each read, some 15 µs on Trio, which is more than all the rest that an
 ACK costs. Here one task waits for a poller of its own, and reads whatever has become readable in one pass; links
-that only a task can wait for (TLS, foreign streams) still get theirs.
+that bring what arrives by themselves need no task either; those that only a task can wait for (TLS, foreign streams)
+still get theirs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Reactor:
     def __init__(self) -> None:
         self._poller = select.epoll()
         self._tended: dict[int, _Tended] = {}
+        self._fed: dict[Link, Receiver] = {}
         self._emptied = trio.Event()
 
     async def serve(self, accept: Callable[[], Awaitable[Link]], attach: Callable[[Link], Receiver]) -> None:
@@ -57,7 +59,7 @@ class Reactor:
                     except trio.ClosedResourceError:
                         break
                     self._take(link, attach(link), links)
-                while self._tended:
+                while self._tended or self._fed:
                     self._emptied = trio.Event()
                     await self._emptied.wait()
                 reading.cancel(reason="no link is left")
@@ -66,13 +68,19 @@ class Reactor:
             for tended in left:
                 self._forget(tended)
             self._poller.close()
-            for tended in left:
-                tended.receiver.ended(None)
+            fed, self._fed = self._fed, {}
+            ends = {tended.link: tended.receiver for tended in left} | fed
+            for receiver in ends.values():
+                receiver.ended(None)
             with trio.CancelScope(shield=True):  # each closes without waiting
-                for tended in left:
-                    await trio.aclose_forcefully(tended.link)
+                for link in ends:
+                    await trio.aclose_forcefully(link)
 
     def _take(self, link: Link, receiver: Receiver, links: trio.Nursery) -> None:
+        self._fed[link] = receiver
+        if link.feed(receiver.received, partial(self._unfed, link, links)):
+            return
+        del self._fed[link]
         tended = _Tended(link, receiver)
         tended.descriptor = link.lend(partial(self._returned, tended, links))
         if tended.descriptor < 0:
@@ -81,6 +89,13 @@ class Reactor:
         self._tended[tended.descriptor] = tended
         self._poller.register(tended.descriptor, select.EPOLLIN)
         self._read(tended, links)  # what came with the handshake makes no descriptor readable
+
+    def _unfed(self, link: Link, links: trio.Nursery) -> None:
+        """The link is closing or lost: a task hears the rest."""
+        receiver = self._fed.pop(link, None)
+        if receiver is not None:  # else the reactor is over, and has told it
+            links.start_soon(pump, link, receiver)
+            self._emptied.set()
 
     async def _read_all(self, links: trio.Nursery, scope: trio.CancelScope) -> None:
         with scope:

@@ -18,7 +18,7 @@ from hawser_transports.contract import Link, check_batches
 from hawser_transports.wires import ROOM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .settings import PollSettings
 
@@ -68,6 +68,8 @@ class PollLink(Link):
         self._receiving = False
         self._sending = False
         self._moved = ParkingLot()  # whoever waits for anything here looks again after every change
+        self._received: Callable[[list[bytes]], None] | None = None
+        self._back: Callable[[], None] | None = None
 
     @property
     def description(self) -> str:
@@ -129,6 +131,12 @@ class PollLink(Link):
             if not waited:
                 await cancel_shielded_checkpoint()
 
+    def feed(self, received: Callable[[list[bytes]], None], back: Callable[[], None]) -> bool:
+        """See `Link.feed`."""
+        self._received, self._back = received, back
+        self.arrived()
+        return True
+
     async def aclose(self) -> None:
         """See `Link.aclose`. What was sent before goes on to the peer for a while, whether somebody waits or not."""
         self._closed = True
@@ -164,19 +172,29 @@ class PollLink(Link):
             taken += 1
         self._flush()
         if self._is_over():
-            self._moved.unpark_all()
+            self._wake()
         return taken
 
     def arrived(self) -> None:
         """Something has arrived, or nobody has come back for more of it."""
-        if not self._receiving and self._poll.waiting_bytes < ROOM_BYTES:
+        if self._received is not None:
+            while self._received is not None and (batches := self._poll.batches()):
+                self._received(batches)
+            self._poll.taken()
+        elif not self._receiving and self._poll.waiting_bytes < ROOM_BYTES:
             self._poll.unattended()
         self._changed()
 
     def _changed(self) -> None:
         """Let everybody look who waits here."""
         self._flush()
+        self._wake()
+
+    def _wake(self) -> None:
         self._moved.unpark_all()
+        if self._back is not None and (self._closed or self._leaving or self._is_over()):
+            back, self._back, self._received = self._back, None, None
+            back()
 
     @abstractmethod
     def _flush(self) -> None:

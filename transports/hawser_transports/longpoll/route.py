@@ -100,13 +100,13 @@ class PollRoute:
             _look(exchange)
             return exchange.reply, None if frame.length else head.rest
         body, rest = await self._read_body(head.rest, frame, wire)
-        exchange.context = answered = trio.Event()
         self._service.receive(exchange, body)
         for poll in self._service.arrivals():
             poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings)
             await deliver(link)
         _look(exchange)
         if exchange.reply is None:
+            exchange.context = answered = trio.Event()
             await answered.wait()
         assert exchange.reply is not None
         return exchange.reply, rest
