@@ -26,7 +26,7 @@ from hawser_engine.codec import (
     volatile_at,
 )
 from hawser_engine.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
-from hawser_engine.packets import Ack, Auth, Counts, Message, Packet, Ping, Reauth, Volatile
+from hawser_engine.packets import Ack, Auth, Counts, Message, Packet, Ping, Pong, Reauth, Volatile
 from tests.engine.shapes import SIZES, integers, packets
 
 LENGTHS = (*SIZES, 65_535, 65_536)
@@ -121,9 +121,24 @@ def test_an_ack_is_the_same_however_it_is_written(
     assert next_packet(data, 0) == (Ack(Counts(*counts)), len(data))
 
 
+@given(st.sampled_from([Ping, Pong]), integers(0, 2**53), st.tuples(*[integers(0, 2**53)] * 3))
+def test_a_ping_and_a_pong_are_the_same_however_they_are_written(
+    cls: type[Ping] | type[Pong], token: int, counts: tuple[int, int, int]
+) -> None:
+    packet = cls(token, Counts(*counts))
+    data = encode(packet)
+    assert data == encode_wide([cls.KIND, token, counts])
+    for written in (data, encode_wide([cls.KIND, Wide(token, 8), counts])):
+        assert next_packet(b"pad" + written + b"behind", 3) == (packet, 3 + len(written))
+        assert next_packet(written, 0) == codec._any_packet(written, 0, len(written))  # pyright: ignore[reportPrivateUsage]
+    assert encode(cls(token, None)) == encode_wide([cls.KIND, token, None])
+
+
 @given(
     st.binary(max_size=3),
-    st.sampled_from([b"\x83\x06\xf4", b"\x83\x06\xf5", b"\x82\x07", b"\x82\x08\x83"]),
+    st.sampled_from(
+        [b"\x83\x06\xf4", b"\x83\x06\xf5", b"\x82\x07", b"\x82\x08\x83", b"\x83\x09\x00\x83", b"\x83\x0a\x17\x83"]
+    ),
     st.binary(max_size=40),
 )
 def test_what_is_recognised_by_hand_is_what_the_general_path_finds(before: bytes, start: bytes, rest: bytes) -> None:
@@ -133,6 +148,10 @@ def test_what_is_recognised_by_hand_is_what_the_general_path_finds(before: bytes
         general = codec._any_packet(data, position, len(data))  # pyright: ignore[reportPrivateUsage]
     except RemoteProtocolError:
         general = None
+    try:
+        assert next_packet(data, position) == general
+    except RemoteProtocolError:
+        assert general is None
     message, ack, volatile = message_at(data, position), ack_at(data, position), volatile_at(data, position)
     if message is not None:
         assert general == (Message(message[2], data[message[0] : message[1]]), message[1])
