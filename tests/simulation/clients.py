@@ -141,7 +141,7 @@ class ClientActor(Actor):
         end = End(self, wire, 0, connection)
         before, self.newest = self.newest, end if not probe else self.newest
         if hold_seconds:
-            wire.link.stall(world.time + hold_seconds, (0,))
+            wire.stall(world.time + hold_seconds, (0,))
             wire.faulty_until = world.time + hold_seconds
         world.at(world.time + world.plan.delay[1], world.server.accept, wire)
         if not probe and world.draw() < _HASTY:

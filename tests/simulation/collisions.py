@@ -12,7 +12,7 @@ from hawser_engine.server_connection import ServerConnection
 from hawser_engine.states import State
 
 from .ends import End
-from .wires import Wire
+from .lines import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["collide", "cut_late", "trouble"]
 
 
-def trouble(world: "World", wire: Wire) -> None:
+def trouble(world: "World", wire: Line) -> None:
     """Perhaps hold a link up, or cut it so that both sides learn it later."""
     choice = world.draw()
     if choice < 0.3:
         until = world.time + 0.6 * world.draw()
-        wire.link.stall(until)
-        wire.faulty_until = max(wire.faulty_until, until + 0.5)
+        wire.hold_up(until)
     elif choice < 0.5:
         cut_late(world, wire)
 
@@ -80,7 +79,7 @@ def collide(world: "World", client: "ClientActor") -> bool:
     return True
 
 
-def cut_late(world: "World", wire: Wire) -> None:
+def cut_late(world: "World", wire: Line) -> None:
     """Cut a link; some of what is under way still arrives before both sides learn it."""
     if not wire.was_cut:
         later = world.time + 0.5 + world.draw()

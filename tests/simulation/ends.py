@@ -13,7 +13,7 @@ from .coverage import AROUND, cell, following
 from .deadlines import Watch, check_dead
 
 if TYPE_CHECKING:
-    from .wires import Wire
+    from .lines import Line
     from .world import World
 
 __all__ = ["Actor", "End", "Host"]
@@ -97,7 +97,7 @@ class End:
         "wire",
     )
 
-    def __init__(self, actor: Actor, wire: "Wire", side: int, connection: Connection) -> None:
+    def __init__(self, actor: Actor, wire: "Line", side: int, connection: Connection) -> None:
         self.actor = actor
         self.wire = wire
         self.side = side
@@ -118,12 +118,11 @@ class End:
         host = self.actor.host
         now = host.now
         state = connection.state
-        tap = wire.taps[1 - self.side]
         fenced = self.actor.fenced(self)
         if any(chunks):
             self.watch.heard(now)
         for chunk in chunks:
-            kinds = tap.arrived(len(chunk))
+            kinds = wire.kinds(1 - self.side, chunk)
             self._count(state, kinds)
             if state is State.PROVING and kinds and kinds[0] == Ack.KIND:
                 wire.prove()
@@ -171,7 +170,7 @@ class End:
             connection.probe(now)
         connection.handle_timeout(now)
         self.wake = 0.0
-        if connection.unwritten_bytes and not self.wire.link.pipes[self.side].left:
+        if connection.unwritten_bytes and not self.wire.left(self.side):
             self._written(0)
         self.drain()
 
@@ -219,6 +218,7 @@ class End:
             self.close()
         else:
             self.plan_pass()
+        wire.settle(self.side)
 
     def plan_pass(self) -> None:
         """Plan the next pass (``next_timeout`` is on the clock of the machine)."""
@@ -242,7 +242,7 @@ class End:
     def _write(self, batches: list[bytes]) -> None:
         wire = self.wire
         tap, watch, now = wire.taps[self.side], self.watch, self.actor.host.now
-        full = left = wire.link.pipes[self.side].left
+        full = left = wire.left(self.side)
         pings = tap.pings
         for batch in batches:
             tap.sees(batch)
@@ -289,7 +289,7 @@ class End:
         faults: list[int] = []
         if wire.was_cut or wire.ends[1 - self.side] is None:
             faults.append(_BROKEN)
-        if wire.faulty_until > time or wire.link.pipes[1 - self.side].torn:
+        if wire.faulty_until > time or wire.is_torn(1 - self.side):
             faults.append(_HELD)
         if self.actor.is_late(self):
             faults.append(_LATE)

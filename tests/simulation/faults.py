@@ -58,11 +58,7 @@ class Faults:
             if client.host.asleep_until <= world.time:
                 client.drain()
             for end in client.ends:
-                for pipe in end.wire.link.pipes:
-                    pipe.delay = world.plan.delay
-                    pipe.stalled_until = min(pipe.stalled_until, world.time)
-                end.wire.plan_read(0)
-                end.wire.plan_read(1)
+                end.wire.calm_down()
         if world.server.host.asleep_until <= world.time:
             for end in list(world.server.ends):
                 end.drain()
@@ -190,12 +186,9 @@ class Faults:
                 wire.cut((sooner, later) if draw() < 0.5 else (later, sooner))
             case "stall":
                 until = now + 5.0 * draw() * draw()
-                wire.link.stall(until, (0, 1) if draw() < 0.5 else (int(2 * draw()),))
-                wire.faulty_until = max(wire.faulty_until, until + 0.5)
+                wire.hold_up(until, (0, 1) if draw() < 0.5 else (int(2 * draw()),))
             case _:
-                for pipe in wire.link.pipes:
-                    low, high = pipe.delay
-                    pipe.delay = (low, high + 1.5 * draw())
+                wire.slow_down(1.5)
                 wire.faulty_until = max(wire.faulty_until, now + 2.0)
         return True
 
@@ -246,7 +239,7 @@ class Faults:
             dues.append(due)
         found = host.gaps.check(host.now, world.time + host.wall, min(dues, default=None))
         for end in list(actor.ends):
-            world.read(end.wire, 1 - end.side)
+            end.wire.read(1 - end.side)
         late = found is Gap.LATE_PASS
         for end in list(actor.ends):
             end.go_on(late=late, moved=found is Gap.CLOCK_STEP)

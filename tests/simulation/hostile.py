@@ -38,6 +38,7 @@ from .books import Violation
 from .crooks import CrookedServer
 from .ends import Actor, End, Host
 from .liars import LyingClient
+from .lines import Line
 from .wires import Wire
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ class Victim(Actor):
         return b""
 
 
-def check_before_attach(wire: Wire, end: End) -> None:
+def check_before_attach(wire: Line, end: End) -> None:
     """I14: somebody whose credentials nobody has accepted gets little, and little is kept for him."""
     sent = wire.taps[1].written
     if not end.connection.attached and sent > _BEFORE_ATTACH_BYTES:

@@ -84,8 +84,7 @@ def sleep_past_death(world: "World", client: "ClientActor") -> bool:
     falls_asleep = world.time + (silence - 1.5 * pong_wait * world.draw()) * (1.0 if world.draw() < 0.7 else 0.4)
     seconds = _SLEEP + 1.5 * pong_wait * world.draw()
     until = falls_asleep + seconds + 1.3 * pong_wait * world.draw()
-    end.wire.link.stall(until)
-    end.wire.faulty_until = max(end.wire.faulty_until, until + 0.5)
+    end.wire.hold_up(until)
     if world.draw() < 0.5:
         server.command(pair.server, server.application.send_some)
     world.at(falls_asleep, _sleep, world, actor, seconds)

@@ -30,6 +30,7 @@ from .wires import Wire
 
 if TYPE_CHECKING:
     from .liars import LyingClient
+    from .lines import Line
     from .world import World
 
 _LATE_SECONDS = 0.01
@@ -53,7 +54,7 @@ class ServerActor(Actor):
         self.auth_out_until = 0.0
         self.auth_slow_until = 0.0
         self.slow_until = 0.0
-        self.blame: Wire | None = None  # whose input is being processed, if it is hostile
+        self.blame: Line | None = None  # whose input is being processed, if it is hostile
         self.wake = 0.0
 
     # Driver

@@ -18,7 +18,6 @@ from .hostile import HostileActor
 from .plan import draw_plan
 from .servers import ServerActor
 from .transcript import Transcript
-from .wires import Wire
 
 if TYPE_CHECKING:
     from .coverage import Cells
@@ -167,46 +166,3 @@ class World:
             if box.replay or box.queue:
                 return f"{client.label} {name}: {box.sent - box.delivered} parts kept, {len(box.queue or ())} wait"
         return ""
-
-    # What links bring
-
-    def arrive(self, wire: Wire, side: int, due: float) -> None:
-        """Let the reader of what ``side`` wrote look, if this look was not overtaken."""
-        if wire.scheduled[side] != due:
-            return
-        wire.scheduled[side] = 0.0
-        end = wire.ends[1 - side]
-        if end is None:
-            if wire.hostile and side == 1:
-                self.hostile.arrives(wire)
-            elif wire.victim is not None:
-                wire.victim.answer(wire)
-            return  # nobody reads; ``accept`` looks again
-        host = end.actor.host
-        if host.asleep_until > self.time:
-            return  # it looks when it wakes up
-        self.read(wire, side)
-
-    def read(self, wire: Wire, side: int) -> None:
-        """Hand over what has arrived."""
-        end = wire.ends[1 - side]
-        if end is None:
-            return
-        pipe = wire.link.pipes[side]
-        full = pipe.left
-        chunks, ended = pipe.read(self.time)
-        if chunks or ended:
-            if wire.hostile and side == 0:
-                self.server.blame = wire
-                end.arrives(chunks, ended)
-                self.server.blame = None
-            else:
-                end.arrives(chunks, ended)
-            if chunks:
-                self._network_moved(wire, side, full)
-        wire.plan_read(side)
-
-    def _network_moved(self, wire: Wire, side: int, full: int) -> None:
-        writer = wire.ends[side]
-        if full and writer is not None and not writer.closed and writer.actor.host.asleep_until <= self.time:
-            writer.network_took(wire.link.pipes[side].left)
