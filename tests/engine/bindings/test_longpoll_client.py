@@ -440,6 +440,22 @@ def test_a_session_that_is_over_posts_its_reset_and_nothing_before_it() -> None:
     assert packets([hands.post().body]) == [Reset(ResetReason.CLOSED, None)]
 
 
+@pytest.mark.parametrize("crossed", [False, True])
+def test_an_open_that_waits_never_leaves_once_the_session_has_said_close(*, crossed: bool) -> None:
+    """SPEC CLS-3, CAR-27: nobody would go on with what it opened, even if the server resets the session too."""
+    hands = Hands()
+    hands.say(Reset(ResetReason.OVERFLOW, None), an_open())
+    goodbye = hands.post()
+    hands.say(GONE)
+    if crossed:
+        reset = Reset(ResetReason.REVOKED, None)
+        assert hands.hear(hands.get, reply(410, encode(reset))) == [reset]
+    else:
+        assert hands.hear(goodbye, reply(204)) == []
+    assert hands.poll.requests() == []
+    assert hands.poll.ended is not None
+
+
 def test_a_link_that_is_closed_without_a_word_says_that_it_goes() -> None:
     """SPEC CAR-1, CAR-27: nothing but a packet tells a server that nobody will ask again."""
     hands = Hands()

@@ -68,6 +68,7 @@ class ClientPoll:
         "_identity",
         "_inbox",
         "_outflow",
+        "_parting",
         "_post",
         "_post_body",
         "_post_number",
@@ -81,6 +82,7 @@ class ClientPoll:
         self._inbox: list[bytes] = []
         self._taking = False
         self._attach_packet: Open | Resume | None = None
+        self._parting = False  # the session has said CLOSE
         self.ended: str | None = None
         """How it ended, for people; None as long as it has not."""
         self._begin()
@@ -264,6 +266,9 @@ class ClientPoll:
                 self._outflow.clear()  # SPEC RST-4
             self._outflow.push(data, packet)
             self._closing = self._closing or isinstance(packet, Reset | Close)
+            if isinstance(packet, Close):
+                self._parting = True
+                self._attach_packet = None  # nothing follows it, not even the OPEN behind a RESET (SPEC CLS-3)
 
     def _request(self, method: str, number: int, body: Body | None = None) -> Request:
         headers = [
@@ -323,7 +328,10 @@ class ClientPoll:
         self._give(*arrival.batches)
         for packet in arrival.packets:
             if isinstance(packet, Reset):
-                self._begin()
+                if self._parting:
+                    self._end("closed")
+                else:
+                    self._begin()
                 return
             if isinstance(packet, Close):
                 self._end(f"the server closed with {packet.code}")
