@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from .codec import next_packet
-from .codes import CloseCode, ResetReason
+from .codes import CloseCode, ResetReason, close_advice
 from .config import PROTOCOL_VERSION
 from .connection import Connection, local_error, refuse_role
 from .errors import RemoteProtocolError
@@ -88,6 +88,23 @@ class ClientConnection(Connection):
             session.outbox.detach()
         self._retired = True
         self._timers.set(Timer.CLOSE, now + self._config.write_seconds)
+
+    def close(
+        self,
+        code: CloseCode,
+        reason: str,
+        now: float,
+        *,
+        after_seconds: tuple[float, float] = (0.0, 0.0),
+        url: str | None = None,
+    ) -> None:
+        """End the connection with CLOSE; one that has made way for a newer one ends without a word (SPEC ATT-15)."""
+        if not self._retired:
+            super().close(code, reason, now, after_seconds=after_seconds, url=url)
+        elif self._state.current is not State.CLOSED:
+            self._state.fire(Input.LINK_LOST)
+            self._over(now)
+            self._tell_end(code, reason, "local", close_advice(code), after_seconds, url)
 
     # Receiving
 

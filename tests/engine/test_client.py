@@ -300,6 +300,19 @@ def test_the_older_connection_is_left_without_a_word() -> None:
     assert state_of(old) is State.CLOSED
 
 
+def test_the_older_connection_is_closed_without_a_word() -> None:
+    """SPEC ATT-15: a goodbye there could still end the session that goes on elsewhere."""
+    desk = Desk()
+    old = desk.opened()
+    new, _ = desk.connect()
+    for _ in range(2):
+        old.close(CloseCode.NORMAL, "bye", 0.0)
+    assert hear(old, 0.0) == []
+    assert old.state is State.CLOSED
+    assert [(event.code, event.initiator) for event in events(old)] == [(CloseCode.NORMAL, "local")]
+    assert (desk.client.connection, desk.events()) == (new, [])
+
+
 def test_on_the_older_connection_only_news_of_another_holder_counts() -> None:
     """SPEC ATT-15, ATT-9."""
     desk = Desk()
