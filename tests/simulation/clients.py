@@ -25,10 +25,12 @@ from .apps import Application
 from .books import Direction, Pair, Violation
 from .collisions import cut_late, trouble
 from .ends import Actor, End, Host
+from .habits import Carriage
 from .invariants import check_ack_age, check_cause, check_codes, check_pair, check_report, check_superseded
 from .wires import Wire
 
 if TYPE_CHECKING:
+    from .lines import Line
     from .world import World
 
 __all__ = ["ClientActor"]
@@ -120,8 +122,16 @@ class ClientActor(Actor):
         self.retry_at = 0.0
         self.connect()
 
-    def connect(self, *, hold_seconds: float = 0.0) -> None:
-        """Open a link and attach, whatever other links there are."""
+    def connect(
+        self, *, hold_seconds: float = 0.0, carriage: Carriage | None = None, probe_seconds: float | None = None
+    ) -> None:
+        """Open a link and attach, whatever other links there are.
+
+        Args:
+            hold_seconds: For so long nothing of it arrives.
+            carriage: Of which kind it is; None leaves that to the habits of the client.
+            probe_seconds: For so long it is only looked at, and the one before goes on; None leaves it to chance.
+        """
         world = self.world
         self.retry_at = 0.0
         self.attempts += 1
@@ -132,8 +142,8 @@ class ClientActor(Actor):
             self.retry()
             return
         self.wires += 1
-        wire = Wire(world, f"{self.label}/{self.wires}")
-        probe = world.draw() < 0.1
+        wire = self._line(carriage)
+        probe = world.draw() < 0.1 if probe_seconds is None else probe_seconds > 0.0
         old = [end for end in self.ends if not end.closed]
         if len(old) >= _OLD_LINKS:
             old[0].close()
@@ -143,7 +153,7 @@ class ClientActor(Actor):
         if hold_seconds:
             wire.stall(world.time + hold_seconds, (0,))
             wire.faulty_until = world.time + hold_seconds
-        world.at(world.time + world.plan.delay[1], world.server.accept, wire)
+        wire.dial()
         if not probe and world.draw() < _HASTY:
             world.at(world.time + 2.0 * world.plan.delay[1] * world.draw(), self.drop, end)
         if probe:
@@ -157,7 +167,9 @@ class ClientActor(Actor):
                 if self.newest is None and not self.retry_at:
                     self.retry()
                 return
-            if world.draw() < 0.7:
+            if probe_seconds is not None:
+                world.at(world.time + probe_seconds, self.attach, end)
+            elif world.draw() < 0.7:
                 end.drain()
                 world.at(world.time + 0.1 * world.draw(), self.attach, end)
                 self.retry_at = 0.0
@@ -167,6 +179,13 @@ class ClientActor(Actor):
         end.drain()
         if before is not None:
             before.drain()
+
+    def _line(self, carriage: Carriage | None) -> "Line":
+        polling = self.world.polling
+        if carriage is None:
+            carriage = polling.carriage_of(self)
+        label = f"{self.label}/{self.wires}"
+        return Wire(self.world, label) if carriage is Carriage.STREAM else polling.chain(label)
 
     def attach(self, end: End) -> None:
         """Attach on a link that was probed first."""

@@ -11,7 +11,9 @@ from typing import Any, Final
 from hawser_engine.packets import PACKETS
 from hawser_engine.states import TRANSITIONS, Input, State
 
-__all__ = ["AROUND", "Cells", "empty_cells", "table", "unreachable"]
+from . import pollcells
+
+__all__ = ["AROUND", "COUNT", "POLLS", "Cells", "empty_cells", "table", "unreachable"]
 
 AROUND: Final = ("none", "broken", "held", "late", "restart", "pause", "hostile")
 """What can be going wrong around a packet: nothing; its link is cut, or the other end is gone; it was held up, or came
@@ -23,7 +25,13 @@ KINDS: Final = tuple(PACKETS)
 _FAULTS: Final = len(AROUND)
 _ROW: Final = len(KINDS) * _FAULTS
 _STATE_INDEX: Final = {state: index for index, state in enumerate(STATES)}
+_WIDTH: Final = 9
 _LIST: Final = Path(__file__).with_name("unreachable.toml")
+
+POLLS: Final = len(STATES) * _ROW
+"""Index of the first of the cells of ``pollcells``."""
+COUNT: Final = POLLS + len(pollcells.NAMES)
+"""How many cells there are."""
 
 Cells = dict[int, int]
 """How often each cell was met; only those that were."""
@@ -51,6 +59,8 @@ def following(state: State, kind: int, *, server: bool) -> State | None:
 
 def name_of(index: int) -> tuple[str, str, str]:
     """Return (state, packet, fault) of a cell."""
+    if index >= POLLS:
+        return pollcells.NAMES[index - POLLS]
     state, rest = divmod(index, _ROW)
     kind, fault = divmod(rest, _FAULTS)
     return STATES[state].name, PACKETS[KINDS[kind]].NAME, AROUND[fault]
@@ -60,7 +70,7 @@ def unreachable() -> dict[int, str]:
     """Return the clause that empties each cell that cannot be filled."""
     rules: list[dict[str, Any]] = tomllib.loads(_LIST.read_text(encoding="utf-8"))["cells"]
     listed: dict[int, str] = {}
-    for index in range(len(STATES) * _ROW):
+    for index in range(COUNT):
         names = name_of(index)
         for rule in rules:
             wanted = (rule["states"], rule["packets"], rule["around"])
@@ -72,11 +82,7 @@ def unreachable() -> dict[int, str]:
 def empty_cells(cells: Cells) -> tuple[list[str], list[str]]:
     """Return the cells that should have been filled, and those that are filled though the list says they cannot be."""
     listed = unreachable()
-    empty = [
-        " x ".join(name_of(index))
-        for index in range(len(STATES) * _ROW)
-        if not cells.get(index) and index not in listed
-    ]
+    empty = [" x ".join(name_of(index)) for index in range(COUNT) if not cells.get(index) and index not in listed]
     wrong = [f"{' x '.join(name_of(index))} ({listed[index]})" for index in sorted(listed) if cells.get(index)]
     return empty, wrong
 
@@ -84,16 +90,17 @@ def empty_cells(cells: Cells) -> tuple[list[str], list[str]]:
 def table(cells: Cells) -> str:
     """Return the table as text: how often, ``-`` for a cell that cannot be filled, ``EMPTY`` for one that could."""
     listed = unreachable()
-    width = 9
-    lines = ["".join(["state      packet   ", *(f"{name:>{width + 1}}" for name in AROUND)])]
-    for row in range(len(STATES) * len(KINDS)):
-        first = row * _FAULTS
-        shown = [
-            str(cells[index]) if cells.get(index) else "-" if index in listed else "EMPTY"
-            for index in range(first, first + _FAULTS)
-        ]
-        if all(value == "-" for value in shown):
-            continue
-        state, packet, _ = name_of(first)
-        lines.append(f"{state:<11}{packet:<9} " + "".join(f"{value:>{width + 1}}" for value in shown).rstrip())
+    parts = ((0, POLLS, AROUND, "packet", 11), (POLLS, COUNT, pollcells.AROUND, "came", 19))
+    lines: list[str] = []
+    for start, end, around, what, room in parts:
+        lines.append("".join([f"{'state':<{room}}{what:<10}", *(f"{name:>{_WIDTH + 1}}" for name in around)]))
+        for first in range(start, end, len(around)):
+            shown = [
+                str(cells[index]) if cells.get(index) else "-" if index in listed else "EMPTY"
+                for index in range(first, first + len(around))
+            ]
+            if any(value != "-" for value in shown):
+                state, packet, _ = name_of(first)
+                values = "".join(f"{value:>{_WIDTH + 1}}" for value in shown)
+                lines.append(f"{state:<{room}}{packet:<10}{values}".rstrip())
     return "\n".join(lines)

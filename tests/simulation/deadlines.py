@@ -158,9 +158,8 @@ def _check_alive(end: "End") -> None:
 
 def _waits(end: "End") -> tuple[float, float | None]:
     """Return the pong wait of a side, and the silence after which it holds the other dead if it does."""
-    plan = end.wire.world.plan
-    server = plan.server
     if end.side:
-        return server.pong_wait_seconds, None
+        return end.pong_wait, None
+    server = end.wire.world.plan.server
     told = round(1000 * server.ping_interval_seconds) + round(1000 * server.pong_wait_seconds)
-    return plan.client.pong_wait_seconds, told / 1000
+    return end.pong_wait, told / 1000

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Actor", "End", "Host"]
 
+_OVER: Final = (State.IDLE, State.CLOSING, State.CLOSED)
 _ROUNDS: Final = 400
 """More rounds of one drain than this mean that it never ends."""
 _NONE, _BROKEN, _HELD, _LATE, _RESTART, _PAUSE, _HOSTILE = range(len(AROUND))
@@ -90,6 +91,7 @@ class End:
         "connection",
         "drain_again",
         "draining",
+        "retired",
         "side",
         "terminated",
         "wake",
@@ -107,6 +109,7 @@ class End:
         self.watch = Watch(actor.host.now)
         self.wake = 0.0  # world time of the planned pass; 0 for none
         self.draining = self.drain_again = False
+        self.retired = False  # a newer link has the session (SPEC ATT-15)
         wire.ends[side] = self
         actor.ends.append(self)
 
@@ -177,8 +180,7 @@ class End:
     @property
     def pong_wait(self) -> float:
         """Seconds for which this side waits for life."""
-        plan = self.wire.world.plan
-        return (plan.server if self.side else plan.client).pong_wait_seconds
+        return self.connection.pong_wait
 
     # The drain rule
 
@@ -212,6 +214,7 @@ class End:
                 actor.event(self, event)
             busy = busy or self.drain_again
         self.draining = False
+        self.retired = self.retired or (connection.state not in _OVER and actor.is_retired(self))
         self.watch.settled(connection.session, actor.host.now)
         actor.drained(self)
         if connection.state is State.CLOSED:
@@ -242,6 +245,8 @@ class End:
     def _write(self, batches: list[bytes]) -> None:
         wire = self.wire
         tap, watch, now = wire.taps[self.side], self.watch, self.actor.host.now
+        if self.retired:
+            raise Violation("I5", f"{wire.label} writes, and a newer link has the session (SPEC ATT-15)")
         full = left = wire.left(self.side)
         pings = tap.pings
         for batch in batches:

@@ -12,6 +12,7 @@ from hawser_engine.codec import ack_at, message_at, next_packet
 from hawser_engine.codes import CloseCode, ResetReason
 from hawser_engine.packets import (
     Ack,
+    Auth,
     Close,
     Counts,
     Message,
@@ -19,9 +20,11 @@ from hawser_engine.packets import (
     Packet,
     Ping,
     Pong,
+    Reauth,
     Reset,
     Resume,
     Resumed,
+    Volatile,
 )
 
 from .books import Direction, Pair, Violation
@@ -35,16 +38,22 @@ if TYPE_CHECKING:
     from .liars import LyingClient
     from .world import World
 
-__all__ = ["Line", "Tap"]
+__all__ = ["SINGLE", "Line", "Tap"]
 
 MESSAGE: Final = Message.KIND
 ACK: Final = Ack.KIND
+PONG: Final = Pong.KIND
+_ACK: Final = b"\x82\x08"
+_PONG: Final = b"\x83\x0a\x00"
+_LONGEST_PONG: Final = 31
+SINGLE: Final = (Auth, Volatile)
+"""What is not counted, and yet may come out once only (SPEC CAR-21)."""
 
 
 class Tap:
     """The onlooker at one mouth: it sees what that side writes."""
 
-    __slots__ = ("marks", "number", "pair", "pings", "read", "side", "wire", "written")
+    __slots__ = ("asking", "base", "marks", "number", "pair", "pings", "read", "side", "singles", "wire", "written")
 
     def __init__(self, wire: "Line", side: int) -> None:
         self.wire = wire
@@ -52,6 +61,9 @@ class Tap:
         self.pair: Pair | None = None
         self.pings = 0  # PINGs of an attached connection
         self.number = 0  # of the last MESSAGE on this connection
+        self.base = 0  # of the last one before it
+        self.asking = False  # REAUTH with a number was sent, and not the one without
+        self.singles = 0  # packets that nobody may get twice
         self.written = 0
         self.read = 0
         self.marks: deque[tuple[int, int]] = deque()  # (where a packet ends, its kind)
@@ -82,6 +94,13 @@ class Tap:
                 if loud:
                     self.wire.say(self.side, f"sends ACK received={ack[0]} delivered={ack[1]} sent={ack[2]}")
                 continue
+            if batch.startswith(_PONG, position):  # what a long-poll binding hears after every exchange
+                counts = ack_at(_ACK + batch[position + len(_PONG) : position + _LONGEST_PONG], 0)
+                if counts is not None and not loud:
+                    position += counts[3] + len(_PONG) - len(_ACK)
+                    self._counts(counts[0], counts[1], counts[2])
+                    marks.append((start + position, PONG))
+                    continue
             taken = next_packet(batch, position)
             packet, position = taken or (None, position)
             if packet is None:
@@ -176,6 +195,8 @@ class Tap:
             self.pings += counts is not None and isinstance(packet, Ping)
             if counts is not None:
                 self._counts(counts.received, counts.delivered, counts.sent)
+        elif isinstance(packet, SINGLE):
+            self.singles += 1
         elif isinstance(packet, Resume):
             wire.resume = packet
         elif isinstance(packet, Resumed):
@@ -187,7 +208,10 @@ class Tap:
             wire.resume = None
             for tap in wire.taps:
                 tap.pair = pair
-                tap.number = 0
+                tap.number = tap.base = 0
+                tap.asking = False
+        elif isinstance(packet, Reauth):
+            self.asking = packet.within_ms is not None
         elif isinstance(packet, Reset):
             if wire.expect_refusal and packet.counts is not None:
                 raise Violation("I9", "a RESUME that had to be refused was answered with counts (SPEC SEC-6)")
@@ -230,11 +254,11 @@ class Tap:
         pair.proved = pair.secrets.index(resume.secret)
         pair.secrets.append(packet.secret)
         self.pair = pair
-        self.number = resume.counts.received
+        self.number = self.base = resume.counts.received
         self._honest(packet.counts.received, packet.counts.delivered)
         other = wire.taps[0]
         other.pair = pair
-        other.number = packet.counts.received
+        other.number = other.base = packet.counts.received
         other.resume_honest(resume.counts)
 
     def resume_honest(self, counts: Counts) -> None:
@@ -303,6 +327,10 @@ class Line:
         self.faulty_until = max(self.faulty_until, until + 0.5)
 
     # What each kind of link does in its own way
+
+    @abstractmethod
+    def dial(self) -> None:
+        """Let the server know of the link."""
 
     @abstractmethod
     def write(self, side: int, data: bytes) -> int:

@@ -74,7 +74,13 @@ class ServerActor(Actor):
     def drained(self, end: End) -> None:
         connection = end.connection
         check_codes(end)
-        if end.terminated is not None and self.blame is not None and not end.wire.is_of(self.blame):
+        told = end.terminated
+        if (
+            told is not None
+            and told.initiator != "link"  # one without a session any more (SPEC UNC-2) goes with it (SPEC CAR-27)
+            and self.blame is not None
+            and not end.wire.is_of(self.blame)
+        ):
             raise Violation("I13", f"{self.blame.label} has ended the connection of {end.wire.label}")
         if end.wire.hostile:
             check_before_attach(end.wire, end)
@@ -396,6 +402,7 @@ class ServerActor(Actor):
             end.closed = True
             end.wire.ends[1] = None
         self.ends.clear()
+        world.polling.restart()
         before = self.host.now
         self.host.boot()
         for pair in world.pairs.values():

@@ -25,6 +25,9 @@ class Wire(Line):
         self.link = FaultyLink(random, whole=self.whole, delay=plan.delay, tear=plan.tear, capacity=plan.capacity)
         self.scheduled = [0.0, 0.0]  # when the reader of each pipe looks next; 0 for never
 
+    def dial(self) -> None:
+        self.world.at(self.world.time + self.world.plan.delay[1], self.world.server.accept, self)
+
     def write(self, side: int, data: bytes) -> int:
         pipe = self.link.pipes[side]
         pipe.write(data, self.world.time)

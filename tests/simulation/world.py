@@ -15,7 +15,9 @@ from .copies import Copies
 from .deadlines import AUDIT_SECONDS, audit
 from .faults import Faults
 from .hostile import HostileActor
+from .migrations import Migrations
 from .plan import draw_plan
+from .polling import Polling
 from .servers import ServerActor
 from .transcript import Transcript
 
@@ -56,10 +58,12 @@ class World:
         self.pairs: dict[bytes, Pair] = {}
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = 0
+        self.polling = Polling(self)
         self.server = ServerActor(self)
         self.clients = [ClientActor(self, number) for number in range(self.plan.clients)]
         self.hostile = HostileActor(self)
         self.copies = Copies(self)
+        self.migrations = Migrations(self)
         self.faults = Faults(self)
 
     def random_bytes(self, count: int) -> bytes:
@@ -86,6 +90,7 @@ class World:
         self.at(AUDIT_SECONDS, self._audit)
         self.faults.plan_next()
         self.hostile.plan_liar()
+        self.migrations.plan_next()
         self._run_until(_LONGEST, self._goal_reached)
         if not self._goal_reached():
             raise Violation("plan", f"{self.taken} messages and {self.faults.count} faults in {_LONGEST:g} s")
@@ -136,6 +141,7 @@ class World:
             + max(0.0, awake - self.time, named - self.time)
             + backlog * per_message
             + _SENT_AWAY
+            + self.polling.plan.settling_seconds
         )
         self._run_until(self.time + bound, self.converged)
         if not self.converged():
