@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from .check import TransportContractError, check_transport
 from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
-from .listener import HttpListener, ListenerSettings
+from .listener import HttpListener
 from .longpoll import PollSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
+from .settings import ListenerSettings
 from .web import LongPollTransport, WebSocketTransport
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire, WireSettings

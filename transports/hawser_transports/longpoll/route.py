@@ -8,15 +8,16 @@ import trio
 
 from hawser_engine.bindings.head import Head, HeadRefused
 from hawser_engine.bindings.http import CONTINUE, Reply, Request, framing, write_reply
-from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll
+from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll, overloaded
+from hawser_transports.door import Busy
 
 from .ends import PollLink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Callable, Collection
 
     from hawser_engine.bindings.http import Framing
-    from hawser_transports.contract import Link
+    from hawser_transports.visits import Visit
     from hawser_transports.wires import Wire
 
     from .settings import PollSettings
@@ -27,8 +28,16 @@ _METHODS: Final = (b"GET", b"POST")
 class PollServerLink(PollLink):
     """The server's end of one long-poll connection."""
 
-    def __init__(self, poll: ServerPoll, service: PollService, description: str, settings: PollSettings) -> None:
+    def __init__(
+        self,
+        poll: ServerPoll,
+        service: PollService,
+        description: str,
+        settings: PollSettings,
+        left: Callable[[], None],
+    ) -> None:
         super().__init__(poll, description, settings)
+        self._left: Callable[[], None] | None = left
         self._server_poll = poll
         self._service = service
         self.pong_wait_seconds: float = settings.patience_seconds
@@ -48,6 +57,9 @@ class PollServerLink(PollLink):
         self._server_poll.close()
         self._service.end(self._server_poll)
         self._changed()
+        if self._left is not None:
+            left, self._left = self._left, None
+            left()
 
     def _is_over(self) -> bool:
         return self._server_poll.over
@@ -67,8 +79,8 @@ class PollRoute:
         self._settings = settings
         self._service = PollService(settings.limits)
 
-    async def __call__(self, head: Head, wire: Wire, deliver: Callable[[Link], Awaitable[None]]) -> bytes | None:
-        """Serve one request; see `hawser_transports.listener.Handler`."""
+    async def __call__(self, head: Head, wire: Wire, visit: Visit) -> bytes | None:
+        """Serve one request; see `hawser_transports.visits.Handler`."""
         frame = framing(head)
         origins = head.values(b"origin")
         origin = origins[0].decode("ascii") if origins else None
@@ -76,7 +88,7 @@ class PollRoute:
             raise HeadRefused(403, "saw an origin that may not connect", "CAR-29")
         rest: bytes | None = None if frame.length else head.rest
         if head.start[0] in _METHODS:
-            reply, rest = await self._serve(head, frame, wire, deliver)
+            reply, rest = await self._serve(head, frame, wire, visit)
             reply = Reply(reply.status, (*reply.headers, *self._browsers.headers(origin)), reply.body)
         elif head.start[0] == b"OPTIONS":
             reply = self._browsers.preflight(origin)
@@ -90,26 +102,40 @@ class PollRoute:
         await wire.finish()
         return None
 
-    async def _serve(
-        self, head: Head, frame: Framing, wire: Wire, deliver: Callable[[Link], Awaitable[None]]
-    ) -> tuple[Reply, bytes | None]:
+    async def _serve(self, head: Head, frame: Framing, wire: Wire, visit: Visit) -> tuple[Reply, bytes | None]:
         """Answer a request of the protocol; with what has arrived behind it, None if its body was not read."""
         headers = tuple((name.decode("ascii"), value.decode("ascii")) for name, value in head.headers)
         exchange = self._service.begin(Request(head.start[0].decode("ascii"), headers, b""), frame.length)
         if exchange.reply is not None:
             _look(exchange)
             return exchange.reply, None if frame.length else head.rest
+        if exchange.poll is None:
+            return await self._attach(exchange, head, frame, wire, visit)
         body, rest = await self._read_body(head.rest, frame, wire)
         exchange.context = answered = trio.Event()
         self._service.receive(exchange, body)
-        for poll in self._service.arrivals():
-            poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings)
-            await deliver(link)
-        _look(exchange)
-        if exchange.reply is None:
-            await answered.wait()
-        assert exchange.reply is not None
-        return exchange.reply, rest
+        return await _answer(exchange, answered), rest
+
+    async def _attach(
+        self, exchange: Exchange, head: Head, frame: Framing, wire: Wire, visit: Visit
+    ) -> tuple[Reply, bytes | None]:
+        """Make a link of a POST that attaches, if the client may have one more (SPEC LIM-3)."""
+        try:
+            left = visit.enter()
+        except Busy as busy:  # before the body is read: to say no must cost less than to say yes
+            return overloaded(busy.detail, busy.retry_seconds), None
+        link: PollServerLink | None = None
+        try:
+            body, rest = await self._read_body(head.rest, frame, wire)
+            exchange.context = answered = trio.Event()
+            self._service.receive(exchange, body)
+            for poll in self._service.arrivals():
+                poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings, left)
+                await visit.deliver(link)
+        finally:
+            if link is None:
+                left()
+        return await _answer(exchange, answered), rest
 
     async def _read_body(self, data: bytes, frame: Framing, wire: Wire) -> tuple[bytes, bytes]:
         """Read a body, of which the beginning may be there; return it and what has come behind it."""
@@ -128,6 +154,14 @@ class PollRoute:
             raise trio.BrokenResourceError("the body did not arrive in time")
         whole = b"".join(pieces)
         return whole[: frame.length], whole[frame.length :]
+
+
+async def _answer(exchange: Exchange, answered: trio.Event) -> Reply:
+    _look(exchange)
+    if exchange.reply is None:
+        await answered.wait()
+    assert exchange.reply is not None
+    return exchange.reply
 
 
 def _look(exchange: Exchange) -> None:

@@ -27,7 +27,7 @@ from .browsers import Browsers
 from .client import ClientPoll, Retry
 from .fields import BODY_BYTES, CONTENT_TYPE
 from .server import Exchange, ServerPoll
-from .service import PollLimits, PollService
+from .service import PollLimits, PollService, overloaded
 
 __all__ = [
     "BODY_BYTES",
@@ -39,4 +39,5 @@ __all__ = [
     "PollService",
     "Retry",
     "ServerPoll",
+    "overloaded",
 ]

@@ -8,13 +8,13 @@ import hmac
 from collections import OrderedDict
 from typing import Final
 
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.codec import decode
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.packets import Open, Resume
+from hawser_engine.packets import Close, Open, Resume
 
 from .fields import (
     BODY_BYTES,
@@ -28,7 +28,7 @@ from .fields import (
 )
 from .server import Exchange, ServerPoll, close_reply
 
-__all__ = ["PollLimits", "PollService"]
+__all__ = ["PollLimits", "PollService", "overloaded"]
 
 _NO_DIGEST: Final = bytes(32)
 
@@ -167,9 +167,26 @@ class PollService:
             del self._polls[poll.session]
 
 
+def overloaded(reason: str, after_seconds: int) -> Reply:
+    """Build the reply to an attach for which there is no room.
+
+    Args:
+        reason: For people.
+        after_seconds: When the client may come back, or in the second behind it.
+
+    Spec: LIM-3, CAR-28.
+    """
+    low = after_seconds * 1_000
+    return _closed(evolve(closing(CloseCode.OVERLOADED, reason), after_min_ms=low, after_max_ms=low + 1_000))
+
+
 def _refusal(code: int, reason: str) -> Reply:
     """Build the reply to a request that belongs to no connection."""
-    reply = close_reply(closing(code, reason))
+    return _closed(closing(code, reason))
+
+
+def _closed(packet: Close) -> Reply:
+    reply = close_reply(packet)
     return Reply(reply.status, (*reply.headers, ("content-type", CONTENT_TYPE)), reply.body)
 
 
