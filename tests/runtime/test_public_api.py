@@ -43,7 +43,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpListener", "Link", "Listener",
         "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener", "MemoryTransport", "PollSettings",
-        "Receiver", "SocketWire", "StreamWire", "Transport", "TransportContractError", "UnknownSchemeError",
+        "Receiver", "SocketWire", "StreamWire", "Transport", "TransportContractError", "TurnedAway", "UnknownSchemeError",
         "WebSocketLink", "WebSocketTransport", "Wire", "WireSettings", "check_transport", "find_transport",
         "memory_pair", "pump", "transport_schemes",
     ],

@@ -304,3 +304,35 @@ async def test_too_many_sockets_of_one_address_are_answered_without_being_read(c
         assert listener.door.refused == 1  # before TLS there is nothing that could be said
         for each in kept:
             await each.aclose()
+
+
+# ---------------------------------------------------------------- draining
+
+
+async def test_who_drains_lets_nobody_in_says_so_and_serves_who_is_there() -> None:
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with listening(limits()) as listener:
+        transport = LongPollTransport(polls=PollSettings(close_seconds=0.1, linger_seconds=0.1))
+        async with await transport.connect(listener.url) as near:
+            _, body = OPENING.split(b"\r\n\r\n", 1)
+            near.send_nowait([body])
+            far = await listener.accept()
+            assert (await answer(listener, health))[0] == 200
+            await listener.drain()
+            await listener.drain()
+            assert (await answer(listener, health))[::2] == (503, b"draining\n")
+            status, headers, text = await answer(listener, UPGRADE)
+            assert (status, b"the server is draining" in text) == (503, True)
+            assert 1 <= int(headers["retry-after"]) <= 5
+            status, _, body = await answer(listener, OPENING)
+            close = decode(body)
+            assert isinstance(close, Close)
+            assert (status, close.code, close.reason) == (503, CloseCode.OVERLOADED, "the server is draining")
+            with pytest.raises(trio.ClosedResourceError):
+                await listener.accept()
+            # The link goes on, with requests on whatever sockets.
+            unknown = b"GET /chat HTTP/1.1\r\nHost: x\r\nHawser-Generation: 0\r\nHawser-Session: AAAA\r\n"
+            unknown += b"Hawser-Secret: " + b"A" * 43 + b"\r\nHawser-Number: 1\r\nHawser-Counts: 0,0,0\r\n\r\n"
+            assert (await answer(listener, unknown))[0] == 401
+            assert listener.door.connections == 1
+            await trio.aclose_forcefully(far)

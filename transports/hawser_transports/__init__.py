@@ -7,7 +7,7 @@ A transport is found by the scheme of a URL (`find_transport`). Third parties ad
 from __future__ import annotations
 
 from .check import TransportContractError, check_transport
-from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
+from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, TurnedAway, pump
 from .listener import HttpListener
 from .longpoll import PollSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
@@ -35,6 +35,7 @@ __all__ = [
     "StreamWire",
     "Transport",
     "TransportContractError",
+    "TurnedAway",
     "UnknownSchemeError",
     "WebSocketLink",
     "WebSocketTransport",

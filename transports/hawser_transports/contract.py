@@ -28,6 +28,15 @@ UNREAD_BYTES_MIN: Final = 16_384
 """What every link takes, in each direction, before anything is read at the other end."""
 
 
+class TurnedAway(ConnectionRefusedError):
+    """The server is there, and has no room now; ``retry_seconds`` is when it asks to try again."""
+
+    def __init__(self, detail: str, retry_seconds: float) -> None:
+        """Tell what the server has answered."""
+        super().__init__(detail)
+        self.retry_seconds: float = retry_seconds
+
+
 class Link(trio.abc.AsyncResource):
     """One end of one carriage.
 
@@ -219,9 +228,17 @@ class Listener(trio.abc.AsyncResource):
         """Wait for the next link.
 
         Raises:
-            trio.ClosedResourceError: The listener was closed, before or during the call.
+            trio.ClosedResourceError: The listener was closed or drained, before or during the call.
             trio.BusyResourceError: Another task is inside `accept`.
         """
+
+    async def drain(self) -> None:
+        """Let nobody new in; links that are there go on. Idempotent.
+
+        `accept` and `serve` come to their end as after `aclose`, which this form is. A listener whose links need it
+        as long as they live, or that can tell newcomers why, replaces this method.
+        """
+        await self.aclose()
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -263,6 +280,7 @@ class Transport(ABC):
 
         Raises:
             ValueError: The URL does not fit this transport; the message says what does.
+            TurnedAway: The server has no room, and says when to try again.
             OSError: Nobody listens there, or the way there failed.
         """
 

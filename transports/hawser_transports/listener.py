@@ -49,7 +49,7 @@ LISTEN_BACKLOG: Final = 4_096
 """Connections that the kernel keeps for us; a short queue costs clients a second of TCP retry in a storm."""
 
 HEALTH_PATH: Final = b"/healthz"
-"""Where load balancers ask whether this program lives."""
+"""Where load balancers ask whether they may send clients here."""
 
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Of one connection that died in the queue, or that a firewall stopped; accept(2) has the list, Trio skips the same.
@@ -113,20 +113,26 @@ class HttpListener(Listener):
         self._accepting = True
         waited = False
         try:
-            while not self._waiting and not self._closed:
+            while not self._waiting and not self.door.shut:
                 waited = True
                 await self._acceptors.park()
         finally:
             self._accepting = False
         if not waited:
             await cancel_shielded_checkpoint()
-        if self._closed:
+        if not self._waiting:
             raise trio.ClosedResourceError("the listener is closed")
         return self._waiting.popleft()
 
+    async def drain(self) -> None:
+        """See `Listener.drain`: newcomers are answered 503 and so is who asks for health; polls are served."""
+        self.door.shut = True
+        self._acceptors.unpark_all()
+        await trio.lowlevel.checkpoint()
+
     async def aclose(self) -> None:
         """See `Listener.aclose`."""
-        self._closed = True
+        self._closed = self.door.shut = True
         for each in self._sockets:
             notify_closing(each)
             each.close()
@@ -157,7 +163,7 @@ class HttpListener(Listener):
             await self.aclose()
 
     async def _deliver(self, link: Link) -> None:
-        if self._closed or len(self._waiting) >= _WAITING_LINKS:
+        if self.door.shut or len(self._waiting) >= _WAITING_LINKS:
             await trio.aclose_forcefully(link)
             return
         self._waiting.append(link)

@@ -24,7 +24,7 @@ from hawser_engine.bindings.websocket import (
     is_upgrade,
 )
 
-from .contract import Listener, Transport
+from .contract import Listener, Transport, TurnedAway
 from .dialing import dial
 from .listener import listen_http
 from .longpoll import Asking, PollClientLink, PollRoute, PollSettings
@@ -135,6 +135,8 @@ class WebSocketTransport(Transport):
                 return await self._upgrade(wire, shaking)
             except (trio.BrokenResourceError, UpgradeRefused) as error:
                 wire.close()
+                if isinstance(error, UpgradeRefused) and error.retry_seconds is not None:
+                    raise TurnedAway(f"no WebSocket at {place}: {error}", error.retry_seconds) from error
                 raise ConnectionRefusedError(f"no WebSocket at {place}: {error}") from error
             except BaseException:
                 wire.close()

@@ -56,6 +56,7 @@ DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
         "connections_per_user": 2**31,
         "joins_per_second": 1e9,
         "joins_burst": 2**31,
+        "attaches_per_second": inf,
     },
     "listener": {"connections_per_address": inf, "accepts_per_second": inf},
 }
