@@ -11,8 +11,9 @@ from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receive
 from .listener import HttpListener
 from .longpoll import PollSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
+from .mounts import HttpHandler, HttpRequest, HttpResponse
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
-from .settings import ListenerSettings
+from .settings import ListenerSettings, MountSettings
 from .web import LongPollTransport, WebSocketTransport
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire, WireSettings
@@ -21,7 +22,10 @@ __all__ = [
     "BATCH_BYTES_MAX",
     "ENTRY_POINT_GROUP",
     "UNREAD_BYTES_MIN",
+    "HttpHandler",
     "HttpListener",
+    "HttpRequest",
+    "HttpResponse",
     "Link",
     "Listener",
     "ListenerSettings",
@@ -29,6 +33,7 @@ __all__ = [
     "MemoryLink",
     "MemoryListener",
     "MemoryTransport",
+    "MountSettings",
     "PollSettings",
     "Receiver",
     "SocketWire",

@@ -20,6 +20,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .mounts import HttpHandler
+
 BATCH_BYTES_MAX: Final = 131_072
 """The largest batch, in bytes (SPEC PKT-5). A link carries every size from 1 up to it."""
 
@@ -230,6 +232,19 @@ class Listener(trio.abc.AsyncResource):
         Raises:
             trio.ClosedResourceError: The listener was closed or drained, before or during the call.
             trio.BusyResourceError: Another task is inside `accept`.
+        """
+
+    def mount(self, prefix: str, handler: HttpHandler) -> None:
+        """Let an application answer the requests of plain HTTP below a path, such as ``/api``.
+
+        A listener that serves no HTTP has no place for it, and ignores it: an app may be tested over memory.
+
+        Args:
+            prefix: Where the paths begin that are its own; of several the longest decides.
+            handler: Answers them.
+
+        Raises:
+            ValueError: It is no such path, or the path is taken.
         """
 
     async def drain(self) -> None:

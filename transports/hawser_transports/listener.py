@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import re
 import select
 import socket
 from collections import deque
@@ -31,6 +32,7 @@ from trio.lowlevel import ParkingLot, cancel_shielded_checkpoint, checkpoint_if_
 from hawser_engine.bindings.head import Head, HeadGate, HeadRefused, response
 from hawser_transports.contract import Link, Listener
 from hawser_transports.door import Busy, Door
+from hawser_transports.mounts import HttpHandler, Mount
 from hawser_transports.reactor import Reactor
 from hawser_transports.settings import ListenerSettings
 from hawser_transports.visits import Handler, Visit
@@ -50,6 +52,8 @@ LISTEN_BACKLOG: Final = 4_096
 
 HEALTH_PATH: Final = b"/healthz"
 """Where load balancers ask whether they may send clients here."""
+
+_PREFIX: Final = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Of one connection that died in the queue, or that a firewall stopped; accept(2) has the list, Trio skips the same.
@@ -86,6 +90,7 @@ class HttpListener(Listener):
         self._handlers = handlers
         self._settings = settings
         self._context = context
+        self._mounts: dict[bytes, Mount] = {}
         self._closed = False
         self._accepting = False
         self._waiting: deque[Link] = deque()
@@ -129,6 +134,13 @@ class HttpListener(Listener):
         self.door.shut = True
         self._acceptors.unpark_all()
         await trio.lowlevel.checkpoint()
+
+    def mount(self, prefix: str, handler: HttpHandler) -> None:
+        """See `Listener.mount`."""
+        path = prefix.encode("ascii", "replace")
+        if not _PREFIX.fullmatch(prefix) or path == HEALTH_PATH or path in {*self._handlers, *self._mounts}:
+            raise ValueError(f"nothing can be mounted at {prefix!r}; a prefix looks like /api, and no other is there")
+        self._mounts[path] = Mount(handler, self._settings.mounts)
 
     async def aclose(self) -> None:
         """See `Listener.aclose`."""
@@ -301,8 +313,17 @@ class HttpListener(Listener):
                 return head
         return None
 
+    def _mounted(self, path: bytes) -> Mount | None:
+        """Find the mount of a path: that with the longest prefix of whole segments."""
+        while self._mounts and path:
+            mount = self._mounts.get(path)
+            if mount is not None:
+                return mount
+            path = path.rpartition(b"/")[0]
+        return None
+
     async def _handle(self, head: Head, wire: Wire, host: str, own: str) -> bytes | None:
-        handler = self._handlers.get(head.path)
+        handler = self._handlers.get(head.path) or self._mounted(head.path)
         if handler is not None:
             visit = Visit(self.door.proxies.client(head, host), self.door, own, self._deliver)
             return await handler(head, wire, visit)

@@ -22,6 +22,20 @@ def _networks(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
+class MountSettings:
+    """Limits of the handlers of plain HTTP, each; a wrong value is refused with the name of the field."""
+
+    requests: int = field(default=100, validator=validators.ge(1))
+    """Requests that are read or answered at once; one more is answered 503."""
+    body_bytes: int = field(default=1_048_576, validator=validators.ge(0))
+    """Longest body of a request; a longer one is answered 413, and not read."""
+    body_seconds: float = field(default=10.0, validator=validators.gt(0))
+    """From the head of a request to the end of its body; then the connection is closed."""
+    reply_seconds: float = field(default=30.0, validator=validators.gt(0))
+    """How long a handler has; then it is cancelled, and the answer is 503."""
+
+
+@attrs.frozen(kw_only=True)
 class ListenerSettings:
     """Limits of one listener; a wrong value is refused with the name of the field. `math.inf` lifts a limit."""
 
@@ -41,3 +55,5 @@ class ListenerSettings:
     """Limits of a request's head."""
     wire: WireSettings = field(factory=WireSettings)
     """Limits of each connection's output."""
+    mounts: MountSettings = field(factory=MountSettings)
+    """Limits of the application's own handlers of HTTP."""

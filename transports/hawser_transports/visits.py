@@ -28,6 +28,11 @@ class Visit:
     _socket: str
     _deliver: Callable[[Link], Awaitable[None]]
 
+    @property
+    def last(self) -> bool:
+        """Whether no request should follow on this socket: the server is about to end."""
+        return self._door.shut
+
     def enter(self) -> Callable[[], None]:
         """Let the client have one connection more.
 

@@ -87,6 +87,8 @@ async def serve(
     config = Config() if config is None else config
     listener = await (find_transport(url) if transport is None else transport).listen(url)
     async with listener, Background() as services, Background() as sessions, Background() as connections:
+        for prefix, handler in app.mounts.items():
+            listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
         node.start_service(app.broker.run)
         services.start_soon(node.timekeeper.run)

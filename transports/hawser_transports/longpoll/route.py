@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hawser_engine.bindings.head import Head, HeadRefused
-from hawser_engine.bindings.http import CONTINUE, Reply, Request, framing, write_reply
+from hawser_engine.bindings.http import Reply, Request, framing, write_reply
 from hawser_engine.bindings.longpoll import Browsers, Exchange, PollService, ServerPoll, overloaded
+from hawser_transports.bodies import read_body
 from hawser_transports.door import Busy
 
 from .ends import PollLink
@@ -111,7 +112,7 @@ class PollRoute:
             return exchange.reply, None if frame.length else head.rest
         if exchange.poll is None:
             return await self._attach(exchange, head, frame, wire, visit)
-        body, rest = await self._read_body(head.rest, frame, wire)
+        body, rest = await read_body(head.rest, frame, wire, self._settings.body_seconds)
         exchange.context = answered = trio.Event()
         self._service.receive(exchange, body)
         return await _answer(exchange, answered), rest
@@ -126,7 +127,7 @@ class PollRoute:
             return overloaded(busy.detail, busy.retry_seconds), None
         link: PollServerLink | None = None
         try:
-            body, rest = await self._read_body(head.rest, frame, wire)
+            body, rest = await read_body(head.rest, frame, wire, self._settings.body_seconds)
             exchange.context = answered = trio.Event()
             self._service.receive(exchange, body)
             for poll in self._service.arrivals():
@@ -136,24 +137,6 @@ class PollRoute:
             if link is None:
                 left()
         return await _answer(exchange, answered), rest
-
-    async def _read_body(self, data: bytes, frame: Framing, wire: Wire) -> tuple[bytes, bytes]:
-        """Read a body, of which the beginning may be there; return it and what has come behind it."""
-        if frame.waits and not data and frame.length:
-            wire.write(CONTINUE)
-        pieces = [data]
-        size = len(data)
-        with trio.move_on_after(self._settings.body_seconds) as deadline:
-            while size < frame.length:
-                piece = await wire.receive()
-                if not piece:
-                    raise trio.BrokenResourceError("the client left in the middle of a body")
-                pieces.append(piece)
-                size += len(piece)
-        if deadline.cancelled_caught:
-            raise trio.BrokenResourceError("the body did not arrive in time")
-        whole = b"".join(pieces)
-        return whole[: frame.length], whole[frame.length :]
 
 
 async def _answer(exchange: Exchange, answered: trio.Event) -> Reply:
