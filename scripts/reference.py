@@ -26,7 +26,7 @@ from hawser.cli.settings import Settings, Tls
 from hawser_engine.bindings.head import HeadLimits
 from hawser_engine.bindings.longpoll import PollLimits
 from hawser_engine.bindings.websocket import FrameLimits
-from hawser_transports import ListenerSettings, PollSettings, WireSettings
+from hawser_transports import ListenerSettings, MountSettings, PollSettings, WireSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +40,7 @@ CLASSES: Final[Mapping[str, type]] = {
     for cls in (
         Config,
         ListenerSettings,
+        MountSettings,
         HeadLimits,
         WireSettings,
         FrameLimits,
@@ -49,7 +50,7 @@ CLASSES: Final[Mapping[str, type]] = {
         Tls,
     )
 }
-OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "polls", "head", "wire")
+OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "polls", "head", "wire", "mounts")
 """Fields that hold one of those classes."""
 
 REGISTRIES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -60,7 +60,7 @@ class _Connection:
         self._browsers = Browsers([ORIGIN])
         self._service = PollService()
         self._number = 0
-        attach = self._service.begin("POST", Fields((("content-type", CONTENT_TYPE),)), len(OPEN))
+        attach = self._service.begin("POST", Fields.written((("content-type", CONTENT_TYPE),)), len(OPEN))
         self._service.receive(attach, OPEN)
         (self._poll,) = self._service.arrivals()
         self._poll.batches()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hawser_engine.codes import CloseCode, ErrorCode, ResetReason
 from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
+from hawser_transports import HttpRequest, HttpResponse
 
 from .app import App, ChannelRule
 from .brokers import Published
@@ -41,6 +42,8 @@ __all__ = [
     "ErrorCode",
     "Gap",
     "HawserError",
+    "HttpRequest",
+    "HttpResponse",
     "Message",
     "NotSent",
     "OutcomeUnknown",

@@ -18,6 +18,8 @@ from .principals import Principal, check_handler, check_name, scoped_key
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from hawser_transports import HttpHandler
+
     from .brokers import Broker, Published
     from .middleware import Middleware
     from .server.session import Session
@@ -81,6 +83,7 @@ class App:
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
         self.procedures: dict[str, Procedure] = {}
+        self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
         self.connect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
@@ -181,6 +184,28 @@ class App:
             if name in self.procedures:
                 raise ValueError(f"the procedure {name!r} is already registered")
             self.procedures[name] = Procedure.of(name, handler)
+            return handler
+
+        return register
+
+    def mount(self, prefix: str) -> Callable[[HttpHandler], HttpHandler]:
+        """Register what answers plain HTTP below a path: ``async def handler(request) -> HttpResponse``.
+
+        It stands beside the service on the same port, under the same limits; a transport without HTTP ignores it.
+        Nobody is authenticated for it, and no origin is checked: the handler gets requests as they came.
+
+        Args:
+            prefix: Such as ``/api``, which also takes ``/api/rooms``; the longest prefix decides.
+
+        Raises:
+            ValueError: The prefix is taken.
+        """
+
+        def register(handler: HttpHandler) -> HttpHandler:
+            check_handler(handler, f"mount {prefix!r}")
+            if prefix in self.mounts:
+                raise ValueError(f"something is mounted at {prefix!r} already")
+            self.mounts[prefix] = handler
             return handler
 
         return register

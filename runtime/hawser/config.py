@@ -36,6 +36,9 @@ class Config(EngineConfig):
     connections_per_user: int = _amount(20)
     """Sessions of one principal that are attached at once; one more is sent back OVERLOADED (SPEC LIM-3). Everybody
     whom the application does not tell apart, `ANONYMOUS`, has no such limit."""
+    attaches_per_second: float = _number(200.0, 0.001)
+    """Clients that attach within any second, over whatever transport; one more is sent back OVERLOADED and told its
+    turn (SPEC LIM-3). New sessions have four fifths of it, so that there is room for those who resume."""
     joins_per_second: float = _number(20.0, 0.1)
     """Channels that one session subscribes to in a second; above it SUBSCRIBE waits (SPEC LIM-1)."""
     joins_burst: int = _amount(128)
@@ -43,9 +46,10 @@ class Config(EngineConfig):
     connect_seconds: float = _number(10.0, 0.001)
     """How long `connect` tries before it gives up, where no session was reached yet."""
     drain_seconds: float = _number(30.0, 0)
-    """How long a server that drains waits for what is running and for what its clients have not taken yet."""
+    """How long a server that drains has in all: for what is running, for what its clients have not taken yet, and, of
+    it, 5 s for the goodbye and ``cleanup_seconds``."""
     returns_per_second: float = _number(160.0, 0.001)
-    """How many clients a second a server that drains asks to come back (SPEC CLS-9): 80 % of 200 accepts."""
+    """How many clients a second a server that drains asks to come back (SPEC CLS-9): 80 % of 200 attaches."""
     ring_messages: int = _amount(100)
     """What a channel without history keeps for subscribers that are behind; the oldest go first (SPEC CHN-7)."""
     ring_bytes: int = _amount(65_536)

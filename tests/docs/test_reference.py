@@ -21,7 +21,7 @@ from hawser_engine import CloseCode, ErrorCode, GapReason, ResetReason
 from hawser_engine.bindings.head import HeadLimits
 from hawser_engine.bindings.longpoll import PollLimits
 from hawser_engine.bindings.websocket import FrameLimits
-from hawser_transports import ListenerSettings, PollSettings, WireSettings
+from hawser_transports import ListenerSettings, MountSettings, PollSettings, WireSettings
 from scripts import reference
 
 if TYPE_CHECKING:
@@ -78,9 +78,18 @@ def test_every_field_and_every_code_has_its_row() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [^|]* \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
     fields = [
         field.name
-        for cls in (Config, ListenerSettings, HeadLimits, WireSettings, FrameLimits, PollSettings, PollLimits)
+        for cls in (
+            Config,
+            ListenerSettings,
+            HeadLimits,
+            WireSettings,
+            MountSettings,
+            FrameLimits,
+            PollSettings,
+            PollLimits,
+        )
         for field in attrs.fields(cls)
-        if field.name not in ("head", "wire", "limits")
+        if field.name not in ("head", "wire", "limits", "mounts")
     ]
     assert rows == [*fields, "listen", "app", "origins", "certificate", "key"]
     codes = (ROOT / "docs/reference/codes.md").read_text(encoding="utf-8")
@@ -132,7 +141,7 @@ def test_the_configuration_that_is_shown_is_taken(tmp_path: Path) -> None:
     settings = read_settings(file)
     assert (settings.listen, settings.app) == ("wss://0.0.0.0:443/chat", "chat:app")
     assert settings.limits == Config(resume_period_seconds=300)
-    assert settings.listener == ListenerSettings(connections_per_address=1_000)
+    assert settings.listener == ListenerSettings(connections_per_address=1_000, proxies=("10.0.0.0/8",))
 
 
 # ---------------------------------------------------------------- the site

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -32,7 +33,7 @@ URL = "memory://server"
 PATIENCE = 500
 """Virtual seconds after which what has not happened never will."""
 
-FAST = Config(messages_per_second=1e6, messages_burst=1_000_000)
+FAST = Config(messages_per_second=1e6, messages_burst=1_000_000, attaches_per_second=inf)
 
 
 def counting_bytes() -> Callable[[int], bytes]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hawser import App, Principal, Session
+from hawser import App, HttpRequest, HttpResponse, Principal, Session
 from hawser.brokers import MemoryBroker
+from tests.runtime.helpers import serving
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 
 @pytest.mark.parametrize(
@@ -124,3 +128,20 @@ def test_principals_with_the_same_id_are_the_same_user() -> None:
 def test_an_app_uses_the_broker_it_is_given() -> None:
     broker = MemoryBroker()
     assert App(broker=broker).broker is broker
+
+
+async def test_what_is_mounted_answers_beside_the_service(autojump_clock: MockClock) -> None:
+    """Over memory there is no place for it, and the app is served all the same."""
+    app = App()
+
+    @app.mount("/api")
+    async def api(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(body=request.path.encode())
+
+    with pytest.raises(ValueError, match="something is mounted at '/api' already"):
+        app.mount("/api")(api)
+    with pytest.raises(TypeError, match="mount '/x'"):
+        app.mount("/x")(lambda request: HttpResponse())  # type: ignore[arg-type,return-value]  # pyright: ignore
+    assert await api(HttpRequest(method="GET", path="/api")) == HttpResponse(body=b"/api")
+    async with serving(app) as server:
+        assert server.sessions == 0

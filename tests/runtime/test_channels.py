@@ -522,7 +522,7 @@ async def test_channels_that_were_refused_leave_nothing_behind(autojump_clock: M
 
 async def test_more_members_than_one_pass_serves_all_get_everything(autojump_clock: MockClock) -> None:
     app = open_app(history=10)
-    async with serving(app) as server, trio.open_nursery() as nursery:
+    async with serving(app, config=FAST) as server, trio.open_nursery() as nursery:
         seen: list[int] = []
         ready = 0
 

@@ -18,9 +18,11 @@ from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_pa
 from hawser import connect, states
 from hawser_engine.bindings.head import HeadGate, HeadLimits
 from hawser_engine.bindings.websocket import ClientHandshake, FrameLimits, MaskedFrames, WebSocket
-from hawser_transports import Listener, PollSettings, Transport
+from hawser_transports import Listener, ListenerSettings, PollSettings, Transport
+from hawser_transports.door import Door
 from hawser_transports.longpoll import Asking, PollClientLink, PollRoute
 from hawser_transports.urls import parse_url
+from hawser_transports.visits import Visit
 from hawser_transports.web import upgrade_handler
 from hawser_transports.websocket import WebSocketLink
 from hawser_transports.wires import StreamWire, Wire, WireSettings
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from hawser import Client
     from hawser_transports import Link, Receiver
-    from hawser_transports.listener import Handler
+    from hawser_transports.visits import Handler
 
 URL: Final = "http://server.example/"
 BOUNDS: Final = {"websocket": 35.0, "longpoll": 55.0}
@@ -65,6 +67,7 @@ class Cable(Transport, Listener):
         self._nursery = nursery
         self._handler: Handler = upgrade_handler() if carriage == "websocket" else PollRoute((), PollSettings())
         self._arrive, self._arrived = trio.open_memory_channel["Link"](10)
+        self._door = Door(ListenerSettings())
         self.dead: bool = False
         self.server_noticed: float | None = None
 
@@ -127,7 +130,7 @@ class Cable(Transport, Listener):
                     wire.close()
                     return
                 head = gate.receive_data(data)
-            rest = await self._handler(head, wire, self._arrive.send)
+            rest = await self._handler(head, wire, Visit("192.0.2.1", self._door, "192.0.2.1", self._arrive.send))
 
     def _note(self) -> None:
         if self.server_noticed is None:

@@ -101,7 +101,7 @@ async def test_a_handler_that_does_not_end_is_not_waited_for_for_ever(autojump_c
             await ready.server.drain()
             while servers.child_tasks:
                 await trio.sleep(0.1)
-            assert 30 <= trio.current_time() - began <= 31
+            assert 20 <= trio.current_time() - began <= 30
             nursery.cancel_scope.cancel()
 
 

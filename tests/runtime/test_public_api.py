@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
-        "ConnectFailed", "ErrorCode", "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown", "PayloadError",
-        "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed",
-        "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SubscribeRequest", "Subscription",
-        "connect", "serve", "states",
+        "ConnectFailed", "ErrorCode", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Message", "NotSent",
+        "OutcomeUnknown", "PayloadError", "Position", "Principal", "Proceed", "PublishRequest", "Published",
+        "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed",
+        "SubscribeRequest", "Subscription", "connect", "serve", "states",
     ],
     hawser.brokers: [
         "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
@@ -45,10 +45,11 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser.server: ["Server", "Session", "serve"],
     hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
     hawser_transports: [
-        "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpListener", "Link", "Listener",
-        "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener", "MemoryTransport", "PollSettings",
-        "Receiver", "SocketWire", "StreamWire", "Transport", "UnknownSchemeError", "WebSocketLink",
-        "WebSocketTransport", "Wire", "WireSettings", "find_transport", "memory_pair", "pump", "transport_schemes",
+        "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpHandler", "HttpListener", "HttpRequest",
+        "HttpResponse", "Link", "Listener", "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener",
+        "MemoryTransport", "MountSettings", "PollSettings", "Receiver", "SocketWire", "StreamWire", "Transport",
+        "TurnedAway", "UnknownSchemeError", "WebSocketLink", "WebSocketTransport", "Wire", "WireSettings",
+        "find_transport", "memory_pair", "pump", "transport_schemes",
     ],
     hawser_transports.check: ["TransportContractError", "check_transport"],
 }  # fmt: skip

@@ -8,9 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.bindings.head import HeadGate, HeadLimits
-from hawser_engine.bindings.http import Reply, Request, framing, write_reply, write_request
-from hawser_engine.bindings.longpoll import BODY_BYTES, Exchange, PollService, ServerPoll
-from hawser_engine.bindings.longpoll.fields import header_text
+from hawser_engine.bindings.http import Reply, framing, write_reply, write_request
+from hawser_engine.bindings.longpoll import BODY_BYTES, Exchange, Fields, PollService, ServerPoll
 from hawser_engine.bindings.replies import ReplyReader, ReplyRefused
 from hawser_engine.codec import decode
 from hawser_engine.packets import Resume
@@ -108,8 +107,7 @@ class Polling:
         data = write_request(request, "example", "/hawser")
         head = HeadGate(request=True, limits=HeadLimits()).receive_data(data[: int(len(data) * self.draw())])
         if head is not None and self._up_and_awake():
-            headers = tuple((name.decode(), value.decode()) for name, value in head.headers)
-            self.service.begin(Request(request.method, headers, b""), framing(head).length)
+            self.service.begin(request.method, Fields.of(head), framing(head).length)
         self.lose(travel)
 
     def _up_and_awake(self) -> bool:
@@ -137,7 +135,7 @@ class Polling:
 
     def _take(self, travel: Travel) -> None:
         request, service = travel.request, self.service
-        exchange = service.begin(Request(request.method, request.headers, b""), len(request.body))
+        exchange = service.begin(request.method, Fields.written(request.headers), len(request.body))
         self._at_server[exchange] = travel
         poll = exchange.poll
         meets(self.world.cells, POLLS, travel, poll)
@@ -166,7 +164,7 @@ class Polling:
         if served is None or chain.ends[1] is None or not served.session:
             return
         named = values.get("hawser-session"), values.get("hawser-generation")
-        if named == (header_text(served.session), str(served.generation)):
+        if named == (served.session.decode(), str(served.generation)):
             raise Violation("C5", f"{chain.label} lives, and is answered 401")
 
     def _welcome(self, travel: Travel, poll: ServerPoll) -> None:

@@ -38,7 +38,7 @@ class PollPlayer(Player):
             self.answered[name] = self.browsers.preflight(dict(headers).get("origin"))
             return
         body = self.names.written_out(request.get("hex", ""))
-        exchange = self.asked[name] = self.service.begin(method, Fields(headers), len(body))
+        exchange = self.asked[name] = self.service.begin(method, Fields.written(headers), len(body))
         if exchange.reply is None:
             self.service.receive(exchange, body)
         for poll in self.service.arrivals():

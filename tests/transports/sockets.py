@@ -18,8 +18,8 @@ async def dial(listener: HttpListener) -> trio.SocketStream:
     return await trio.open_tcp_stream(place.host, place.port)
 
 
-async def settled(listener: HttpListener, connections: int = 0) -> None:
-    """Wait until so many connections are left."""
+async def settled(listener: HttpListener, sockets: int = 0) -> None:
+    """Wait until so many sockets are left."""
     with trio.fail_after(30):
-        while listener.connections != connections:
+        while listener.door.sockets != sockets:
             await trio.sleep(0.001)

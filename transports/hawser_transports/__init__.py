@@ -7,11 +7,13 @@ A transport is found by the scheme of a URL (`find_transport`). Third parties ad
 
 from __future__ import annotations
 
-from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, pump
-from .listener import HttpListener, ListenerSettings
+from .contract import BATCH_BYTES_MAX, UNREAD_BYTES_MIN, Link, Listener, Receiver, Transport, TurnedAway, pump
+from .listener import HttpListener
 from .longpoll import PollSettings
 from .memory import MemoryLink, MemoryListener, MemoryTransport, memory_pair
+from .mounts import HttpHandler, HttpRequest, HttpResponse
 from .registry import ENTRY_POINT_GROUP, UnknownSchemeError, find_transport, transport_schemes
+from .settings import ListenerSettings, MountSettings
 from .web import LongPollTransport, WebSocketTransport
 from .websocket import WebSocketLink
 from .wires import SocketWire, StreamWire, Wire, WireSettings
@@ -20,7 +22,10 @@ __all__ = [
     "BATCH_BYTES_MAX",
     "ENTRY_POINT_GROUP",
     "UNREAD_BYTES_MIN",
+    "HttpHandler",
     "HttpListener",
+    "HttpRequest",
+    "HttpResponse",
     "Link",
     "Listener",
     "ListenerSettings",
@@ -28,11 +33,13 @@ __all__ = [
     "MemoryLink",
     "MemoryListener",
     "MemoryTransport",
+    "MountSettings",
     "PollSettings",
     "Receiver",
     "SocketWire",
     "StreamWire",
     "Transport",
+    "TurnedAway",
     "UnknownSchemeError",
     "WebSocketLink",
     "WebSocketTransport",

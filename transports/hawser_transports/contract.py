@@ -20,12 +20,23 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .mounts import HttpHandler
+
 BATCH_BYTES_MAX: Final = 131_072
 """The largest batch, in bytes (SPEC PKT-5). A link carries every size from 1 up to it."""
 
 
 UNREAD_BYTES_MIN: Final = 16_384
 """What every link takes, in each direction, before anything is read at the other end."""
+
+
+class TurnedAway(ConnectionRefusedError):
+    """The server is there, and has no room now; ``retry_seconds`` is when it asks to try again."""
+
+    def __init__(self, detail: str, retry_seconds: float) -> None:
+        """Tell what the server has answered."""
+        super().__init__(detail)
+        self.retry_seconds: float = retry_seconds
 
 
 class Link(trio.abc.AsyncResource):
@@ -234,9 +245,30 @@ class Listener(trio.abc.AsyncResource):
         """Wait for the next link.
 
         Raises:
-            trio.ClosedResourceError: The listener was closed, before or during the call.
+            trio.ClosedResourceError: The listener was closed or drained, before or during the call.
             trio.BusyResourceError: Another task is inside `accept`.
         """
+
+    def mount(self, prefix: str, handler: HttpHandler) -> None:
+        """Let an application answer the requests of plain HTTP below a path, such as ``/api``.
+
+        A listener that serves no HTTP has no place for it, and ignores it: an app may be tested over memory.
+
+        Args:
+            prefix: Where the paths begin that are its own; of several the longest decides.
+            handler: Answers them.
+
+        Raises:
+            ValueError: It is no such path, or the path is taken.
+        """
+
+    async def drain(self) -> None:
+        """Let nobody new in; links that are there go on. Idempotent.
+
+        `accept` and `serve` come to their end as after `aclose`, which this form is. A listener whose links need it
+        as long as they live, or that can tell newcomers why, replaces this method.
+        """
+        await self.aclose()
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -278,6 +310,7 @@ class Transport(ABC):
 
         Raises:
             ValueError: The URL does not fit this transport; the message says what does.
+            TurnedAway: The server has no room, and says when to try again.
             OSError: Nobody listens there, or the way there failed.
         """
 

@@ -6,6 +6,9 @@ on one port. What needs no handler it answers itself: ``/healthz``, unknown path
 A connection carries one request behind the other for as long as its handlers say so; requests that are pipelined are
 answered in their order. Whatever is refused ends it.
 
+Sockets are accepted quicker than clients are let in (`hawser_transports.door`): an answer costs little, and a client
+that knows when to come back does not wait in the kernel's queue until its own deadline.
+
 Rule 1: whatever happens on one connection ends that connection only.
 Rule 2: a connection has one deadline until a handler has it (TLS, head, all of it), and the listener's counts hold.
 """
@@ -15,26 +18,29 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import re
 import select
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from ipaddress import IPv4Address, ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
-from attrs import field, validators
 from trio.lowlevel import ParkingLot, cancel_shielded_checkpoint, checkpoint_if_cancelled, notify_closing, wait_readable
 
-from hawser_engine.bindings.head import Head, HeadGate, HeadLimits, HeadRefused, response
+from hawser_engine.bindings.head import Head, HeadGate, HeadRefused, response
 from hawser_transports.contract import Link, Listener
+from hawser_transports.door import Busy, Door
+from hawser_transports.mounts import HttpHandler, Mount
 from hawser_transports.reactor import Reactor
-from hawser_transports.wires import SocketWire, StreamWire, Wire, WireSettings
+from hawser_transports.settings import ListenerSettings
+from hawser_transports.visits import Handler, Visit
+from hawser_transports.wires import SocketWire, StreamWire, Wire
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable, Mapping
 
     from hawser_transports.contract import Receiver
     from hawser_transports.urls import ServiceUrl
@@ -45,7 +51,9 @@ LISTEN_BACKLOG: Final = 4_096
 """Connections that the kernel keeps for us; a short queue costs clients a second of TCP retry in a storm."""
 
 HEALTH_PATH: Final = b"/healthz"
-"""Where load balancers ask whether this program lives."""
+"""Where load balancers ask whether they may send clients here."""
+
+_PREFIX: Final = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Of one connection that died in the queue, or that a firewall stopped; accept(2) has the list, Trio skips the same.
@@ -59,39 +67,11 @@ _OF_ONE_CONNECTION: Final = frozenset(
 )  # fmt: skip
 _ACCEPTS_IN_A_ROW: Final = 64
 _PAUSE_SECONDS: Final = 0.1
+_SILENT_SECONDS: Final = 10.0
+_SOCKETS_A_CONNECTION: Final = 10
+_SOCKETS_A_CONNECTION_TLS: Final = 2
 _WAITING_LINKS: Final = 1_024
 _PORT_TRIES: Final = 5
-_IPV6_NETWORK_BITS: Final = 64
-
-Deliver: TypeAlias = Callable[[Link], Awaitable[None]]
-"""Gives a new link to whoever takes links here."""
-
-Handler: TypeAlias = Callable[[Head, Wire, Deliver], Awaitable[bytes | None]]
-"""Serves one request, and returns what has arrived behind it if another may follow on the wire.
-
-Otherwise it has closed the wire or given it to a link, and returns None. It may raise `HeadRefused`, which is answered
-with its status.
-"""
-
-
-@attrs.frozen(kw_only=True)
-class ListenerSettings:
-    """Limits of one listener; a wrong value is refused with the name of the field. `math.inf` lifts a limit."""
-
-    handshake_seconds: float = field(default=10.0, validator=validators.gt(0))
-    """From accept until a handler has the request, TLS included."""
-    idle_seconds: float = field(default=75.0, validator=validators.gt(0))
-    """From the answer to a request until the head of the next one is there; nginx, too, waits so long."""
-    connections: float = field(default=10_000, validator=validators.ge(1))
-    """Connections at once."""
-    connections_per_address: float = field(default=100, validator=validators.ge(1))
-    """Connections at once from one IPv4 address or one IPv6 network of 64 bits."""
-    accepts_per_second: float = field(default=200.0, validator=validators.gt(0))
-    """Connections accepted in a second; the kernel keeps the others waiting."""
-    head: HeadLimits = field(factory=HeadLimits)
-    """Limits of a request's head."""
-    wire: WireSettings = field(factory=WireSettings)
-    """Limits of each connection's output."""
 
 
 class HttpListener(Listener):
@@ -110,18 +90,20 @@ class HttpListener(Listener):
         self._handlers = handlers
         self._settings = settings
         self._context = context
+        self._mounts: dict[bytes, Mount] = {}
         self._closed = False
         self._accepting = False
         self._waiting: deque[Link] = deque()
         self._acceptors = ParkingLot()
         self._shaking: set[trio.CancelScope] = set()
-        self._addresses: dict[str, int] = {}
-        self._allowance = settings.accepts_per_second
+        self._sockets_per_second = settings.accepts_per_second * (
+            _SOCKETS_A_CONNECTION if context is None else _SOCKETS_A_CONNECTION_TLS
+        )
+        self._allowance = self._sockets_per_second
         self._allowed_at = trio.current_time()
-        self.connections: int = 0
-        """Connections that are served now."""
-        self.refused: int = 0
-        """Connections that were turned away because a limit was reached."""
+        self._out_of_resources_at = -math.inf
+        self.door: Door = Door(settings)
+        """Who is in, and who may come."""
 
     @property
     def url(self) -> str:
@@ -136,20 +118,33 @@ class HttpListener(Listener):
         self._accepting = True
         waited = False
         try:
-            while not self._waiting and not self._closed:
+            while not self._waiting and not self.door.shut:
                 waited = True
                 await self._acceptors.park()
         finally:
             self._accepting = False
         if not waited:
             await cancel_shielded_checkpoint()
-        if self._closed:
+        if not self._waiting:
             raise trio.ClosedResourceError("the listener is closed")
         return self._waiting.popleft()
 
+    async def drain(self) -> None:
+        """See `Listener.drain`: newcomers are answered 503 and so is who asks for health; polls are served."""
+        self.door.shut = True
+        self._acceptors.unpark_all()
+        await trio.lowlevel.checkpoint()
+
+    def mount(self, prefix: str, handler: HttpHandler) -> None:
+        """See `Listener.mount`."""
+        path = prefix.encode("ascii", "replace")
+        if not _PREFIX.fullmatch(prefix) or path == HEALTH_PATH or path in {*self._handlers, *self._mounts}:
+            raise ValueError(f"nothing can be mounted at {prefix!r}; a prefix looks like /api, and no other is there")
+        self._mounts[path] = Mount(handler, self._settings.mounts)
+
     async def aclose(self) -> None:
         """See `Listener.aclose`."""
-        self._closed = True
+        self._closed = self.door.shut = True
         for each in self._sockets:
             notify_closing(each)
             each.close()
@@ -180,7 +175,7 @@ class HttpListener(Listener):
             await self.aclose()
 
     async def _deliver(self, link: Link) -> None:
-        if self._closed or len(self._waiting) >= _WAITING_LINKS:
+        if self.door.shut or len(self._waiting) >= _WAITING_LINKS:
             await trio.aclose_forcefully(link)
             return
         self._waiting.append(link)
@@ -202,8 +197,15 @@ class HttpListener(Listener):
                     continue
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                _log.warning("no connection can be accepted at %s: %s", self._url, error)
+                self._tell_of_shortage(error)
                 await trio.sleep(_PAUSE_SECONDS)
+
+    def _tell_of_shortage(self, error: OSError) -> None:
+        """Log that there are no descriptors, or no memory: now and then, for it is asked ten times a second."""
+        now = trio.current_time()
+        if now - self._out_of_resources_at >= _SILENT_SECONDS:
+            self._out_of_resources_at = now
+            _log.warning("no connection can be accepted at %s: %s", self._url, error)
 
     def _accept(self, listening: socket.socket) -> tuple[socket.socket, tuple[Any, ...]]:
         try:
@@ -213,8 +215,8 @@ class HttpListener(Listener):
             raise
 
     async def wait_for_allowance(self) -> None:
-        """Wait until the rate allows one more connection; a checkpoint only where it waits."""
-        rate = self._settings.accepts_per_second
+        """Wait until the rate allows one more socket; a checkpoint only where it waits."""
+        rate = self._sockets_per_second
         if rate == math.inf:
             return
         now = trio.current_time()
@@ -234,34 +236,24 @@ class HttpListener(Listener):
             connected.close()
             return
         host, port = str(peer[0]), int(peer[1])
-        address = _group(host)
-        full = self.connections >= self._settings.connections
-        if full or self._addresses.get(address, 0) >= self._settings.connections_per_address:
-            self.refused += 1
+        own = self.door.opened(host)
+        if own is None:
             wire = SocketWire(connected, host, self._settings.wire)
-            if self._context is None:
-                wire.write(response(503, "too many connections\n", [("Retry-After", "5")]))
+            if self._context is None:  # with TLS there is nobody yet to whom anything could be said
+                wire.write(response(503, "too many sockets\n", [("Retry-After", str(self.door.soon()))]))
             wire.close()
             return
-        self.connections += 1
-        self._addresses[address] = self._addresses.get(address, 0) + 1
-        nursery.start_soon(self._contain, connected, address, f"{self._url} from {host}:{port}")
+        nursery.start_soon(self._contain, connected, host, own, f"{self._url} from {host}:{port}")
 
-    def _left(self, address: str) -> None:
-        self.connections -= 1
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-    async def _contain(self, connected: socket.socket, address: str, description: str) -> None:
+    async def _contain(self, connected: socket.socket, host: str, own: str, description: str) -> None:
         try:
-            await self._serve(connected, address, description)
+            await self._serve(connected, host, own, description)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer left, or we did
         except Exception:
             _log.exception("a connection failed: %s", description)
 
-    async def _serve(self, connected: socket.socket, address: str, description: str) -> None:
+    async def _serve(self, connected: socket.socket, host: str, own: str, description: str) -> None:
         began = trio.current_time()
         wire: Wire | None = None
         head: Head | None = None
@@ -271,15 +263,15 @@ class HttpListener(Listener):
                 try:
                     wire = await self._wire(connected, description)
                     wire.began = began
-                    wire.on_close = partial(self._left, address)
+                    wire.on_close = partial(self.door.closed, own)
                     head = await self._read_head(wire)
                 finally:
                     self._shaking.discard(deadline)
                     if wire is None:
                         connected.close()
-                        self._left(address)
+                        self.door.closed(own)
             while wire is not None and head is not None:
-                rest = await self._handle(head, wire)
+                rest = await self._handle(head, wire, host, own)
                 if rest is None:
                     return
                 head = None
@@ -321,15 +313,26 @@ class HttpListener(Listener):
                 return head
         return None
 
-    async def _handle(self, head: Head, wire: Wire) -> bytes | None:
-        handler = self._handlers.get(head.path)
+    def _mounted(self, path: bytes) -> Mount | None:
+        """Find the mount of a path: that with the longest prefix of whole segments."""
+        while self._mounts and path:
+            mount = self._mounts.get(path)
+            if mount is not None:
+                return mount
+            path = path.rpartition(b"/")[0]
+        return None
+
+    async def _handle(self, head: Head, wire: Wire, host: str, own: str) -> bytes | None:
+        handler = self._handlers.get(head.path) or self._mounted(head.path)
         if handler is not None:
-            return await handler(head, wire, self._deliver)
+            visit = Visit(self.door.proxies.client(head, host), self.door, own, self._deliver)
+            return await handler(head, wire, visit)
         if head.path != HEALTH_PATH:
             raise HeadRefused(404, "saw a path that nothing serves")
         if head.start[0] != b"GET" and not _is_head(head):
             raise HeadRefused(405, "saw another method than GET")
-        wire.write(response(200, "ok\n", to_head=_is_head(head)))
+        status, text = (503, "draining\n") if self.door.shut else (200, "ok\n")
+        wire.write(response(status, text, to_head=_is_head(head)))
         await wire.finish()
         return None
 
@@ -339,17 +342,13 @@ def _is_head(head: Head) -> bool:
 
 
 async def _refuse(wire: Wire, refused: HeadRefused, *, to_head: bool) -> None:
-    headers = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]}
-    wire.write(response(refused.status, f"{refused}\n", headers.get(refused.status, ()), to_head=to_head))
+    headers = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]}.get(
+        refused.status, []
+    )
+    if isinstance(refused, Busy):
+        headers = [("Retry-After", str(refused.retry_seconds))]
+    wire.write(response(refused.status, f"{refused}\n", headers, to_head=to_head))
     await wire.finish()
-
-
-def _group(host: str) -> str:
-    """What counts as one address: of IPv6 everybody has a network."""
-    address = ip_address(host.partition("%")[0])
-    if isinstance(address, IPv4Address):
-        return host
-    return str(int(address) >> _IPV6_NETWORK_BITS)
 
 
 async def listen_http(

@@ -24,10 +24,11 @@ from hawser_engine.bindings.websocket import (
     is_upgrade,
 )
 
-from .contract import Listener, Transport
+from .contract import Listener, Transport, TurnedAway
 from .dialing import dial
-from .listener import ListenerSettings, listen_http
+from .listener import listen_http
 from .longpoll import Asking, PollClientLink, PollRoute, PollSettings
+from .settings import ListenerSettings
 from .urls import check_origins, parse_url, without_secrets
 from .websocket import WebSocketLink
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from .contract import Link
-    from .listener import Deliver, Handler
+    from .visits import Handler, Visit
     from .wires import Wire
 
 SCHEMES: Final = ("ws", "wss", "http", "https")
@@ -59,11 +60,12 @@ def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = 
     limits = FrameLimits() if limits is None else limits
     frames = SharedFrames()  # of all links of this route: a broadcast is framed once
 
-    async def handle(head: Head, wire: Wire, deliver: Deliver) -> None:  # of an upgrade nothing follows on the wire
+    async def handle(head: Head, wire: Wire, visit: Visit) -> None:  # of an upgrade nothing follows on the wire
         if not is_upgrade(head):
             raise HeadRefused(426, "saw a request that is no upgrade to WebSocket")
+        visit.enter_for(wire)  # first: to say no must cost less than to say yes
         wire.write(accept_upgrade(head, origins=listed))
-        await deliver(WebSocketLink(wire, WebSocket(frames, limits), head.rest))
+        await visit.deliver(WebSocketLink(wire, WebSocket(frames, limits), head.rest))
 
     return handle
 
@@ -71,9 +73,9 @@ def upgrade_handler(origins: Collection[str] = (), limits: FrameLimits | None = 
 def service_handler(upgrades: Handler, polls: Handler) -> Handler:
     """Make the handler of a path at which a service is reached by WebSocket and by long-poll (SPEC CAR-11)."""
 
-    async def handle(head: Head, wire: Wire, deliver: Deliver) -> bytes | None:
+    async def handle(head: Head, wire: Wire, visit: Visit) -> bytes | None:
         visits = head.start[0] == b"GET" and not head.values(b"hawser-generation")
-        return await (upgrades if visits or is_upgrade(head) else polls)(head, wire, deliver)
+        return await (upgrades if visits or is_upgrade(head) else polls)(head, wire, visit)
 
     return handle
 
@@ -133,6 +135,8 @@ class WebSocketTransport(Transport):
                 return await self._upgrade(wire, shaking)
             except (trio.BrokenResourceError, UpgradeRefused) as error:
                 wire.close()
+                if isinstance(error, UpgradeRefused) and error.retry_seconds is not None:
+                    raise TurnedAway(f"no WebSocket at {place}: {error}", error.retry_seconds) from error
                 raise ConnectionRefusedError(f"no WebSocket at {place}: {error}") from error
             except BaseException:
                 wire.close()

@@ -122,16 +122,16 @@ class Head:
     """The bytes of the head, the empty line included."""
     rest: bytes
     """What had arrived behind it."""
-    _named: dict[bytes, bytes] = field(eq=False, repr=False)
+    named: dict[bytes, bytes] = field(eq=False, repr=False)
     """The headers by name; of one that stands there more than once the last."""
 
     def value(self, name: bytes) -> bytes | None:
         """Return the value of a header that stands there once at most, None if it does not; of others the last."""
-        return self._named.get(name)
+        return self.named.get(name)
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of all headers of a name, given in lower case."""
-        if name not in self._named:
+        if name not in self.named:
             return []
         return [value for each, value in self.headers if each == name]
 

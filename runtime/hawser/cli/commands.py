@@ -43,7 +43,8 @@ SERVE_HELP: Final = "\n\n".join(
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
         "hawser.Config under `[limits]`, of hawser_transports.ListenerSettings under `[listener]`, of "
         "hawser_engine.bindings.websocket.FrameLimits under `[frames]`, and of hawser_transports.PollSettings under "
-        "`[polls]`. Flags stand above the environment, and the environment above the file.",
+        "`[polls]`. Among them are `accepts_per_second`, `connections_per_address`, `proxies`, and how long a drain "
+        "may take: `drain_seconds`. Flags stand above the environment, and the environment above the file.",
     )
 )
 SERVE_EXAMPLES: Final = """Try:

@@ -202,6 +202,7 @@ class Demo:
             handshake_seconds=HANDSHAKE_SECONDS,
             backoff_cap_seconds=BACKOFF_SECONDS,
             resumes_per_minute=RESUMES_PER_MINUTE,
+            attaches_per_second=inf,
         )
         # All come from one address, and a storm brings them back faster than strangers may come.
         unlimited = ListenerSettings(accepts_per_second=inf, connections_per_address=inf)

@@ -15,6 +15,7 @@ What is wrong is refused with the path of the field: ``limits.window_messages is
 
     [listener]                         # any field of hawser_transports.ListenerSettings
     connections_per_address = 1_000
+    proxies = ["10.0.0.0/8"]          # whose X-Forwarded-For is believed
 
     [frames]                           # any field of hawser_engine.bindings.websocket.FrameLimits
     fragments = 16
@@ -56,6 +57,7 @@ DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
         "connections_per_user": 2**31,
         "joins_per_second": 1e9,
         "joins_burst": 2**31,
+        "attaches_per_second": inf,
     },
     "listener": {"connections_per_address": inf, "accepts_per_second": inf},
 }

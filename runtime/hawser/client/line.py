@@ -32,7 +32,7 @@ from hawser_engine.events import (
     SessionResumed,
     VolatileReceived,
 )
-from hawser_transports import pump
+from hawser_transports import TurnedAway, pump
 
 from .reconnect import ReconnectPolicy
 from .states import Closed, Connected, Connecting, Disconnected, Reset, State
@@ -248,6 +248,11 @@ class Line:
             return None
         if not self.engine.session.opened:
             self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
+        if isinstance(ended.error, TurnedAway):  # what a CLOSE with a spread is on a link
+            soonest = ended.error.retry_seconds
+            return self._policy.pause_after(
+                attached=False, progressed=False, closed_by_server=True, spread_seconds=(soonest, soonest + 1)
+            )
         termination = ended.termination
         if termination is None or termination.initiator != "remote":
             return self._policy.pause_after(attached=ended.attached, progressed=ended.progressed)

@@ -1,7 +1,11 @@
 """Ending a server so that its clients lose as little as can be (SPEC CLS-9).
 
 First what was begun is finished and its answers delivered; whatever clients ask for meanwhile is held back, neither
-begun nor acknowledged. Then everybody is sent away over a span of time that the next server can bear.
+begun nor acknowledged. Then everybody is sent away over a span of time that the next server can bear. Nobody is waited
+for beyond ``drain_seconds``: a client that does not read is cut off, and finds its session, or none, like any other.
+
+The listener lets nobody new in from the beginning, and says so to balancers; requests of those who are in, it serves to
+the end, for long-poll clients take their last words with new ones.
 """
 
 from __future__ import annotations
@@ -13,18 +17,29 @@ import trio
 if TYPE_CHECKING:
     from .node import Node
 
+GOODBYE_SECONDS: Final = 5.0
+"""For the last words to leave, and for clients to take them; less where ``drain_seconds`` is short."""
+
 LOOK_SECONDS: Final = 0.1
 """How often it looks whether all is done: no session tells anybody that it has become idle."""
 
 
-async def drain(node: Node) -> None:
-    """Finish, for at most ``drain_seconds``, and send everybody away. The listener is closed already."""
+async def drain(node: Node, gone: trio.Event) -> None:
+    """Finish, send everybody away, and wait until they have left; within ``drain_seconds``.
+
+    Args:
+        node: Whose clients they are; nobody new comes in any more.
+        gone: Set when the last link has ended.
+    """
     config = node.config
-    with trio.move_on_after(config.drain_seconds):
+    goodbye = min(GOODBYE_SECONDS, config.drain_seconds / 6)
+    with trio.move_on_after(max(0.0, config.drain_seconds - goodbye - config.cleanup_seconds)):
         while not _idle(node):  # noqa: ASYNC110 - once in the life of a server; an event would cost each request
             await trio.sleep(LOOK_SECONDS)
     spread = len(node.sessions) / config.returns_per_second
     node.send_away(min(spread, config.resume_period_seconds / 2))
+    with trio.move_on_after(goodbye):  # CLS-3: whoever is sent away ends the link
+        await gone.wait()
 
 
 def _idle(node: Node) -> bool:

@@ -39,6 +39,7 @@ from hawser_engine.gaps import Gap
 from hawser_engine.server import Server as EngineServer
 from hawser_engine.server_connection import ServerConnection
 from hawser_engine.session import ServerSession as EngineServerSession
+from hawser_transports.admission import Admission
 
 from .hub import Hub
 from .sessions import ServerSession
@@ -99,6 +100,7 @@ class Node:
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, random_bytes=random_bytes)
         self._users = Users(config.connections_per_user)
+        self._admission = Admission(config.attaches_per_second, random_bytes, config.resume_period_seconds / 2)
         self._drivers: dict[Any, ServerDriver] = {}
         self._touched: dict[ServerDriver, None] = {}
         self._draining = False
@@ -233,7 +235,7 @@ class Node:
                 assert session is not None
                 self._message(driver, session, event)
             case AuthenticationRequested():
-                self._connections.start_soon(self._authenticate, driver, event)
+                self._judge(driver, event)
             case SessionOpened():
                 self._open(driver, event.session)
             case SessionResumed():
@@ -332,6 +334,17 @@ class Node:
                     nursery.start_soon(self._farewell, session)
 
     # ------------------------------------------------------------ application
+
+    def _judge(self, driver: ServerDriver, event: AuthenticationRequested) -> None:
+        """Have credentials judged, unless it is an attach above the rate: those cost the application most (LIM-3)."""
+        now = trio.current_time()
+        attaches = driver.connection.session is None
+        if not attaches or self._admission.enters(now, last=event.principal is None):  # who resumes comes first
+            self._connections.start_soon(self._authenticate, driver, event)
+            return
+        turn = self._admission.turn(now)
+        why = "too many clients attach at once"
+        driver.connection.close(CloseCode.OVERLOADED, why, now, after_seconds=(turn, turn + 1))
 
     async def _authenticate(self, driver: ServerDriver, event: AuthenticationRequested) -> None:
         principal: Principal | None = ANONYMOUS

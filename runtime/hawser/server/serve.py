@@ -47,9 +47,9 @@ class Server:
     async def drain(self) -> None:
         """Begin to end in peace: returns at once, and `serve` returns when it is done.
 
-        Nobody new is let in. What clients ask for from now on is not begun; what is running is finished and answered,
-        for at most ``config.drain_seconds``. Then every client is sent away, to come back somewhere else in a while.
-        Idempotent.
+        Nobody new is let in. What clients ask for from now on is not begun; what is running is finished and answered.
+        Then every client is sent away, to come back somewhere else in a while; all of it within
+        ``config.drain_seconds``. Idempotent.
 
         Spec: CLS-9.
         """
@@ -87,6 +87,8 @@ async def serve(
     config = Config() if config is None else config
     listener = await (find_transport(url) if transport is None else transport).listen(url)
     async with listener, Background() as services, Background() as sessions, Background() as connections:
+        for prefix, handler in app.mounts.items():
+            listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
         node.start_service(app.broker.run)
         services.start_soon(node.timekeeper.run)
@@ -97,15 +99,13 @@ async def serve(
                 gone = trio.Event()
                 accepting.start_soon(_accept, listener, node, gone)
                 await node.drain_asked.wait()
-                await listener.aclose()
-                await drain(node)
-                with trio.move_on_after(config.write_seconds):  # CLS-3: whoever is sent away ends the link
-                    await gone.wait()
+                await listener.drain()
+                await drain(node, gone)
         finally:
             await node.shut_down()
 
 
 async def _accept(listener: Listener, node: Node, gone: trio.Event) -> None:
-    """Take links until the listener is closed, and look after them until the last is gone."""
+    """Take links until the listener lets nobody in, and look after them until the last is gone."""
     await listener.serve(node.attach)
     gone.set()

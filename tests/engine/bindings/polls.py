@@ -45,7 +45,7 @@ class PollPair(Pair):
     def arrive(self, index: int = 0, *, again: bool = False) -> None:
         """Bring a request to the server; with ``again`` a copy of it stays under way."""
         request = self.requests[index] if again else self.requests.pop(index)
-        exchange = self.service.begin(request.method, Fields(request.headers), len(request.body))
+        exchange = self.service.begin(request.method, Fields.written(request.headers), len(request.body))
         self._waiting[exchange] = request
         if exchange.reply is None:
             self.service.receive(exchange, request.body)

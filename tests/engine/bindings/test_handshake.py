@@ -254,6 +254,28 @@ def test_a_client_believes_no_other_answer(old: bytes, new: bytes, status: int |
     assert str(caught.value).startswith("the answer is no head" if status is None else f"the server answered {status}")
 
 
+@pytest.mark.parametrize(
+    ("status", "lines", "seconds"),
+    [
+        (503, ["Retry-After: 7"], 7),
+        (429, ["Retry-After: 007"], 7),
+        (503, [], None),
+        (404, ["Retry-After: 7"], None),
+        (503, ["Retry-After: 1000"], None),
+        (503, ["Retry-After: -1"], None),
+        (503, ["Retry-After: Sat, 21 Nov 2026 11:00:00 GMT"], None),
+        (503, ["Retry-After: 7", "Retry-After: 8"], None),
+    ],
+)
+def test_when_to_come_back_is_read_where_the_server_says_it_in_seconds(
+    status: int, lines: list[str], seconds: int | None
+) -> None:
+    """SPEC LIM-3."""
+    with pytest.raises(UpgradeRefused) as caught:
+        client().receive_data("\r\n".join([f"HTTP/1.1 {status} No", *lines, "", ""]).encode())
+    assert caught.value.retry_seconds == seconds
+
+
 def test_a_reason_of_a_server_is_not_told_at_any_length() -> None:
     """It ends up in errors and logs."""
     with pytest.raises(UpgradeRefused) as caught:

@@ -61,7 +61,7 @@ class Hands:
         self.poll: ServerPoll
 
     def send(self, method: str, *headers: tuple[str, str], body: bytes = b"", length: int | None = None) -> Exchange:
-        fields = Fields((*headers, TYPE) if body else headers)
+        fields = Fields.written((*headers, TYPE) if body else headers)
         exchange = self.service.begin(method, fields, len(body) if length is None else length)
         if exchange.reply is None:
             self.service.receive(exchange, body)
@@ -212,7 +212,7 @@ def test_an_attach_is_judged_by_its_length_before_it_is_read() -> None:
     hands = Hands()
     exchange = hands.send("POST", TYPE, length=8_193)
     assert status(exchange) == 413
-    assert hands.service.begin("POST", Fields((TYPE,)), 8_192).reply is None
+    assert hands.service.begin("POST", Fields.written((TYPE,)), 8_192).reply is None
 
 
 def test_there_is_a_bound_for_connections() -> None:

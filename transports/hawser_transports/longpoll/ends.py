@@ -177,9 +177,11 @@ class PollLink(Link):
 
     def arrived(self) -> None:
         """Something has arrived, or nobody has come back for more of it."""
-        if self._received is not None:
-            while self._received is not None and (batches := self._poll.batches()):
-                self._received(batches)
+        received = self._received
+        if received is not None:
+            while received is not None and (batches := self._poll.batches()):
+                received(batches)
+                received = self._received  # what it was given may have made it close this link
             self._poll.taken()
         elif not self._receiving and self._poll.waiting_bytes < ROOM_BYTES:
             self._poll.unattended()

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hawser_engine.bindings.head import Head, HeadRefused
-from hawser_engine.bindings.http import CONTINUE, Reply, framing, write_reply
-from hawser_engine.bindings.longpoll import Browsers, Exchange, Fields, PollService, ServerPoll
+from hawser_engine.bindings.http import Reply, framing, write_reply
+from hawser_engine.bindings.longpoll import Browsers, Exchange, Fields, PollService, ServerPoll, overloaded
+from hawser_transports.bodies import read_body
+from hawser_transports.door import Busy
 
 from .ends import PollLink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Callable, Collection
 
     from hawser_engine.bindings.http import Framing
-    from hawser_transports.contract import Link
+    from hawser_transports.visits import Visit
     from hawser_transports.wires import Wire
 
     from .settings import PollSettings
@@ -27,8 +29,16 @@ _METHODS: Final = (b"GET", b"POST")
 class PollServerLink(PollLink):
     """The server's end of one long-poll connection."""
 
-    def __init__(self, poll: ServerPoll, service: PollService, description: str, settings: PollSettings) -> None:
+    def __init__(
+        self,
+        poll: ServerPoll,
+        service: PollService,
+        description: str,
+        settings: PollSettings,
+        left: Callable[[], None],
+    ) -> None:
         super().__init__(poll, description, settings)
+        self._left: Callable[[], None] | None = left
         self._server_poll = poll
         self._service = service
         self.pong_wait_seconds: float = settings.patience_seconds
@@ -48,6 +58,9 @@ class PollServerLink(PollLink):
         self._server_poll.close()
         self._service.end(self._server_poll)
         self._changed()
+        if self._left is not None:
+            left, self._left = self._left, None
+            left()
 
     def _is_over(self) -> bool:
         return self._server_poll.over
@@ -67,8 +80,8 @@ class PollRoute:
         self._settings = settings
         self._service = PollService(settings.limits)
 
-    async def __call__(self, head: Head, wire: Wire, deliver: Callable[[Link], Awaitable[None]]) -> bytes | None:
-        """Serve one request; see `hawser_transports.listener.Handler`."""
+    async def __call__(self, head: Head, wire: Wire, visit: Visit) -> bytes | None:
+        """Serve one request; see `hawser_transports.visits.Handler`."""
         frame = framing(head)
         named = head.value(b"origin")
         origin = None if named is None else named.decode("ascii")
@@ -77,7 +90,7 @@ class PollRoute:
         rest: bytes | None = None if frame.length else head.rest
         more = ""
         if head.start[0] in _METHODS:
-            reply, rest = await self._serve(head, frame, wire, deliver)
+            reply, rest = await self._serve(head, frame, wire, visit)
             more = self._browsers.lines(origin)
         elif head.start[0] == b"OPTIONS":
             reply = self._browsers.preflight(origin)
@@ -91,47 +104,46 @@ class PollRoute:
         await wire.finish()
         return None
 
-    async def _serve(
-        self, head: Head, frame: Framing, wire: Wire, deliver: Callable[[Link], Awaitable[None]]
-    ) -> tuple[Reply, bytes | None]:
+    async def _serve(self, head: Head, frame: Framing, wire: Wire, visit: Visit) -> tuple[Reply, bytes | None]:
         """Answer a request of the protocol; with what has arrived behind it, None if its body was not read."""
         exchange = self._service.begin(head.start[0].decode("ascii"), Fields.of(head), frame.length)
         if exchange.reply is not None:
             _look(exchange)
             return exchange.reply, None if frame.length else head.rest
-        body, rest = await self._read_body(head.rest, frame, wire)
+        if exchange.poll is None:
+            return await self._attach(exchange, head, frame, wire, visit)
+        body, rest = await read_body(head.rest, frame, wire, self._settings.body_seconds)
         self._service.receive(exchange, body)
-        for poll in self._service.arrivals():
-            poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings)
-            await deliver(link)
-        _look(exchange)
-        if exchange.reply is None:
-            exchange.context = answered = trio.Event()
-            await answered.wait()
-        assert exchange.reply is not None
-        return exchange.reply, rest
+        return await _answer(exchange), rest
 
-    async def _read_body(self, data: bytes, frame: Framing, wire: Wire) -> tuple[bytes, bytes]:
-        """Read a body, of which the beginning may be there; return it and what has come behind it."""
-        if frame.waits and not data and frame.length:
-            wire.write(CONTINUE)
-        if len(data) < frame.length:  # else no deadline is needed, which costs more than all that is done with a head
-            data = await self._read_rest(data, frame.length, wire)
-        return data[: frame.length], data[frame.length :]
+    async def _attach(
+        self, exchange: Exchange, head: Head, frame: Framing, wire: Wire, visit: Visit
+    ) -> tuple[Reply, bytes | None]:
+        """Make a link of a POST that attaches, if the client may have one more (SPEC LIM-3)."""
+        try:
+            left = visit.enter()
+        except Busy as busy:  # before the body is read: to say no must cost less than to say yes
+            return overloaded(busy.detail, busy.retry_seconds), None
+        link: PollServerLink | None = None
+        try:
+            body, rest = await read_body(head.rest, frame, wire, self._settings.body_seconds)
+            self._service.receive(exchange, body)
+            for poll in self._service.arrivals():
+                poll.context = link = PollServerLink(poll, self._service, wire.description, self._settings, left)
+                await visit.deliver(link)
+        finally:
+            if link is None:
+                left()
+        return await _answer(exchange), rest
 
-    async def _read_rest(self, data: bytes, length: int, wire: Wire) -> bytes:
-        pieces = [data]
-        size = len(data)
-        with trio.move_on_after(self._settings.body_seconds) as deadline:
-            while size < length:
-                piece = await wire.receive()
-                if not piece:
-                    raise trio.BrokenResourceError("the client left in the middle of a body")
-                pieces.append(piece)
-                size += len(piece)
-        if deadline.cancelled_caught:
-            raise trio.BrokenResourceError("the body did not arrive in time")
-        return b"".join(pieces)
+
+async def _answer(exchange: Exchange) -> Reply:
+    _look(exchange)
+    if exchange.reply is None:
+        exchange.context = answered = trio.Event()
+        await answered.wait()
+    assert exchange.reply is not None
+    return exchange.reply
 
 
 def _look(exchange: Exchange) -> None:

@@ -27,7 +27,7 @@ from .browsers import Browsers
 from .client import ClientPoll, Retry
 from .fields import BODY_BYTES, CONTENT_TYPE, Fields
 from .server import Exchange, ServerPoll
-from .service import PollLimits, PollService
+from .service import PollLimits, PollService, overloaded
 
 __all__ = [
     "BODY_BYTES",
@@ -40,4 +40,5 @@ __all__ = [
     "PollService",
     "Retry",
     "ServerPoll",
+    "overloaded",
 ]

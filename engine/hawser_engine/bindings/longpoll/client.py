@@ -199,10 +199,10 @@ class ClientPoll:
         """
         if not self.wants(request):
             return None
-        fields = Fields(reply.headers)
+        fields = Fields.written(reply.headers)
         status, body = reply.status, reply.body
         try:
-            if body and fields.get("content-type") != CONTENT_TYPE:
+            if body and fields.get("content-type") != CONTENT_TYPE.encode("ascii"):
                 return self.fail(request)
             if status == 429 and not body:
                 return Retry(min(fields.needed(RETRY_AFTER), _LONGEST_WAIT))

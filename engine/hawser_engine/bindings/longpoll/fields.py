@@ -4,7 +4,7 @@ Rule: a header is read in one form only, and one that stands twice is a fault, s
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -48,7 +48,6 @@ COUNTS: Final = "hawser-counts"
 FIRST: Final = "hawser-first"
 RETRY_AFTER: Final = "retry-after"
 
-_ALL: Final = {name.encode(): name for name in (SESSION, SECRET, GENERATION, NUMBER, COUNTS, FIRST, "content-type")}
 _SESSION_BYTES: Final = 64
 _SECRET_BYTES: Final = 32
 _COUNTS: Final = 3
@@ -71,33 +70,46 @@ class Standing(NamedTuple):
 class Fields:
     """The headers of one request or reply; what is wrong with one raises when it is read."""
 
-    __slots__ = ("_twice", "_values")
+    __slots__ = ("_headers", "_values")
 
-    def __init__(self, headers: Collection[tuple[str, str]]) -> None:
-        """Hold the headers, names in lower case."""
-        self._values = dict(headers)
-        self._twice: set[str] = set()
-        if len(self._values) < len(headers):
-            names = [name for name, _ in headers]
-            self._twice = {name for name in names if names.count(name) > 1}
+    def __init__(self, headers: Collection[tuple[bytes, bytes]], values: Mapping[bytes, bytes] | None = None) -> None:
+        """Hold the headers.
+
+        Args:
+            headers: Names, in lower case, and values.
+            values: The same by name, if somebody has that already.
+        """
+        self._headers = headers
+        self._values = dict(headers) if values is None else values
 
     @classmethod
     def of(cls, head: Head) -> "Fields":
-        """Pick what is of this protocol out of a head; a browser sends much else."""
-        return cls([(_ALL[name], value.decode("ascii")) for name, value in head.headers if name in _ALL])
+        """Return the headers of a request."""
+        return cls(head.headers, head.named)
+
+    @classmethod
+    def written(cls, headers: Iterable[tuple[str, str]]) -> "Fields":
+        """Return headers that are text."""
+        return cls([(name.encode("ascii"), value.encode("ascii")) for name, value in headers])
 
     def __contains__(self, name: str) -> bool:
-        return name in self._values
+        return name.encode("ascii") in self._values
 
-    def get(self, name: str) -> str | None:
+    def get(self, name: str) -> bytes | None:
         """Return the value of a header, None if it is absent.
 
         Raises:
             RemoteProtocolError: It stands there more than once.
         """
-        if name in self._twice:
+        key = name.encode("ascii")
+        value = self._values.get(key)
+        if (
+            value is not None
+            and len(self._values) < len(self._headers)
+            and sum(each == key for each, _ in self._headers) > 1
+        ):
             raise fault("CAR-11", "saw it more than once, expected it once", name)
-        return self._values.get(name)
+        return value
 
     def number(self, name: str) -> int | None:
         """Return a header that is a decimal number; None if it is absent.
@@ -126,7 +138,7 @@ class Fields:
             RemoteProtocolError: They are absent or malformed.
         """
         text = self.get(COUNTS)
-        parts = [] if text is None else text.split(",")
+        parts = [] if text is None else text.split(b",")
         if len(parts) != _COUNTS:
             raise fault("CAR-11", "expected received,delivered,sent", COUNTS)
         received, delivered, sent = parts
@@ -159,11 +171,11 @@ class Fields:
         if text is None:
             raise fault("CAR-11", "saw no such header, expected one", name)
         try:
-            data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            data = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
         except ValueError:
             data = b""
         # The decoder skips what it does not know; what is not the one way to write these bytes is nothing.
-        if header_text(data) != text:
+        if header_text(data).encode("ascii") != text:
             raise fault("CAR-11", "expected base64url without padding", name)
         return data
 
@@ -175,9 +187,9 @@ def header_text(value: bytes | int) -> str:
     return str(value)
 
 
-def secret_digest(text: str) -> bytes:
+def secret_digest(written: bytes) -> bytes:
     """Return the SHA-256 of a secret as it stands in a header: what is kept of it (SPEC SEC-1)."""
-    return sha256(text.encode("ascii", "replace")).digest()
+    return sha256(written).digest()
 
 
 def fault(clause: str, detail: str, where: str) -> RemoteProtocolError:
@@ -197,8 +209,8 @@ def closing(code: int, reason: str) -> Close:
     return Close(code, text, reconnect, resume, 0, 0, None, None)
 
 
-def _decimal(text: str, name: str) -> int:
-    if not 1 <= len(text) <= _DIGITS or not (text.isascii() and text.isdigit()):
+def _decimal(text: bytes, name: str) -> int:
+    if len(text) > _DIGITS or not text.isdigit():
         raise fault("CAR-11", "expected a number in decimal digits", name)
     number = int(text)
     if number > MAX_INTEGER:

@@ -134,7 +134,7 @@ class ServerPoll:
         self._told = False  # to a GET, with all that was sent before
         self.context: object | None = None
         """For the driver alone: what leads from here to its own objects."""
-        self.session: str = ""
+        self.session: bytes = b""
         """Its id as it stands in a header; empty before the attach is answered."""
         self.digest: bytes = b""
         """Of the secret that this attach issued, see `secret_digest` (SPEC SEC-1)."""
@@ -333,13 +333,13 @@ class ServerPoll:
             self._outflow.push(data, packet)
 
     def _attached(self, packet: Opened | Resumed, data: bytes) -> None:
-        self.digest = secret_digest(header_text(packet.secret))
+        self.digest = secret_digest(header_text(packet.secret).encode("ascii"))
         if isinstance(packet, Opened):
-            self.session = header_text(packet.session)
+            self.session = header_text(packet.session).encode("ascii")
         else:
             resume = self._resume
             assert resume is not None, "RESUMED answers RESUME"
-            self.session, self.generation = header_text(resume.session), packet.attempt
+            self.session, self.generation = header_text(resume.session).encode("ascii"), packet.attempt
             self._client = Standing(resume.counts.received, resume.counts.delivered, resume.counts.sent)
             self._counts = Standing(packet.counts.received, packet.counts.delivered, packet.counts.sent)
             self._outflow = Outflow(resume.counts.received)

@@ -7,13 +7,13 @@ import hmac
 from collections import OrderedDict
 from typing import Final
 
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from hawser_engine.bindings.http import Reply
 from hawser_engine.codec import decode
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.packets import Open, Resume
+from hawser_engine.packets import Close, Open, Resume
 
 from .fields import (
     BODY_BYTES,
@@ -30,8 +30,9 @@ from .fields import (
 )
 from .server import Exchange, ServerPoll, close_reply
 
-__all__ = ["PollLimits", "PollService"]
+__all__ = ["PollLimits", "PollService", "overloaded"]
 
+_CONTENT_TYPE: Final = CONTENT_TYPE.encode("ascii")
 _NO_DIGEST: Final = bytes(32)
 
 
@@ -53,7 +54,7 @@ class PollService:
     def __init__(self, limits: PollLimits | None = None) -> None:
         """Start without connections."""
         self._limits = PollLimits() if limits is None else limits
-        self._polls: dict[str, dict[int, ServerPoll]] = {}  # by session and generation, ended ones too
+        self._polls: dict[bytes, dict[int, ServerPoll]] = {}  # by session and generation, ended ones too
         self._live: dict[ServerPoll, None] = {}
         self._ended: OrderedDict[ServerPoll, None] = OrderedDict()
         self._arrived: list[ServerPoll] = []
@@ -179,9 +180,26 @@ class PollService:
             del self._polls[poll.session]
 
 
+def overloaded(reason: str, after_seconds: int) -> Reply:
+    """Build the reply to an attach for which there is no room.
+
+    Args:
+        reason: For people.
+        after_seconds: When the client may come back, or in the second behind it.
+
+    Spec: LIM-3, CAR-28.
+    """
+    low = after_seconds * 1_000
+    return _closed(evolve(closing(CloseCode.OVERLOADED, reason), after_min_ms=low, after_max_ms=low + 1_000))
+
+
 def _refusal(code: int, reason: str) -> Reply:
     """Build the reply to a request that belongs to no connection."""
-    reply = close_reply(closing(code, reason))
+    return _closed(closing(code, reason))
+
+
+def _closed(packet: Close) -> Reply:
+    reply = close_reply(packet)
     return Reply(reply.status, (*reply.headers, ("content-type", CONTENT_TYPE)), reply.body)
 
 
@@ -196,5 +214,5 @@ def _check_form(exchange: Exchange, length: int, limit: int) -> None:
     if length > limit:
         detail = f"saw {length} bytes, expected at most {limit}"
         raise RemoteProtocolError(CloseCode.TOO_LARGE, "CAR-12", detail, "body")
-    if length and exchange.fields.get("content-type") != CONTENT_TYPE:
+    if length and exchange.fields.get("content-type") != _CONTENT_TYPE:
         raise fault("CAR-12", f"saw another type of body, expected {CONTENT_TYPE}", "content-type")
