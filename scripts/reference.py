@@ -151,7 +151,7 @@ def shown(value: Any) -> str:
     match value:
         case None | ():
             return "none"
-        case str(text):
+        case str(text) | (str(text),):
             return f"`{text}`"
         case number:
             return f"{number:,.12g}"

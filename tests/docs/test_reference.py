@@ -139,7 +139,7 @@ def test_the_configuration_that_is_shown_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "hawser.toml"
     file.write_text(shown, encoding="utf-8")
     settings = read_settings(file)
-    assert (settings.listen, settings.app) == ("wss://0.0.0.0:443/chat", "chat:app")
+    assert (settings.listen, settings.app) == (("wss://0.0.0.0:443/chat",), "chat:app")
     assert settings.limits == Config(resume_period_seconds=300)
     assert settings.listener == ListenerSettings(connections_per_address=1_000, proxies=("10.0.0.0/8",))
 

@@ -117,9 +117,9 @@ async def exchange(
         nursery.cancel_scope.cancel()
 
 
-def check_exact(lines: Sequence[str], messages: int) -> None:
+def check_exact(printed_lines: Sequence[str], messages: int, padding: str = "") -> None:
     """Every line once and in order, under rising offsets of one epoch."""
-    printed: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    assert [line["data"] for line in printed] == [{"n": number} for number in range(messages)]
+    printed: list[dict[str, Any]] = [json.loads(line) for line in printed_lines]
+    assert [line["data"] for line in printed] == [json.loads(line) for line in lines(0, messages, padding).splitlines()]
     assert [line["offset"] for line in printed] == list(range(1, messages + 1))
     assert len({line["epoch"] for line in printed}) == 1

@@ -188,6 +188,33 @@ async def test_latency_and_rate_slow_every_byte_and_lose_none() -> None:
             assert trio.current_time() - start >= 0.2  # 4,000 bytes there and back overlap
 
 
+async def test_what_is_held_arrives_when_it_is_released() -> None:
+    async with through() as (proxy, target):
+        async with await connect(proxy) as stream:
+            await stream.send_all(b"hello")
+            assert await stream.receive_some(5) == b"hello"
+            proxy.hold()
+            await stream.send_all(b", world")
+            with trio.move_on_after(SOON) as waited:
+                await stream.receive_some(1)
+            assert waited.cancelled_caught
+            proxy.release()
+            assert await stream.receive_some(7) == b", world"
+        await until_ended(target)
+    assert proxy.bytes_passed == 24
+    assert proxy.broken == []
+
+
+async def test_some_pieces_are_late_and_none_is_lost() -> None:
+    async with through(Route(late=0.5, late_seconds=0.03)) as (proxy, _):
+        async with await connect(proxy) as stream:
+            start = trio.current_time()
+            for _ in range(10):
+                await stream.send_all(b"x")
+                assert await stream.receive_some(1) == b"x"
+            assert trio.current_time() - start >= 0.09  # of twenty pieces some are, for every seed
+
+
 async def test_it_refuses_and_accepts_again_on_the_same_port() -> None:
     async with through() as (proxy, _):
         async with await connect(proxy) as before:

@@ -105,7 +105,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
 @pytest.mark.parametrize(
     ("function", "parameters"),
     [
-        (hawser.serve, ["app", "url", "config", "transport", "random_bytes", "task_status"]),
+        (hawser.serve, ["app", "url", "others", "config", "transport", "random_bytes", "task_status"]),
         (hawser.connect, ["url", "token", "credentials", "config", "procedures", "wait", "transport", "random_bytes"]),
         (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
         (hawser.App.publish, ["self", "channel", "data", "key"]),

@@ -162,6 +162,32 @@ async def test_a_post_that_is_never_answered_is_made_again() -> None:
             await trio.sleep(0.005)
 
 
+async def test_a_post_that_is_not_answered_lets_the_get_be_made_again() -> None:
+    """SPEC CAR-16: what swallows the one swallows the other, and the GET has to wait far longer to find out."""
+    gets: list[int] = []
+
+    def script(asked: Asked) -> Reply | None:
+        if asked.method == "GET":
+            gets.append(int(asked.headers["hawser-number"]))
+        return None if len(gets) < 2 else DOWN if asked.method == "GET" else NOTHING
+
+    async with attached(script, attrs.evolve(POLLS, post_seconds=0.1, get_seconds=20)) as (link, _):
+        await link.send_batches([encode_message(b"up", more=False)])
+        assert encode_message(b"down", more=False) in await link.receive_batches()
+        assert gets[:2] == [1, 2]
+
+
+async def test_a_server_that_answers_nothing_is_given_up_in_time_though_its_gets_are_made_again() -> None:
+    """SPEC CAR-26."""
+    start = trio.current_time()
+    async with attached(lambda asked: None, attrs.evolve(POLLS, post_seconds=0.05, get_seconds=0.4)) as (link, server):
+        await link.send_batches([encode_message(b"up", more=False)])
+        with pytest.raises(trio.BrokenResourceError, match="a GET was not answered in time"):
+            await link.receive_batches()
+        assert trio.current_time() - start >= 0.4
+        assert len([asked for asked in server.asked if asked.method == "GET"]) > 2
+
+
 async def test_two_connections_carry_everything() -> None:
     """SPEC CAR-10: one for the parked GET, one for the POSTs, kept for as long as the server keeps them."""
 

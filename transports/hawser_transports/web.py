@@ -83,6 +83,9 @@ def service_handler(upgrades: Handler, polls: Handler) -> Handler:
 class WebSocketTransport(Transport):
     """Links over WebSocket: ``ws://host:port/path`` and, over TLS, ``wss://…``; ``http`` and ``https`` mean the same.
 
+    All places at which one transport listens are one service: where a balancer spreads the requests of a long-poll link
+    over them, each reaches it.
+
     Args:
         ssl_context: For ``wss``. A server needs one with its certificate; a client without one trusts what the
             system trusts.
@@ -108,7 +111,7 @@ class WebSocketTransport(Transport):
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
         self._frames = FrameLimits() if frames is None else frames
-        self._polls = PollSettings() if polls is None else polls
+        self._polling = PollRoute(self._origins, PollSettings() if polls is None else polls)
         self._random_bytes = random_bytes
 
     async def listen(self, url: str) -> Listener:
@@ -118,7 +121,7 @@ class WebSocketTransport(Transport):
             raise ValueError(f"{without_secrets(url)!r} needs a certificate: WebSocketTransport(ssl_context=…)")
         handler = upgrade_handler(self._origins, self._frames)
         if place.scheme in POLL_SCHEMES:
-            handler = service_handler(handler, PollRoute(self._origins, self._polls))
+            handler = service_handler(handler, self._polling)
         handlers = {place.path.encode(): handler}
         context = self._ssl_context if place.secure else None
         return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
@@ -155,6 +158,8 @@ class WebSocketTransport(Transport):
 class LongPollTransport(Transport):
     """Links over long-poll requests: ``http://host:port/path`` and, over TLS, ``https://…``.
 
+    All places at which one transport listens are one service, as those of `WebSocketTransport` are.
+
     Args:
         ssl_context: For ``https``. A server needs one with its certificate; a client without one trusts what the
             system trusts.
@@ -177,6 +182,7 @@ class LongPollTransport(Transport):
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
         self._polls = PollSettings() if polls is None else polls
+        self._polling = PollRoute(self._origins, self._polls)
         self._random_bytes = random_bytes
 
     async def listen(self, url: str) -> Listener:
@@ -184,7 +190,7 @@ class LongPollTransport(Transport):
         place = parse_url(url, POLL_SCHEMES)
         if place.secure and self._ssl_context is None:
             raise ValueError(f"{without_secrets(url)!r} needs a certificate: LongPollTransport(ssl_context=…)")
-        handlers: dict[bytes, Handler] = {place.path.encode(): PollRoute(self._origins, self._polls)}
+        handlers: dict[bytes, Handler] = {place.path.encode(): self._polling}
         context = self._ssl_context if place.secure else None
         return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
 

@@ -127,10 +127,11 @@ app.command("hawser.cli.bench.commands:bench", name="bench", help=BENCH_HELP)
 def serve(
     *,
     listen: Annotated[
-        str | None,
+        tuple[str, ...] | None,
         Parameter(
             env_var="HAWSER_LISTEN",
-            help="Where to listen; port 0 takes one that is free. [default: http://127.0.0.1:8000]",
+            help="Where to listen; port 0 takes one that is free. Give it again for each further place. "
+            "[default: http://127.0.0.1:8000]",
         ),
     ] = None,
     config: Annotated[Path | None, Parameter(env_var="HAWSER_CONFIG", help="The TOML file.")] = None,

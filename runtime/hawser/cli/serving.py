@@ -56,15 +56,19 @@ def run_serve(settings: Settings) -> int:
         CommandFailed: The app cannot be loaded, or the place to listen cannot be had.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    check_url(settings.listen)
+    if not settings.listen:
+        raise CommandFailed(f"listen names no URL; one looks like {EXAMPLE_URL}", WRONG_USAGE)
+    for url in settings.listen:
+        check_url(url)
+    far = [url for url in settings.listen if not is_loopback(url)]
     if settings.app is not None:
         app = load_app(settings.app)
-    elif is_loopback(settings.listen):
+    elif not far:
         app = development_app()
     else:
         raise CommandFailed(
             f"without --app everybody may do everything, so it listens on loopback only: name your app with "
-            f"--app module:name, or listen on http://127.0.0.1:8000 instead of {settings.listen}",
+            f"--app module:name, or listen on http://127.0.0.1:8000 instead of {far[0]}",
             WRONG_USAGE,
         )
     return trio.run(_serve, app, settings, find_listening_transport(settings))
@@ -76,7 +80,7 @@ async def _serve(app: App, settings: Settings, transport: Transport | None) -> i
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as running:
                 server = await _listen(running, app, settings, transport)
-                print(f"listening on {server.url}", flush=True)
+                print(*(f"listening on {url}" for url in server.urls), sep="\n", flush=True)
                 if settings.app is None:
                     say(what_to_try(server.url))
                 watching.start_soon(_obey, signals, server, running.cancel_scope, received)
@@ -85,14 +89,15 @@ async def _serve(app: App, settings: Settings, transport: Transport | None) -> i
 
 
 async def _listen(running: trio.Nursery, app: App, settings: Settings, transport: Transport | None) -> Server:
-    url = settings.listen
+    places = " and ".join(settings.listen)
+    serving = partial(serve, app, *settings.listen, config=settings.limits, transport=transport)
     try:
-        server: Server = await running.start(partial(serve, app, url, config=settings.limits, transport=transport))
+        server: Server = await running.start(serving)
     except ValueError as error:
-        raise CommandFailed(f"cannot listen on {url}: {error}", WRONG_USAGE) from None
+        raise CommandFailed(f"cannot listen on {places}: {error}", WRONG_USAGE) from None
     except OSError as error:
         why = error.strerror or error
-        raise CommandFailed(f"cannot listen on {url}: {why}. Port 0 takes one that is free") from None
+        raise CommandFailed(f"cannot listen on {places}: {why}. Port 0 takes one that is free") from None
     return server
 
 
@@ -106,19 +111,19 @@ async def _obey(signals: AsyncIterator[int], server: Server, scope: trio.CancelS
 
 
 def find_listening_transport(settings: Settings) -> Transport | None:
-    """The transport of a URL that is reached over the network, with what is configured for it; None for others.
+    """The transport of URLs that are reached over the network, with what is configured for it; None for others.
 
     Raises:
         CommandFailed: The certificate is missing, or cannot be used.
     """
-    scheme = urlsplit(settings.listen).scheme
-    if scheme not in ("http", "https", "ws", "wss"):
+    if not any(urlsplit(url).scheme in ("http", "https", "ws", "wss") for url in settings.listen):
         return None
     context = None
-    if scheme in ("https", "wss"):
+    secure = [url for url in settings.listen if urlsplit(url).scheme in ("https", "wss")]
+    if secure:
         if settings.tls is None:
             fix = "name one in the --config file, as certificate and key under [tls]"
-            raise CommandFailed(f"{settings.listen} needs a certificate: {fix}", WRONG_USAGE)
+            raise CommandFailed(f"{secure[0]} needs a certificate: {fix}", WRONG_USAGE)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
             context.load_cert_chain(settings.tls.certificate, settings.tls.key)

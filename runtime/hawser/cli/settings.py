@@ -2,7 +2,7 @@
 
 What is wrong is refused with the path of the field: ``limits.window_messages is 0; it must be from 1 to …``::
 
-    listen = "wss://0.0.0.0:443/chat"
+    listen = "wss://0.0.0.0:443/chat"  # or a list of them
     app = "chat:app"
     origins = ["https://example.org"]  # the pages that may connect
 
@@ -44,7 +44,7 @@ from hawser_transports import ListenerSettings, PollSettings
 from . import WRONG_USAGE, CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
@@ -78,8 +78,8 @@ class Tls:
 class Settings:
     """What to serve, where, and within which limits."""
 
-    listen: str = "http://127.0.0.1:8000"
-    """The URL to listen on."""
+    listen: tuple[str, ...] = ("http://127.0.0.1:8000",)
+    """The URL to listen on, or a list of them."""
     app: str | None = None
     """The app, as ``module:name``; None is the development app."""
     origins: tuple[str, ...] = ()
@@ -96,19 +96,24 @@ class Settings:
     """Limits and times of long-poll links."""
 
 
-def read_settings(path: Path | None, *, listen: str | None = None, app: str | None = None) -> Settings:
+def read_settings(path: Path | None, *, listen: Sequence[str] | None = None, app: str | None = None) -> Settings:
     """Put together what holds.
 
     Args:
         path: The TOML file, with the fields of `Settings`; None: defaults.
-        listen: Stands above the file's.
+        listen: Stands above the file's, if there is any.
         app: Stands above the file's.
 
     Raises:
         CommandFailed: The file cannot be read, is no TOML, or has a field that is wrong.
     """
     content = {} if path is None else _read(path)
-    content |= {name: value for name, value in (("listen", listen), ("app", app)) if value is not None}
+    if listen:
+        content["listen"] = list(listen)
+    elif isinstance(content.get("listen"), str):
+        content["listen"] = [content["listen"]]
+    if app is not None:
+        content["app"] = app
     if content.get("app") is None:
         for name, values in DEVELOPMENT.items():
             given = content.get(name, {})

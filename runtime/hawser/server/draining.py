@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .node import Node
 
 GOODBYE_SECONDS: Final = 5.0
@@ -24,12 +26,12 @@ LOOK_SECONDS: Final = 0.1
 """How often it looks whether all is done: no session tells anybody that it has become idle."""
 
 
-async def drain(node: Node, gone: trio.Event) -> None:
+async def drain(node: Node, gone: Sequence[trio.Event]) -> None:
     """Finish, send everybody away, and wait until they have left; within ``drain_seconds``.
 
     Args:
         node: Whose clients they are; nobody new comes in any more.
-        gone: Set when the last link has ended.
+        gone: One for each place where it listens, set when the last link from there has ended.
     """
     config = node.config
     goodbye = min(GOODBYE_SECONDS, config.drain_seconds / 6)
@@ -39,7 +41,8 @@ async def drain(node: Node, gone: trio.Event) -> None:
     spread = len(node.sessions) / config.returns_per_second
     node.send_away(min(spread, config.resume_period_seconds / 2))
     with trio.move_on_after(goodbye):  # CLS-3: whoever is sent away ends the link
-        await gone.wait()
+        for last in gone:
+            await last.wait()
 
 
 def _idle(node: Node) -> bool:

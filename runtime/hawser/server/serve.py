@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,7 +16,7 @@ from .draining import drain
 from .node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from hawser.app import App
     from hawser_transports import Listener, Transport
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 class Server:
     """A server that is listening; `serve` hands it to ``nursery.start``."""
 
-    def __init__(self, url: str, node: Node) -> None:
-        self.url = url
+    def __init__(self, urls: Sequence[str], node: Node) -> None:
+        self.url = urls[0]
         """Where clients reach it; what the given URL left open (a port, a name) is filled in."""
+        self.urls = tuple(urls)
+        """The same for all places where it listens."""
         self._node = node
 
     @property
@@ -60,7 +63,7 @@ class Server:
 async def serve(
     app: App,
     url: str,
-    *,
+    *others: str,
     config: Config | None = None,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -74,35 +77,58 @@ async def serve(
     Args:
         app: What to serve.
         url: Where; its scheme chooses the transport, for example ``memory://lobby``.
+        others: More places to listen for the same clients: another address, or a port of its own for each of several
+            load balancers. A client may come back through any of them.
         config: Limits and times; the defaults if not given.
-        transport: Used instead of the one that the scheme names.
+        transport: Used instead of those that the schemes name.
         random_bytes: Where secrets, epochs and jitter come from; replace it only in tests.
         task_status: Told the `Server` when it listens.
 
     Raises:
-        UnknownSchemeError: No transport serves the URL's scheme.
-        ValueError: The URL does not fit the transport.
-        OSError: The place to listen is taken.
+        UnknownSchemeError: No transport serves a URL's scheme.
+        ValueError: A URL does not fit its transport.
+        OSError: A place to listen is taken.
     """
     config = Config() if config is None else config
-    listener = await (find_transport(url) if transport is None else transport).listen(url)
-    async with listener, Background() as services, Background() as sessions, Background() as connections:
+    async with (
+        _listening((url, *others), transport) as listeners,
+        Background() as services,
+        Background() as sessions,
+        Background() as connections,
+    ):
         for prefix, handler in app.mounts.items():
-            listener.mount(prefix, handler)
+            for listener in listeners:
+                listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
         node.start_service(app.broker.run)
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
-        task_status.started(Server(listener.url, node))
+        task_status.started(Server([listener.url for listener in listeners], node))
         try:
             async with Background() as accepting:
-                gone = trio.Event()
-                accepting.start_soon(_accept, listener, node, gone)
+                gone = [trio.Event() for _ in listeners]
+                for listener, last in zip(listeners, gone, strict=True):
+                    accepting.start_soon(_accept, listener, node, last)
                 await node.drain_asked.wait()
-                await listener.drain()
+                for listener in listeners:
+                    await listener.drain()
                 await drain(node, gone)
         finally:
             await node.shut_down()
+
+
+@asynccontextmanager
+async def _listening(urls: Sequence[str], transport: Transport | None) -> AsyncGenerator[list[Listener]]:
+    """Listen at all of the places, or at none; those of one scheme share a transport, and so what it knows of links."""
+    transports: dict[str, Transport] = {}
+    async with AsyncExitStack() as stack:
+        listeners: list[Listener] = []
+        for url in urls:
+            scheme = url.partition(":")[0]
+            if scheme not in transports:
+                transports[scheme] = find_transport(url) if transport is None else transport
+            listeners.append(await stack.enter_async_context(await transports[scheme].listen(url)))
+        yield listeners
 
 
 async def _accept(listener: Listener, node: Node, gone: trio.Event) -> None:

@@ -34,10 +34,14 @@ class Proxy:
         self.live: list[Connection] = []
         self.broken: list[Kind] = []
         """How each connection that broke did, in the order of their ends."""
+        self.bytes_passed = 0
+        """Both ways, over all connections that have ended."""
         self._target = target
         self._seed = seed
         self._accepting = trio.Event()
         self._accepting.set()
+        self._clear = trio.Event()
+        self._clear.set()
         self._listening = trio.CancelScope()
 
     async def run(self, *, task_status: trio.TaskStatus[Proxy] = trio.TASK_STATUS_IGNORED) -> None:
@@ -59,6 +63,14 @@ class Proxy:
     def accept(self) -> None:
         """Let them in again, on the same port."""
         self._accepting.set()
+
+    def hold(self) -> None:
+        """Let nothing pass, as if every packet were lost; what is on the way waits, and so does whoever connects."""
+        self._clear = trio.Event()
+
+    def release(self) -> None:
+        """Let everything pass again."""
+        self._clear.set()
 
     def strike(self, kind: Kind, direction: Direction = Direction.DOWN) -> int:
         """Break every live connection that is not broken yet; returns how many."""
@@ -88,7 +100,7 @@ class Proxy:
 
     async def _carry(self, near: trio.socket.SocketType, number: int) -> None:
         far = trio.socket.socket()
-        connection = Connection(number, draw(self.plan, self._seed, number), near, far)
+        connection = Connection(number, draw(self.plan, self._seed, number), near, far, self._way_is_clear)
         if connection.route.refused or len(self.live) >= CONNECTIONS_MAX:
             connection.strike(Kind.RESET)
         self.live.append(connection)
@@ -101,8 +113,13 @@ class Proxy:
                 await connection.carry()
         finally:
             self.live.remove(connection)
+            self.bytes_passed += sum(connection.passed.values())
             if connection.broken is not None:
                 self.broken.append(connection.broken)
+
+    async def _way_is_clear(self) -> None:
+        if not self._clear.is_set():
+            await self._clear.wait()
 
 
 async def _reached(far: trio.socket.SocketType, port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import trio
 from tests.faults.proxy.faults import Direction, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.faults.proxy.faults import Fault, Route
 
 PIECE = 65_536
@@ -20,9 +23,18 @@ PIECE = 65_536
 class Connection:
     """Carries bytes both ways until its fault, a command, or both ends say that it is over."""
 
-    def __init__(self, number: int, route: Route, near: trio.socket.SocketType, far: trio.socket.SocketType) -> None:
+    def __init__(
+        self,
+        number: int,
+        route: Route,
+        near: trio.socket.SocketType,
+        far: trio.socket.SocketType,
+        way_is_clear: Callable[[], Awaitable[None]],
+    ) -> None:
         self.number = number
         self.route = route
+        self._way_is_clear = way_is_clear
+        self._dice = random.Random(number)
         self.passed = {Direction.UP: 0, Direction.DOWN: 0}
         self.broken: Kind | None = None
         self._sockets = (near, far)
@@ -69,6 +81,9 @@ class Connection:
             while data := await source.recv(PIECE):
                 if self.route.latency:
                     await trio.sleep(self.route.latency)
+                if self.route.late and self._dice.random() < self.route.late:
+                    await trio.sleep(self.route.late_seconds)
+                await self._way_is_clear()
                 if fault is not None:
                     data = data[: max(0, fault.after - self.passed[direction])]
                 await self._send(sink, data, direction)

@@ -53,6 +53,9 @@ class Route:
     """Seconds that each piece waits."""
     rate: int | None = None
     """Bytes per second, each way; None: as fast as they come."""
+    late: float = 0.0
+    """The share of pieces that come `late_seconds` later than others, as if TCP had to send them again."""
+    late_seconds: float = 0.0
     refused: bool = False
     """The connection is accepted and reset before a byte passes."""
 

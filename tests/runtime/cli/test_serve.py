@@ -51,7 +51,8 @@ def settings(folder: Path, text: str) -> Settings:
 def test_a_file_says_what_to_serve_and_within_which_limits(tmp_path: Path) -> None:
     text = 'listen = "ws://[::1]:0"\napp = "a:b"\n[limits]\nresume_period_seconds = 300\noperations = 7\n'
     limits = Config(resume_period_seconds=300, operations=7)
-    assert settings(tmp_path, text) == Settings("ws://[::1]:0", "a:b", limits=limits)
+    assert settings(tmp_path, text) == Settings(("ws://[::1]:0",), "a:b", limits=limits)
+    assert settings(tmp_path, 'listen = ["ws://a", "ws://b"]').listen == ("ws://a", "ws://b")
     text = 'app = "a:b"\norigins = ["https://a"]\n[tls]\ncertificate = "c"\nkey = "k"\n[listener]\nconnections = inf\n'
     found = settings(tmp_path, text)
     assert (found.origins, found.tls, found.listener.connections) == (("https://a",), Tls("c", "k"), inf)
@@ -60,8 +61,8 @@ def test_a_file_says_what_to_serve_and_within_which_limits(tmp_path: Path) -> No
 def test_flags_stand_above_the_file_and_the_file_above_defaults(tmp_path: Path) -> None:
     path = tmp_path / "hawser.toml"
     path.write_text('listen = "ws://a"\napp = "a:b"\n')
-    assert read_settings(path, listen="ws://b", app="c:d") == Settings("ws://b", "c:d")
-    assert read_settings(None, app="c:d") == Settings("http://127.0.0.1:8000", "c:d")
+    assert read_settings(path, listen=["ws://b"], app="c:d") == Settings(("ws://b",), "c:d")
+    assert read_settings(None, app="c:d") == Settings(("http://127.0.0.1:8000",), "c:d")
 
 
 def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
@@ -90,10 +91,10 @@ def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
         ("[tls]\ncertificate = 'a'", "tls.key is missing"),
         ("origins = 'https://example.org'", "origins is 'https://example.org'; it must be a list of texts"),
         ("origins = [5]", "origins is [5]; it must be a list of texts"),
-        ("listen = 5", "listen is 5; it must be a text"),
+        ("listen = 5", "listen is 5; it must be a list of texts"),
         ("app = 5", "app is 5; it must be a text"),
         ("port = 5", "port is no field; there are listen, app, origins, tls, limits, listener, frames, polls"),
-        ("listen = 5\nport = 5", "listen is 5; it must be a text; port is no field"),
+        ("listen = 5\nport = 5", "listen is 5; it must be a list of texts; port is no field"),
         ("= nonsense", "is no TOML: "),
     ],
 )
@@ -132,14 +133,14 @@ def test_what_is_no_app_is_refused(name: str, says: str, folder: Path) -> None:
 
 def test_a_certificate_is_asked_for_and_checked_before_listening(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="wss://h needs a certificate: name one in the --config file"):
-        find_listening_transport(Settings("wss://h"))
+        find_listening_transport(Settings(("http://h", "wss://h")))
     with pytest.raises(CommandFailed, match=r"cannot use none\.pem with key\.pem: No such file"):
-        find_listening_transport(Settings("wss://h", tls=Tls("none.pem", "key.pem")))
+        find_listening_transport(Settings(("wss://h",), tls=Tls("none.pem", "key.pem")))
     path = tmp_path / "no.pem"
     path.write_text("no certificate")
     with pytest.raises(CommandFailed, match=r"cannot use .*no\.pem"):
-        find_listening_transport(Settings("wss://h", tls=Tls(str(path), str(path))))
-    assert find_listening_transport(Settings("memory://h")) is None
+        find_listening_transport(Settings(("wss://h",), tls=Tls(str(path), str(path))))
+    assert find_listening_transport(Settings(("memory://h",))) is None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:0", "ws://[::1]:1", "http://localhost", "memory://x"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -49,6 +51,8 @@ class PollClientLink(PollLink):
         self._settings = settings
         self._random_bytes = random_bytes
         self._tasks: dict[Request, trio.CancelScope] = {}
+        self._parked: trio.CancelScope | None = None
+        self._answered_by = inf
         self._lost: str | None = None
 
     # Requests
@@ -103,15 +107,28 @@ class PollClientLink(PollLink):
 
     async def _ask(self, request: Request) -> Reply | None:
         """Make a request once; None if that fails."""
-        settings = self._settings
+        if request.method == "GET":
+            return await self._park(request)
+        deadline = trio.move_on_after(self._settings.post_seconds)
+        with deadline, suppress(*FAILURES):
+            return await self._asking.ask(request)
+        if deadline.cancelled_caught and self._parked is not None:
+            # What has swallowed the POST is likely to swallow the reply to the GET, which is made again at once
+            # (SPEC CAR-16). It would wait far longer: a client that has moved to another network, half a minute.
+            self._answered_by = min(self._answered_by, self._parked.deadline)
+            self._parked.cancel(reason="a POST was not answered")
+        return None
+
+    async def _park(self, request: Request) -> Reply | None:
+        """Make a GET once; None if that fails. One that is made again in doubt has no more time than the first had."""
+        self._parked = parked = trio.CancelScope()
+        parked.deadline = min(self._answered_by, trio.current_time() + self._settings.get_seconds)
         reply: Reply | None = None
-        deadline = trio.move_on_after(settings.get_seconds if request.method == "GET" else settings.post_seconds)
-        try:
-            with deadline:
-                reply = await self._asking.ask(request)
-        except FAILURES:
-            pass
-        if deadline.cancelled_caught and request.method == "GET":
+        with parked, suppress(*FAILURES):
+            reply = await self._asking.ask(request)
+            self._answered_by = inf
+        self._parked = None
+        if parked.cancelled_caught and trio.current_time() >= parked.deadline:
             self._lost = "a GET was not answered in time"
             self._break()
         return reply
