@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Road(Transport):
     """One carriage, over memory; `met` is called with each of its links as it comes up."""
 
-    def __init__(self, name: str, *, sure: Road | None = None) -> None:
+    def __init__(self, name: str, seed: int, seconds: float, sure: Road | None = None) -> None:
         self.name = name
-        self.network = FaultyNetwork()
+        self.network = FaultyNetwork(seed=seed, delay_seconds=(seconds, seconds))
         self.dials = 0
         """How often somebody tried to open a link."""
         self.dial_seconds = 0.0
@@ -49,11 +49,17 @@ class Road(Transport):
 
 
 class Roads:
-    """A better carriage and a sure one, as an async context manager; `better` is what a client is given."""
+    """A better carriage and a sure one, as an async context manager; `better` is what a client is given.
 
-    def __init__(self) -> None:
-        self.sure = Road("sure")
-        self.better = Road("better", sure=self.sure)
+    Args:
+        seed: Decides which links break.
+        better_seconds: How long a batch is under way on the one.
+        sure_seconds: And on the other.
+    """
+
+    def __init__(self, seed: int = 0, *, better_seconds: float = 0.0, sure_seconds: float = 0.0) -> None:
+        self.sure = Road("sure", seed, sure_seconds)
+        self.better = Road("better", seed + 1, better_seconds, self.sure)
 
     async def __aenter__(self) -> Roads:
         await self.sure.network.__aenter__()
@@ -63,5 +69,7 @@ class Roads:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.better.network.__aexit__(kind, error, traceback)
-        await self.sure.network.__aexit__(kind, error, traceback)
+        try:
+            await self.better.network.__aexit__(kind, error, traceback)
+        finally:
+            await self.sure.network.__aexit__(kind, error, traceback)
