@@ -23,8 +23,7 @@ def drawing(number: bytes, count: int) -> bytes:
 
 
 BLOCKED = None
-DIED = {"progressed": False, "lasted": 1.0, "parted": False}
-PROGRESSED = {**DIED, "progressed": True}
+DIED = {"lasted": 59.9, "parted": False}
 LASTED = {**DIED, "lasted": 60.0}
 PARTED = {**DIED, "parted": True}
 
@@ -44,11 +43,11 @@ PARTED = {**DIED, "parted": True}
         ([BLOCKED, DIED], True, 60, 0.0),
         ([DIED, BLOCKED], True, 30, 0.0),
         ([DIED, DIED, BLOCKED], True, 30, 0.0),
-        ([DIED, DIED, PROGRESSED], False, None, 0.25),
-        ([DIED, DIED, PROGRESSED, DIED, DIED], False, None, 0.0),
-        ([BLOCKED, LASTED], False, None, 0.25),
+        ([DIED, DIED, LASTED], False, None, 0.25),
+        ([DIED, DIED, LASTED, DIED, DIED], False, None, 0.0),
         ([BLOCKED, PARTED], False, None, 0.25),
-        ([BLOCKED, PROGRESSED, BLOCKED], True, 30, 0.0),
+        ([BLOCKED, LASTED], False, None, 0.25),
+        ([BLOCKED, LASTED, BLOCKED], True, 30, 0.0),
     ],
 )
 def test_what_is_decided(
@@ -72,5 +71,5 @@ def test_every_number_is_the_configurations() -> None:
         partial(drawing, MOST),
     )
     assert policy.head_start == 2
-    policy.ended(0.0, progressed=False, lasted=0.0, parted=False)
+    policy.ended(0.0, lasted=0.0, parted=False)
     assert policy.due == pytest.approx(5)

