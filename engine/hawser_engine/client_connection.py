@@ -13,7 +13,7 @@ from .config import PROTOCOL_VERSION
 from .connection import Connection, local_error, refuse_role
 from .errors import RemoteProtocolError
 from .events import CredentialsAccepted, CredentialsRequested, Event, SessionOpened, SessionResumed
-from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Reauth, Resume, Resumed
+from .packets import Ack, Auth, Close, Counts, Limits, Open, Opened, Packet, Ping, Pong, Reauth, Resume, Resumed
 from .session import ClientSession, Session
 from .states import Input, State
 from .timers import Timer
@@ -29,7 +29,7 @@ _FOREIGN: Final = (Open, Resume, Auth)
 class ClientConnection(Connection):
     """One link as the client sees it; made by ``Client.connect``."""
 
-    __slots__ = ("_auth_open", "_client", "_retired", "_used_for")
+    __slots__ = ("_auth_open", "_client", "_retired", "_used_for", "answered")
 
     def __init__(self, client: "Client", now: float) -> None:
         """Start unattached; use ``Client.connect``."""
@@ -38,6 +38,8 @@ class ClientConnection(Connection):
         self._auth_open = False
         self._used_for: ClientSession | None = None  # the session of the newest OPEN or RESUME on it
         self._retired = False  # a newer connection has the session; only news of another holder counts
+        self.answered: bool = False
+        """Whether the newest probe came back: the link carries both ways, and may be attached on (SPEC ATT-18)."""
 
     def attach(self, now: float) -> None:
         """Attach: OPEN a session, or RESUME the one there is with the next attempt.
@@ -66,8 +68,9 @@ class ClientConnection(Connection):
         client.connection = self
 
     def ping(self, now: float) -> None:
-        """Probe a link before the attach (SPEC LIV-7)."""
+        """Probe a link before the attach; ``answered`` tells when it came back (SPEC LIV-7, ATT-18)."""
         self._send(Ping(self._liveness.next_token(), None), now)
+        self.answered = False
 
     def authenticate(self, credentials: dict[str, Any], now: float) -> None:
         """Send AUTH; use ``Client.authenticate``."""
@@ -140,6 +143,8 @@ class ClientConnection(Connection):
         if isinstance(packet, Resumed) and packet.attempt != self._client.session.attempt:
             return  # SPEC ATT-8
         super()._receive(packet, now)
+        if isinstance(packet, Pong) and 0 < self._liveness.token == packet.token:
+            self.answered = True
 
     def _take(self, packet: Packet, now: float) -> None:
         if isinstance(packet, Opened):
@@ -268,4 +273,5 @@ class ClientConnection(Connection):
         """Return the next event of the connection, the client or its session; None if there is none now."""
         if self._events is not None:
             return self._own_event()
-        return None if self._retired else self._client.next_event()
+        # A link that is only tried beside another one has nothing to tell of the session (SPEC ATT-18).
+        return None if self._retired or self._used_for is None else self._client.next_event()

@@ -327,6 +327,7 @@ class Connection(Link):
             self._take_counts(packet.counts.received, packet.counts.delivered, packet.counts.sent, now)
         session = self.session
         if self._state.allows(Input.SENT_PONG):
+            # Before an attach it says nothing of any session (SPEC LIV-9).
             self._send(Pong(packet.token, None if session is None else _counts(session, session.outbox.sent)), now)
             self._stated(session)
 

@@ -58,3 +58,15 @@ class Config(EngineConfig):
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)
     """Sum of their payloads."""
+    upgrade_head_start_seconds: float = _number(0.25, 0)
+    """A client that has the choice gives the better carriage so long before it starts the sure one as well."""
+    upgrade_probe_seconds: float = _number(5.0, 0.001)
+    """A link of the better carriage that has not answered a PING in this time is blocked (SPEC ATT-18)."""
+    upgrade_strikes: int = _amount(3)
+    """So many of its links in a row that died soon, and it is tried only now and then."""
+    upgrade_steady_seconds: float = _number(10.0, 0)
+    """Until when is soon, from the attach on."""
+    upgrade_pause_seconds: float = _number(30.0, 0.001)
+    """How long at most until it is tried again, and at least half of that; twice as long each further time."""
+    upgrade_pause_cap_seconds: float = _number(900.0, 0.001)
+    """Until when that grows."""

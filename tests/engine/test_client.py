@@ -13,12 +13,14 @@ from hawser_engine import (
     CredentialsRequested,
     EngineConfig,
     LocalProtocolError,
+    MessageReceived,
     MessageTooLarge,
     ResetReason,
     SessionReset,
     State,
 )
 from hawser_engine.client_connection import ClientConnection
+from hawser_engine.codec import encode
 from hawser_engine.packets import (
     Ack,
     Auth,
@@ -217,6 +219,36 @@ def test_a_pong_may_cross_the_open() -> None:
     link.attach(0.0)
     hear(link, 0.0)
     assert desk.answer(link, Pong(1, None), OPENED) == [FIRST]
+
+
+def test_a_link_has_answered_when_its_newest_probe_came_back() -> None:
+    """SPEC ATT-18, LIV-8."""
+    desk = Desk()
+    link = desk.client.connect(0.0, attach=False)
+    assert desk.answer(link, Pong(0, None)) == []
+    assert not link.answered
+    link.ping(0.0)
+    link.ping(0.0)
+    hear(link, 0.0)
+    assert desk.answer(link, Pong(1, None)) == []
+    assert not link.answered
+    desk.answer(link, Pong(2, None))
+    assert link.answered
+    link.ping(0.0)
+    assert not link.answered
+
+
+def test_a_link_that_is_tried_tells_nothing_of_the_session() -> None:
+    """SPEC ATT-18."""
+    desk = Desk()
+    link = desk.opened()
+    tried = desk.client.connect(0.0, attach=False)
+    link.receive_batch(encode(Message(False, b"hi")), 0.0)
+    assert tried.next_event() is None
+    assert isinstance(link.next_event(), MessageReceived)
+    tried.receive_eof(0.0)
+    assert isinstance(tried.next_event(), ConnectionTerminated)
+    assert (desk.client.connection, tried.next_event()) == (link, None)
 
 
 # RESUME

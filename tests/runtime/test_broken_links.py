@@ -144,7 +144,7 @@ async def test_a_half_open_link_is_found_dead_by_silence_on_both_sides(autojump_
             state = await anext(stream)
             assert isinstance(state, states.Disconnected)
             assert 0 < trio.current_time() - began <= 35.1
-            while state != states.Connected(True, 0):
+            while state != states.Connected(True, 0, "memory"):
                 state = await anext(stream)
             await client.publish("room", 1)
             assert (await messages.receive()).data == 1

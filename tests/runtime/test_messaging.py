@@ -321,7 +321,7 @@ async def test_closing_ends_everything_quietly_and_for_good(autojump_clock: Mock
             await client.aclose()
             assert [message async for message in messages] == []
         assert [state async for state in stream] == [
-            states.Connected(False, 0),
+            states.Connected(False, 0, "memory"),
             states.Closed(300, "closed by this side"),
         ]
         assert client.state == states.Closed(300, "closed by this side")

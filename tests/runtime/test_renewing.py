@@ -187,7 +187,7 @@ async def test_a_client_with_new_credentials_loses_and_gains_what_they_say(autoj
             async with client.subscribe("gained") as gained:
                 await client.publish("gained", 1)
                 assert await collect(gained, 1) == [1]
-        assert client.state == states.Connected(resumed=False, replayed=0)
+        assert client.state == states.Connected(resumed=False, replayed=0, carriage="memory")
         assert (server.sessions, server.resumes) == (1, 0)
     assert len(harbour.judged) == 2
 

@@ -85,7 +85,7 @@ async def test_everything_waits_for_the_server_and_is_carried_out_in_order_when_
         assert names == ["Connecting", "Disconnected"] * (attempts - 1) + ["Connecting", "Connected", "Closed"]
         numbers = [state.attempt for state in seen if isinstance(state, states.Connecting)]
         assert numbers == list(range(1, attempts + 1))
-        assert states.Connected(False, 0) in seen
+        assert states.Connected(False, 0, "memory") in seen
         pauses = [state.retry_seconds for state in seen if isinstance(state, states.Disconnected)]
         assert len(pauses) > A_DAY / 30
         assert max(pauses) <= 30

@@ -50,7 +50,7 @@ async def test_a_watcher_sees_every_turn_of_a_client(autojump_clock: MockClock) 
 async def test_the_present_state_comes_first_and_every_watcher_sees_all(autojump_clock: MockClock) -> None:
     async with serving(open_app()), connect(URL) as client:
         first, second = client.states, client.states
-        assert client.state == states.Connected(False, 0)
+        assert client.state == states.Connected(False, 0, "memory")
         await client.aclose()
         assert [state async for state in first] == [state async for state in second]
         assert [state async for state in client.states] == [client.state]

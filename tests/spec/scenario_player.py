@@ -82,6 +82,7 @@ class Player:
         self.sent: dict[str, bytes] = {}
         self.events: list[dict[str, Any]] = []
         self.ended: list[str] = []
+        self.tried: ClientConnection | None = None
         self.server: Server | None = None
         self.client: Client | None = None
         if scenario["role"] == "server":
@@ -203,6 +204,11 @@ class Player:
         assert self.client is not None
         self.client.authenticate(command["credentials"], self.now)
 
+    def command_probe(self, command: dict[str, Any]) -> None:
+        assert self.client is not None
+        self.links[command["on"]] = self.tried = self.client.connect(self.now, attach=False)
+        self.tried.ping(self.now)
+
     def command_restart(self, command: dict[str, Any]) -> None:
         self.links.clear()
         if self.client is not None:
@@ -237,6 +243,17 @@ class Player:
                 if side is not None:
                     self.tell(side, None)
             busy = before != (len(self.events), sum(map(len, self.sent.values())), len(self.ended))
+            busy = busy or self.wins()
+
+    def wins(self) -> bool:
+        """Attach on the link that is tried, if it has answered and no OPEN waits for its answer (SPEC ATT-18)."""
+        tried, client = self.tried, self.client
+        if tried is None or client is None or not tried.answered or tried.state is not State.IDLE:
+            return False
+        if client.connection is not None and not client.session.opened:
+            return False
+        tried.attach(self.now)
+        return True
 
     def tell(self, source: Connection | Session | Client | Server, link: str | None) -> None:
         while (event := source.next_event()) is not None:

@@ -230,3 +230,20 @@ async def test_an_attach_that_fails_is_not_made_again() -> None:
                     await link.receive_batches()
             assert connections == 1
             nursery.cancel_scope.cancel()
+
+
+async def test_a_link_that_is_dropped_asks_nothing_more() -> None:
+    """SPEC ATT-15: what it took and what it would say as it closes stay unsaid, for a newer link has the session."""
+    async with attached(lambda asked: None) as (link, server):
+        assert link.carriage == "long-poll"
+        await link.send_batches([encode_message(b"first", more=False)])
+        while len(server.asked) < 3:
+            await trio.sleep(0.01)
+        await link.send_batches([encode_message(b"second", more=False)])
+        link.drop()
+        with pytest.raises(trio.BrokenResourceError):
+            await link.send_batches([encode_message(b"third", more=False)])
+        await link.aclose()
+        await trio.sleep(0.05)
+        assert sorted(asked.method for asked in server.asked) == ["GET", "POST", "POST"]
+        assert server.connections == 2

@@ -20,6 +20,7 @@ from hawser_transports import (
     Link,
     Listener,
     ListenerSettings,
+    LongPollTransport,
     WebSocketTransport,
     WireSettings,
     find_transport,
@@ -78,6 +79,15 @@ async def test_links_keep_the_contract(transports: Transports, scheme: str) -> N
 @pytest.mark.parametrize("name", ["ws", "wss", "http", "https"])
 def test_the_schemes_are_registered(name: str) -> None:
     assert isinstance(find_transport(f"{name}://a"), WebSocketTransport)
+
+
+@pytest.mark.parametrize("name", ["ws", "wss", "http", "https"])
+def test_polls_are_what_is_left_where_a_url_allows_both(name: str) -> None:
+    """Whoever writes ``ws`` means WebSocket, and nothing else."""
+    url = f"{name}://a"
+    sure = find_transport(url).fallback(url)
+    assert isinstance(sure, LongPollTransport if name.startswith("http") else type(None))
+    assert sure is None or sure.fallback(url) is None
 
 
 @pytest.mark.parametrize(("asked", "also"), [("http", "ws"), ("https", "wss")])

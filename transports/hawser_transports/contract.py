@@ -50,6 +50,8 @@ class Link(trio.abc.AsyncResource):
     `trio.EndOfChannel` (closed at the other end; receiving only), `trio.BusyResourceError` (two tasks at once).
     """
 
+    carriage: str = ""
+    """What it is made of, in a word for people and statistics."""
     pong_wait_seconds: float = 0.0
     """How long this carriage needs at least until a peer that lives has answered a PING (SPEC CAR-26)."""
 
@@ -177,6 +179,12 @@ class Link(trio.abc.AsyncResource):
             False if this carriage does not do that; then nothing has changed.
         """
         return False
+
+    def drop(self) -> None:
+        """Send nothing from now on, not even a goodbye; `aclose` follows (SPEC ATT-15).
+
+        A newer link has the session. For carriages that keep what they took and send it by themselves.
+        """
 
     def say_why(self, code: int) -> None:
         """Learn the code of the CLOSE packet that was sent last, before `aclose`.
@@ -313,6 +321,13 @@ class Transport(ABC):
             TurnedAway: The server has no room, and says when to try again.
             OSError: Nobody listens there, or the way there failed.
         """
+
+    def fallback(self, url: str) -> Transport | None:
+        """A transport that gets through to the same URL where this one may not; None if there is none.
+
+        A client that is given one attaches on whichever is there first, and moves to this one (SPEC ATT-18).
+        """
+        return None
 
 
 def check_batches(batches: Sequence[bytes]) -> None:

@@ -88,6 +88,7 @@ class Pipe:
 class MemoryLink(Link):
     """One end of a memory link; `memory_pair` and `MemoryTransport` make them."""
 
+    carriage = "memory"
     __slots__ = ("_description", "closed", "incoming", "outgoing")
 
     def __init__(self, description: str, incoming: Pipe, outgoing: Pipe) -> None:

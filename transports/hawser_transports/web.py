@@ -1,7 +1,7 @@
 """Transports that are reached over HTTP: where listener, routes and links are put together.
 
 At a ``ws`` or ``wss`` URL a server takes upgrades to WebSocket; at an ``http`` or ``https`` URL it takes long-poll
-requests too, at the same path. A client upgrades, unless it is told to poll.
+requests too, at the same path. A client takes the WebSocket where it works and polls where it does not.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import trio
 
@@ -83,6 +84,8 @@ def service_handler(upgrades: Handler, polls: Handler) -> Handler:
 class WebSocketTransport(Transport):
     """Links over WebSocket: ``ws://host:port/path`` and, over TLS, ``wss://…``; ``http`` and ``https`` mean the same.
 
+    At the latter two it has long-poll to fall back on; whoever wants WebSocket only writes ``ws`` or ``wss``.
+
     All places at which one transport listens are one service: where a balancer spreads the requests of a long-poll link
     over them, each reaches it.
 
@@ -93,8 +96,8 @@ class WebSocketTransport(Transport):
             Programs that are no browsers name none and may always.
         settings: Limits and times, those of connections that a client opens included.
         frames: What peers may send over a WebSocket.
-        polls: Limits and times of long-poll links, which a server takes at ``http`` and ``https`` URLs.
-        random_bytes: Where a client's keys and masks come from.
+        polls: Limits and times of long-poll links, at ``http`` and ``https`` URLs.
+        random_bytes: Where a client's keys and masks come from, and pauses between its requests.
     """
 
     def __init__(
@@ -111,7 +114,8 @@ class WebSocketTransport(Transport):
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
         self._frames = FrameLimits() if frames is None else frames
-        self._polling = PollRoute(self._origins, PollSettings() if polls is None else polls)
+        self._polls = PollSettings() if polls is None else polls
+        self._polling = PollRoute(self._origins, self._polls)
         self._random_bytes = random_bytes
 
     async def listen(self, url: str) -> Listener:
@@ -145,6 +149,14 @@ class WebSocketTransport(Transport):
                 wire.close()
                 raise
         raise TimeoutError(f"no WebSocket at {place} within {self._settings.handshake_seconds:g} s")
+
+    def fallback(self, url: str) -> Transport | None:
+        """See `Transport.fallback`."""
+        if urlsplit(url).scheme not in POLL_SCHEMES:
+            return None
+        return LongPollTransport(
+            ssl_context=self._ssl_context, settings=self._settings, polls=self._polls, random_bytes=self._random_bytes
+        )
 
     async def _upgrade(self, wire: Wire, shaking: ClientHandshake) -> Link:
         wire.write(shaking.request)

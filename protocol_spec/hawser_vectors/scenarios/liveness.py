@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from .notation import ClientScene, ServerScene
-from .packets import ZERO, close, message, open_, ping, pong
+from .notation import QUIET, ClientScene, ServerScene
+from .packets import ZERO, ack, close, message, open_, ping, pong
 from .patterns import REASON, some_uint
 
 PINGS: Final = {"ping_interval_ms": 10_000, "pong_wait_ms": 30_000}
@@ -66,6 +66,32 @@ def server() -> Iterator[ServerScene]:
         s.send("a", pong(token, None))
     s.receive("a", ping(4, None))
     s.closes("a", "PROTOCOL_ERROR")
+    yield s
+
+    s = ServerScene("a probe touches no session, and ends alone", "LIV-9", "ATT-13", "CNT-9", "ATT-18", **QUIET)
+    s.starts()
+    s.connect("b")
+    s.receive("b", ping(7, None))
+    s.send("b", pong(7, None))
+    s.says("a", "one")
+    s.takes("a", "mine")
+    s.advance(10)
+    s.send("a", ack(1, 1, 1))
+    s.closes("b", "TIMEOUT")
+    s.says("a", "two")
+    yield s
+
+    s = ServerScene("a RESUME behind a probe takes the session over in the middle of it", "LIV-9", "ATT-7", "ATT-12")
+    s.starts()
+    s.connect("b")
+    s.receive("b", ping(1, None))
+    s.send("b", pong(1, None))
+    s.says("a", "one", "two")
+    s.takes("a", "mine")
+    s.resumes("b", 1, (1, 1, 2), own=(1, 1, 2), replay=(message("two"),), connect=False, fences="a")
+    s.receive("a", message("late"))
+    s.receive("b", ack(1, 1, 1), message("second"))
+    s.told("second", first=2)
     yield s
 
     s = ServerScene("the counts of a PONG nobody asked for act", "LIV-8", "WIN-1")

@@ -34,6 +34,7 @@ from .packets import (
     message,
     open_,
     opened,
+    ping,
     reset,
     resume,
     resumed,
@@ -356,6 +357,11 @@ class ClientScene(Scene):
         self.connect(link)
         wanted = self.config["credentials"] if credentials is None else credentials
         self.send(link, resume(SESSION, secret(key), INCARNATION, attempt, counts, wanted))
+
+    def probes(self, link: str) -> None:
+        """A link comes up beside the present one, and PING leaves on it; its token is "probe"."""
+        self.command("probe", link)
+        self.send(link, ping(some_uint("probe"), None))
 
     def resumes(
         self,

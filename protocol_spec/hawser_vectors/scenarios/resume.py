@@ -3,7 +3,25 @@
 from collections.abc import Iterator
 
 from .notation import ClientScene, ServerScene
-from .packets import OLD_INCARNATION, OTHER, SESSION, ZERO, ack, close, message, ping, reset, resumed, secret
+from .packets import (
+    INCARNATION,
+    OLD_INCARNATION,
+    OTHER,
+    SESSION,
+    TOKEN,
+    ZERO,
+    ack,
+    close,
+    message,
+    opened,
+    ping,
+    pong,
+    reset,
+    resume,
+    resumed,
+    secret,
+)
+from .patterns import some_uint
 
 
 def server() -> Iterator[ServerScene]:
@@ -237,6 +255,51 @@ def client() -> Iterator[ClientScene]:
     c.closed("a")
     c.ended("TAKEN_OVER")
     c.closes("b", "GOING_AWAY")
+    yield c
+
+    c = ClientScene(
+        "a link that is tried beside another is attached on once it has answered", "ATT-18", "ATT-15", "LIV-7"
+    )
+    c.starts()
+    c.probes("b")
+    c.says("a", "one")
+    c.takes("a", "hi")
+    c.receive("b", pong(some_uint("probe"), None))
+    c.send("b", resume(SESSION, secret(0), INCARNATION, 1, (1, 1, 1), TOKEN))
+    c.sends("b", "two")
+    c.receive("a", message("late"), ping(1, ZERO))
+    c.is_resumed("b", 1, (1, 1, 1), own=(1, 1, 1), replay=(message("two"),))
+    c.takes("b", "late", first=2)
+    yield c
+
+    c = ClientScene("a link that answers another probe than its own is not attached on", "ATT-18", "LIV-8")
+    c.starts()
+    c.probes("b")
+    c.receive("b", pong(2**53, None))
+    c.says("a", "one")
+    c.takes("a", "hi")
+    c.receive("b", pong(some_uint("probe"), None))
+    c.send("b", resume(SESSION, secret(0), INCARNATION, 1, (1, 1, 1), TOKEN))
+    yield c
+
+    c = ClientScene("a link that is tried and dies has touched nothing", "ATT-18")
+    c.starts()
+    c.probes("b")
+    c.says("a", "one")
+    c.drop("b")
+    c.takes("a", "hi")
+    c.sends("a", "two")
+    c.send("a", message("two"), ack(1, 1, 2))
+    yield c
+
+    c = ClientScene("while OPEN has no answer no other leaves", "ATT-18")
+    c.opens()
+    c.probes("b")
+    c.receive("b", pong(some_uint("probe"), None))
+    c.receive("a", opened())
+    c.send("a", ack(0, 0, 0))
+    c.send("b", resume(SESSION, secret(0), INCARNATION, 1, ZERO, TOKEN))
+    c.event("opened")
     yield c
 
     c = ClientScene("a client goes on from a complete export after its own restart", "EXP-4", "EXP-3", "NUM-5")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hawser_transports import Transport
 
 Choice: TypeAlias = Literal["auto", "ws", "poll"]
-"""Which transport: what the URL's scheme offers, WebSocket only, long-poll only."""
+"""Which transport: whichever works of what the URL's scheme offers, WebSocket only, long-poll only."""
 
 URL_VARIABLE: Final = "HAWSER_URL"
 TOKEN_VARIABLE: Final = "HAWSER_TOKEN"

@@ -109,7 +109,12 @@ BENCH_HELP: Final = "\n\n".join(
     )
 )
 
-Transport = Annotated[Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")]
+Transport = Annotated[
+    Choice,
+    Parameter(
+        help="auto: at http URLs WebSocket where it works, else long-poll; ws: WebSocket only; poll: long-poll only."
+    ),
+]
 
 app: cyclopts.App = cyclopts.App(
     name="hawser",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-import attrs
 import trio
 
 from hawser.driver import Driver
@@ -34,6 +33,8 @@ from hawser_engine.events import (
 )
 from hawser_transports import TurnedAway, pump
 
+from .carriages import CarriagePolicy
+from .racing import Ended, Race
 from .reconnect import ReconnectPolicy
 from .states import Closed, Connected, Connecting, Disconnected, Reset, State
 
@@ -85,17 +86,13 @@ class ClientDriver(Driver[ClientConnection]):
         self.judging = False
         """Whether an AUTH has no answer yet."""
         self.termination: ConnectionTerminated | None = None
+        self.arrived = trio.Event()
+        """Set when it is attached, or never will be."""
 
-
-@attrs.frozen
-class Ended:
-    """How one attempt ended."""
-
-    reason: str
-    attached: bool = False
-    progressed: bool = False
-    termination: ConnectionTerminated | None = None
-    error: Exception | None = None
+    @property
+    def parted(self) -> bool:
+        """Whether the server has ended it with CLOSE."""
+        return self.termination is not None and self.termination.initiator == "remote"
 
 
 class Line:
@@ -124,13 +121,15 @@ class Line:
         self._conversation = conversation
         self._url = url
         self._transport = transport
+        self._sure = transport.fallback(url)
+        self._carriages = CarriagePolicy(config, random_bytes)
         self._policy = ReconnectPolicy(random_bytes, config.backoff_cap_seconds)
         self._nursery = nursery
         self._driver: ClientDriver | None = None
         self._touched: dict[ClientDriver, None] = {}
         self._draining = False
         self._closing = False
-        self._waiting: trio.CancelScope | None = None  # for a link, or for the time to try again
+        self._waiting: trio.CancelScope | Race | None = None  # for a link, or for the time to try again
         self._delivered = 0
         self._scope = trio.CancelScope(shield=True)
         self.ended: trio.Event = trio.Event()
@@ -268,27 +267,54 @@ class Line:
         )
 
     async def _attempt(self) -> Ended:
-        """Open a link, attach, and stay until it ends."""
+        """Open a link, attach, and stay until it ends; where there are two carriages, on the better one that works."""
+        if self._sure is not None:
+            race = self._waiting = Race(self, self._transport, self._sure, self._carriages)
+            return await race.run()
         link: Link | None = None
         try:
-            with trio.fail_after(self.config.handshake_seconds), trio.CancelScope() as self._waiting:
-                # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
-                link = await self._transport.connect(self._url)
-        except trio.TooSlowError as error:
-            return Ended(f"no link after {self.config.handshake_seconds:g} s", error=error)
+            with trio.CancelScope() as self._waiting:
+                link = await self.dial(self._transport)
         except OSError as error:
             return Ended(str(error), error=error)
         if link is None or self.over is not None:
             if link is not None:  # it came as the line was closed
                 await trio.aclose_forcefully(link)
             return Ended("closed by this side")
-        connection = self.engine.connect(trio.current_time())
-        driver = ClientDriver(self, connection, link, close_seconds=self.config.write_seconds)
-        self._driver = driver
-        self.touch(driver)
+        driver = self.begin(link)
+        self.attach(driver)
         await pump(link, driver)
-        await link.aclose()  # the last words of a carriage may be on their way still, in a request of their own
-        self._driver = None
+        return await self.leave(driver)
+
+    async def dial(self, transport: Transport) -> Link:
+        """See `hawser.client.racing.Rider`."""
+        try:
+            with trio.fail_after(self.config.handshake_seconds):
+                # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
+                return await transport.connect(self._url)
+        except trio.TooSlowError as error:
+            raise TimeoutError(f"no link after {self.config.handshake_seconds:g} s") from error
+
+    def begin(self, link: Link) -> ClientDriver:
+        """See `hawser.client.racing.Rider`."""
+        connection = self.engine.connect(trio.current_time(), attach=False)
+        return ClientDriver(self, connection, link, close_seconds=self.config.write_seconds)
+
+    def attach(self, driver: ClientDriver) -> None:
+        """See `hawser.client.racing.Rider`."""
+        before, self._driver = self._driver, driver
+        driver.credentials = self.credentials
+        driver.connection.attach(trio.current_time())
+        self.touch(driver)
+        if before is not None:
+            before.link.drop()  # ATT-15
+            before.abandon()
+
+    async def leave(self, driver: ClientDriver) -> Ended:
+        """See `hawser.client.racing.Rider`."""
+        await driver.link.aclose()  # the last words of a carriage may be on their way still, in a request of their own
+        if self._driver is driver:
+            self._driver = None
         termination = driver.termination
         reason = "the link broke" if termination is None else termination.reason
         return Ended(reason, driver.attached, driver.progressed, termination)
@@ -345,6 +371,7 @@ class Line:
             case SessionReset():
                 report = Reset(event.reason, event.known_delivered, event.unknown, event.not_sent)
                 driver.attached = driver.judging = False
+                driver.arrived = trio.Event()
                 driver.credentials = self.credentials  # of the OPEN that has just left on the same link (RST-5)
                 if not self._closing:
                     self._conversation.changed(report)
@@ -367,9 +394,10 @@ class Line:
 
     def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
         driver.attached = True
+        driver.arrived.set()
         self._accepted(driver)
         driver.counts = self.engine.session.progress()
-        self._conversation.changed(Connected(resumed, replayed))
+        self._conversation.changed(Connected(resumed, replayed, driver.link.carriage))
         if not resumed:
             self._conversation.opened()
         self._conversation.room()

@@ -33,6 +33,8 @@ class Connected:
     """True if the session goes on, False if it is a new one."""
     replayed: int
     """Messages sent again by this side because the last link had lost them, or may have."""
+    carriage: str
+    """What the link is made of, such as ``"websocket"`` or ``"long-poll"``. It may change without a `Disconnected`."""
 
 
 @attrs.frozen

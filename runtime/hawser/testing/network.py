@@ -160,6 +160,7 @@ class FaultyNetwork(Transport):
             raise ConnectionRefusedError(f"{url}: the network refuses links just now")
         far = await self._inner.connect(url)
         front, near = memory_pair(far.description)
+        front.carriage = far.carriage
         wire = Wire(self, near, far)
         self.wires.append(wire)
         self._nursery.start_soon(wire.carry)

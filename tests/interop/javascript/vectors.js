@@ -107,6 +107,7 @@ function excuse({ role, config, steps }) {
   if (role !== 'client') return 'the server\'s side';
   if (config.carriage === 'stream') return 'byte streams: this client speaks WebSocket';
   if (commands.includes('restart')) return 'export and restore';
+  if (commands.includes('probe')) return 'racing carriages';
   if (commands.includes('volatile')) return 'sending VOLATILE';
   if (steps.some(({ send }) => send?.diagnostic.startsWith('[11, '))) return 'sending AUTH';
   if (config.deliver === false) return 'an application that takes its messages later';

@@ -58,6 +58,8 @@ class PollClientLink(PollLink):
     # Requests
 
     def _flush(self) -> None:
+        if self._lost is not None:
+            return
         if self._leaving:  # nobody takes anything any more, and so nothing is waited for
             self._client_poll.batches()
             self._client_poll.taken()
@@ -141,6 +143,11 @@ class PollClientLink(PollLink):
         return longest * int.from_bytes(self._random_bytes(4), "big") / 2**32
 
     # The end
+
+    def drop(self) -> None:
+        """See `Link.drop`: no request is made any more, and none that waits for its reply goes on."""
+        self._lost = self._lost or "a newer link has the session"
+        self._break()
 
     def _begin_close(self) -> None:
         self._client_poll.close()

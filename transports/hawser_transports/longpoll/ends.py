@@ -56,6 +56,8 @@ class Poll(Protocol):
 class PollLink(Link):
     """One end of a long-poll connection."""
 
+    carriage = "long-poll"
+
     def __init__(self, poll: Poll, description: str, settings: PollSettings) -> None:
         self._poll = poll
         self._description = description

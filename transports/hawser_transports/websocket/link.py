@@ -27,6 +27,8 @@ NORMAL: Final = 1_000
 class WebSocketLink(Link):
     """One end of a WebSocket behind its handshake."""
 
+    carriage = "websocket"
+
     __slots__ = ("_closed", "_code", "_early", "_heard", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
 
     def __init__(self, wire: Wire, websocket: WebSocket, early: bytes = b"") -> None:

@@ -47,7 +47,10 @@ class Common:
     json: Annotated[bool, Parameter(help="Print the outcome as one JSON object.")] = False
     plot: Annotated[Path | None, Parameter(help="Draw latencies and rates into this .png file.")] = None
     transport: Annotated[
-        Choice, Parameter(help="auto: what the URL offers; ws: WebSocket only; poll: long-poll only.")
+        Choice,
+        Parameter(
+            help="auto: at http URLs WebSocket where it works, else long-poll; ws: only the one; poll: only the other."
+        ),
     ] = "auto"
 
 
