@@ -40,6 +40,18 @@ class Config(EngineConfig):
     """Channels that one session subscribes to in a second; above it SUBSCRIBE waits (SPEC LIM-1)."""
     joins_burst: int = _amount(128)
     """Channels that it may subscribe to at once after a pause."""
+    backoff_base_seconds: float = _number(0.5, 0.001)
+    """A client's first backoff is drawn up to this; it doubles with every attempt without progress (SPEC REC-1)."""
+    breaker_attempts: int = _amount(5)
+    """After so many attempts in a row that never attached a client only probes (SPEC REC-3)."""
+    probe_min_seconds: float = _number(1.0, 0.001)
+    """The least wait before the first probe; it doubles with every one that fails, up to `backoff_cap_seconds`."""
+    probe_max_seconds: float = _number(5.0, 0.001)
+    """The most of it; not below `probe_min_seconds`."""
+    spread_seconds: float = _number(5.0, 0)
+    """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
+    spread_max_seconds: float = _number(3_600.0, 0)
+    """The longest that a client stays away because a CLOSE asks for it."""
     connect_seconds: float = _number(10.0, 0.001)
     """How long `connect` tries before it gives up, where no session was reached yet."""
     drain_seconds: float = _number(30.0, 0)
@@ -54,3 +66,9 @@ class Config(EngineConfig):
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)
     """Sum of their payloads."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check what holds between fields."""
+        super().__attrs_post_init__()
+        if self.probe_max_seconds < self.probe_min_seconds:
+            raise ValueError(f"probe_max_seconds is {self.probe_max_seconds:g}; it must not be below probe_min_seconds")

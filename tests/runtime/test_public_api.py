@@ -36,7 +36,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [
-        "Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream",
+        "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
+        "StateStream", "Waiting",
     ],
     hawser.server: ["Server", "Session", "serve"],
     hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],

@@ -41,7 +41,7 @@ from hawser_engine.messages import Published as PublishedMessage
 from .answering import Answering, Offer
 from .feed import Feed, Flow
 from .operations import Kind, Operations, Pending
-from .states import Closed, Connecting, State, StateStream
+from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -215,7 +215,8 @@ class Dialogue:
 
     def changed(self, state: State) -> None:
         """See `hawser.client.line.Conversation`."""
-        self.state = state
+        before, self.state = self.state, state
+        assert type(state) in FOLLOWING[type(before)], f"{state} follows {before}"
         watchers = [(reference, reference()) for reference in self._watchers]
         self._watchers = [reference for reference, stream in watchers if stream is not None]
         for _, stream in watchers:

@@ -34,8 +34,9 @@ from hawser_engine.events import (
 )
 from hawser_transports import pump
 
+from .breaker import Circuit
 from .reconnect import ReconnectPolicy
-from .states import Closed, Connected, Connecting, Disconnected, Reset, State
+from .states import CircuitOpen, Closed, Connected, Connecting, HalfOpen, Reset, Resuming, State, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,7 +125,7 @@ class Line:
         self._conversation = conversation
         self._url = url
         self._transport = transport
-        self._policy = ReconnectPolicy(random_bytes, config.backoff_cap_seconds)
+        self._policy = ReconnectPolicy(random_bytes, config)
         self._nursery = nursery
         self._driver: ClientDriver | None = None
         self._touched: dict[ClientDriver, None] = {}
@@ -165,9 +166,10 @@ class Line:
             BacklogFull: There is no room.
             MessageTooLarge: The server does not take so long a message.
         """
-        ordinal = self.engine.session.send(body, trio.current_time(), urgent=urgent)
-        self._touch_present()
-        return ordinal
+        try:
+            return self.engine.session.send(body, trio.current_time(), urgent=urgent)
+        finally:
+            self._touch_present()  # also where an urgent message that found no room has ended the session (LIM-4)
 
     def authenticate(self, credentials: Mapping[str, Any]) -> int:
         """Use other credentials from now on; returns their number, for `accepted_credentials`."""
@@ -229,18 +231,27 @@ class Line:
         self._scope.cancel(reason="the client is left")
 
     async def _keep_up(self) -> None:
-        attempt = 1  # the state in which a conversation begins
-        while self.over is None:
+        attempt = 1
+        self._policy.begun()
+        while True:
             ended = await self._attempt()
             pause = self._pause(ended)
             if pause is None:
                 break
-            self._conversation.changed(Disconnected(ended.reason, pause))
+            attempt = 1 if ended.attached else attempt + 1
+            waiting = CircuitOpen if self._policy.circuit is Circuit.OPEN else Waiting
+            self._conversation.changed(waiting(trio.current_time() + pause, pause, ended.reason))
             with trio.CancelScope() as self._waiting:
                 await trio.sleep(pause)
-            attempt = 1 if ended.attached else attempt + 1
-            if self.over is None:
-                self._conversation.changed(Connecting(attempt))
+            if self.over is not None:
+                break
+            self._policy.begun()
+            self._conversation.changed(self._trying(attempt))
+
+    def _trying(self, attempt: int) -> State:
+        if self._policy.circuit is Circuit.HALF_OPEN:
+            return HalfOpen(attempt)
+        return Resuming(attempt) if self.session_ready else Connecting(attempt)
 
     def _pause(self, ended: Ended) -> float | None:
         """Seconds until the next attempt; None if there is none."""
@@ -362,6 +373,7 @@ class Line:
 
     def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
         driver.attached = True
+        self._policy.reached()
         self._accepted(driver)
         driver.counts = self.engine.session.progress()
         self._conversation.changed(Connected(resumed, replayed))
