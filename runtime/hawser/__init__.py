@@ -11,7 +11,7 @@ from hawser_engine.messages import Position
 
 from .app import App, ChannelRule
 from .brokers import Published
-from .client import Client, Message, Receipt, Subscription, connect, states
+from .client import Client, Credentials, Message, Receipt, Subscription, connect, states
 from .config import Config
 from .errors import (
     CallError,
@@ -38,6 +38,7 @@ __all__ = [
     "CloseCode",
     "Config",
     "ConnectFailed",
+    "Credentials",
     "ErrorCode",
     "Gap",
     "HawserError",

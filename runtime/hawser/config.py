@@ -52,6 +52,12 @@ class Config(EngineConfig):
     """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
     spread_max_seconds: float = _number(3_600.0, 0)
     """The longest that a client stays away because a CLOSE asks for it."""
+    redirects: int = _number(5, 0, (int,))
+    """How often in a row a client lets CLOSE send it to another URL without any progress (SPEC CLS-8)."""
+    credentials_seconds: float = _number(10.0, 0.001)
+    """How long the function that fetches a client's credentials may take."""
+    credentials_refusals: int = _amount(3)
+    """After so many refusals in a row of credentials that had just been fetched a client gives up."""
     connect_seconds: float = _number(10.0, 0.001)
     """How long `connect` tries before it gives up, where no session was reached yet."""
     drain_seconds: float = _number(30.0, 0)

@@ -30,20 +30,40 @@ class Timed(Protocol):
         """A deadline has come, or had come once: do what is due, and arm again."""
 
 
+def wall_time() -> float:
+    """Seconds of the wall clock; under a `trio.testing.MockClock`, of that."""
+    return trio.current_time() if isinstance(trio.lowlevel.current_clock(), MockClock) else time.time()
+
+
+class Age:
+    """How long ago something was, by the clock that says more: while a machine sleeps the monotonic one may stand."""
+
+    __slots__ = ("_now", "_wall")
+
+    def __init__(self) -> None:
+        self._now = trio.current_time()
+        self._wall = wall_time()
+
+    @property
+    def seconds(self) -> float:
+        """That many."""
+        return max(trio.current_time() - self._now, wall_time() - self._wall)
+
+
 class Timekeeper:
     """Calls back when deadlines have come.
 
     Args:
         gap_seconds: A pass that starts so late, or a wall clock that moved so far against it, is a gap (SPEC LIV-5).
         gap: Called at a gap, before any timeout, with the time and what was found.
-        wall_clock: Seconds of the wall clock. If not given, the system's; under a `trio.testing.MockClock`, that.
+        wall_clock: Seconds of the wall clock.
     """
 
     def __init__(
         self,
         gap_seconds: float,
         gap: Callable[[float, Gap], None],
-        wall_clock: Callable[[], float] | None = None,
+        wall_clock: Callable[[], float] = wall_time,
     ) -> None:
         self._gap_seconds = gap_seconds
         self._gap = gap
@@ -64,9 +84,6 @@ class Timekeeper:
     async def run(self) -> None:
         """Keep time until cancelled."""
         wall_clock = self._wall_clock
-        if wall_clock is None:
-            simulated = isinstance(trio.lowlevel.current_clock(), MockClock)
-            wall_clock = trio.current_time if simulated else time.time
         detector = GapDetector(self._gap_seconds, trio.current_time(), wall_clock())
         while True:
             with trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf) as self._scope:

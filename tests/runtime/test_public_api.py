@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
-        "ConnectFailed", "ErrorCode", "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown", "PayloadError",
-        "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed",
-        "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SubscribeRequest", "Subscription",
-        "connect", "serve", "states",
+        "ConnectFailed", "Credentials", "ErrorCode", "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown",
+        "PayloadError", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
+        "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SubscribeRequest",
+        "Subscription", "connect", "serve", "states",
     ],
     hawser.brokers: [
         "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
         "check_broker",
     ],
     hawser.client: [
-        "Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states",
+        "Client", "Connect", "Credentials", "Message", "Receipt", "State", "StateStream", "Subscription", "connect",
+        "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
@@ -102,7 +103,10 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
     ("function", "parameters"),
     [
         (hawser.serve, ["app", "url", "config", "transport", "random_bytes", "task_status"]),
-        (hawser.connect, ["url", "token", "credentials", "config", "procedures", "wait", "transport", "random_bytes"]),
+        (
+            hawser.connect,
+            ["url", "token", "credentials", "hosts", "config", "procedures", "wait", "transport", "random_bytes"],
+        ),
         (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
         (hawser.App.publish, ["self", "channel", "data", "key"]),
         (hawser.Client.publish, ["self", "channel", "data", "key"]),

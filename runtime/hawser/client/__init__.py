@@ -5,9 +5,21 @@ from __future__ import annotations
 from . import states
 from .client import Client
 from .connect import Connect, connect
+from .credentials import Credentials
 from .feed import Message
 from .operations import Receipt
 from .states import State, StateStream
 from .subscription import Subscription
 
-__all__ = ["Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states"]
+__all__ = [
+    "Client",
+    "Connect",
+    "Credentials",
+    "Message",
+    "Receipt",
+    "State",
+    "StateStream",
+    "Subscription",
+    "connect",
+    "states",
+]

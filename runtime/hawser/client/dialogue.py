@@ -214,7 +214,7 @@ class Dialogue:
         return stream
 
     def changed(self, state: State) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         before, self.state = self.state, state
         assert type(state) in FOLLOWING[type(before)], f"{state} follows {before}"
         watchers = [(reference, reference()) for reference in self._watchers]
@@ -235,29 +235,29 @@ class Dialogue:
     # ------------------------------------------------------------ what the line tells
 
     def judged(self) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         self._news.set()
         self._news = trio.Event()
 
     def opened(self) -> None:
-        """See `hawser.client.line.Conversation`: subscribe again, from where everything is, first of all (RST-10)."""
+        """See `hawser.client.conversation`: subscribe again, first of all, from where everything is (RST-10)."""
         self.arrived.set()
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self._hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
 
     def lost(self, report: SessionReset) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         self._operations.lose(report.numbered, int(report.reason))
         self._answering.end()
         self._answering = self._new_answering()
 
     def room(self) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         self._operations.changed()
 
     def message(self, body: bytes) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         message = decode_message(body)
         match message:
             case None:

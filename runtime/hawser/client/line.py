@@ -6,7 +6,7 @@ tells goes straight to the client object; nothing here waits for an application.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import attrs
 import trio
@@ -34,9 +34,9 @@ from hawser_engine.events import (
 )
 from hawser_transports import pump
 
-from .breaker import Circuit
-from .reconnect import ReconnectPolicy
-from .states import CircuitOpen, Closed, Connected, Connecting, HalfOpen, Reset, Resuming, State, Waiting
+from .comeback import Comeback
+from .credentials import CredentialsMissing
+from .states import Closed, Connected, Reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,31 +45,9 @@ if TYPE_CHECKING:
     from hawser_engine.gaps import Gap
     from hawser_transports import Link, Transport
 
-
-class Conversation(Protocol):
-    """Who is at this end of the line; every method is synchronous."""
-
-    def changed(self, state: State) -> None:
-        """The state of the line has changed."""
-
-    def opened(self) -> None:
-        """A new session is there; nothing of it has been sent yet."""
-
-    def lost(self, report: SessionReset) -> None:
-        """The session is over; another one comes."""
-
-    def message(self, body: bytes) -> None:
-        """A message has arrived.
-
-        Raises:
-            RemoteProtocolError: It is malformed, or not a server's to send.
-        """
-
-    def room(self) -> None:
-        """There may be room to send again."""
-
-    def judged(self) -> None:
-        """The server has accepted credentials."""
+    from .conversation import Conversation
+    from .credentials import Wallet
+    from .places import Places
 
 
 class ClientDriver(Driver[ClientConnection]):
@@ -93,6 +71,8 @@ class Ended:
     """How one attempt ended."""
 
     reason: str
+    made: bool = True
+    """False if something was missing for it on this side."""
     attached: bool = False
     progressed: bool = False
     termination: ConnectionTerminated | None = None
@@ -105,15 +85,15 @@ class Line:
     def __init__(
         self,
         conversation: Conversation,
-        url: str,
+        places: Places,
         transport: Transport,
-        credentials: Mapping[str, Any],
+        wallet: Wallet,
         config: Config,
         random_bytes: Callable[[int], bytes],
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=credentials)
+        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=wallet.values)
         self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
         self.accepted_credentials: int = 0
@@ -123,9 +103,10 @@ class Line:
         self.over: Closed | None = None
         """Set when the line will not come back."""
         self._conversation = conversation
-        self._url = url
+        self._places = places
+        self._wallet = wallet
         self._transport = transport
-        self._policy = ReconnectPolicy(random_bytes, config)
+        self._comeback = Comeback(config, random_bytes, places, wallet)
         self._nursery = nursery
         self._driver: ClientDriver | None = None
         self._touched: dict[ClientDriver, None] = {}
@@ -173,10 +154,11 @@ class Line:
 
     def authenticate(self, credentials: Mapping[str, Any]) -> int:
         """Use other credentials from now on; returns their number, for `accepted_credentials`."""
-        self.engine.credentials = dict(credentials)
+        self._wallet.put(credentials)
         return self._renew()
 
     def _renew(self) -> int:
+        self.engine.credentials = dict(self._wallet.values)
         self.credentials += 1
         self._tell_credentials()
         self._touch_present()
@@ -193,6 +175,8 @@ class Line:
     def _accepted(self, driver: ClientDriver) -> None:
         self.accepted_credentials = driver.credentials
         driver.judging = False
+        if driver.credentials == self.credentials:
+            self._wallet.accepted()
         self._tell_credentials()
         self._conversation.judged()
 
@@ -231,55 +215,53 @@ class Line:
         self._scope.cancel(reason="the client is left")
 
     async def _keep_up(self) -> None:
-        attempt = 1
-        self._policy.begun()
+        self._comeback.begun(resuming=False)  # the state in which a conversation begins
         while True:
-            ended = await self._attempt()
-            pause = self._pause(ended)
-            if pause is None:
-                break
-            attempt = 1 if ended.attached else attempt + 1
-            waiting = CircuitOpen if self._policy.circuit is Circuit.OPEN else Waiting
-            self._conversation.changed(waiting(trio.current_time() + pause, pause, ended.reason))
-            with trio.CancelScope() as self._waiting:
-                await trio.sleep(pause)
+            ended = await self._fetch_credentials() or await self._attempt()
+            if not self.engine.session.opened:
+                self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
             if self.over is not None:
                 break
-            self._policy.begun()
-            self._conversation.changed(self._trying(attempt))
+            after = self._comeback.after(ended)
+            if isinstance(after, Closed):
+                self._close(after.code, after.reason)
+                break
+            self._conversation.changed(after)
+            with trio.CancelScope() as self._waiting:
+                await trio.sleep_until(after.until)
+            if self.over is not None:
+                break
+            self._conversation.changed(self._comeback.begun(resuming=self.session_ready))
 
-    def _trying(self, attempt: int) -> State:
-        if self._policy.circuit is Circuit.HALF_OPEN:
-            return HalfOpen(attempt)
-        return Resuming(attempt) if self.session_ready else Connecting(attempt)
+    async def _fetch_credentials(self) -> Ended | None:
+        """Have credentials for the next attempt; what prevents it, if anything does."""
+        try:
+            with trio.CancelScope() as self._waiting:
+                while not self._wallet.good:
+                    await self._wallet.fetch()
+                    self._renew()
+        except CredentialsMissing as error:
+            return Ended(str(error), made=False, error=error)
+        return None if self.over is None else Ended("closed by this side", made=False)
 
-    def _pause(self, ended: Ended) -> float | None:
-        """Seconds until the next attempt; None if there is none."""
-        if self.over is not None:
-            return None
-        if not self.engine.session.opened:
-            self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
-        termination = ended.termination
-        if termination is None or termination.initiator != "remote":
-            return self._policy.pause_after(attached=ended.attached, progressed=ended.progressed)
-        # ATT-9, ATT-10: superseded by an attempt of our own is no end, and by another holder it was a reset.
-        if not termination.reconnect and termination.code != CloseCode.SUPERSEDED:
-            self._close(termination.code, termination.reason)
-            return None
-        return self._policy.pause_after(
-            attached=ended.attached,
-            progressed=ended.progressed,
-            closed_by_server=True,
-            spread_seconds=termination.after_seconds if termination.after_seconds[1] else None,
-        )
+    async def _answer_reauth(self, within_seconds: float) -> None:
+        """Fetch what the server has asked for, again and again while it waits (SPEC AUT-1)."""
+        pause = self.config.backoff_base_seconds
+        with trio.move_on_after(within_seconds):
+            while not self._wallet.good:
+                try:
+                    await self._wallet.fetch()
+                    self._renew()
+                except CredentialsMissing:
+                    await trio.sleep(pause)
+                    pause *= 2
 
     async def _attempt(self) -> Ended:
         """Open a link, attach, and stay until it ends."""
         link: Link | None = None
         try:
             with trio.fail_after(self.config.handshake_seconds), trio.CancelScope() as self._waiting:
-                # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
-                link = await self._transport.connect(self._url)
+                link = await self._transport.connect(self._places.here)
         except trio.TooSlowError as error:
             return Ended(f"no link after {self.config.handshake_seconds:g} s", error=error)
         except OSError as error:
@@ -297,7 +279,7 @@ class Line:
         self._driver = None
         termination = driver.termination
         reason = "the link broke" if termination is None else termination.reason
-        return Ended(reason, driver.attached, driver.progressed, termination)
+        return Ended(reason, True, driver.attached, driver.progressed, termination)
 
     # ------------------------------------------------------------ draining
 
@@ -365,7 +347,11 @@ class Line:
             case CredentialsAccepted():
                 self._accepted(driver)
             case CredentialsRequested():
-                self._renew()  # AUT-1: the same ones again, unless the application comes with others
+                self._wallet.expire()
+                if self._wallet.good:  # AUT-1: the same ones again, unless the application comes with others
+                    self._renew()
+                else:
+                    self._nursery.start_soon(self._answer_reauth, event.within_seconds)
             case AuthenticationRequested():
                 raise AssertionError(f"{event!r} is not for a client's connection")
             case _:
@@ -373,7 +359,7 @@ class Line:
 
     def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
         driver.attached = True
-        self._policy.reached()
+        self._comeback.reached()
         self._accepted(driver)
         driver.counts = self.engine.session.progress()
         self._conversation.changed(Connected(resumed, replayed))
