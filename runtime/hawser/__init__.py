@@ -11,13 +11,15 @@ from hawser_engine.messages import Position
 
 from .app import App, ChannelRule
 from .brokers import Published
-from .client import Client, Credentials, Message, Receipt, Subscription, connect, states
+from .client import Client, Credentials, Message, Outbox, Receipt, Subscription, connect, states
 from .config import Config
 from .errors import (
     CallError,
     ConnectFailed,
+    Expired,
     Gap,
     NotSent,
+    OutboxFull,
     OutcomeUnknown,
     PayloadError,
     RequestFailed,
@@ -40,10 +42,13 @@ __all__ = [
     "ConnectFailed",
     "Credentials",
     "ErrorCode",
+    "Expired",
     "Gap",
     "HawserError",
     "Message",
     "NotSent",
+    "Outbox",
+    "OutboxFull",
     "OutcomeUnknown",
     "PayloadError",
     "Position",

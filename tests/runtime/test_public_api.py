@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
-        "ConnectFailed", "Credentials", "ErrorCode", "Gap", "HawserError", "Message", "NotSent", "OutcomeUnknown",
-        "PayloadError", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SubscribeRequest",
-        "Subscription", "connect", "serve", "states",
+        "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "Message", "NotSent", "Outbox",
+        "OutboxFull", "OutcomeUnknown", "PayloadError", "Position", "Principal", "Proceed", "PublishRequest",
+        "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session",
+        "SessionClosed", "SubscribeRequest", "Subscription", "connect", "serve", "states",
     ],
     hawser.brokers: [
         "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
         "check_broker",
     ],
     hawser.client: [
-        "Client", "Connect", "Credentials", "Message", "Receipt", "State", "StateStream", "Subscription", "connect",
-        "states",
+        "Client", "Connect", "Credentials", "Message", "Outbox", "Receipt", "State", "StateStream",
+        "Subscription", "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
@@ -105,12 +105,23 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.serve, ["app", "url", "config", "transport", "random_bytes", "task_status"]),
         (
             hawser.connect,
-            ["url", "token", "credentials", "hosts", "config", "procedures", "wait", "transport", "random_bytes"],
+            [
+                "url",
+                "token",
+                "credentials",
+                "hosts",
+                "config",
+                "procedures",
+                "outbox",
+                "wait",
+                "transport",
+                "random_bytes",
+            ],
         ),
         (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
         (hawser.App.publish, ["self", "channel", "data", "key"]),
-        (hawser.Client.publish, ["self", "channel", "data", "key"]),
-        (hawser.Client.submit, ["self", "channel", "data", "key", "after"]),
+        (hawser.Client.publish, ["self", "channel", "data", "key", "ttl"]),
+        (hawser.Client.submit, ["self", "channel", "data", "key", "ttl", "after"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since"]),
         (hawser_transports.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
@@ -128,5 +139,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 10
+    assert len(errors) == 12
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -8,6 +8,7 @@ from .connect import Connect, connect
 from .credentials import Credentials
 from .feed import Message
 from .operations import Receipt
+from .outbox import Outbox
 from .states import State, StateStream
 from .subscription import Subscription
 
@@ -16,6 +17,7 @@ __all__ = [
     "Connect",
     "Credentials",
     "Message",
+    "Outbox",
     "Receipt",
     "State",
     "StateStream",

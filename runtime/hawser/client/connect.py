@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hawser_transports import Transport
 
     from .credentials import FetchCredentials
+    from .outbox import Outbox
 
 
 class Connect:
@@ -40,12 +41,14 @@ class Connect:
         config: Config,
         random_bytes: Callable[[int], bytes],
         offer: Offer,
+        outbox: Outbox | None,
         wait: bool,
     ) -> None:
         self._url = url
         self._places = places
         self._wait = wait
         self._offer = offer
+        self._outbox = outbox
         self._transport = transport
         self._wallet = wallet
         self._config = config
@@ -59,7 +62,7 @@ class Connect:
             raise RuntimeError("a connection is entered only once; call connect again for another one")
         nursery = await self._background.__aenter__()
         try:
-            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes)
+            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes, self._outbox)
             self._line = line = dialogue.line = Line(
                 dialogue, self._places, self._transport, self._wallet, self._config, self._random_bytes, nursery
             )
@@ -112,6 +115,7 @@ def connect(
     hosts: Collection[str] = (),
     config: Config | None = None,
     procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    outbox: Outbox | None = None,
     wait: bool = True,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -131,6 +135,8 @@ def connect(
             Credentials and the session go there. Never from ``https`` or ``wss`` to ``http`` or ``ws``.
         config: Limits and times; the defaults if not given.
         procedures: What the server may call, by name, from the first moment on; see `Client.procedure`.
+        outbox: Takes publications whether there is a session or not, and publishes them again, in order and under the
+            same keys, if a session is reset; without one a reset ends them in `OutcomeUnknown` or `NotSent`.
         wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
             Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
             `SessionClosed`, and ``client.states`` in ``Closed``.
@@ -162,5 +168,6 @@ def connect(
         config,
         random_bytes,
         Offer(procedures or {}),
+        outbox,
         wait,
     )

@@ -132,6 +132,17 @@ class Line:
         session = self.engine.session
         return session.operations, session.operation_bytes
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a link on which the session is attached."""
+        return self._driver is not None and self._driver.attached
+
+    @property
+    def late_seconds(self) -> float:
+        """How long after it was sent a message of this session may still arrive: as long as the session may live."""
+        session = self.engine.session
+        return session.silence_limit + session.resume_period
+
     def time_ms(self) -> int:
         """The session's time (SPEC CAL-3)."""
         return self.engine.session.time_ms(trio.current_time())
