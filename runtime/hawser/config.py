@@ -52,6 +52,8 @@ class Config(EngineConfig):
     """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
     spread_max_seconds: float = _number(3_600.0, 0)
     """The longest that a client stays away because a CLOSE asks for it."""
+    look_seconds: float = _number(5.0, 0.1)
+    """A client looks so often whether its machine has slept, to probe its link at once (SPEC LIV-5)."""
     redirects: int = _number(5, 0, (int,))
     """How often in a row a client lets CLOSE send it to another URL without any progress (SPEC CLS-8)."""
     credentials_seconds: float = _number(10.0, 0.001)

@@ -30,9 +30,14 @@ class Timed(Protocol):
         """A deadline has come, or had come once: do what is due, and arm again."""
 
 
+def simulated() -> bool:
+    """Whether time is that of a `trio.testing.MockClock`."""
+    return isinstance(trio.lowlevel.current_clock(), MockClock)
+
+
 def wall_time() -> float:
-    """Seconds of the wall clock; under a `trio.testing.MockClock`, of that."""
-    return trio.current_time() if isinstance(trio.lowlevel.current_clock(), MockClock) else time.time()
+    """Seconds of the wall clock; where time is simulated, of that."""
+    return trio.current_time() if simulated() else time.time()
 
 
 class Age:
@@ -56,18 +61,22 @@ class Timekeeper:
     Args:
         gap_seconds: A pass that starts so late, or a wall clock that moved so far against it, is a gap (SPEC LIV-5).
         gap: Called at a gap, before any timeout, with the time and what was found.
-        wall_clock: Seconds of the wall clock.
+        wall_clock: Seconds of the wall clock; the system's if not given.
+        look_seconds: It looks at the clocks at least so often, if they can move apart: where a machine sleeps, that of
+            the deadlines may stand still, and nothing else would tell for long that it woke.
     """
 
     def __init__(
         self,
         gap_seconds: float,
         gap: Callable[[float, Gap], None],
-        wall_clock: Callable[[], float] = wall_time,
+        wall_clock: Callable[[], float] | None = None,
+        look_seconds: float = inf,
     ) -> None:
         self._gap_seconds = gap_seconds
         self._gap = gap
-        self._wall_clock = wall_clock
+        self._wall_clock = wall_clock or wall_time
+        self._look_seconds = look_seconds
         self._heap: list[tuple[float, int, Timed]] = []
         self._count = count()
         self._scope: trio.CancelScope | None = None
@@ -84,9 +93,11 @@ class Timekeeper:
     async def run(self) -> None:
         """Keep time until cancelled."""
         wall_clock = self._wall_clock
+        look_seconds = inf if simulated() else self._look_seconds
         detector = GapDetector(self._gap_seconds, trio.current_time(), wall_clock())
         while True:
-            with trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf) as self._scope:
+            deadline = min(self._heap[0][0] if self._heap else inf, trio.current_time() + look_seconds)
+            with trio.CancelScope(deadline=deadline) as self._scope:
                 await trio.sleep_forever()
             wanted = self._scope.deadline
             self._scope = None

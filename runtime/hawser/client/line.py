@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from hawser.driver import Driver
-from hawser.timekeeper import Timekeeper
+from hawser.timekeeper import Age, Timekeeper
 from hawser_engine.client import Client as EngineClient
 from hawser_engine.client_connection import ClientConnection
 from hawser_engine.codes import CloseCode
@@ -113,11 +113,12 @@ class Line:
         self._draining = False
         self._closing = False
         self._waiting: trio.CancelScope | None = None  # for a link, or for the time to try again
+        self._rest: tuple[Age, float] | None = None  # since when there is a pause, and how long it is to be
         self._delivered = 0
         self._scope = trio.CancelScope(shield=True)
         self.ended: trio.Event = trio.Event()
         """Set when `run` has ended: the last words have left, or nobody hears them."""
-        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
+        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap, look_seconds=config.look_seconds)
 
     # ------------------------------------------------------------ commands
 
@@ -238,8 +239,10 @@ class Line:
                 self._close(after.code, after.reason)
                 break
             self._conversation.changed(after)
+            self._rest = Age(), after.seconds
             with trio.CancelScope() as self._waiting:
                 await trio.sleep_until(after.until)
+            self._rest = None
             if self.over is not None:
                 break
             self._conversation.changed(self._comeback.begun(resuming=self.session_ready))
@@ -393,3 +396,7 @@ class Line:
     def _gap(self, now: float, found: Gap) -> None:
         if self._driver is not None:
             self._driver.gap(now, found)
+        elif self._rest is not None and self._waiting is not None:
+            age, seconds = self._rest
+            if age.seconds >= seconds:  # a sleep is time too, whatever the clock of the deadlines says
+                self._waiting.cancel(reason="the machine has slept")
