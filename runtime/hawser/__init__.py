@@ -11,7 +11,19 @@ from hawser_engine.messages import Position
 
 from .app import App, ChannelRule
 from .brokers import Published
-from .client import Client, Credentials, Message, Outbox, Receipt, Subscription, connect, states
+from .client import (
+    Client,
+    ClientPool,
+    Credentials,
+    Message,
+    Outbox,
+    PooledClient,
+    Receipt,
+    SharedSubscription,
+    Subscription,
+    connect,
+    states,
+)
 from .config import Config
 from .errors import (
     CallError,
@@ -22,6 +34,7 @@ from .errors import (
     OutboxFull,
     OutcomeUnknown,
     PayloadError,
+    PoolFull,
     RequestFailed,
     RequestLost,
     SessionClosed,
@@ -37,6 +50,7 @@ __all__ = [
     "CallRequest",
     "ChannelRule",
     "Client",
+    "ClientPool",
     "CloseCode",
     "Config",
     "ConnectFailed",
@@ -51,6 +65,8 @@ __all__ = [
     "OutboxFull",
     "OutcomeUnknown",
     "PayloadError",
+    "PoolFull",
+    "PooledClient",
     "Position",
     "Principal",
     "Proceed",
@@ -64,6 +80,7 @@ __all__ = [
     "Server",
     "Session",
     "SessionClosed",
+    "SharedSubscription",
     "SubscribeRequest",
     "Subscription",
     "connect",

@@ -11,6 +11,7 @@ HawserError                        (hawser_engine)
 │  └─ NotSent                      it was not carried out
 ├─ Expired                         a publication was not sent in the time that it had
 ├─ OutboxFull                      more is waiting to be sent than may
+├─ PoolFull                        a pool has no session to give
 ├─ Gap                             messages of a subscription are missing
 └─ PayloadError                    data is no value that Hawser's payloads can hold
 """
@@ -134,6 +135,10 @@ class Expired(HawserError):
 
 class OutboxFull(HawserError):
     """The outbox has no room: this publication was not accepted, and those before it still wait."""
+
+
+class PoolFull(HawserError):
+    """A pool holds as many sessions as it may, all of them are in use, and none became free in time."""
 
 
 class Gap(HawserError):

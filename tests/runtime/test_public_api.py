@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
-        "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "Message", "NotSent", "Outbox",
-        "OutboxFull", "OutcomeUnknown", "PayloadError", "Position", "Principal", "Proceed", "PublishRequest",
-        "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session",
-        "SessionClosed", "SubscribeRequest", "Subscription", "connect", "serve", "states",
-    ],
+        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
+        "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "Message", "NotSent",
+        "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Principal",
+        "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason",
+        "Server", "Session", "SessionClosed", "SharedSubscription", "SubscribeRequest", "Subscription", "connect",
+        "serve", "states", ],
     hawser.brokers: [
         "Broker", "BrokerContractError", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
         "check_broker",
     ],
     hawser.client: [
-        "Client", "Connect", "Credentials", "Message", "Outbox", "Receipt", "State", "StateStream",
-        "Subscription", "connect", "states",
+        "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
+        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
@@ -139,5 +139,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 12
+    assert len(errors) == 13
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -9,16 +9,22 @@ from .credentials import Credentials
 from .feed import Message
 from .operations import Receipt
 from .outbox import Outbox
+from .pool import ClientPool, PooledClient, PooledConnect
+from .shares import SharedSubscription
 from .states import State, StateStream
 from .subscription import Subscription
 
 __all__ = [
     "Client",
+    "ClientPool",
     "Connect",
     "Credentials",
     "Message",
     "Outbox",
+    "PooledClient",
+    "PooledConnect",
     "Receipt",
+    "SharedSubscription",
     "State",
     "StateStream",
     "Subscription",

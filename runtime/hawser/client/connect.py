@@ -80,6 +80,11 @@ class Connect:
             raise
         return self._client
 
+    def probe(self) -> None:
+        """Ask the server for life now: a link that is dead is found so within the pong wait."""
+        if self._line is not None:
+            self._line.probe()
+
     async def _arrive(self, dialogue: Dialogue, line: Line) -> None:
         """Wait for the first session.
 

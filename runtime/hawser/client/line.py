@@ -192,6 +192,12 @@ class Line:
         self._tell_credentials()
         self._conversation.judged()
 
+    def probe(self) -> None:
+        """Ask the server for life now, if there is a link: one that is dead is found so within the pong wait."""
+        if self._driver is not None:
+            self._driver.connection.probe(trio.current_time())
+            self._touch_present()
+
     def close(self) -> None:
         """Say goodbye: the session ends here and, if the link still stands, there."""
         if self.over is None:
