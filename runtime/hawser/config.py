@@ -43,6 +43,26 @@ class Config(EngineConfig):
     """Channels that one session subscribes to in a second; above it SUBSCRIBE waits (SPEC LIM-1)."""
     joins_burst: int = _amount(128)
     """Channels that it may subscribe to at once after a pause."""
+    backoff_base_seconds: float = _number(0.5, 0.001)
+    """A client's first backoff is drawn up to this; it doubles with every attempt without progress (SPEC REC-1)."""
+    breaker_attempts: int = _amount(5)
+    """After so many attempts in a row that never attached a client only probes (SPEC REC-3)."""
+    probe_min_seconds: float = _number(1.0, 0.001)
+    """The least wait before the first probe; it doubles with every one that fails, up to `backoff_cap_seconds`."""
+    probe_max_seconds: float = _number(5.0, 0.001)
+    """The most of it; not below `probe_min_seconds`."""
+    spread_seconds: float = _number(5.0, 0)
+    """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
+    spread_max_seconds: float = _number(3_600.0, 0)
+    """The longest that a client stays away because a CLOSE asks for it."""
+    look_seconds: float = _number(5.0, 0.1)
+    """A client looks so often whether its machine has slept, to probe its link at once (SPEC LIV-5)."""
+    redirects: int = _number(5, 0, (int,))
+    """How often in a row a client lets CLOSE send it to another URL without any progress (SPEC CLS-8)."""
+    credentials_seconds: float = _number(10.0, 0.001)
+    """How long the function that fetches a client's credentials may take."""
+    credentials_refusals: int = _amount(3)
+    """After so many refusals in a row of credentials that had just been fetched a client gives up."""
     connect_seconds: float = _number(10.0, 0.001)
     """How long `connect` tries before it gives up, where no session was reached yet."""
     drain_seconds: float = _number(30.0, 0)
@@ -70,3 +90,9 @@ class Config(EngineConfig):
     """How long at most until it is tried again, and at least half of that; twice as long each further time."""
     upgrade_pause_cap_seconds: float = _number(900.0, 0.001)
     """Until when that grows."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check what holds between fields."""
+        super().__attrs_post_init__()
+        if self.probe_max_seconds < self.probe_min_seconds:
+            raise ValueError(f"probe_max_seconds is {self.probe_max_seconds:g}; it must not be below probe_min_seconds")

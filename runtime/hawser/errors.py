@@ -9,6 +9,9 @@ HawserError                        (hawser_engine)
 ├─ RequestLost                     the session was reset before the answer came
 │  ├─ OutcomeUnknown               it may have been carried out
 │  └─ NotSent                      it was not carried out
+├─ Expired                         a publication was not sent in the time that it had
+├─ OutboxFull                      more is waiting to be sent than may
+├─ PoolFull                        a pool has no session to give
 ├─ Gap                             messages of a subscription are missing
 └─ PayloadError                    data is no value that Hawser's payloads can hold
 """
@@ -116,6 +119,26 @@ class NotSent(RequestLost):
     """It had not left: it was not carried out and never will be."""
 
     text = "it was not sent"
+
+
+class Expired(HawserError):
+    """A publication waited in the outbox for longer than it may: it was not sent and never will be.
+
+    Attributes:
+        key: Its idempotency key.
+    """
+
+    def __init__(self, what: str, key: bytes | None, seconds: float) -> None:
+        super().__init__(f"{what}: it was not sent within {seconds:g} s")
+        self.key = key
+
+
+class OutboxFull(HawserError):
+    """The outbox has no room: this publication was not accepted, and those before it still wait."""
+
+
+class PoolFull(HawserError):
+    """A pool holds as many sessions as it may, all of them are in use, and none became free in time."""
 
 
 class Gap(HawserError):

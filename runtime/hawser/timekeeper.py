@@ -30,13 +30,41 @@ class Timed(Protocol):
         """A deadline has come, or had come once: do what is due, and arm again."""
 
 
+def simulated() -> bool:
+    """Whether Trio's clock is its mock; who set that has imported its module, which would load pytest here."""
+    testing = sys.modules.get("trio.testing")
+    return testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)
+
+
+def wall_time() -> float:
+    """Seconds of the wall clock; where time is simulated, of that."""
+    return trio.current_time() if simulated() else time.time()
+
+
+class Age:
+    """How long ago something was, by the clock that says more: while a machine sleeps the monotonic one may stand."""
+
+    __slots__ = ("_now", "_wall")
+
+    def __init__(self) -> None:
+        self._now = trio.current_time()
+        self._wall = wall_time()
+
+    @property
+    def seconds(self) -> float:
+        """That many."""
+        return max(trio.current_time() - self._now, wall_time() - self._wall)
+
+
 class Timekeeper:
     """Calls back when deadlines have come.
 
     Args:
         gap_seconds: A pass that starts so late, or a wall clock that moved so far against it, is a gap (SPEC LIV-5).
         gap: Called at a gap, before any timeout, with the time and what was found.
-        wall_clock: Seconds of the wall clock. If not given, the system's; under a `trio.testing.MockClock`, that.
+        wall_clock: Seconds of the wall clock; the system's if not given.
+        look_seconds: It looks at the clocks at least so often, if they can move apart: where a machine sleeps, that of
+            the deadlines may stand still, and nothing else would tell for long that it woke.
     """
 
     def __init__(
@@ -44,10 +72,12 @@ class Timekeeper:
         gap_seconds: float,
         gap: Callable[[float, Gap], None],
         wall_clock: Callable[[], float] | None = None,
+        look_seconds: float = inf,
     ) -> None:
         self._gap_seconds = gap_seconds
         self._gap = gap
-        self._wall_clock = wall_clock
+        self._wall_clock = wall_clock or wall_time
+        self._look_seconds = look_seconds
         self._heap: list[tuple[float, int, Timed]] = []
         self._count = count()
         self._scope: trio.CancelScope | None = None
@@ -64,11 +94,11 @@ class Timekeeper:
     async def run(self) -> None:
         """Keep time until cancelled."""
         wall_clock = self._wall_clock
-        if wall_clock is None:
-            wall_clock = trio.current_time if _time_is_simulated() else time.time
+        look_seconds = inf if simulated() else self._look_seconds
         detector = GapDetector(self._gap_seconds, trio.current_time(), wall_clock())
         while True:
-            with trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf) as self._scope:
+            deadline = min(self._heap[0][0] if self._heap else inf, trio.current_time() + look_seconds)
+            with trio.CancelScope(deadline=deadline) as self._scope:
                 await trio.sleep_forever()
             wanted = self._scope.deadline
             self._scope = None
@@ -82,9 +112,3 @@ class Timekeeper:
                 _, _, timed = heappop(self._heap)
                 timed.armed = inf
                 timed.handle_timeout(now)
-
-
-def _time_is_simulated() -> bool:
-    """Tell whether Trio's clock is its mock; who set that has imported its module, which would load pytest here."""
-    testing = sys.modules.get("trio.testing")
-    return testing is not None and isinstance(trio.lowlevel.current_clock(), testing.MockClock)

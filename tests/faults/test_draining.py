@@ -73,10 +73,10 @@ async def health(url: str) -> tuple[int, bytes]:
         return status, body
 
 
-async def sent_away(client: Client) -> states.Disconnected:
+async def sent_away(client: Client) -> states.Waiting:
     """How a client learned that it has to go."""
     async for state in client.states:
-        if isinstance(state, states.Disconnected):
+        if isinstance(state, states.Waiting):
             return state
     raise AssertionError("it never had to")
 
@@ -85,7 +85,7 @@ async def sent_away(client: Client) -> states.Disconnected:
 async def test_everybody_is_told_when_to_come_back_and_what_was_begun_is_answered(
     carriage: str, tmp_path: Path
 ) -> None:
-    clients, told, results = 40, list[states.Disconnected](), list[object]()
+    clients, told, results = 40, list[states.Waiting](), list[object]()
 
     async def wait(client: Client) -> None:
         told.append(await sent_away(client))
@@ -108,9 +108,9 @@ async def test_everybody_is_told_when_to_come_back_and_what_was_begun_is_answere
                 assert await health(url) == (503, b"draining\n")
             assert await server.wait() == 0
     assert results == [2]
-    assert {state.reason for state in told} == {"the server is drained"}
+    assert {state.why for state in told} == {"the server is drained"}
     # 40 sessions at one a second: 40 s, of which each client has drawn its moment.
-    pauses = sorted(state.retry_seconds for state in told)
+    pauses = sorted(state.seconds for state in told)
     assert len(pauses) == clients
     assert 0 <= pauses[0] < 20 < pauses[-1] <= 40
 
@@ -125,7 +125,7 @@ async def test_who_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
                 for number in range(50):
                     await client.publish("c", [number, "x" * 10_000])
                 server.send(signal.SIGTERM)
-                assert (await sent_away(client)).reason == "the server is drained"
+                assert (await sent_away(client)).why == "the server is drained"
             assert await server.wait() == 0
             deaf.thaw()
 

@@ -92,9 +92,9 @@ async def test_a_client_that_is_turned_away_comes_back_when_it_is_asked_to(autoj
         stream = client.states
         with trio.fail_after(PATIENCE):
             async for state in stream:
-                if isinstance(state, states.Disconnected):
-                    assert state.reason == "the server answered 503"
-                    assert 7 <= state.retry_seconds <= 8
+                if isinstance(state, states.Waiting):
+                    assert state.why == "the server answered 503"
+                    assert 7 <= state.seconds <= 8
                     break
             await client.publish("room", 1)
         first, second = full.asked

@@ -55,7 +55,7 @@ async def visits(client: Client, operation: Callable[[int], Awaitable[object]]) 
 
 
 def unanswered(client: Client) -> int:
-    return client._dialogue._operations.unanswered  # pyright: ignore[reportPrivateUsage]
+    return client._dialogue.operations.unanswered  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_cancelled_submission_was_not_published(autojump_clock: MockClock) -> None:

@@ -86,8 +86,8 @@ async def test_a_server_that_drains_sends_its_clients_away() -> None:
         seen = client.states
         await server.drain()
         async for state in seen:
-            if isinstance(state, states.Disconnected):
-                assert state.reason == "the server is drained"
+            if isinstance(state, states.Waiting):
+                assert state.why == "the server is drained"
                 break
 
 

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "CloseCode", "Config",
-        "ConnectFailed", "ErrorCode", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Message", "NotSent",
-        "OutcomeUnknown", "PayloadError", "Position", "Principal", "Proceed", "PublishRequest", "Published",
-        "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed",
+        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
+        "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
+        "HttpResponse", "Message", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull",
+        "PooledClient", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
+        "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SharedSubscription",
         "SubscribeRequest", "Subscription", "connect", "serve", "states",
     ],
     hawser.brokers: [
@@ -37,10 +38,12 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
-        "Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states",
+        "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
+        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [
-        "Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream",
+        "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
+        "StateStream", "Waiting",
     ],
     hawser.server: ["Server", "Session", "serve"],
     hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
@@ -106,11 +109,25 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
     ("function", "parameters"),
     [
         (hawser.serve, ["app", "url", "others", "config", "transport", "random_bytes", "task_status"]),
-        (hawser.connect, ["url", "token", "credentials", "config", "procedures", "wait", "transport", "random_bytes"]),
+        (
+            hawser.connect,
+            [
+                "url",
+                "token",
+                "credentials",
+                "hosts",
+                "config",
+                "procedures",
+                "outbox",
+                "wait",
+                "transport",
+                "random_bytes",
+            ],
+        ),
         (hawser.App.channel, ["self", "pattern", "history", "history_bytes", "open"]),
         (hawser.App.publish, ["self", "channel", "data", "key"]),
-        (hawser.Client.publish, ["self", "channel", "data", "key"]),
-        (hawser.Client.submit, ["self", "channel", "data", "key", "after"]),
+        (hawser.Client.publish, ["self", "channel", "data", "key", "ttl"]),
+        (hawser.Client.submit, ["self", "channel", "data", "key", "ttl", "after"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
@@ -134,5 +151,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 10
+    assert len(errors) == 13
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -248,7 +248,7 @@ async def test_a_session_that_is_lost_on_the_sure_one_is_opened_there_before_it_
                 told.append(state)
                 if len(told) > 1 and isinstance(state, states.Connected) and state.carriage == "better":
                     break
-            assert kinds(told) == ["better", "Disconnected", "Connecting", "Reset", "sure", "better"]
+            assert kinds(told) == ["better", "Waiting", "Resuming", "Reset", "sure", "better"]
             assert await client.call("double", 1) == 2
             assert (server.sessions, server.resumes) == (1, 1)
         second.set()

@@ -81,12 +81,13 @@ async def test_everything_waits_for_the_server_and_is_carried_out_in_order_when_
                     assert server.sessions == 1
                     await client.aclose()
         names = [type(state).__name__ for state in seen]
-        attempts = names.count("Connecting")
-        assert names == ["Connecting", "Disconnected"] * (attempts - 1) + ["Connecting", "Connected", "Closed"]
-        numbers = [state.attempt for state in seen if isinstance(state, states.Connecting)]
+        attempts = names.count("Connecting") + names.count("HalfOpen")
+        series = ["Connecting", "Waiting"] * 4 + ["Connecting", "CircuitOpen"]
+        assert names == [*series, *["HalfOpen", "CircuitOpen"] * (attempts - 6), "HalfOpen", "Connected", "Closed"]
+        numbers = [state.attempt for state in seen if isinstance(state, (states.Connecting, states.HalfOpen))]
         assert numbers == list(range(1, attempts + 1))
         assert states.Connected(False, 0, "memory") in seen
-        pauses = [state.retry_seconds for state in seen if isinstance(state, states.Disconnected)]
+        pauses = [state.seconds for state in seen if isinstance(state, (states.Waiting, states.CircuitOpen))]
         assert len(pauses) > A_DAY / 30
         assert max(pauses) <= 30
 
@@ -292,7 +293,7 @@ async def test_a_server_that_starts_later_is_found_over_a_real_socket() -> None:
             trio.open_nursery() as nursery,
         ):
             stream = client.states
-            while not isinstance(await anext(stream), states.Disconnected):
+            while not isinstance(await anext(stream), states.Waiting):
                 pass
             results: list[int] = []
 

@@ -70,8 +70,8 @@ async def test_a_server_that_drains_leaves_every_place(autojump_clock: MockClock
                 await server.drain()
                 for seen in changes:
                     async for state in seen:
-                        if isinstance(state, states.Disconnected):
-                            assert state.reason == "the server is drained"
+                        if isinstance(state, states.Waiting):
+                            assert state.why == "the server is drained"
                             break
         for place in PLACES:
             with pytest.raises(OSError, match="nobody listens"):

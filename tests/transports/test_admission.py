@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hawser import Config
 from hawser.client.reconnect import ReconnectPolicy
 from hawser_transports.admission import LONGEST_SECONDS, Admission
 
@@ -116,7 +117,7 @@ class Herd:
     def run(self) -> None:
         """Let them all try until each is in."""
         rng = random.Random(self.seed)
-        policies = [ReconnectPolicy(rng.randbytes) for _ in range(self.clients)]
+        policies = [ReconnectPolicy(rng.randbytes, Config()) for _ in range(self.clients)]
         resuming = [rng.random() < self.resuming for _ in range(self.clients)]
         self.tries = [0] * self.clients
         # A trip there takes up to a fifth of a second: networks differ.
@@ -126,6 +127,7 @@ class Herd:
             now, number = heappop(calendar)
             self.came.append(now)
             self.tries[number] += 1
+            policies[number].begun()
             spread = self._spread(now, resuming=resuming[number])
             if spread is None:
                 self.entered.append(now)

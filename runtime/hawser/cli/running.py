@@ -56,7 +56,7 @@ async def report_line(client: Client, tell: Say = say) -> None:
         match state:
             case states.Reset():
                 tell(reset_text(state))
-            case states.Connecting() if state.attempt == OUTAGE_ATTEMPTS:
+            case states.Connecting(attempt) | states.Resuming(attempt) if attempt == OUTAGE_ATTEMPTS:
                 out = True
                 tell("no link to the server; still trying")
             case states.Connected() if out:

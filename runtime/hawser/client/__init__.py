@@ -5,9 +5,29 @@ from __future__ import annotations
 from . import states
 from .client import Client
 from .connect import Connect, connect
+from .credentials import Credentials
 from .feed import Message
 from .operations import Receipt
+from .outbox import Outbox
+from .pool import ClientPool, PooledClient, PooledConnect
+from .shares import SharedSubscription
 from .states import State, StateStream
 from .subscription import Subscription
 
-__all__ = ["Client", "Connect", "Message", "Receipt", "State", "StateStream", "Subscription", "connect", "states"]
+__all__ = [
+    "Client",
+    "ClientPool",
+    "Connect",
+    "Credentials",
+    "Message",
+    "Outbox",
+    "PooledClient",
+    "PooledConnect",
+    "Receipt",
+    "SharedSubscription",
+    "State",
+    "StateStream",
+    "Subscription",
+    "connect",
+    "states",
+]

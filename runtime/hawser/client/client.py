@@ -58,7 +58,9 @@ class Client:
         """A new stream of states, beginning with the present one: ``async for state in client.states``."""
         return self._dialogue.watch()
 
-    async def publish(self, channel: str, data: object, *, key: bytes | None = None) -> Published:
+    async def publish(
+        self, channel: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+    ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
         Cancelled while it waits for room, nothing was published. Cancelled while it waits for the answer, it may have
@@ -68,6 +70,8 @@ class Client:
             channel: The channel's name, 1 to 255 bytes of UTF-8.
             data: None, bool, int within ±2^53, float, str, bytes, and lists, tuples and dicts of them.
             key: An idempotency key of 1 to 64 bytes; one that nobody else uses if not given.
+            ttl: For a client with an outbox: how many seconds it may wait there to be sent, if less than the outbox
+                allows.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -75,29 +79,40 @@ class Client:
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
             RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE.
-            OutcomeUnknown: The session was reset; it may have been published. Publish again with ``error.key``.
-            NotSent: The session was reset before it left.
+            OutcomeUnknown: The session was reset; it may have been published. Publish again with ``error.key``. A
+                client with an outbox has done so, as long as that is safe.
+            NotSent: The session was reset before it left. Not with an outbox.
+            Expired: It waited in the outbox for too long, and was not sent.
+            OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
 
         Spec: PUB-1, PUB-3.
         """
-        return await (await self.submit(channel, data, key=key)).wait()
+        return await (await self.submit(channel, data, key=key, ttl=ttl)).wait()
 
     async def submit(
-        self, channel: str, data: object, *, key: bytes | None = None, after: Receipt | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        ttl: float | None = None,
+        after: Receipt | None = None,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
         Publications are handed over, and handled, in the order of the calls. It waits only for room: at most 256
-        requests or 1 MiB of them are unanswered at a time. Cancelled, nothing was published.
+        requests or 1 MiB of them are unanswered at a time. Cancelled, nothing was published. With an outbox it waits
+        for nothing.
 
         Args:
             channel: As for `publish`.
             data: As for `publish`.
             key: As for `publish`.
+            ttl: As for `publish`.
             after: A publication of this client that must not have been lost. What waits for room while the session
                 is reset goes to the next session, and so before whatever is published again because of the reset;
-                with the receipt of the publication before it, it does not.
+                with the receipt of the publication before it, it does not. An outbox keeps the order by itself.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -105,7 +120,9 @@ class Client:
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
             NotSent: The publication named by ``after`` was lost in a reset; nothing was sent.
+            OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
+            ValueError: The client has no outbox for ``ttl``, or that is no time.
 
         Spec: OPS-1, OPS-2.
         """
@@ -114,9 +131,20 @@ class Client:
             raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
-        pending = Pending(Kind.PUBLISH, channel, len(payload) + HEAD_BYTES, own_key)
+        size = len(payload) + HEAD_BYTES
+
+        def encode(id: int) -> bytes:
+            return encode_body(Publish(id, channel, payload, own_key))
+
+        postman = self._dialogue.postman
+        if ttl is not None and (postman is None or not ttl > 0):
+            raise ValueError(f"ttl is {ttl!r}; it must be above 0, and connect be given an outbox")
+        if postman is not None:
+            await trio.lowlevel.checkpoint()
+            return postman.accept(channel, size, own_key, encode, ttl)
+        pending = Pending(Kind.PUBLISH, channel, size, own_key)
         pending.after = None if after is None else after.pending
-        await self._dialogue.request(pending, lambda id: encode_body(Publish(id, channel, payload, own_key)))
+        await self._dialogue.request(pending, encode)
         return Receipt(pending, own_key)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:

@@ -14,14 +14,19 @@ from hawser_transports import find_transport
 
 from .answering import Offer
 from .client import Client
+from .credentials import Wallet
 from .dialogue import Dialogue
 from .line import Line
+from .places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from types import TracebackType
 
     from hawser_transports import Transport
+
+    from .credentials import FetchCredentials
+    from .outbox import Outbox
 
 
 class Connect:
@@ -30,18 +35,22 @@ class Connect:
     def __init__(
         self,
         url: str,
+        places: Places,
         transport: Transport,
-        credentials: Mapping[str, Any],
+        wallet: Wallet,
         config: Config,
         random_bytes: Callable[[int], bytes],
         offer: Offer,
+        outbox: Outbox | None,
         wait: bool,
     ) -> None:
         self._url = url
+        self._places = places
         self._wait = wait
         self._offer = offer
+        self._outbox = outbox
         self._transport = transport
-        self._credentials = credentials
+        self._wallet = wallet
         self._config = config
         self._random_bytes = random_bytes
         self._background = Background()
@@ -53,9 +62,9 @@ class Connect:
             raise RuntimeError("a connection is entered only once; call connect again for another one")
         nursery = await self._background.__aenter__()
         try:
-            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes)
+            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes, self._outbox)
             self._line = line = dialogue.line = Line(
-                dialogue, self._url, self._transport, self._credentials, self._config, self._random_bytes, nursery
+                dialogue, self._places, self._transport, self._wallet, self._config, self._random_bytes, nursery
             )
             self._client = Client(dialogue, self._random_bytes)
             nursery.start_soon(line.run)
@@ -70,6 +79,11 @@ class Connect:
             await self._background.__aexit__(type(error), error, error.__traceback__)
             raise
         return self._client
+
+    def probe(self) -> None:
+        """Ask the server for life now: a link that is dead is found so within the pong wait."""
+        if self._line is not None:
+            self._line.probe()
 
     async def _arrive(self, dialogue: Dialogue, line: Line) -> None:
         """Wait for the first session.
@@ -102,9 +116,11 @@ def connect(
     url: str,
     *,
     token: str | None = None,
-    credentials: Mapping[str, Any] | None = None,
+    credentials: Mapping[str, Any] | FetchCredentials | None = None,
+    hosts: Collection[str] = (),
     config: Config | None = None,
     procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    outbox: Outbox | None = None,
     wait: bool = True,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -117,9 +133,15 @@ def connect(
     Args:
         url: Where the server listens; its scheme chooses the transport, for example ``memory://lobby``.
         token: Short for ``credentials={"token": token}``.
-        credentials: What `App.authenticate` gets, at every attach.
+        credentials: What `App.authenticate` gets, at every attach; or an async function that fetches it. The function
+            is asked before the first attempt, before any later one for which what it gave has expired or was refused,
+            and when the server wants other credentials; never twice at once. While it fails the client waits.
+        hosts: Where the server may send this client to, beside its own host: names or addresses without ports.
+            Credentials and the session go there. Never from ``https`` or ``wss`` to ``http`` or ``ws``.
         config: Limits and times; the defaults if not given.
         procedures: What the server may call, by name, from the first moment on; see `Client.procedure`.
+        outbox: Takes publications whether there is a session or not, and publishes them again, in order and under the
+            same keys, if a session is reset; without one a reset ends them in `OutcomeUnknown` or `NotSent`.
         wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
             Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
             `SessionClosed`, and ``client.states`` in ``Closed``.
@@ -138,12 +160,19 @@ def connect(
         if credentials is not None:
             raise ValueError("give a token or credentials, not both")
         credentials = {"token": token}
+    config = Config() if config is None else config
     return Connect(
         url,
+        Places(url, hosts, config.redirects),
         find_transport(url) if transport is None else transport,
-        credentials or {},
-        Config() if config is None else config,
+        Wallet(
+            credentials or {},
+            fetch_seconds=config.credentials_seconds,
+            refusals_max=config.credentials_refusals,
+        ),
+        config,
         random_bytes,
         Offer(procedures or {}),
+        outbox,
         wait,
     )

@@ -41,7 +41,8 @@ from hawser_engine.messages import Published as PublishedMessage
 from .answering import Answering, Offer
 from .feed import Feed, Flow
 from .operations import Kind, Operations, Pending
-from .states import Closed, Connecting, State, StateStream
+from .postman import Postman
+from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from hawser_engine.events import SessionReset
 
     from .line import Line
+    from .outbox import Outbox
     from .subscription import Subscription
 
 SUBSCRIBE_MAX = 128
@@ -60,7 +62,12 @@ class Dialogue:
     """Everything of a client that is not the line itself."""
 
     def __init__(
-        self, config: Config, nursery: trio.Nursery, offer: Offer, random_bytes: Callable[[int], bytes]
+        self,
+        config: Config,
+        nursery: trio.Nursery,
+        offer: Offer,
+        random_bytes: Callable[[int], bytes],
+        outbox: Outbox | None,
     ) -> None:
         self.config = config
         self.offer = offer
@@ -70,7 +77,9 @@ class Dialogue:
         self.arrived: trio.Event = trio.Event()
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
-        self._operations = Operations()
+        self.operations = Operations()
+        self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
+        """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[str, trio.Event] = {}
         self._random_bytes = random_bytes
@@ -92,13 +101,13 @@ class Dialogue:
         counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
-            self._check_open()
+            self.check_open()
             pending.check_order()
-            if counted and not self._operations.has_room(pending.size, *self.line.operations):
+            if counted and not self.operations.has_room(pending.size, *self.line.operations):
                 return False
             return self.line.has_room(pending.size)
 
-        await self._operations.in_turn(ready, lambda: self._hand_over(pending, encode))
+        await self.operations.in_turn(ready, lambda: self.hand_over(pending, encode))
 
     def time_ms(self) -> int:
         """See `hawser.client.answering.Voice`."""
@@ -110,7 +119,7 @@ class Dialogue:
             if self.line.has_room(len(body)):
                 self.line.send(body)
                 return
-            await self._operations.change()
+            await self.operations.change()
 
     def _new_answering(self) -> Answering:
         return Answering(
@@ -123,11 +132,11 @@ class Dialogue:
         Raises:
             SessionClosed: They were not, or the client is closed.
         """
-        self._check_open()
+        self.check_open()
         wanted = self.line.authenticate(credentials)
         await trio.lowlevel.checkpoint()
         while self.line.accepted_credentials < wanted:
-            self._check_open()
+            self.check_open()
             await self._news.wait()
 
     def tell(self, body: bytes) -> None:
@@ -137,15 +146,25 @@ class Dialogue:
             with suppress(BacklogFull):
                 self.line.send(body, urgent=True)
 
-    def _hand_over(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
-        id = self._operations.add(pending)
+    def hand_over(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
+        """Give a request its id and send it, now.
+
+        Raises:
+            PayloadError: The server does not take so long a message.
+        """
+        id = self.operations.add(pending)
         try:
             pending.ordinal = self.line.send(encode(id))
         except MessageTooLarge as error:
-            self._operations.take(id)
+            self.operations.take(id)
             raise PayloadError(str(error)) from None
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse to be used any more.
+
+        Raises:
+            SessionClosed: The client is closed.
+        """
         over = self.line.over
         if over is not None:
             raise SessionClosed(over.code, over.reason)
@@ -214,8 +233,9 @@ class Dialogue:
         return stream
 
     def changed(self, state: State) -> None:
-        """See `hawser.client.line.Conversation`."""
-        self.state = state
+        """See `hawser.client.conversation.Conversation`."""
+        before, self.state = self.state, state
+        assert type(state) in FOLLOWING[type(before)], f"{state} follows {before}"
         watchers = [(reference, reference()) for reference in self._watchers]
         self._watchers = [reference for reference, stream in watchers if stream is not None]
         for _, stream in watchers:
@@ -227,36 +247,38 @@ class Dialogue:
     def _end(self, error: SessionClosed) -> None:
         self.arrived.set()
         self.judged()
-        self._operations.end(error)
+        self.operations.end(error)
+        if self.postman is not None:
+            self.postman.end(error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
     # ------------------------------------------------------------ what the line tells
 
     def judged(self) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         self._news.set()
         self._news = trio.Event()
 
     def opened(self) -> None:
-        """See `hawser.client.line.Conversation`: subscribe again, from where everything is, first of all (RST-10)."""
+        """See `hawser.client.conversation`: subscribe again, first of all, from where everything is (RST-10)."""
         self.arrived.set()
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
-            self._hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+            self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
 
     def lost(self, report: SessionReset) -> None:
-        """See `hawser.client.line.Conversation`."""
-        self._operations.lose(report.numbered, int(report.reason))
+        """See `hawser.client.conversation.Conversation`."""
+        self.operations.lose(report.numbered, int(report.reason))
         self._answering.end()
         self._answering = self._new_answering()
 
     def room(self) -> None:
-        """See `hawser.client.line.Conversation`."""
-        self._operations.changed()
+        """See `hawser.client.conversation.Conversation`."""
+        self.operations.changed()
 
     def message(self, body: bytes) -> None:
-        """See `hawser.client.line.Conversation`."""
+        """See `hawser.client.conversation.Conversation`."""
         message = decode_message(body)
         match message:
             case None:
@@ -290,12 +312,12 @@ class Dialogue:
                 assert_never(message)
 
     def _answer(self, id: int, value: Any) -> None:
-        pending = self._operations.take(id)
+        pending = self.operations.take(id)
         if pending is not None:
             pending.succeed(value)
 
     def _failed(self, message: ErrorReply) -> None:
-        pending = self._operations.take(message.id)
+        pending = self.operations.take(message.id)
         if pending is None:
             return
         error = failure(message, RequestFailed)
@@ -304,7 +326,7 @@ class Dialogue:
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:
-        pending = self._operations.take(message.id)
+        pending = self.operations.take(message.id)
         if pending is None:
             return
         pending.succeed(None)

@@ -61,6 +61,8 @@ class Feed:
         self.channel = channel
         self.position = since
         """The last position that is accounted for: asked for, joined at, queued, or told as a gap."""
+        self.start: Position | None = None
+        """Where it first joined."""
         self.live: bool = False
         """Whether a SUBSCRIBED has come; before it, what arrives belongs to an earlier subscription."""
         self.paused: bool = False
@@ -84,6 +86,7 @@ class Feed:
             What to tell the server: a queue that is full from before pauses the new subscription too.
         """
         since, self.position = self.position, position
+        self.start = self.start or position
         self.live = True
         self._continuing = False
         if gap_reason is not None:

@@ -6,12 +6,12 @@ tells goes straight to the client object; nothing here waits for an application.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
 from hawser.driver import Driver
-from hawser.timekeeper import Timekeeper
+from hawser.timekeeper import Age, Timekeeper
 from hawser_engine.client import Client as EngineClient
 from hawser_engine.client_connection import ClientConnection
 from hawser_engine.codes import CloseCode
@@ -31,12 +31,13 @@ from hawser_engine.events import (
     SessionResumed,
     VolatileReceived,
 )
-from hawser_transports import TurnedAway, pump
+from hawser_transports import pump
 
 from .carriages import CarriagePolicy
-from .racing import Ended, Race
-from .reconnect import ReconnectPolicy
-from .states import Closed, Connected, Connecting, Disconnected, Reset, State
+from .comeback import Comeback, Ended
+from .credentials import CredentialsMissing
+from .racing import Race
+from .states import Closed, Connected, Reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,31 +46,9 @@ if TYPE_CHECKING:
     from hawser_engine.gaps import Gap
     from hawser_transports import Link, Transport
 
-
-class Conversation(Protocol):
-    """Who is at this end of the line; every method is synchronous."""
-
-    def changed(self, state: State) -> None:
-        """The state of the line has changed."""
-
-    def opened(self) -> None:
-        """A new session is there; nothing of it has been sent yet."""
-
-    def lost(self, report: SessionReset) -> None:
-        """The session is over; another one comes."""
-
-    def message(self, body: bytes) -> None:
-        """A message has arrived.
-
-        Raises:
-            RemoteProtocolError: It is malformed, or not a server's to send.
-        """
-
-    def room(self) -> None:
-        """There may be room to send again."""
-
-    def judged(self) -> None:
-        """The server has accepted credentials."""
+    from .conversation import Conversation
+    from .credentials import Wallet
+    from .places import Places
 
 
 class ClientDriver(Driver[ClientConnection]):
@@ -101,15 +80,15 @@ class Line:
     def __init__(
         self,
         conversation: Conversation,
-        url: str,
+        places: Places,
         transport: Transport,
-        credentials: Mapping[str, Any],
+        wallet: Wallet,
         config: Config,
         random_bytes: Callable[[int], bytes],
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=credentials)
+        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=wallet.values)
         self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
         self.accepted_credentials: int = 0
@@ -119,22 +98,23 @@ class Line:
         self.over: Closed | None = None
         """Set when the line will not come back."""
         self._conversation = conversation
-        self._url = url
+        self._places = places
+        self._wallet = wallet
         self._transport = transport
-        self._sure = transport.fallback(url)
         self._carriages = CarriagePolicy(config, random_bytes)
-        self._policy = ReconnectPolicy(random_bytes, config.backoff_cap_seconds)
+        self._comeback = Comeback(config, random_bytes, places, wallet)
         self._nursery = nursery
         self._driver: ClientDriver | None = None
         self._touched: dict[ClientDriver, None] = {}
         self._draining = False
         self._closing = False
         self._waiting: trio.CancelScope | Race | None = None  # for a link, or for the time to try again
+        self._rest: tuple[Age, float] | None = None  # since when there is a pause, and how long it is to be
         self._delivered = 0
         self._scope = trio.CancelScope(shield=True)
         self.ended: trio.Event = trio.Event()
         """Set when `run` has ended: the last words have left, or nobody hears them."""
-        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
+        self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap, look_seconds=config.look_seconds)
 
     # ------------------------------------------------------------ commands
 
@@ -148,6 +128,17 @@ class Line:
         """How many requests, of how many bytes, the server takes unanswered (SPEC OPS-1)."""
         session = self.engine.session
         return session.operations, session.operation_bytes
+
+    @property
+    def attached(self) -> bool:
+        """Whether there is a link on which the session is attached."""
+        return self._driver is not None and self._driver.attached
+
+    @property
+    def late_seconds(self) -> float:
+        """How long after it was sent a message of this session may still arrive: as long as the session may live."""
+        session = self.engine.session
+        return session.silence_limit + session.resume_period
 
     def time_ms(self) -> int:
         """The session's time (SPEC CAL-3)."""
@@ -164,16 +155,18 @@ class Line:
             BacklogFull: There is no room.
             MessageTooLarge: The server does not take so long a message.
         """
-        ordinal = self.engine.session.send(body, trio.current_time(), urgent=urgent)
-        self._touch_present()
-        return ordinal
+        try:
+            return self.engine.session.send(body, trio.current_time(), urgent=urgent)
+        finally:
+            self._touch_present()  # also where an urgent message that found no room has ended the session (LIM-4)
 
     def authenticate(self, credentials: Mapping[str, Any]) -> int:
         """Use other credentials from now on; returns their number, for `accepted_credentials`."""
-        self.engine.credentials = dict(credentials)
+        self._wallet.put(credentials)
         return self._renew()
 
     def _renew(self) -> int:
+        self.engine.credentials = dict(self._wallet.values)
         self.credentials += 1
         self._tell_credentials()
         self._touch_present()
@@ -190,8 +183,16 @@ class Line:
     def _accepted(self, driver: ClientDriver) -> None:
         self.accepted_credentials = driver.credentials
         driver.judging = False
+        if driver.credentials == self.credentials:
+            self._wallet.accepted()
         self._tell_credentials()
         self._conversation.judged()
+
+    def probe(self) -> None:
+        """Ask the server for life now, if there is a link: one that is dead is found so within the pong wait."""
+        if self._driver is not None:
+            self._driver.connection.probe(trio.current_time())
+            self._touch_present()
 
     def close(self) -> None:
         """Say goodbye: the session ends here and, if the link still stands, there."""
@@ -228,48 +229,54 @@ class Line:
         self._scope.cancel(reason="the client is left")
 
     async def _keep_up(self) -> None:
-        attempt = 1  # the state in which a conversation begins
-        while self.over is None:
-            ended = await self._attempt()
-            pause = self._pause(ended)
-            if pause is None:
+        self._comeback.begun(resuming=False)  # the state in which a conversation begins
+        while True:
+            ended = await self._fetch_credentials() or await self._attempt()
+            if not self.engine.session.opened:
+                self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
+            if self.over is not None:
                 break
-            self._conversation.changed(Disconnected(ended.reason, pause))
+            after = self._comeback.after(ended)
+            if isinstance(after, Closed):
+                self._close(after.code, after.reason)
+                break
+            self._conversation.changed(after)
+            self._rest = Age(), after.seconds
             with trio.CancelScope() as self._waiting:
-                await trio.sleep(pause)
-            attempt = 1 if ended.attached else attempt + 1
-            if self.over is None:
-                self._conversation.changed(Connecting(attempt))
+                await trio.sleep_until(after.until)
+            self._rest = None
+            if self.over is not None:
+                break
+            self._conversation.changed(self._comeback.begun(resuming=self.session_ready))
 
-    def _pause(self, ended: Ended) -> float | None:
-        """Seconds until the next attempt; None if there is none."""
-        if self.over is not None:
-            return None
-        if not self.engine.session.opened:
-            self.failures = [*self.failures[-15:], ended.error or ConnectionError(ended.reason)]
-        if isinstance(ended.error, TurnedAway):  # what a CLOSE with a spread is on a link
-            soonest = ended.error.retry_seconds
-            return self._policy.pause_after(
-                attached=False, progressed=False, closed_by_server=True, spread_seconds=(soonest, soonest + 1)
-            )
-        termination = ended.termination
-        if termination is None or termination.initiator != "remote":
-            return self._policy.pause_after(attached=ended.attached, progressed=ended.progressed)
-        # ATT-9, ATT-10: superseded by an attempt of our own is no end, and by another holder it was a reset.
-        if not termination.reconnect and termination.code != CloseCode.SUPERSEDED:
-            self._close(termination.code, termination.reason)
-            return None
-        return self._policy.pause_after(
-            attached=ended.attached,
-            progressed=ended.progressed,
-            closed_by_server=True,
-            spread_seconds=termination.after_seconds if termination.after_seconds[1] else None,
-        )
+    async def _fetch_credentials(self) -> Ended | None:
+        """Have credentials for the next attempt; what prevents it, if anything does."""
+        try:
+            with trio.CancelScope() as self._waiting:
+                while not self._wallet.good:
+                    await self._wallet.fetch()
+                    self._renew()
+        except CredentialsMissing as error:
+            return Ended(str(error), made=False, error=error)
+        return None if self.over is None else Ended("closed by this side", made=False)
+
+    async def _answer_reauth(self, within_seconds: float) -> None:
+        """Fetch what the server has asked for, again and again while it waits (SPEC AUT-1)."""
+        pause = self.config.backoff_base_seconds
+        with trio.move_on_after(within_seconds):
+            while not self._wallet.good:
+                try:
+                    await self._wallet.fetch()
+                    self._renew()
+                except CredentialsMissing:
+                    await trio.sleep(pause)
+                    pause *= 2
 
     async def _attempt(self) -> Ended:
         """Open a link, attach, and stay until it ends; where there are two carriages, on the better one that works."""
-        if self._sure is not None:
-            race = self._waiting = Race(self, self._transport, self._sure, self._carriages)
+        sure = self._transport.fallback(self._places.here)
+        if sure is not None:
+            race = self._waiting = Race(self, self._transport, sure, self._carriages)
             return await race.run()
         link: Link | None = None
         try:
@@ -290,8 +297,7 @@ class Line:
         """See `hawser.client.racing.Rider`."""
         try:
             with trio.fail_after(self.config.handshake_seconds):
-                # Always the place it was given: no `url` of a CLOSE is followed (CLS-8).
-                return await transport.connect(self._url)
+                return await transport.connect(self._places.here)
         except trio.TooSlowError as error:
             raise TimeoutError(f"no link after {self.config.handshake_seconds:g} s") from error
 
@@ -317,7 +323,7 @@ class Line:
             self._driver = None
         termination = driver.termination
         reason = "the link broke" if termination is None else termination.reason
-        return Ended(reason, driver.attached, driver.progressed, termination)
+        return Ended(reason, True, driver.attached, driver.progressed, termination)
 
     # ------------------------------------------------------------ draining
 
@@ -386,7 +392,11 @@ class Line:
             case CredentialsAccepted():
                 self._accepted(driver)
             case CredentialsRequested():
-                self._renew()  # AUT-1: the same ones again, unless the application comes with others
+                self._wallet.expire()
+                if self._wallet.good:  # AUT-1: the same ones again, unless the application comes with others
+                    self._renew()
+                else:
+                    self._nursery.start_soon(self._answer_reauth, event.within_seconds)
             case AuthenticationRequested():
                 raise AssertionError(f"{event!r} is not for a client's connection")
             case _:
@@ -395,6 +405,7 @@ class Line:
     def _attached(self, driver: ClientDriver, *, resumed: bool, replayed: int) -> None:
         driver.attached = True
         driver.arrived.set()
+        self._comeback.reached()
         self._accepted(driver)
         driver.counts = self.engine.session.progress()
         self._conversation.changed(Connected(resumed, replayed, driver.link.carriage))
@@ -417,3 +428,7 @@ class Line:
     def _gap(self, now: float, found: Gap) -> None:
         if self._driver is not None:
             self._driver.gap(now, found)
+        elif self._rest is not None and self._waiting is not None:
+            age, seconds = self._rest
+            if age.seconds >= seconds:  # a sleep is time too, whatever the clock of the deadlines says
+                self._waiting.cancel(reason="the machine has slept")

@@ -17,31 +17,16 @@ import attrs
 import trio
 
 from hawser.background import Background
-from hawser_transports import pump
+from hawser_transports import TurnedAway, pump
+
+from .comeback import Ended
 
 if TYPE_CHECKING:
     from hawser.config import Config
-    from hawser_engine.events import ConnectionTerminated
     from hawser_transports import Link, Receiver, Transport
 
     from .carriages import CarriagePolicy
     from .line import ClientDriver
-
-
-@attrs.frozen
-class Ended:
-    """How one attempt ended."""
-
-    reason: str
-    attached: bool = False
-    progressed: bool = False
-    termination: ConnectionTerminated | None = None
-    error: Exception | None = None
-
-    @property
-    def parted(self) -> bool:
-        """Whether the server said why: then it was not the carriage that failed."""
-        return self.termination is not None and self.termination.initiator == "remote"
 
 
 class Rider(Protocol):
@@ -108,7 +93,8 @@ class Race:
         if not self._errors:
             return Ended("closed by this side")
         reason = "; ".join(map(str, self._errors.values()))
-        return Ended(reason, error=ConnectionError(reason))
+        turns = [error.retry_seconds for error in self._errors.values() if isinstance(error, TurnedAway)]
+        return Ended(reason, error=TurnedAway(reason, max(turns)) if turns else ConnectionError(reason))
 
     def cancel(self, *, reason: str | None = None) -> None:
         """Try nothing more; a link on which the session is goes on."""

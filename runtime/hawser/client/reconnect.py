@@ -1,43 +1,58 @@
 """When a client comes back: full jitter, the progress rule, the server's spread, the circuit breaker.
 
-Pure: it is told how an attempt ended and answers how long to wait.
+Pure: it is told what became of an attempt and answers how long to wait.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hawser.randomness import uniform
+
+from .breaker import Circuit, CircuitBreaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BASE_SECONDS: Final = 0.5
-CAP_SECONDS: Final = 30.0
-SERVER_CLOSE_SECONDS: Final = 5.0
-"""The spread after a close by the server that names none."""
-BREAKER_ATTEMPTS: Final = 5
-BREAKER_SECONDS: Final = (1.0, 5.0)
+    from hawser.config import Config
 
 
 class ReconnectPolicy:
-    """Decides the pause before the next attempt.
+    """Decides the pause before the next attempt (SPEC REC-1 to REC-3).
 
     An attempt made *progress* if it attached and a count moved afterwards; only that resets the backoff, so a server
-    that accepts and drops at once is not hammered. After five attempts in a row that did not even attach, probes
-    replace the backoff: rarer, and never at once.
+    that accepts and drops at once is not hammered. After some attempts in a row that did not even attach the breaker
+    opens, and probes replace the backoff: rarer, and never at once.
     """
 
-    def __init__(self, random_bytes: Callable[[int], bytes], cap_seconds: float = CAP_SECONDS) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes], config: Config) -> None:
         self._random_bytes = random_bytes
-        self._cap_seconds = cap_seconds
+        self._config = config
+        self._breaker = CircuitBreaker(config.breaker_attempts)
         self._idle_attempts = 0  # in a row, without progress
-        self._lost_attempts = 0  # in a row, without OPENED or RESUMED
 
     @property
-    def breaker_open(self) -> bool:
-        """Whether attempts are only probes."""
-        return self._lost_attempts >= BREAKER_ATTEMPTS
+    def circuit(self) -> Circuit:
+        """What the breaker lets through."""
+        return self._breaker.circuit
+
+    def begun(self) -> None:
+        """An attempt begins."""
+        self._breaker.begun()
+
+    def reached(self) -> None:
+        """The attempt has attached; told once at most."""
+        self._breaker.reached()
+
+    def withdrawn(self) -> float:
+        """The attempt was not made, because this side had not what it needs for it.
+
+        Returns:
+            Seconds to wait, by the backoff.
+        """
+        self._idle_attempts += 1
+        self._breaker.withdrawn()
+        return self._probe() if self.circuit is Circuit.OPEN else self._backoff()
 
     def pause_after(
         self,
@@ -50,24 +65,36 @@ class ReconnectPolicy:
         """Seconds to wait after an attempt has ended.
 
         Args:
-            attached: Whether it reached OPENED or RESUMED.
+            attached: Whether it reached OPENED or RESUMED; `reached` was told then.
             progressed: Whether, after that, a count moved.
             closed_by_server: Whether a CLOSE of the server ended it.
             spread_seconds: The time over which that CLOSE asked clients to come back, if it named one.
         """
         self._idle_attempts = 0 if progressed else self._idle_attempts + 1
-        self._lost_attempts = 0 if attached else self._lost_attempts + 1
-        if closed_by_server:
-            low, high = spread_seconds or (0.0, SERVER_CLOSE_SECONDS)
-            asked = self._uniform(low, high)
-            return asked if self._idle_attempts == 0 else max(asked, self._backoff())
-        if self.breaker_open:
-            doublings = self._lost_attempts - BREAKER_ATTEMPTS
-            return min(self._cap_seconds, self._uniform(*BREAKER_SECONDS) * float(2 ** min(doublings, 16)))
-        return self._backoff()
+        if not attached:
+            self._breaker.failed()
+        if self.circuit is Circuit.OPEN:
+            own = self._probe()
+        elif closed_by_server and not self._idle_attempts:
+            own = 0.0
+        else:
+            own = self._backoff()
+        if not closed_by_server:
+            return own
+        # REC-2: the server's word is the least; who gets nowhere waits longer all the same.
+        low, high = spread_seconds or (0.0, self._config.spread_seconds)
+        longest = self._config.spread_max_seconds
+        return max(own, self._uniform(min(low, longest), min(high, longest)))
 
     def _backoff(self) -> float:
-        return self._uniform(0.0, min(self._cap_seconds, BASE_SECONDS * float(2 ** min(self._idle_attempts, 16))))
+        config = self._config
+        longest = config.backoff_base_seconds * float(2 ** min(self._idle_attempts, 16))
+        return self._uniform(0.0, min(config.backoff_cap_seconds, longest))
+
+    def _probe(self) -> float:
+        config = self._config
+        first = self._uniform(config.probe_min_seconds, config.probe_max_seconds)
+        return min(config.backoff_cap_seconds, first * float(2 ** min(self._breaker.probes, 16)))
 
     def _uniform(self, low: float, high: float) -> float:
         return uniform(self._random_bytes, low, high)

@@ -1,5 +1,7 @@
 """What a client goes through, as a stream that anybody may watch.
 
+Rule: every pair of states that may follow each other is in FOLLOWING; a client that went through another one is wrong.
+
 The stream is bounded: a watcher who does not keep up misses the oldest ordinary states, but never a `Reset`:
 where only those are left, the two oldest become one with the sums of their counts.
 """
@@ -7,19 +9,50 @@ where only those are left, the two oldest become one with the sums of their coun
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 import trio
 
-__all__ = ["Closed", "Connected", "Connecting", "Disconnected", "Reset", "State", "StateStream"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "FOLLOWING",
+    "CircuitOpen",
+    "Closed",
+    "Connected",
+    "Connecting",
+    "HalfOpen",
+    "Reset",
+    "Resuming",
+    "State",
+    "StateStream",
+    "Waiting",
+]
 
 WATCH_MAX: Final = 100
 
 
 @attrs.frozen
 class Connecting:
-    """A link is being opened."""
+    """A link is being opened, and there is no session yet."""
+
+    attempt: int
+    """Attempts in a row that have not attached yet, this one counted."""
+
+
+@attrs.frozen
+class Resuming:
+    """A link is being opened, to go on with the session that there is."""
+
+    attempt: int
+    """Attempts in a row that have not attached yet, this one counted."""
+
+
+@attrs.frozen
+class HalfOpen:
+    """A link is being opened as a probe: whether it attaches decides about the circuit."""
 
     attempt: int
     """Attempts in a row that have not attached yet, this one counted."""
@@ -34,17 +67,31 @@ class Connected:
     replayed: int
     """Messages sent again by this side because the last link had lost them, or may have."""
     carriage: str
-    """What the link is made of, such as ``"websocket"`` or ``"long-poll"``. It may change without a `Disconnected`."""
+    """What the link is made of, such as ``"websocket"`` or ``"long-poll"``. It may change without a `Waiting`."""
 
 
 @attrs.frozen
-class Disconnected:
-    """No link; the session waits for the next one, and so does what is sent."""
+class Waiting:
+    """No link until the time has come to try again; what is sent waits too."""
 
-    reason: str
+    until: float
+    """When that is, on the clock of `trio.current_time`; earlier if the process has slept meanwhile."""
+    seconds: float
+    """How long the wait is in all."""
+    why: str
     """What ended the link or the attempt."""
-    retry_seconds: float
-    """When the next attempt begins."""
+
+
+@attrs.frozen
+class CircuitOpen:
+    """No link, after too many attempts in a row that never attached: only probes are made, ever less often."""
+
+    until: float
+    """When the next probe is made, on the clock of `trio.current_time`; earlier if the process has slept meanwhile."""
+    seconds: float
+    """How long the wait is in all."""
+    why: str
+    """What ended the last attempt."""
 
 
 @attrs.frozen
@@ -74,7 +121,19 @@ class Closed:
     """The text that came with it."""
 
 
-State: TypeAlias = Connecting | Connected | Disconnected | Reset | Closed
+State: TypeAlias = Connecting | Resuming | HalfOpen | Connected | Waiting | CircuitOpen | Reset | Closed
+
+FOLLOWING: Final[Mapping[type[State], tuple[type[State], ...]]] = {
+    Connecting: (Connected, Waiting, CircuitOpen, Reset, Closed),
+    Resuming: (Connected, Reset, Waiting, CircuitOpen, Closed),
+    HalfOpen: (Connected, Reset, CircuitOpen, Closed),
+    Connected: (Connected, Waiting, Reset, Closed),  # the first where the session has moved to another carriage
+    Waiting: (Connecting, Resuming, Closed),
+    CircuitOpen: (HalfOpen, Closed),
+    Reset: (Connected, Reset, Waiting, CircuitOpen, Closed),  # a new session follows, on the same link if it holds
+    Closed: (),
+}
+"""What may come after each state."""
 
 
 class StateStream:
