@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Answering"]
 
 _ANSWERED: Final = (200, 204)
+_FENCED: Final = 409
 _STATUSES: Final = (200, 204, 400, 401, 403, 409, 410, 413, 429, 503)
 
 
@@ -101,9 +102,12 @@ class Answering(Page):
         pair = self._chain.taps[1].pair
         if pair is None or pair.attempt <= poll.generation:
             return
-        if any(kind == Message.KIND for kind, _, _ in walk(reply.body)):
+        # What a link that had ended before has still to be fetched is under way, as bytes in a socket would be.
+        if reply.status == _FENCED and any(kind == Message.KIND for kind, _, _ in walk(reply.body)):
             raise self._wrong("C3", f"generation {poll.generation} is brought messages after {pair.attempt}", "ATT-7")
-        if reply.status in _ANSWERED and (travel.get or not reply.body):  # the answer to AUTH has waited since before
+        if travel.served_by is not poll or reply.status not in _ANSWERED:
+            return
+        if travel.get or not reply.body:  # the answer to AUTH has waited since before
             what = f"generation {poll.generation} is answered {reply.status} after {pair.attempt}"
             raise self._wrong("C3", what, "CAR-25")
 
