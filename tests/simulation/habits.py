@@ -15,7 +15,7 @@ from .plan import Plan
 
 __all__ = ["Carriage", "PollPlan"]
 
-_WORLDS: Final = 0.0
+_WORLDS: Final = 0.14
 """Share of the worlds in which somebody polls."""
 
 
