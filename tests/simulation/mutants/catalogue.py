@@ -3,6 +3,7 @@
 from typing import Final
 
 from .attaching import ATTACHING
+from .carrying import CARRYING
 from .keeping import KEEPING
 from .mutant import Mutant
 from .receiving import RECEIVING
@@ -10,4 +11,6 @@ from .sending import SENDING
 
 __all__ = ["MUTANTS"]
 
-MUTANTS: Final[dict[str, Mutant]] = {mutant.name: mutant for mutant in (*SENDING, *RECEIVING, *ATTACHING, *KEEPING)}
+MUTANTS: Final[dict[str, Mutant]] = {
+    mutant.name: mutant for mutant in (*SENDING, *RECEIVING, *ATTACHING, *KEEPING, *CARRYING)
+}

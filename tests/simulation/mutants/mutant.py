@@ -33,7 +33,7 @@ class Mutant:
     """One sentence."""
     clause: str
     module: str
-    """Name of the module inside ``hawser_engine``."""
+    """Name of the module inside ``hawser_engine``, with dots."""
     edits: tuple[Edit, ...]
     """All are applied; each ``before`` stands exactly once in the module."""
     kind: Kind = Kind.SAFETY

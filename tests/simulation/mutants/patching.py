@@ -43,7 +43,7 @@ class Reached:
 
 def source_of(module: str) -> str:
     """Return the engine's own source of a module."""
-    return (_ROOT / f"{module}.py").read_text(encoding="utf-8")
+    return (_ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
 def check(mutant: Mutant) -> None:
