@@ -140,6 +140,17 @@ def test_every_page_is_in_the_navigation() -> None:
     assert navigation == {page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")}
 
 
+def test_a_file_that_a_page_shows_is_shown_as_it_is() -> None:
+    shown = [
+        (title["path"], dedent(block["body"]))
+        for page in PAGES
+        for block in FENCE.finditer(page.read_text(encoding="utf-8"))
+        if (title := re.search(r'title="(?P<path>examples/[^"]+)"', block["info"]))
+    ]
+    assert {path for path, _ in shown} >= {"examples/behind-nginx/nginx.conf", "examples/behind-haproxy/haproxy.cfg"}
+    assert [path for path, text in shown if (ROOT / path).read_text(encoding="utf-8") != text] == []
+
+
 def test_the_tests_that_the_documents_name_exist() -> None:
     missing = [
         f"{page.relative_to(ROOT)}: {named['path']}::{named['name']}"

@@ -1,0 +1,1 @@
+"""Hostile networks and middleboxes: how soon real programs recover, and at what cost."""
