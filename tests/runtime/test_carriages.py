@@ -29,30 +29,28 @@ PARTED = {**DIED, "parted": True}
 
 
 @pytest.mark.parametrize(
-    ("story", "demoted", "pause", "head_start"),
+    ("story", "pause", "head_start"),
     [
-        ([], False, None, 0.25),
-        ([DIED], False, None, 0.0),
-        ([DIED, DIED], False, None, 0.0),
-        ([DIED, DIED, DIED], True, 30, 0.0),
-        ([DIED, DIED, DIED, DIED], True, 60, 0.0),
-        ([DIED] * 5, True, 100, 0.0),
-        ([DIED] * 5_000, True, 100, 0.0),
-        ([BLOCKED], True, 30, 0.0),
-        ([BLOCKED, BLOCKED], True, 60, 0.0),
-        ([BLOCKED, DIED], True, 60, 0.0),
-        ([DIED, BLOCKED], True, 30, 0.0),
-        ([DIED, DIED, BLOCKED], True, 30, 0.0),
-        ([DIED, DIED, LASTED], False, None, 0.25),
-        ([DIED, DIED, LASTED, DIED, DIED], False, None, 0.0),
-        ([BLOCKED, PARTED], False, None, 0.25),
-        ([BLOCKED, LASTED], False, None, 0.25),
-        ([BLOCKED, LASTED, BLOCKED], True, 30, 0.0),
+        ([], None, 0.25),
+        ([DIED], None, 0.0),
+        ([DIED, DIED], None, 0.0),
+        ([DIED, DIED, DIED], 30, 0.0),
+        ([DIED, DIED, DIED, DIED], 60, 0.0),
+        ([DIED] * 5, 100, 0.0),
+        ([DIED] * 5_000, 100, 0.0),
+        ([BLOCKED], 30, 0.0),
+        ([BLOCKED, BLOCKED], 60, 0.0),
+        ([BLOCKED, DIED], 60, 0.0),
+        ([DIED, BLOCKED], 30, 0.0),
+        ([DIED, DIED, BLOCKED], 30, 0.0),
+        ([DIED, DIED, LASTED], None, 0.25),
+        ([DIED, DIED, LASTED, DIED, DIED], None, 0.0),
+        ([BLOCKED, PARTED], None, 0.25),
+        ([BLOCKED, LASTED], None, 0.25),
+        ([BLOCKED, LASTED, BLOCKED], 30, 0.0),
     ],
 )
-def test_what_is_decided(
-    story: list[dict[str, float | bool] | None], demoted: bool, pause: float | None, head_start: float
-) -> None:
+def test_what_is_decided(story: list[dict[str, float | bool] | None], pause: float | None, head_start: float) -> None:
     for draw, share in ((LEAST, 0.5), (MOST, 1.0)):
         policy = CarriagePolicy(CONFIG, partial(drawing, draw))
         for event in story:
@@ -60,7 +58,6 @@ def test_what_is_decided(
                 policy.blocked(1_000.0)
             else:
                 policy.ended(1_000.0, **event)  # type: ignore[arg-type]
-        assert policy.demoted is demoted
         assert policy.due == (-inf if pause is None else pytest.approx(1_000 + pause * share))
         assert policy.head_start == head_start
 

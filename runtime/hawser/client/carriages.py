@@ -39,11 +39,6 @@ class CarriagePolicy:
         """When the better carriage is tried next, at the earliest."""
 
     @property
-    def demoted(self) -> bool:
-        """Whether the better carriage is only tried now and then."""
-        return self._failures >= self._config.upgrade_strikes
-
-    @property
     def head_start(self) -> float:
         """Seconds that the other carriage waits for the better one when an attempt begins."""
         return 0.0 if self._failures else self._config.upgrade_head_start_seconds
