@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hawser.testing.network import Wire
 
-FAST = Config(messages_per_second=1e6, messages_burst=1_000_000, resumes_per_minute=100_000)
+FAST = Config(messages_per_second=1e6, messages_burst=1_000_000, resumes_per_minute=100_000, backoff_cap_seconds=1)
 
 
 def app_with_calls() -> App:
@@ -125,10 +125,10 @@ async def test_one_that_dies_three_times_is_given_up_for_a_while(autojump_clock:
             assert roads.better.dials == 3
             await until(client, "better")
             assert roads.better.dials == 4
-            await trio.sleep(FAST.upgrade_steady_seconds)
+            await trio.sleep(FAST.upgrade_steady_seconds + 1)
             roads.better.dial_seconds = 0.0
             await roads.better.network.cut()  # it had stood for a while, so this does not speak against it
-            await trio.sleep(30)
+            await trio.sleep(5)
             assert client.state == states.Connected(True, 0, "better")
             assert (roads.better.dials, roads.sure.dials) == (5, 4)
             assert server.resumes == 8
@@ -238,7 +238,7 @@ async def test_a_session_that_is_lost_on_the_sure_one_is_opened_there_before_it_
         roads.better.dial_seconds = 2.5  # RESET comes after 2 s, OPENED after 4
         async with connect(URL, transport=roads.better, config=FAST) as client:
             assert kinds(await until(client, "better")) == ["sure", "better"]
-            await trio.sleep(FAST.upgrade_steady_seconds)  # so that the end of this link is no strike
+            await trio.sleep(FAST.upgrade_steady_seconds + 1)  # so that the end of this link is no strike
             seen = client.states
             first.set()
             await trio.testing.wait_all_tasks_blocked()
