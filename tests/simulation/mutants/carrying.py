@@ -274,10 +274,10 @@ CARRYING: Final = (
         (
             Edit(
                 """\
-        self._received += arrival.count
+        self._received += arrival.new
 """,
                 """\
-        self._received += arrival.count + (arrival.count > 1)
+        self._received += arrival.new + (arrival.new > 1)
 """,
             ),
         ),
