@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -310,14 +311,15 @@ def test_what_a_killed_program_leaves_behind_is_removed_by_the_next_one() -> Non
     ("name", "value", "says"),
     [
         ("sys.platform", "darwin", "this is no Linux"),
-        ("os.geteuid", lambda: 1_000, "they need root"),
-        ("shutil.which", lambda *_, **__: None, "there is no ip command"),
+        ("os.geteuid", Mock(return_value=1_000), "they need root"),
+        ("shutil.which", Mock(return_value=None), "there is no ip command"),
         ("tests.faults.emulator.namespaces.DEVICE", "/dev/none", "there is no /dev/none"),
     ],
 )
 def test_what_a_machine_lacks_is_told(name: str, value: object, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for has, there in (("sys.platform", "linux"), ("os.geteuid", lambda: 0), ("shutil.which", lambda *_, **__: "ip")):
-        monkeypatch.setattr(has, there)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.geteuid", Mock(return_value=0))
+    monkeypatch.setattr("shutil.which", Mock(return_value="ip"))
     monkeypatch.setattr("tests.faults.emulator.namespaces.DEVICE", "/dev/null")
     monkeypatch.setattr(name, value)
     assert says in str(missing())
