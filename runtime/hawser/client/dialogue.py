@@ -77,7 +77,7 @@ class Dialogue:
         self.arrived: trio.Event = trio.Event()
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
-        self.operations = Operations()
+        self.operations: Operations = Operations()
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}

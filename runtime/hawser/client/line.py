@@ -65,7 +65,7 @@ class ClientDriver(Driver[ClientConnection]):
         self.judging = False
         """Whether an AUTH has no answer yet."""
         self.termination: ConnectionTerminated | None = None
-        self.arrived = trio.Event()
+        self.arrived: trio.Event = trio.Event()
         """Set when it is attached, or never will be."""
 
     @property

@@ -235,7 +235,7 @@ class Asked:
     """Receives on a link that is probed."""
 
     def __init__(self, driver: ClientDriver) -> None:
-        self.known = trio.Event()
+        self.known: trio.Event = trio.Event()
         """Set when the probe came back, or never will."""
         self._driver = driver
 

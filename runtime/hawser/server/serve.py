@@ -26,9 +26,9 @@ class Server:
     """A server that is listening; `serve` hands it to ``nursery.start``."""
 
     def __init__(self, urls: Sequence[str], node: Node) -> None:
-        self.url = urls[0]
+        self.url: str = urls[0]
         """Where clients reach it; what the given URL left open (a port, a name) is filled in."""
-        self.urls = tuple(urls)
+        self.urls: tuple[str, ...] = tuple(urls)
         """The same for all places where it listens."""
         self._node = node
 
