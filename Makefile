@@ -119,11 +119,14 @@ unit: install ## the quick tests, with coverage thresholds
 	@$(BIN)/coverage report --omit='engine/*' --fail-under=95 \
 		|| { echo 'fix: cover the lines above' >&2; exit 1; }
 
-# Without coverage, which doubles the time of a seed: what only these reach is visited, not tested.
+# Without coverage, which doubles the time of a seed: what only these reach is visited, not tested. Twice as many
+# workers as processors, for the tests with real processes mostly wait.
+SLOW_WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+
 .PHONY: slow
 slow: install ## the slow tests: the simulator's seeds and planted bugs, real processes, models, programs of the documents
 	$(call say,"slow tests")
-	@$(BIN)/pytest -n auto --dist worksteal -m 'slow and not verify' $(ARGS)
+	@$(BIN)/pytest -n $(SLOW_WORKERS) --dist worksteal -m 'slow and not verify' $(ARGS)
 
 .PHONY: pythons
 pythons: install ## the quick tests on every other Python >= 3.11 of this machine

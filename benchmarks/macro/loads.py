@@ -24,6 +24,10 @@ PATIENCE_SECONDS: Final = 120.0
 """When a generator hangs: it bounds its set-up to 60 s and what is under way at its end to 30 s."""
 
 
+WEBSOCKET: Final = "--transport=ws"
+"""Without the race of carriages, of which every client would pay a part."""
+
+
 @frozen
 class Plan:
     """How much is done."""
@@ -56,7 +60,13 @@ class Load:
 
 
 def _echo(clients: int | None) -> Callable[[Plan], Sequence[str]]:
-    return lambda plan: ["echo", f"--clients={clients or plan.echoers}", f"--size={SIZE}", f"--seconds={plan.seconds}"]
+    return lambda plan: [
+        "echo",
+        f"--clients={clients or plan.echoers}",
+        f"--size={SIZE}",
+        f"--seconds={plan.seconds}",
+        WEBSOCKET,
+    ]
 
 
 def _fanout(in_flight: int) -> Callable[[Plan], Sequence[str]]:
@@ -66,11 +76,12 @@ def _fanout(in_flight: int) -> Callable[[Plan], Sequence[str]]:
         f"--in-flight={in_flight}",
         f"--size={SIZE}",
         f"--seconds={plan.seconds}",
+        WEBSOCKET,
     ]
 
 
 def _storm(kind: str) -> Callable[[Plan], Sequence[str]]:
-    return lambda plan: [kind, f"--clients={plan.clients}", f"--seconds={STORM_SECONDS}"]
+    return lambda plan: [kind, f"--clients={plan.clients}", f"--seconds={STORM_SECONDS}", WEBSOCKET]
 
 
 def _resumes(transport: str) -> Callable[[Plan], Sequence[str]]:

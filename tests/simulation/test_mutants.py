@@ -45,6 +45,7 @@ def test_the_marker_stands_in_front_of_the_changed_statement() -> None:
     assert "    __mutant_reached__(0)\n            self.delivered = delivered\n" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _SAFETY)
 def test_a_safety_mutant_is_caught(name: str) -> None:
     seed, _ = read_record()[name]
