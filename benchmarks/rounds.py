@@ -11,7 +11,7 @@ from .processes import Failed, guarded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["INTERRUPTED", "interleaved", "progress", "without_traceback"]
+__all__ = ["INTERRUPTED", "NamedT", "interleaved", "progress", "without_traceback"]
 
 
 class Named(Protocol):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
+from benchmarks.command import command
 from benchmarks.picture import OURS, draw
 from benchmarks.report import Places, Spread, about, record, table
-from benchmarks.rounds import interleaved, without_traceback
+from benchmarks.rounds import interleaved
 
 from .loads import FULL, LOADS, QUICK, Found, Load, Plan, run
 
@@ -21,26 +20,8 @@ Writes results/macro.json, results/macro.png and the table in README.md, unless 
 
 
 def main(arguments: Sequence[str] | None = None, places: Places | None = None) -> int:
-    """Measure, print and record.
-
-    Args:
-        arguments: Of the command line.
-        places: Where to record; the repository's if not given, and only if everything was measured in full.
-
-    Returns:
-        0, 2 if no load has such a name, 1 if something failed, 130 after Ctrl-C.
-    """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.macro", description=DESCRIPTION)
-    parser.add_argument("--quick", action="store_true", help="run everything once, tiny; the figures are noise")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only the loads with one of these texts in their name")
-    options = parser.parse_args(arguments)
-    chosen = [load for load in LOADS if not options.names or any(name in load.name for name in options.names)]
-    if not chosen:
-        print("no such load; there are:", *(load.name for load in LOADS), sep="\n  ", file=sys.stderr)
-        return 2
-    if places is None and len(chosen) == len(LOADS) and not options.quick:
-        places = Places.of("macro")
-    return without_traceback(partial(measure, chosen, QUICK if options.quick else FULL, places))
+    """See `benchmarks.command.command`."""
+    return command("macro", DESCRIPTION, "load", LOADS, (FULL, QUICK), measure, arguments, places)
 
 
 def measure(loads: Sequence[Load], plan: Plan, places: Places | None) -> int:

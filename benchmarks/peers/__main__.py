@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
+from benchmarks.command import command
 from benchmarks.picture import draw
 from benchmarks.report import Places, Spread, about, record, table
-from benchmarks.rounds import interleaved, without_traceback
+from benchmarks.rounds import interleaved
 
 from .contenders import (
     CONTENDERS,
@@ -34,28 +33,8 @@ Writes results/peers.json, results/peers.png and the table in README.md, unless 
 
 
 def main(arguments: Sequence[str] | None = None, places: Places | None = None) -> int:
-    """Measure, print and record.
-
-    Args:
-        arguments: Of the command line.
-        places: Where to record; the repository's if not given, and only if everything was measured in full.
-
-    Returns:
-        0, 2 if no server has such a name, 1 if something failed, 130 after Ctrl-C.
-    """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=DESCRIPTION)
-    parser.add_argument("--quick", action="store_true", help="run everything once, tiny; the figures are noise")
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="only the servers with one of these texts in their name"
-    )
-    options = parser.parse_args(arguments)
-    chosen = [each for each in CONTENDERS if not options.names or any(name in each.name for name in options.names)]
-    if not chosen:
-        print("no such server; there are:", *(each.name for each in CONTENDERS), sep="\n  ", file=sys.stderr)
-        return 2
-    if places is None and len(chosen) == len(CONTENDERS) and not options.quick:
-        places = Places.of("peers")
-    return without_traceback(partial(measure, chosen, QUICK if options.quick else FULL, places))
+    """See `benchmarks.command.command`."""
+    return command("peers", DESCRIPTION, "server", CONTENDERS, (FULL, QUICK), measure, arguments, places)
 
 
 def measure(contenders: Sequence[Contender], plan: Plan, places: Places | None) -> int:
