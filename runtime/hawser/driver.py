@@ -155,7 +155,7 @@ class Driver(Generic[ConnectionT]):
         if self._writing or self.over or not self.connection.pass_batch(batch, now):
             return False
         try:
-            taken = self.link.send_nowait((batch.data,))
+            taken = self.link.send_one_nowait(batch.data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return True  # as in `flush`
         if not taken:

@@ -68,6 +68,10 @@ class Link(trio.abc.AsyncResource):
         """
         return None
 
+    def send_one_nowait(self, batch: bytes) -> bool:
+        """`send_nowait` for one batch, and whether it was taken: what a fan-out asks a thousand links for."""
+        return self.send_nowait((batch,)) == 1
+
     @abstractmethod
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """Hand over as many batches as can leave without waiting.

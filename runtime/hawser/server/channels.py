@@ -63,7 +63,8 @@ class Mode(Enum):
     """Its client asked for nothing more for now."""
 
 
-_LIVE: Final = Mode.LIVE  # by a name of its own, for it is asked for with every delivery (see ``hawser_engine.link``)
+_LIVE: Final = Mode.LIVE  # by names of their own, for they are asked for with every delivery (``hawser_engine.link``)
+_BEHIND: Final = Mode.BEHIND
 
 
 class Membership:
@@ -211,22 +212,31 @@ class Channel:
         member.mode = Mode.LIVE
         return True
 
-    def deliver(self, member: Membership, chunk: Chunk, now: float) -> bool:
-        """Give a chunk to a member; the time is asked for once for many members, for it costs as much as a step here.
+    def deliver(self, members: Sequence[Membership], chunk: Chunk, now: float) -> None:
+        """Give a chunk to members; whoever cannot take it becomes behind, and is fed.
 
-        Returns:
-            Whether it was given; else see whether the member is behind now.
+        The hottest loop of a server: what is the same for all is asked for once, the time among it.
         """
-        if member.mode is not _LIVE or not member.active:
-            return False
-        if member.epoch != chunk.epoch or member.offset >= chunk.last:
-            return False
-        follows = member.offset + 1 == chunk.first and chunk.longest <= member.longest
-        if follows and chunk.batch is not None and member.outlet.deliver(chunk.batch, now):
-            member.offset = chunk.last
-            return True
-        member.mode = Mode.BEHIND
-        return False
+        batch, epoch, last, longest = chunk.batch, chunk.epoch, chunk.last, chunk.longest
+        before = chunk.first - 1
+        for member in members:
+            if member.mode is not _LIVE or not member.active:
+                if member.mode is _BEHIND:
+                    member.outlet.feed()
+                continue
+            offset = member.offset
+            if member.epoch != epoch or offset >= last:
+                continue
+            if (
+                offset == before
+                and longest <= member.longest
+                and batch is not None
+                and member.outlet.deliver(batch, now)
+            ):
+                member.offset = last
+            else:
+                member.mode = _BEHIND
+                member.outlet.feed()
 
     def ring_history(self, after: int, limit: int) -> History:
         """What a channel without history still has after an offset, in the shape of a broker's answer."""

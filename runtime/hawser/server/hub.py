@@ -269,12 +269,12 @@ class Hub:
         now = trio.current_time()
         while channel.chunks:
             chunk = channel.chunks[0]
-            for count, member in enumerate(list(channel.members.values()), 1):
-                if not channel.deliver(member, chunk, now) and member.mode is Mode.BEHIND:
-                    member.outlet.feed()
-                if count % FLUSH_SOCKETS == 0:
+            members = list(channel.members.values())
+            for first in range(0, len(members), FLUSH_SOCKETS):
+                if first:
                     await trio.lowlevel.checkpoint()
                     now = trio.current_time()
+                channel.deliver(members[first : first + FLUSH_SOCKETS], chunk, now)
             channel.chunks.popleft()
 
     def pause(self, session: ServerSession, name: str, position: Position) -> None:

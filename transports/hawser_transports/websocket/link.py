@@ -61,14 +61,23 @@ class WebSocketLink(Link):
 
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """See `Link.send_nowait`."""
-        wire = self._wire
-        if self._sending or self._closed or wire.broken or self._websocket.ended is not None:
-            self._check_sending()  # which says what it is
-        if len(batches) == 1 and 0 < len(batches[0]) <= BATCH_BYTES_MAX and wire.unwritten < ROOM_BYTES:
-            wire.write(self._websocket.framer.batches(batches))  # what nearly every send is
-            return 1
+        if len(batches) == 1:  # as nearly always
+            return int(self.send_one_nowait(batches[0]))
+        self._check_sending()
         check_batches(batches)
         return self._send_some(batches, 0)
+
+    def send_one_nowait(self, batch: bytes) -> bool:
+        """See `Link.send_one_nowait`."""
+        wire, websocket = self._wire, self._websocket
+        if self._sending or self._closed or wire.broken or websocket.ended is not None:
+            self._check_sending()  # which says what it is
+        if not 0 < len(batch) <= BATCH_BYTES_MAX:
+            check_batches((batch,))
+        if wire.unwritten >= ROOM_BYTES:
+            return False
+        wire.write(websocket.framer.batch(batch))
+        return True
 
     async def send_batches(self, batches: Sequence[bytes]) -> None:
         """See `Link.send_batches`."""

@@ -117,12 +117,6 @@ class SharedFrames(Framer):
         """See ``Framer.frame``."""
         return _head(first, 0, len(payload)) + payload
 
-    def batches(self, batches: Sequence[bytes]) -> bytes:
-        """See ``Framer.batches``."""
-        if len(batches) == 1 and batches[0] is self._batch:
-            return self._frame
-        return super().batches(batches)
-
     def batch(self, batch: bytes) -> bytes:
         """See ``Framer.batch``; the same object for the same batch as last time."""
         if batch is not self._batch:
