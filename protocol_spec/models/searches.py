@@ -134,11 +134,14 @@ VARIANTS: Final[dict[str, tuple[Search, ...]]] = {
         _wrong("NO_ACK_TIMER", CYCLE, CONNECTIONS=2, LIVENESS=1),
     ),
     "ONE_SECRET_FOR_EVER": (
-        _wrong("ONE_SECRET_FOR_EVER", "EXACTLY_ONCE_IN_ORDER", "holders.pml", CONNECTIONS=6, MOVES=1, UP=2, DOWN=0),
         _wrong("ONE_SECRET_FOR_EVER", "TRIMMED_UNDELIVERED", "holders.pml", CONNECTIONS=6, MOVES=1),
+        _wrong("ONE_SECRET_FOR_EVER", "EXACTLY_ONCE_IN_ORDER", "holders.pml", CONNECTIONS=6, MOVES=1, UP=2, DOWN=0),
     ),
     "FIRST_PACKET_IS_ANY": (
         _wrong("FIRST_PACKET_IS_ANY", "TRIMMED_UNDELIVERED", "holders.pml", CONNECTIONS=6, MOVES=1),
     ),
 }
-"""The wrong variants; each breaks one rule, and each of its searches must find what follows from that."""
+"""The wrong variants; each breaks one rule, and each of its searches must find what follows from that.
+
+The quickest search of each rule stands first: it is the one that `make test` runs.
+"""

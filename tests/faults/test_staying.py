@@ -26,7 +26,7 @@ judged = []
 @app.authenticate
 async def authenticate(credentials):
     judged.append(credentials["token"])
-    return Principal("ada", expires_seconds=12)
+    return Principal("ada", expires_seconds=5)
 @app.procedure("judged")
 async def so_far(session):
     return judged
@@ -65,7 +65,6 @@ async def test_an_outbox_outlives_a_server_that_is_killed(tmp_path: Path) -> Non
 
 async def test_a_session_lives_on_credentials_that_are_fetched_when_the_server_asks(tmp_path: Path) -> None:
     (tmp_path / "judging.py").write_text(APP)
-    (tmp_path / "serve.toml").write_text("[limits]\nreauth_seconds = 11.5\n")
     issued = 0
 
     async def fetch() -> dict[str, str]:
@@ -75,7 +74,7 @@ async def test_a_session_lives_on_credentials_that_are_fetched_when_the_server_a
 
     with trio.fail_after(120):
         async with (
-            processes.serving("--app", "judging:app", "--config", "serve.toml", url=url(0), cwd=tmp_path) as (_, place),
+            processes.serving("--app", "judging:app", url=url(0), cwd=tmp_path) as (_, place),
             connect(place, config=QUICK, credentials=fetch) as client,
         ):
             changes = client.states

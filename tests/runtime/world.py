@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from hawser import Subscription
 
 URL: Final = "memory://world"
-LINES: Final = 30
+LINES: Final = 20
 """Few, for what happens to a line depends on when the links break, and of those worlds there are many."""
 TALKERS: Final = 2
 CALL_EVERY: Final = 5
