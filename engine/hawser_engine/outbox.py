@@ -158,13 +158,13 @@ class Outbox:
 
         Spec: NUM-1, WIN-1, WIN-2, PRT-5, PRT-7, CHN-6.
         """
-        longest = self.message_bytes
-        if not self.admitting or longest is None or batch.longest > longest:
+        if not self.admitting or self.message_bytes is None or batch.longest > self.message_bytes:
             return False
-        count, before, delivered = batch.count, self.sent, self.delivered
-        sent = before + count
+        sent = self.sent + batch.count
         held = self.inflight_bytes + batch.payload
-        if (sent - delivered > self.window_messages or held > self.window_bytes) and (before > delivered or count > 1):
+        if (sent - self.delivered > self.window_messages or held > self.window_bytes) and (
+            self.sent > self.delivered or batch.count > 1
+        ):
             return False
         self.sent = sent
         self.inflight_bytes = held
