@@ -35,6 +35,7 @@ async def test_an_attach_above_the_rate_is_sent_back_with_a_turn_of_its_own(auto
         assert all(high - low == pytest.approx(1, abs=0.002) for low, high in turns)
 
 
+@pytest.mark.slow
 async def test_everybody_gets_in_and_no_second_sees_more_than_the_rate(autojump_clock: MockClock) -> None:
     times: list[float] = []
 

@@ -400,6 +400,7 @@ async def test_a_handler_that_waits_for_a_client_that_leaves_is_cancelled_and_th
 # ---------------------------------------------------------------- nothing waits for anything
 
 
+@pytest.mark.slow
 async def test_an_authorizer_may_call_the_client_that_is_publishing(autojump_clock: MockClock) -> None:
     """The client pipelines as much as it likes: its answers do not stand behind its own publications (OPS-3)."""
     watcher = Watcher()

@@ -134,6 +134,7 @@ async def test_what_history_no_longer_reaches_is_a_gap_and_the_rest_follows(
             assert await collect(messages, 1) == [9]
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_or_doubled_between_history_and_what_is_published_meanwhile(
     autojump_clock: MockClock,
 ) -> None:
@@ -314,6 +315,7 @@ async def test_long_publications_reach_a_subscriber_that_is_behind_in_order_with
             assert [len(message) for message in await collect(messages, len(sizes))] == sizes
 
 
+@pytest.mark.slow
 async def test_a_detached_subscriber_costs_nothing_and_is_fed_when_it_comes_back(autojump_clock: MockClock) -> None:
     app = open_app(history=5_000)
     async with serving(app, config=FAST) as server, FaultyNetwork() as network:
@@ -520,6 +522,7 @@ async def test_channels_that_were_refused_leave_nothing_behind(autojump_clock: M
         assert (hub._channels, hub._locks, hub._pins) == ({}, {}, {})
 
 
+@pytest.mark.slow
 async def test_more_members_than_one_pass_serves_all_get_everything(autojump_clock: MockClock) -> None:
     app = open_app(history=10)
     async with serving(app, config=FAST) as server, trio.open_nursery() as nursery:

@@ -103,6 +103,7 @@ def test_what_is_not_perfect_is_shown() -> None:
     assert figures.line().endswith("lost 1, duplicated 1, reordered 2, changed 1, resets 1")
 
 
+@pytest.mark.slow
 def test_a_loss_fails_the_demo(poem: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figures, "perfect", property(lambda _: False))
     assert main(["demo", str(poem), *QUICK]) == 1

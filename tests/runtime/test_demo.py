@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_every", [0, 0.2])
 async def test_the_demo_delivers_every_line_to_everyone(autojump_clock: MockClock, cut_every: float) -> None:
     lines = [b"line %d" % number for number in range(300)]

@@ -246,6 +246,7 @@ async def talk(client: Client, channel: str, count: int, size: int = 10) -> None
         await client.submit(channel, [number, bytes(size)])
 
 
+@pytest.mark.slow
 async def test_a_slow_consumer_delays_neither_other_subscriptions_nor_replies(autojump_clock: MockClock) -> None:
     """Nobody reads the flooded channel: its queue fills, the client asks for a pause, and all else goes on at once."""
     app = open_app(history=20_000)

@@ -40,6 +40,7 @@ async def watch(stream: StateStream, seen: list[states.State]) -> None:
         seen.append(state)  # noqa: PERF401 - each as it comes
 
 
+@pytest.mark.slow
 async def test_everything_waits_for_the_server_and_is_carried_out_in_order_when_it_comes(
     autojump_clock: MockClock,
 ) -> None:

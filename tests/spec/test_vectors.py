@@ -66,10 +66,12 @@ def singly(vector: Vector) -> list[bytes]:
     return [vector.data[start:end] for start, end in itertools.pairwise(edges)]
 
 
+@pytest.mark.slow
 def test_the_files_are_as_the_generator_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert generator.main(["--check"]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_generator_writes_mends_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = ["--to", str(tmp_path)]
     assert generator.main(there) == 0
@@ -106,6 +108,7 @@ def test_the_generator_shares_nothing_with_the_engine() -> None:
                 assert (node.module or "").split(".")[0] in allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["valid", "invalid", "scenarios", "websocket", "longpoll"])
 def test_every_case_keeps_to_the_schema_and_stands_in_its_folder(folder: str) -> None:
     members = {"valid": "hex", "invalid": "error", "scenarios": "steps", "websocket": "role", "longpoll": "steps"}

@@ -71,11 +71,13 @@ async def test_a_fanout_counts_each_delivery_at_each_subscriber(autojump_clock: 
     assert 2_000 <= meter.count < 2_000 + 20 * (in_flight + 1)
 
 
+@pytest.mark.slow
 async def test_connects_are_the_clients_or_what_there_was_time_for(autojump_clock: MockClock) -> None:
     assert (await measured(Connect(clients=150, in_flight=10))).count == 150
     assert 40 <= (await measured(Connect(clients=150, in_flight=10), count=40)).count <= 50
 
 
+@pytest.mark.slow
 async def test_after_a_cut_everybody_resumes(autojump_clock: MockClock) -> None:
     meter = await measured(Resume(clients=40, rounds=3))
     assert meter.count == 120

@@ -46,6 +46,7 @@ async def values(app: App) -> list[object]:
     return [decode_payload(data) for data in await stored(app, "c")]
 
 
+@pytest.mark.slow
 async def test_every_line_is_published_in_order_and_acknowledged(autojump_clock: MockClock) -> None:
     app = development_app()
     assert await publish(app, [str(number) for number in range(2_000)]) == 2_000
@@ -95,6 +96,7 @@ async def test_a_refusal_names_the_line_and_what_is_open(autojump_clock: MockClo
     assert await values(app) == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_resets_everything_is_published_once_and_in_order(autojump_clock: MockClock, seed: int) -> None:
     """The broker, and with it the keys, live through the resets; only sessions are lost."""
