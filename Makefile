@@ -88,14 +88,8 @@ lint: install ## format, style, types, import contracts
 	@$(BIN)/ruff check . || { echo 'fix: make format mends what it can; the rest is yours' >&2; exit 1; }
 	$(call say,"import contracts")
 	@$(BIN)/lint-imports --no-cache --no-logo || { echo 'fix: the rules are [tool.importlinter] in pyproject.toml' >&2; exit 1; }
-	$(call say,"mypy")
-	@$(BIN)/mypy
-	$(call say,"pyright")
-	@$(BIN)/pyright --warnings
-	$(call say,"types of the public surface: all known")
-	@for package in $(TYPED); do \
-		report=$$(PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes $$package --ignoreexternal) \
-		|| { echo "$$report"; echo 'fix: annotate what stands above as ambiguous or unknown' >&2; exit 1; }; done
+	$(call say,"types")
+	@$(BIN)/python scripts/check-types.py $(TYPED)
 
 .PHONY: format
 format: install ## format the code and mend what ruff can
