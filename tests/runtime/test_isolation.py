@@ -273,6 +273,7 @@ async def test_a_slow_consumer_delays_neither_other_subscriptions_nor_replies(au
                 assert message.offset == number + 1
 
 
+@pytest.mark.slow
 async def test_a_stuck_client_delays_no_other_client(autojump_clock: MockClock) -> None:
     app = open_app(history=10)
     config = Config(messages_per_second=1e6, messages_burst=100_000)

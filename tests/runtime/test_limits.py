@@ -86,6 +86,7 @@ async def test_operations_are_bounded_by_their_bytes_too_and_one_is_always_admit
         assert isinstance(await client.hear(), Published)
 
 
+@pytest.mark.slow
 async def test_the_client_library_waits_at_the_limit_and_is_never_told_busy(autojump_clock: MockClock) -> None:
     app, go = stuck_app()
     async with serving(app), connect(URL) as client, trio.open_nursery() as nursery:

@@ -31,8 +31,8 @@ NEVER_SENT = (1_005, 1_006, 1_015)
 def pieces(data: bytes) -> Iterator[list[bytes]]:
     """Whole, in two pieces, one by one; of long ones the places near the ends and some between."""
     yield [data]
-    points = [each for each in range(1, len(data)) if len(data) < 200 or each < 20 or each > len(data) - 20]
-    points += range(20, len(data) - 20, 9_973)
+    points = [each for each in range(1, len(data)) if len(data) < 200 or each < 8 or each > len(data) - 8]
+    points += range(8, len(data) - 8, 9_973)
     for point in points:
         yield [data[:point], data[point:]]
     edges = [0, *sorted({*points, *range(0, len(data), 997)}), len(data)]
