@@ -54,7 +54,11 @@ class Retry:
 
 
 class ClientPoll:
-    """One long-poll connection as the client sees it, and after a RESET the next one in its place (SPEC CAR-27)."""
+    """One long-poll connection as the client sees it, and after a RESET the next one in its place (SPEC CAR-27).
+
+    Once the session has moved to a newer link it is of no use any more: its driver lets go of it without a word, and of
+    the requests that wait for a reply (SPEC ATT-15).
+    """
 
     __slots__ = (
         "_attach",
