@@ -74,19 +74,24 @@ def scenes() -> Iterator[PollingScene]:
     c.attaches("b")
     yield c
 
-    c = PollingScene("a goodbye is the last packet of a POST, and nothing is asked for behind it", "CAR-27", "EXP-2")
+    c = PollingScene(
+        "a goodbye is the last packet of a POST, and nothing is asked for or taken behind it",
+        "CAR-27",
+        "CLS-3",
+        "CAR-15",
+    )
     c.begins()
     c.sends("a", "one")
     c.polls("post1", "POST", 1, (0, 0, 1), message("one"), first=1)
     c.command("close", "a", code="NORMAL", reason="bye")
     c.event("closed", "a", code="NORMAL")
     c.ended("CLOSED", (0, 1, 0))
-    c.replies("get1", 204, counts=(0, 0, 0))
-    c.replies("post1", 204, counts=(1, 1, 0))
+    c.replies("get1", 200, message("too late"), counts=(0, 0, 1), first=1)
+    c.replies("post1", 204, counts=(1, 1, 1))
     c.polls("post2", "POST", 2, (0, 0, 1), close("NORMAL", "bye"))
     c.fails("post2")
     c.polls("again", "POST", 2, (0, 0, 1), close("NORMAL", "bye"))
-    c.replies("again", 204, counts=(1, 1, 0))
+    c.replies("again", 204, counts=(1, 1, 1))
     c.closed("a")
     yield c
 

@@ -328,6 +328,8 @@ class ClientPoll:
             # For the session to find that its count and the server's differ (SPEC CNT-4, CNT-5).
             self._give(encode_ack(counts.received, counts.delivered, first - 1))
             return
+        if self._closing:  # behind its last word the session takes nothing (SPEC CLS-3, RST-4)
+            arrival = arrival._replace(new=0)
         self._received += arrival.new
         self._give(*arrival.batches)
         for packet in arrival.packets:
