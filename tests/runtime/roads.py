@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from hawser.testing import CutKind
     from hawser.testing.network import Wire
     from hawser_transports import Link, Listener
 
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 class Road(Transport):
     """One carriage, over memory; `met` is called with each of its links as it comes up."""
 
-    def __init__(self, name: str, seed: int, seconds: float, sure: Road | None = None) -> None:
+    def __init__(self, name: str, seed: int, delay_seconds: tuple[float, float], sure: Road | None = None) -> None:
         self.name = name
-        self.network = FaultyNetwork(seed=seed, delay_seconds=(seconds, seconds))
+        self.network = FaultyNetwork(seed=seed, delay_seconds=delay_seconds)
         self.dials = 0
         """How often somebody tried to open a link."""
         self.dial_seconds = 0.0
@@ -53,13 +55,32 @@ class Roads:
 
     Args:
         seed: Decides which links break.
-        better_seconds: How long a batch is under way on the one.
+        better_seconds: How long a batch is under way on the one, at least.
         sure_seconds: And on the other.
+        jitter_seconds: How much longer at most.
     """
 
-    def __init__(self, seed: int = 0, *, better_seconds: float = 0.0, sure_seconds: float = 0.0) -> None:
-        self.sure = Road("sure", seed, sure_seconds)
-        self.better = Road("better", seed + 1, better_seconds, self.sure)
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        better_seconds: float = 0.0,
+        sure_seconds: float = 0.0,
+        jitter_seconds: float = 0.0,
+    ) -> None:
+        self.sure = Road("sure", seed, (sure_seconds, sure_seconds + jitter_seconds))
+        self.better = Road("better", seed + 1, (better_seconds, better_seconds + jitter_seconds), self.sure)
+
+    @property
+    def cuts(self) -> int:
+        """How many links were broken on purpose."""
+        return self.better.network.cuts + self.sure.network.cuts
+
+    async def storm(self, *, every_seconds: float, kinds: tuple[CutKind, ...]) -> None:
+        """Break links of both now and then until cancelled; see `FaultyNetwork.storm`."""
+        async with trio.open_nursery() as nursery:
+            for road in (self.better, self.sure):
+                nursery.start_soon(partial(road.network.storm, every_seconds=2 * every_seconds, kinds=kinds))
 
     async def __aenter__(self) -> Roads:
         await self.sure.network.__aenter__()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HAWSER = (sys.executable, "-m", "hawser")
 QUICK = ("--seconds", "0.5", "--cut-every", "60", "--subscribers", "2", "--plain")
+CALM = ("--seconds", "0.05", "--cut-every", "0", "--subscribers", "1", "--plain")
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_the_default_file_is_the_specification() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transport", ["ws", "memory"])
+@pytest.mark.parametrize("transport", ["auto", "ws", "poll", "memory"])
 def test_the_demo_delivers_every_line_and_says_so(
     poem: Path, capsys: pytest.CaptureFixture[str], transport: str
 ) -> None:
@@ -92,21 +93,25 @@ def test_the_demo_delivers_every_line_and_says_so(
     assert "lost 0, duplicated 0 in" in last
 
 
-def test_without_cuts_nothing_is_cut(poem: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", str(poem), "--seconds", "0.1", "--cut-every", "0"]) == 0
+@pytest.mark.parametrize("transport", ["auto", "ws", "poll"])
+def test_without_cuts_nothing_is_cut(poem: Path, capsys: pytest.CaptureFixture[str], transport: str) -> None:
+    assert main(["demo", str(poem), *CALM, "--transport", transport]) == 0
     assert "cuts 0, resumes 0, replayed 0" in capsys.readouterr().out
 
 
 def test_what_is_not_perfect_is_shown() -> None:
     figures = Figures("poem", 4, 1, accepted=4, delivered=1, lost=1, doubled=1, reordered=2, changed=1, resets=1)
     assert not figures.perfect
+    assert "resumes 0, replayed 0" in figures.line()
+    figures.resumes, figures.moves = 5, 2
+    assert "resumes 5 (2 to another carriage), replayed 0" in figures.line()
     assert figures.line().endswith("lost 1, duplicated 1, reordered 2, changed 1, resets 1")
 
 
 @pytest.mark.slow
 def test_a_loss_fails_the_demo(poem: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figures, "perfect", property(lambda _: False))
-    assert main(["demo", str(poem), *QUICK]) == 1
+    assert main(["demo", str(poem), *CALM]) == 1
     assert "hawser: what arrived is not what is in poem.txt" in capsys.readouterr().err
 
 
@@ -128,7 +133,24 @@ async def test_the_live_view_draws_what_the_figures_say(autojump_clock: MockCloc
         await LiveView(Console(file=screen, force_terminal=True, width=80)).run(figures)
     assert "poem, 4 lines" in screen.getvalue()
     assert "duplicated" in screen.getvalue()
+    assert "polling" not in screen.getvalue()
     LiveView()
+
+
+async def test_the_live_view_tells_who_polls_once_somebody_does(autojump_clock: MockClock) -> None:
+    import trio
+
+    screen = io.StringIO()
+    figures = Figures("poem, 4 lines", 4, 1, connected=3, polling=2, moves=7)
+    view = LiveView(Console(file=screen, force_terminal=True, width=80))
+    with trio.move_on_after(1):
+        await view.run(figures)
+    assert "of them polling" in screen.getvalue()
+    figures.polling = 0
+    start = screen.tell()
+    with trio.move_on_after(1):
+        await view.run(figures)
+    assert "of them polling" in screen.getvalue()[start:]
 
 
 def test_lines_are_printed_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,15 @@ async def test_the_demo_delivers_every_line_to_everyone(autojump_clock: MockCloc
     assert figures.line().startswith("accepted 300, delivered 900 of 900, cuts ")
 
 
+async def test_a_short_storm_costs_nothing_either(autojump_clock: MockClock) -> None:
+    lines = [b"line %d" % number for number in range(30)]
+    figures = Figures("test", len(lines), 1)
+    await Demo(lines, Settings(3, 0.2, 1, 1), figures).run()
+    assert figures.perfect
+    assert figures.cuts >= 5
+    assert (figures.connected, figures.polling, figures.moves) == (0, 0, 0)
+
+
 class Script:
     """A subscription that says what it is told to."""
 

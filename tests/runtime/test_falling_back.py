@@ -11,6 +11,7 @@ import trio
 
 from hawser import connect, states
 from hawser_transports import WebSocketTransport
+from hawser_transports.longpoll import Asking
 from tests.faults.proxy.middlebox import Habit, Middlebox
 from tests.runtime.helpers import FAST
 from tests.runtime.test_over_longpoll import MESSAGES, port, publish_and_receive, serving_http
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from hawser import Client, Server
+    from hawser_engine.bindings.http import Reply, Request
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,29 @@ async def test_without_a_head_start_it_begins_on_polls_and_moves() -> None:
         await until(client, "websocket")
         assert await client.call("math.add", 2, 3) == 5
         assert box.upgrades == 1
+
+
+async def test_once_the_session_has_moved_nothing_more_is_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC ATT-15: not even a goodbye; and the GET that was parked is not waited for."""
+    asked: list[str] = []
+
+    class Recording(Asking):
+        async def ask(self, request: Request) -> Reply:
+            asked.append(request.method)
+            try:
+                return await super().ask(request)
+            finally:
+                asked.append("over")
+
+    monkeypatch.setattr("hawser_transports.web.Asking", Recording)
+    at_once = attrs.evolve(PATIENT, upgrade_head_start_seconds=0)
+    async with behind(Habit.PASS) as (_, _, url):
+        async with connect(url, token="good", config=at_once) as client:
+            await until(client, "websocket")
+            polled = list(asked)
+            assert polled.count("over") == len(polled) / 2 >= 2
+            assert await client.call("math.add", 2, 3) == 5
+        assert asked == polled
 
 
 @pytest.mark.parametrize("habit", [Habit.REFUSE, Habit.STALL, Habit.SWALLOW])

@@ -2,7 +2,9 @@
 
 Some servers hold up whatever is asked for and ask back first; some clients do not wait for their server.
 
-Windows and queues are tiny, histories short, readers slow. What holds all the same: each reader sees rising offsets,
+In a third of the worlds the readers share the sessions of a pool, and leave them at any moment; in another third the
+clients have two carriages, and move between them. Windows and queues are tiny, histories short, readers slow. What
+holds all the same: each reader sees rising offsets,
 every hole is announced by exactly the gap that covers it, what it reads was published there, every request ends once,
 and in the end the server holds nothing of anybody.
 """
@@ -13,7 +15,8 @@ import hashlib
 import random
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -21,9 +24,9 @@ import trio
 from hawser import (
     App,
     Client,
+    ClientPool,
     Config,
     Gap,
-    Message,
     Position,
     Proceed,
     Request,
@@ -34,12 +37,16 @@ from hawser import (
     serve,
 )
 from hawser.brokers import MemoryBroker
+from hawser.client.states import Connected
 from hawser.testing import CutKind, FaultyNetwork, run_seeded, seeded_bytes
+from tests.runtime.reading import Broken, Reader, leaf
+from tests.runtime.roads import Roads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hawser import Subscription
+    from hawser import PooledClient, SharedSubscription, Subscription
+    from hawser_transports import Transport
 
 URL: Final = "memory://world"
 LINES: Final = 20
@@ -50,10 +57,12 @@ STORM_SECONDS: Final = 15
 QUIET_SECONDS: Final = 30
 """Silence after which a reader believes that it has everything."""
 PATIENCE_SECONDS: Final = 2_000
+POOL_MAX: Final = 3
+"""Less than there are principals: so a session that idles has to make room."""
 
 
-class Broken(AssertionError):
-    """Something that is promised does not hold."""
+Temper: TypeAlias = "Callable[[Client | PooledClient, Reader], Awaitable[None]]"
+"""How a reader goes about it, for a while."""
 
 
 @attrs.frozen
@@ -67,45 +76,15 @@ class Outcome:
     resumes: int
     resets: int
     gaps: int
+    moves: int
+    """How often a session went on over another carriage."""
+    shared: int
+    """How often somebody came to a session of the pool that others used."""
 
     @property
     def digest(self) -> str:
         """The same for the same story."""
         return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
-
-
-class Reader:
-    """What one reader has seen, checked as it comes."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.here: Position | None = None
-        """Behind the last thing it was told."""
-        self.told = 0
-        self._world = world
-        self._name = name
-
-    def see(self, item: Message | Gap) -> None:
-        """Take the next item."""
-        self.told += 1
-        here, world = self.here, self._world
-        world.note(self._name, f"{type(item).__name__} {item.position.offset}")
-        if here is not None and here.epoch != item.position.epoch:
-            raise Broken(f"{self._name}: another epoch, and the broker has only one")
-        if isinstance(item, Gap):
-            world.gaps += 1
-            self._check_gap(item)
-        else:
-            if here is not None and item.offset != here.offset + 1:
-                raise Broken(f"{self._name}: {item.offset} follows {here.offset}, and nobody said so")
-            world.read.append((item.position, item.data))
-        self.here = item.position
-
-    def _check_gap(self, gap: Gap) -> None:
-        here = self.here
-        if self._world.history >= LINES * TALKERS:
-            raise Broken(f"{self._name}: {gap}, though history reaches everything")
-        if here is not None and (gap.since != here or gap.position.offset <= here.offset):
-            raise Broken(f"{self._name}: {gap}, but it stands at {here.offset}")
 
 
 class World:
@@ -114,6 +93,11 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.random = random.Random(seed)
+        self.pooled = seed % 3 == 1
+        """Whether the readers share sessions."""
+        self.roams = seed % 3 == 2
+        """Whether the clients have two carriages."""
+        self.total = LINES * TALKERS
         pick = self.random.choice
         self.history = pick([0, 5, 50, 1_000])
         self.config = Config(
@@ -122,6 +106,7 @@ class World:
             operations=pick([1, 5, 256]),
             queue_messages=pick([2, 20, 1_000]),
             subscription_messages=pick([2, 10, 1_000]),
+            subscription_bytes=10_000_000 if self.pooled else 262_144,
             messages_per_second=pick([50, 500]),
             resumes_per_minute=100_000,
             ping_interval_seconds=1,
@@ -129,7 +114,12 @@ class World:
             handshake_seconds=2,
             backoff_cap_seconds=1,
             connect_seconds=100,
+            upgrade_probe_seconds=1,
+            upgrade_pause_seconds=2,
+            upgrade_pause_cap_seconds=2,
         )
+        self.hurries = self.pooled and self.config.subscription_messages < self.total
+        """Whether a reader that does not keep up is left behind, for others read the same subscription."""
         self.app = App(broker=MemoryBroker(random_bytes=self._bytes()))
         self.app.channel("room", history=self.history, open=True)
         self.app.procedure("rest")(self._rest)
@@ -142,9 +132,11 @@ class World:
         """Publications with an answer."""
         self.answered = 0
         """Calls that have ended."""
-        self.gaps = self.resumes = self.resets = 0
+        self.gaps = self.resumes = self.resets = self.moves = self.shared = 0
         self.lines: list[str] = []
         self._server: Server | None = None
+        self._users: dict[str, int] = {}  # of the pool, by principal
+        self._transport: Transport
 
     def _bytes(self) -> Callable[[int], bytes]:
         return seeded_bytes(self.random.getrandbits(32))
@@ -157,16 +149,23 @@ class World:
 
     async def run(self) -> int:
         """Let it all happen, then calm, until everything has ended; returns the number of faults."""
-        bounds = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.5)])
-        async with FaultyNetwork(seed=self.random.getrandbits(32), delay_seconds=bounds) as network:
+        low, high = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.5)])
+        seed = self.random.getrandbits(32)
+        network: FaultyNetwork | Roads
+        if self.roams:
+            network = Roads(seed, better_seconds=low, sure_seconds=low, jitter_seconds=high - low)
+            self._transport = network.better
+        else:
+            network = self._transport = FaultyNetwork(seed=seed, delay_seconds=(low, high))
+        async with network:
             restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._serve_twice, restart, restarted, over)
-                async with trio.open_nursery() as clients:
+                async with self._pool() as pool, trio.open_nursery() as clients:
                     for number, temper in enumerate((self._steady, self._restless, self._impatient)):
-                        clients.start_soon(self._listen, network, f"reader {number}", temper)
+                        clients.start_soon(self._listen, pool, f"reader {number}", temper)
                     for number in range(TALKERS):
-                        clients.start_soon(self._talk, network, f"talker {number}")
+                        clients.start_soon(self._talk, f"talker {number}")
                     clients.start_soon(self._weather, network)
                     await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
                     restart.set()
@@ -177,7 +176,7 @@ class World:
                 over.set()
             return network.cuts
 
-    async def _weather(self, network: FaultyNetwork) -> None:
+    async def _weather(self, network: FaultyNetwork | Roads) -> None:
         with trio.move_on_after(STORM_SECONDS):
             await network.storm(every_seconds=self.random.choice([0.1, 0.5, 3]), kinds=tuple(CutKind))
 
@@ -206,26 +205,40 @@ class World:
         if any(left):
             raise Broken(f"the server still holds {left}")
 
-    def _connect(self, network: FaultyNetwork) -> Any:
+    def _pool(self) -> ClientPool:
+        return ClientPool(
+            max=POOL_MAX,
+            idle_seconds=(0.0, 0.5, 60.0)[self.seed // 3 % 3],
+            wait_seconds=PATIENCE_SECONDS,
+            config=self.config,
+            transport=self._transport,
+            random_bytes=seeded_bytes(self.seed),
+        )
+
+    def _connect(self) -> Any:
         return connect(
             URL,
-            transport=network,
+            transport=self._transport,
             config=self.config,
             procedures={"here": self._here},
             wait=self.random.choice([True, False]),
             random_bytes=self._bytes(),
         )
 
-    async def _watch(self, client: Client, name: str) -> None:
+    async def _watch(self, client: Client | PooledClient, name: str) -> None:
+        carriage: str | None = None
         async for state in client.states:
             kind = type(state).__name__
             self.note(name, kind)
             self.resets += kind == "Reset"
+            if isinstance(state, Connected):
+                self.moves += carriage not in (None, state.carriage)
+                carriage = state.carriage
 
     # ------------------------------------------------------------ talkers
 
-    async def _talk(self, network: FaultyNetwork, name: str) -> None:
-        async with self._connect(network) as client, trio.open_nursery() as watching:
+    async def _talk(self, name: str) -> None:
+        async with self._connect() as client, trio.open_nursery() as watching:
             watching.start_soon(self._watch, client, name)
             async with trio.open_nursery() as nursery:
                 for count in range(LINES):
@@ -263,9 +276,9 @@ class World:
         self.answered += 1
 
     async def _hold(self, request: Request, proceed: Proceed) -> Any:
-        """Middleware that takes its time, and sometimes asks the very client that waits for it."""
+        """Middleware that takes its time, and sometimes asks the very client that waits for it, but no pool."""
         await trio.sleep(self.random.choice([0.0, 0.2]))
-        if self.random.random() < 0.3 and await request.session.call("here") != "here":
+        if not self.pooled and self.random.random() < 0.3 and await request.session.call("here") != "here":
             raise Broken("a client answered something else")
         return await proceed()
 
@@ -278,30 +291,51 @@ class World:
 
     # ------------------------------------------------------------ readers
 
-    async def _listen(
-        self, network: FaultyNetwork, name: str, temper: Callable[[Client, Reader], Awaitable[None]]
-    ) -> None:
+    async def _listen(self, pool: ClientPool, name: str, temper: Temper) -> None:
         reader = Reader(self, name)
         self.readers.append(reader)
-        async with self._connect(network) as client, trio.open_nursery() as nursery:
+        if self.pooled:
+            while not self._complete(reader):
+                await self._visit(pool, reader, name, temper)
+            return
+        async with self._connect() as client, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, client, name)
             while not self._complete(reader):
                 await temper(client, reader)
             nursery.cancel_scope.cancel()
 
+    async def _visit(self, pool: ClientPool, reader: Reader, name: str, temper: Temper) -> None:
+        """Use a session of the pool, with others or alone, and leave it for some reason or at any moment."""
+        principal = self.random.choice(["", "", name])
+        if reader.here is None and self.published:  # the storm has kept it away: it may be too late for anything new
+            reader.here = Position(next(iter(self.published)).epoch, 0)
+        patience = inf if reader.here is None else self.random.choice([inf, 5.0, 0.5])
+        with trio.move_on_after(patience):
+            async with pool.client(URL, principal=principal) as client, trio.open_nursery() as nursery:
+                if pool.sessions > POOL_MAX:
+                    raise Broken(f"the pool has {pool.sessions} sessions")
+                users = self._users[principal] = self._users.get(principal, 0) + 1
+                self.shared += users > 1
+                try:
+                    nursery.start_soon(self._watch, client, name)
+                    await temper(client, reader)
+                    nursery.cancel_scope.cancel()
+                finally:
+                    self._users[principal] -= 1
+
     def _complete(self, reader: Reader) -> bool:
         """Whether nothing is to come any more: only the calm after the last publication tells."""
-        everything = self.ended == LINES * TALKERS
-        return everything and (reader.here is not None and reader.here.offset == LINES * TALKERS)
+        everything = self.ended == self.total
+        return everything and (reader.here is not None and reader.here.offset == self.total)
 
-    async def _steady(self, client: Client, reader: Reader) -> None:
+    async def _steady(self, client: Client | PooledClient, reader: Reader) -> None:
         """Stays, and takes its time."""
         pause = self.random.choice([0.0, 0.3, 1.5])
         async with client.subscribe("room", since=reader.here) as messages:
             while await self._take(messages, reader, QUIET_SECONDS):
                 await trio.sleep(pause)
 
-    async def _restless(self, client: Client, reader: Reader) -> None:
+    async def _restless(self, client: Client | PooledClient, reader: Reader) -> None:
         """Leaves and comes back to where it was."""
         async with client.subscribe("room", since=reader.here) as messages:
             for _ in range(self.random.randrange(12)):
@@ -309,7 +343,7 @@ class World:
                     return
         await trio.sleep(self.random.choice([0.0, 0.3, 2.0]))
 
-    async def _impatient(self, client: Client, reader: Reader) -> None:
+    async def _impatient(self, client: Client | PooledClient, reader: Reader) -> None:
         """Cancels whatever it waits for, at any moment."""
         async with client.subscribe("room", since=reader.here) as messages:
             quiet = 0.0
@@ -318,7 +352,7 @@ class World:
                 quiet = 0.0 if await self._take(messages, reader, patience) else quiet + patience
                 await trio.sleep(0.01)
 
-    async def _take(self, messages: Subscription, reader: Reader, seconds: float) -> bool:
+    async def _take(self, messages: Subscription | SharedSubscription, reader: Reader, seconds: float) -> bool:
         """Take what comes in time; False if nothing does."""
         with trio.move_on_after(seconds) as patience:
             try:
@@ -331,7 +365,7 @@ class World:
 
     def check(self) -> None:
         """What must hold when all is over."""
-        total = LINES * TALKERS
+        total = self.total
         if self.ended != total or self.answered != total // CALL_EVERY:
             raise Broken(f"{self.ended} publications and {self.answered} calls have ended")
         if sorted(position.offset for position in self.published) != list(range(1, total + 1)):
@@ -359,18 +393,16 @@ def run_world(seed: int) -> Outcome:
         faults = run_seeded(live, seed=seed)
         world.check()
     except Exception as error:
-        raise Broken(f"{leaf(error)}\nreplay: python -m tests.runtime.world {seed}") from error
-    return Outcome(seed, world.lines, faults, world.resumes, world.resets, world.gaps)
-
-
-def leaf(error: BaseException) -> BaseException:
-    """The first real cause in what nurseries make of it."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    return leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+        cause = leaf(error)
+        what = cause if isinstance(cause, Broken) else repr(cause)
+        raise Broken(f"{what}\nreplay: python -m tests.runtime.world {seed}") from error
+    return Outcome(seed, world.lines, faults, world.resumes, world.resets, world.gaps, world.moves, world.shared)
 
 
 if __name__ == "__main__":
     told = run_world(int(sys.argv[1]))
     print("\n".join(told.lines))
-    print(f"{told.faults} faults, {told.resumes} resumes, {told.resets} resets, {told.gaps} gaps: {told.digest[:16]}")
+    print(
+        f"{told.faults} faults, {told.resumes} resumes, {told.resets} resets, {told.gaps} gaps, "
+        f"{told.moves} moves, {told.shared} shared: {told.digest[:16]}"
+    )

@@ -10,7 +10,7 @@ from tests.spec.vector_files import data_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INPUTS = ("connect", "receive", "request", "drop", "advance", "command")
+INPUTS = ("connect", "receive", "request", "response", "fail", "drop", "advance", "command")
 OUTPUTS = ("send", "response", "event", "closed")
 SECONDS = {
     "handshake_ms": "handshake_seconds",
@@ -23,9 +23,11 @@ OPTIONS = ("features", "credentials", "incarnation", "service", "deliver", "carr
 MAJORS = {"bytes": BYTES, "text": TEXT, "uint": UINT, "inside": BYTES}
 
 
-def turns(steps: list[dict[str, Any]]) -> Iterator[tuple[str, Any, list[dict[str, Any]]]]:
+def turns(
+    steps: list[dict[str, Any]], outputs: tuple[str, ...] = OUTPUTS
+) -> Iterator[tuple[str, Any, list[dict[str, Any]]]]:
     """Yield each input, its kind first, with the outputs up to the next one."""
-    starts = [index for index, step in enumerate(steps) if not set(OUTPUTS) & step.keys()]
+    starts = [index for index, step in enumerate(steps) if not set(outputs) & step.keys()]
     assert starts[:1] == [0], "a scenario begins with an input"
     for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
         kind = next(kind for kind in INPUTS if kind in steps[start])

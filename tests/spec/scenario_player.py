@@ -25,7 +25,7 @@ from hawser_engine import (
     State,
     VolatileReceived,
 )
-from tests.spec.scenario_patterns import Names, expected_bytes, settings, turns
+from tests.spec.scenario_patterns import OUTPUTS, Names, expected_bytes, settings, turns
 from tests.spec.vector_files import data_of
 
 
@@ -71,6 +71,8 @@ def by_link(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class Player:
     """One scenario on its way."""
 
+    OUTPUTS: tuple[str, ...] = OUTPUTS
+
     def __init__(self, scenario: dict[str, Any], random_bytes: Callable[[int], bytes]) -> None:
         self.config: dict[str, Any] = scenario["config"]
         self.now = 0.0
@@ -113,7 +115,7 @@ class Player:
 
     def play(self, steps: list[dict[str, Any]]) -> None:
         """Give each input and compare what comes out of it with the outputs up to the next."""
-        for number, (kind, value, expected) in enumerate(turns(steps)):
+        for number, (kind, value, expected) in enumerate(turns(steps, self.OUTPUTS)):
             getattr(self, f"do_{kind}")(value)
             self.drain()
             self.compare(expected, f"after input {number}, {kind} {str(value)[:200]}")

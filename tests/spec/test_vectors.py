@@ -90,6 +90,7 @@ def test_the_generator_writes_mends_and_removes(tmp_path: Path, capsys: pytest.C
 def test_the_generator_shares_nothing_with_the_engine() -> None:
     allowed = {
         "argparse",
+        "base64",
         "collections",
         "dataclasses",
         "itertools",

@@ -6,16 +6,35 @@
     s.answers("get1", 204)               # ... and the first one is answered
 
 A request has a name, and its response names it. The name of an attach is the name of its connection, too.
+
+For a client input and output change places: ``polls`` is a request that it makes, ``replies`` and ``fails`` are what
+becomes of one.
+
+    c = PollingScene("a GET that is lost is made again", "CAR-16")
+    c.begins()                           # it attaches with OPEN, and makes its first GET
+    c.fails("get1")                      # no response comes ...
+    c.polls("get2", "GET", 2)            # ... so it asks again, under the next number
 """
 
+from base64 import urlsafe_b64encode
 from typing import Any, Final
 
 from ..encoding import Json
-from ..scenarios.notation import ServerScene
-from ..scenarios.packets import Triple, open_, opened
+from ..scenarios.notation import ClientScene, ServerScene
+from ..scenarios.packets import INCARNATION, SESSION, ZERO, Triple, message, open_, opened, resume, resumed, secret
 from ..scenarios.patterns import hex_of, notation_of, some_bytes
 
 TYPE: Final = "application/cbor-seq"
+HEADERS: Final = (
+    "hawser-session",
+    "hawser-secret",
+    "hawser-generation",
+    "hawser-number",
+    "hawser-counts",
+    "hawser-first",
+)
+"""What a client's request may have."""
+
 START: Final = {"resume_period_ms": 120_000, "ping_interval_ms": 25_000, "pong_wait_ms": 10_000}
 
 
@@ -110,3 +129,124 @@ class PollScene(ServerScene):
         self.attaches(link)
         self.polls("get1", "GET", 1)
         self.event("opened")
+
+
+class PollingScene(ClientScene):
+    """The client is under test; the runner is the server, and answers requests."""
+
+    def __init__(self, description: str, *spec: str, **config: Any) -> None:
+        super().__init__(description, *spec, **config)
+        self.config["carriage"] = "longpoll"
+
+    # Steps
+
+    def requests(
+        self, name: str, method: str, *packets: Any, link: str = "a", headers: dict[str, Json] | None = None
+    ) -> None:
+        """A request is made, with these headers and no others of the protocol, and the packets of its body."""
+        given = ({"content-type": TYPE} if packets else {}) | (headers or {})
+        absent: list[Json] = [each for each in ("content-type", *HEADERS) if each not in given]
+        step: dict[str, Json] = {"on": link, "name": name, "method": method, "headers": given, "absent": absent}
+        if packets:
+            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        self._step("request", step)
+
+    def replies(
+        self,
+        to: str,
+        status: int,
+        *packets: Any,
+        counts: Triple | None = None,
+        first: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """A response arrives; what is there already of another type is written in ``headers``."""
+        given = {"content-type": TYPE} if packets else {}
+        if counts is not None:
+            given["hawser-counts"] = ",".join(map(str, counts))
+        if first is not None:
+            given["hawser-first"] = str(first)
+        step: dict[str, Json] = {"to": to, "status": status, "headers": given | (headers or {})}
+        if packets:
+            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        self._step("response", step)
+
+    def fails(self, to: str) -> None:
+        """A request has no response, and never will: its connection broke, or the client has waited long enough."""
+        self._step("fail", to)
+
+    # What is made of them
+
+    def polls(
+        self,
+        name: str,
+        method: str,
+        number: int,
+        counts: Triple = ZERO,
+        *packets: Any,
+        first: int | None = None,
+        generation: int = 0,
+        link: str = "a",
+    ) -> None:
+        """A request of an attached connection is made, with the secret that its attach has issued."""
+        given: dict[str, Json] = {
+            "hawser-session": _text(SESSION),
+            "hawser-secret": _text(secret(generation)),
+            "hawser-generation": str(generation),
+            "hawser-number": str(number),
+            "hawser-counts": ",".join(map(str, counts)),
+        }
+        if first is not None:
+            given["hawser-first"] = str(first)
+        self.requests(name, method, *packets, link=link, headers=given)
+
+    def attaches(self, link: str = "a") -> None:
+        """OPEN leaves in a POST of a new connection."""
+        self.connect(link)
+        self.requests(link, "POST", self.wants(), link=link)
+
+    def begins(self, link: str = "a") -> None:
+        """A session is opened, and the first GET is made."""
+        self.attaches(link)
+        self.replies(link, 200, opened())
+        self.polls("get1", "GET", 1, link=link)
+        self.event("opened")
+
+    def reattaches(self, link: str, attempt: int, counts: Triple = ZERO, *, key: int = 0) -> None:
+        """RESUME leaves in a POST of a new connection, with the secret of the attempt ``key``."""
+        self.connect(link)
+        self.attempts(link, attempt, counts, key=key)
+
+    def goes_on(self, link: str, attempt: int, counts: Triple = ZERO, *, own: Triple = ZERO) -> None:
+        """RESUMED arrives, and the first GET of the new connection is made."""
+        self.replies(link, 200, resumed(attempt, own, secret(attempt)))
+        self.polls(f"{link}get1", "GET", 1, counts, generation=attempt, link=link)
+        self.event("resumed")
+
+    def attempts(self, link: str, attempt: int, counts: Triple = ZERO, *, key: int = 0) -> None:
+        """RESUME leaves in a POST, with the secret of the attempt ``key``."""
+        packet = resume(SESSION, secret(key), INCARNATION, attempt, counts, self.config["credentials"])
+        self.requests(link, "POST", packet, link=link)
+
+    def brings(self, to: str, *bodies: str, heard: bool = True) -> None:
+        """A GET is answered with the first messages there are, and the application gets them."""
+        self.replies(to, 200, *(message(body) for body in bodies), counts=(0, 0, len(bodies)), first=1)
+        if heard:
+            self.told(*bodies)
+
+    def posts(self, body: str, *, number: int, request: int | None = None) -> None:
+        """The application sends a message, and it leaves at once; its request has the same number, or another."""
+        self.sends("a", body)
+        post = number if request is None else request
+        self.polls(f"post{post}", "POST", post, (0, 0, number), message(body), first=number)
+
+    def ends(self, link: str = "a", code: str | None = None, **told: Json) -> None:
+        """The connection is over: nothing more is asked on it, and its session waits for another one."""
+        self.closed(link)
+        if code is not None:
+            self.event("closed", link, code=code, **told)
+        self.event("detached")
+
+
+def _text(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

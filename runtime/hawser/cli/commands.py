@@ -88,15 +88,18 @@ CALL_EXAMPLES: Final = """Try:
 DEMO_HELP: Final = "\n\n".join(
     (
         "Publish the lines of a file through links that keep breaking, and count what arrives.",
-        "A server, a publisher and subscribers run in this process. The links between them are cut, half-opened "
+        "A server, a publisher and subscribers run in this process. The connections between them are cut, half-opened "
         "and silenced all the time. What arrives is compared with the file, line by line: the exit code is 0 only if "
         "nothing is lost, doubled or out of order at any subscriber.",
+        "A WebSocket that is cut is a resume of its session. Long-poll makes a request again that was cut, and resumes "
+        "only after silence; so there are fewer resumes than cuts.",
     )
 )
 
 DEMO_EXAMPLES: Final = """Try:
   hawser demo
   hawser demo README.md --cut-every 100
+  hawser demo --transport poll
   hawser demo --seconds 60 --subscribers 20 --seed 7"""
 
 BENCH_HELP: Final = "\n\n".join(
@@ -224,20 +227,23 @@ def demo(
     subscribers: Annotated[int, Parameter(help="How many subscribers receive all of it (1 to 100).")] = 3,
     seed: Annotated[int, Parameter(help="Decides which links break, when and how.")] = 0,
     transport: Annotated[
-        Literal["auto", "ws", "memory"], Parameter(help="auto and ws: real sockets; memory: inside this process only.")
+        Literal["auto", "ws", "poll", "memory"],
+        Parameter(
+            help="auto: WebSocket, and long-poll while WebSockets die too soon; ws: WebSocket only; poll: long-poll "
+            "only; memory: no sockets."
+        ),
     ] = "auto",
     plain: Annotated[bool, Parameter(help="Print lines, also on a terminal.")] = False,
 ) -> int:
     """Run the demo; what it is stands in `DEMO_HELP`."""
-    from .demo import MEMORY_URL, SOCKETS_URL, Settings, run_demo
+    from .demo import Settings, run_demo
 
     if not (0 < seconds <= 86_400 and 0 <= cut_every <= 3_600_000 and 1 <= subscribers <= 100):
         raise CommandFailed(
             "--seconds is above 0 and up to 86400, --cut-every from 0 to 3600000, --subscribers from 1 to 100",
             WRONG_USAGE,
         )
-    url = MEMORY_URL if transport == "memory" else SOCKETS_URL
-    return run_demo(file, Settings(seconds, cut_every / 1_000, subscribers, seed, url), plain=plain)
+    return run_demo(file, Settings(seconds, cut_every / 1_000, subscribers, seed, transport), plain=plain)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,8 +1,9 @@
 """``hawser demo``: a file through links that keep breaking, counted at the other end.
 
-Everything is the public API: an `App` under `serve`, clients under `connect`, links through a `FaultyNetwork`. The
-figures come from comparing what each subscriber received with the file, not from what the library says of itself;
-only cuts, resumes and replays are taken from the network, the clients and the server.
+Everything is the public API: an `App` under `serve`, clients under `connect`; between them a relay that breaks
+connections, or where nothing leaves the process a `FaultyNetwork`. The figures come from comparing what each subscriber
+received with the file, not from what the library says of itself; only cuts, resumes, moves and replays are taken from
+the network, the clients and the server.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import signal
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -21,20 +23,25 @@ from hawser.client import states
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_conformance.findings import CannotRun
 from hawser_conformance.places import carried
-from hawser_transports import ListenerSettings, WebSocketTransport
+from hawser_transports import ListenerSettings, LongPollTransport, PollSettings, WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
+from .relay import HOST, Relay
 from .view import choose_view
 
 if TYPE_CHECKING:
     from hawser import Subscription
     from hawser.client import Connect, Receipt
     from hawser.server import Server
+    from hawser_transports import Transport
 
     from .view import View
 
+Carriage: TypeAlias = Literal["auto", "ws", "poll", "memory"]
+"""How the clients reach the server."""
+
 MEMORY_URL: Final = "memory://demo"
-SOCKETS_URL: Final = "ws://127.0.0.1:0"
+SOCKETS_URL: Final = f"http://{HOST}:0"
 CHANNEL: Final = "demo:lines"
 LINE_BYTES_MAX: Final = 1_000_000
 PIPELINE: Final = 64
@@ -46,10 +53,18 @@ HEARTBEAT_SECONDS: Final = 1.0
 HANDSHAKE_SECONDS: Final = 2.0
 BACKOFF_SECONDS: Final = 1.0
 """The longest pause between attempts: by default it grows to 30 s, which is kind to servers and dull to watch."""
+UPGRADE_SECONDS: Final = 2.0
+"""A client goes without WebSocket so long once too many of them have died; by default half a minute, then longer."""
 RESUMES_PER_MINUTE: Final = 10_000
 """A server takes a client for mad that resumes so often without having anything to say; here its links are to blame."""
 DELAY_SECONDS: Final = (0.0, 0.02)
 """How long a batch is under way."""
+POLLS: Final = PollSettings(
+    post_seconds=HEARTBEAT_SECONDS,
+    get_seconds=2.5 * HEARTBEAT_SECONDS,
+    patience_seconds=3 * HEARTBEAT_SECONDS,
+    retry_seconds=BACKOFF_SECONDS,
+)
 
 
 @attrs.frozen
@@ -62,8 +77,7 @@ class Settings:
     """How often a link breaks, on average; 0 never."""
     subscribers: int
     seed: int
-    url: str = MEMORY_URL
-    """Where the server listens."""
+    transport: Carriage = "memory"
 
 
 @attrs.define
@@ -83,9 +97,13 @@ class Figures:
     changed: int = 0
     cuts: int = 0
     resumes: int = 0
+    moves: int = 0
+    """Sessions that went on over another carriage than before."""
     replayed: int = 0
     resets: int = 0
     connected: int = 0
+    polling: int = 0
+    """Those among them that poll."""
 
     @property
     def expected(self) -> int:
@@ -102,7 +120,8 @@ class Figures:
         """All figures in one line."""
         text = (
             f"accepted {self.accepted}, delivered {self.delivered} of {self.expected}, cuts {self.cuts}, "
-            f"resumes {self.resumes}, replayed {self.replayed}, lost {self.lost}, duplicated {self.doubled}"
+            f"resumes {self.resumes}{f' ({self.moves} to another carriage)' if self.moves else ''}, "
+            f"replayed {self.replayed}, lost {self.lost}, duplicated {self.doubled}"
         )
         extra = (("reordered", self.reordered), ("changed", self.changed), ("resets", self.resets))
         return text + "".join(f", {name} {count}" for name, count in extra if count)
@@ -188,6 +207,16 @@ async def _run(lines: list[bytes], settings: Settings, figures: Figures, view: V
     return _Outcome(trio.current_time() - began, interrupted, demo.why)
 
 
+class Weather(Protocol):
+    """Breaks what it carries."""
+
+    cuts: int
+    """How often it did."""
+
+    async def storm(self, *, every_seconds: float, kinds: tuple[CutKind, ...]) -> None:
+        """See `FaultyNetwork.storm`."""
+
+
 class Demo:
     """A server, a publisher and subscribers, and a network between them that breaks."""
 
@@ -203,11 +232,12 @@ class Demo:
             backoff_cap_seconds=BACKOFF_SECONDS,
             resumes_per_minute=RESUMES_PER_MINUTE,
             attaches_per_second=inf,
+            upgrade_pause_seconds=UPGRADE_SECONDS,
+            upgrade_pause_cap_seconds=UPGRADE_SECONDS,
         )
-        # All come from one address, and a storm brings them back faster than strangers may come.
-        unlimited = ListenerSettings(accepts_per_second=inf, connections_per_address=inf)
-        self._transport = None if settings.url == MEMORY_URL else WebSocketTransport(settings=unlimited)
-        self._url = settings.url
+        self._memory = settings.transport == "memory"
+        self._url = MEMORY_URL if self._memory else SOCKETS_URL
+        self._transport: Transport | None = None  # the clients'
         self._server: Server | None = None
         self._replayed = 0  # by clients; the server counts its own
         self._missing = settings.subscribers
@@ -221,46 +251,62 @@ class Demo:
         app.channel(CHANNEL, history=len(self.lines), open=True)
         async with trio.open_nursery() as nursery:
             self._server = await nursery.start(
-                partial(serve, app, self._url, config=self._config, transport=self._transport)
+                partial(serve, app, self._url, config=self._config, transport=self._listening())
             )
             assert self._server is not None
             self._url = self._server.url
-            async with (
-                FaultyNetwork(self._transport, seed=self.settings.seed, delay_seconds=DELAY_SECONDS) as network,
-                trio.open_nursery() as clients,
-            ):
-                clients.start_soon(self._measure, network)
-                for number in range(self.settings.subscribers):
-                    clients.start_soon(self._subscribe, network, number)
-                await self._ready.wait()
-                async with trio.open_nursery() as weather:
-                    if self.settings.cut_every_seconds:
-                        weather.start_soon(self._storm, network)
-                    await self._publish(network)
-                    weather.cancel_scope.cancel(reason="all is accepted; what is still missing comes in the calm")
-                with trio.move_on_after(SETTLE_SECONDS):
-                    await self._all_arrived.wait()
-                clients.cancel_scope.cancel(reason="everything has arrived, or never will")
-                self._update(network)
+            if self._memory:
+                async with FaultyNetwork(seed=self.settings.seed, delay_seconds=DELAY_SECONDS) as network:
+                    self._transport = network
+                    await self._deliver(network)
+            else:
+                port = urlsplit(self._url).port
+                assert port is not None
+                relay = Relay(port, seed=self.settings.seed, delay_seconds=DELAY_SECONDS)
+                self._go_through(await nursery.start(relay.run))
+                await self._deliver(relay)
             nursery.cancel_scope.cancel(reason="done")
         missing = self.figures.expected - self.figures.delivered
         self.figures.lost = max(self.figures.lost, missing)
 
-    async def _storm(self, network: FaultyNetwork) -> None:
+    def _listening(self) -> Transport | None:
+        """What the server listens with; None for memory."""
+        # All come from one address, and a storm brings them back faster than strangers may come.
+        unlimited = ListenerSettings(accepts_per_second=inf, connections_per_address=inf)
+        return None if self._memory else WebSocketTransport(settings=unlimited, polls=POLLS)
+
+    def _go_through(self, port: int) -> None:
+        """Let the clients take the way through the relay."""
+        chosen = self.settings.transport
+        self._transport = LongPollTransport(polls=POLLS) if chosen == "poll" else WebSocketTransport(polls=POLLS)
+        self._url = f"{'ws' if chosen == 'ws' else 'http'}://{HOST}:{port}"
+
+    async def _deliver(self, weather: Weather) -> None:
+        async with trio.open_nursery() as clients:
+            clients.start_soon(self._measure, weather)
+            for number in range(self.settings.subscribers):
+                clients.start_soon(self._subscribe, number)
+            await self._ready.wait()
+            await self._publish(weather)
+            with trio.move_on_after(SETTLE_SECONDS):
+                await self._all_arrived.wait()
+            clients.cancel_scope.cancel(reason="everything has arrived, or never will")
+            self._update(weather)
+
+    async def _storm(self, weather: Weather) -> None:
         kinds = (CutKind.BOTH,) * 5 + (CutKind.CLIENT, CutKind.SERVER, CutKind.SILENT)
-        await network.storm(every_seconds=self.settings.cut_every_seconds, kinds=kinds)
+        await weather.storm(every_seconds=self.settings.cut_every_seconds, kinds=kinds)
 
-    def _connect(self, network: FaultyNetwork) -> Connect:
-        return connect(self._url, transport=network, config=self._config)
+    def _connect(self) -> Connect:
+        return connect(self._url, transport=self._transport, config=self._config)
 
-    async def _publish(self, network: FaultyNetwork) -> None:
+    async def _publish(self, weather: Weather) -> None:
         pause = self.settings.seconds / len(self.lines)
         try:
-            async with (
-                connect(self._url, transport=network, config=self._config) as client,
-                trio.open_nursery() as nursery,
-            ):
+            async with self._connect() as client, trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, client)
+                if self.settings.cut_every_seconds:
+                    nursery.start_soon(self._storm, weather)
                 send, receive = trio.open_memory_channel["Receipt"](PIPELINE)
                 nursery.start_soon(self._count_accepted, receive, nursery.cancel_scope)
                 began = trio.current_time()
@@ -275,14 +321,11 @@ class Demo:
         async for receipt in receipts:
             await receipt.wait()
             self.figures.accepted += 1
-        scope.cancel(reason="everything is accepted")
+        scope.cancel(reason="everything is accepted; what is still missing comes in the calm")
 
-    async def _subscribe(self, network: FaultyNetwork, number: int) -> None:
+    async def _subscribe(self, number: int) -> None:
         try:
-            async with (
-                connect(self._url, transport=network, config=self._config) as client,
-                trio.open_nursery() as nursery,
-            ):
+            async with self._connect() as client, trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, client)
                 async with client.subscribe(CHANNEL) as messages:
                     self._waiting_to_start -= 1
@@ -318,28 +361,36 @@ class Demo:
                 figures.changed += 1
 
     async def _watch(self, client: Client) -> None:
-        up = False
+        carriage: str | None = None  # of the last link that was up
+        up = polling = False
         try:
             async for state in client.states:
-                self.figures.connected += isinstance(state, states.Connected) - up
+                self.figures.connected -= up
+                self.figures.polling -= polling
                 up = isinstance(state, states.Connected)
+                polling = isinstance(state, states.Connected) and state.carriage == "long-poll"
+                self.figures.connected += up
+                self.figures.polling += polling
                 match state:
-                    case states.Connected(resumed=True):
-                        self.figures.resumes += 1
+                    case states.Connected():
+                        self.figures.resumes += state.resumed
+                        self.figures.moves += state.resumed and state.carriage != carriage
                         self._replayed += state.replayed
+                        carriage = state.carriage
                     case states.Reset():
                         self.figures.resets += 1
                     case _:
                         pass
         finally:
             self.figures.connected -= up
+            self.figures.polling -= polling
 
-    async def _measure(self, network: FaultyNetwork) -> None:
+    async def _measure(self, weather: Weather) -> None:
         while True:
-            self._update(network)
+            self._update(weather)
             await trio.sleep(0.1)
 
-    def _update(self, network: FaultyNetwork) -> None:
-        self.figures.cuts = network.cuts
+    def _update(self, weather: Weather) -> None:
+        self.figures.cuts = weather.cuts
         if self._server is not None:
             self.figures.replayed = self._replayed + self._server.replayed

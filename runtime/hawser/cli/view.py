@@ -40,6 +40,7 @@ class LiveView:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = Console() if console is None else console
+        self._polled = False
 
     async def run(self, figures: Figures) -> None:
         """Draw until cancelled; the last drawing stays on the screen."""
@@ -68,6 +69,9 @@ class LiveView:
             _count(figures.reordered),
             "reordered",
         )
+        if self._polled or figures.polling:  # from then on: a row that comes and goes is no good to watch
+            self._polled = True
+            table.add_row(str(figures.polling), "of them polling", str(figures.moves), "moves")
         title = Text.assemble(("hawser demo  ", "bold"), (figures.title, "dim"))
         bar = Table.grid()  # a bar alone does not end its line
         bar.add_row(ProgressBar(total=max(1, figures.expected), completed=figures.delivered, width=60))

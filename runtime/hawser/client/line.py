@@ -377,6 +377,7 @@ class Line:
             case SessionReset():
                 report = Reset(event.reason, event.known_delivered, event.unknown, event.not_sent)
                 driver.attached = driver.judging = False
+                driver.arrived.set()  # whoever waits looks again, and waits for the OPEN that has just left
                 driver.arrived = trio.Event()
                 driver.credentials = self.credentials  # of the OPEN that has just left on the same link (RST-5)
                 if not self._closing:

@@ -433,6 +433,18 @@ def test_a_get_that_fails_during_a_goodbye_is_not_made_again() -> None:
     assert [request.method for request in hands.poll.requests()] == ["POST"]
 
 
+@pytest.mark.parametrize("last", [GONE, Reset(ResetReason.CLOSED, None)])
+def test_what_comes_behind_the_last_word_is_not_counted(last: Packet) -> None:
+    """SPEC CAR-15, CLS-3, RST-4: the session does not take it, and the request with that word states counts too."""
+    hands = Hands()
+    hands.say(Message(False, b"a"))
+    request = hands.post()
+    hands.say(last)
+    hands.hear(hands.get, reply(200, message(b"late"), counts="0,0,1", first=1))
+    hands.hear(request, reply(204, counts="1,1,1"))
+    assert header(hands.post(), "hawser-counts") == "0,0,1"
+
+
 def test_a_session_that_is_over_posts_its_reset_and_nothing_before_it() -> None:
     """SPEC RST-4."""
     hands = Hands()

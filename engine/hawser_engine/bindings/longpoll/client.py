@@ -54,7 +54,11 @@ class Retry:
 
 
 class ClientPoll:
-    """One long-poll connection as the client sees it, and after a RESET the next one in its place (SPEC CAR-27)."""
+    """One long-poll connection as the client sees it, and after a RESET the next one in its place (SPEC CAR-27).
+
+    Once the session has moved to a newer link it is of no use any more: its driver lets go of it without a word, and of
+    the requests that wait for a reply (SPEC ATT-15).
+    """
 
     __slots__ = (
         "_attach",
@@ -324,6 +328,8 @@ class ClientPoll:
             # For the session to find that its count and the server's differ (SPEC CNT-4, CNT-5).
             self._give(encode_ack(counts.received, counts.delivered, first - 1))
             return
+        if self._closing:  # behind its last word the session takes nothing (SPEC CLS-3, RST-4)
+            arrival = arrival._replace(new=0)
         self._received += arrival.new
         self._give(*arrival.batches)
         for packet in arrival.packets:
