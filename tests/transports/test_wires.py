@@ -451,6 +451,37 @@ async def test_a_closed_wire_says_so_whatever_it_has_read() -> None:
     near.close()
 
 
+async def test_a_closed_wire_drops_what_it_is_offered_and_a_broken_one_says_so() -> None:
+    near, far = socket_wires()
+    assert near.offer(b"heard")
+    assert await far.receive() == b"heard"
+    near.close()
+    assert near.offer(b"dropped")
+    far.abort()
+    with pytest.raises(trio.BrokenResourceError):
+        far.offer(b"refused")
+
+
+async def test_a_wire_that_has_no_room_takes_nothing_that_it_is_offered() -> None:
+    near, far = socket_wires()
+    assert near.offer(bytes(1_000_000))
+    left = near.unwritten
+    assert left >= ROOM_BYTES
+    assert not near.offer(b"refused")
+    assert near.unwritten == left
+    near.close()
+    far.close()
+
+
+async def test_a_write_that_fails_breaks_the_wire_and_the_next_offer_tells() -> None:
+    near, far = socket_wires()
+    far.close()
+    assert near.offer(b"taken, and lost")
+    assert near.broken
+    with pytest.raises(trio.BrokenResourceError):
+        near.offer(b"refused")
+
+
 async def test_a_reset_by_the_peer_breaks_the_wire() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         ours = socket.create_connection(server.getsockname())

@@ -98,6 +98,19 @@ class Wire(ABC):
             spawn_system_task(self._run_writer, name=f"writer of {self.description}")
         self.unwritten += len(data)
 
+    def offer(self, data: bytes) -> bool:
+        """`write` where there is room; False if there is none, and nothing was taken.
+
+        Raises:
+            trio.BrokenResourceError: A write has failed.
+        """
+        if self.broken:
+            raise trio.BrokenResourceError("the wire is broken: a write has failed")
+        if self.unwritten >= ROOM_BYTES:
+            return False
+        self.write(data)
+        return True
+
     async def wait_room(self) -> None:
         """Wait until there is room again or something has happened to the wire. A checkpoint only where it waits."""
         if self.unwritten >= ROOM_BYTES and not (self.broken or self.closed):
@@ -236,16 +249,25 @@ class SocketWire(Wire):
         """See `Wire.write`: what the socket takes leaves at once, the rest by the writer."""
         if self.unwritten or self.broken or self.closed:
             super().write(data)
-            return
+        else:
+            self.offer(data)
+
+    def offer(self, data: bytes) -> bool:
+        """See `Wire.offer`: a fan-out comes here for every delivery, and nearly every socket takes all of it."""
+        if self.unwritten:
+            return super().offer(data)
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
+            if self.closed:  # which a socket says by itself, so that nobody need ask before
+                return super().offer(data)
             self.abort()
-            return
+            return True
         if sent < len(data):
             super().write(data[sent:])
+        return True
 
     async def receive(self) -> bytes:
         """See `Wire.receive`."""

@@ -29,7 +29,19 @@ class WebSocketLink(Link):
 
     carriage = "websocket"
 
-    __slots__ = ("_closed", "_code", "_early", "_heard", "_inbox", "_receiving", "_sending", "_websocket", "_wire")
+    __slots__ = (
+        "_closed",
+        "_code",
+        "_early",
+        "_framer",
+        "_heard",
+        "_inbox",
+        "_ready",
+        "_receiving",
+        "_sending",
+        "_websocket",
+        "_wire",
+    )
 
     def __init__(self, wire: Wire, websocket: WebSocket, early: bytes = b"") -> None:
         """Make a link.
@@ -41,11 +53,13 @@ class WebSocketLink(Link):
         """
         self._wire = wire
         self._websocket = websocket
+        self._framer = websocket.framer
         self._inbox: list[bytes] = []
         self._code = NORMAL
         self._closed = False
         self._receiving = False
         self._sending = False
+        self._ready = True  # to write batches; see `_look`
         self._heard: Callable[[], None] | None = None
         self._early = early  # not looked at before somebody receives, so that `bound` comes first
 
@@ -69,15 +83,14 @@ class WebSocketLink(Link):
 
     def send_one_nowait(self, batch: bytes) -> bool:
         """See `Link.send_one_nowait`."""
-        wire, websocket = self._wire, self._websocket
-        if self._sending or self._closed or wire.broken or websocket.ended is not None:
-            self._check_sending()  # which says what it is
+        if not self._ready:
+            self._check_sending()  # which says why
+        framer = self._framer
+        if batch is framer.newest:  # as in a fan-out: what is the same for many links was looked at once
+            return self._wire.offer(framer.newest_frame)
         if not 0 < len(batch) <= BATCH_BYTES_MAX:
             check_batches((batch,))
-        if wire.unwritten >= ROOM_BYTES:
-            return False
-        wire.write(websocket.framer.batch(batch))
-        return True
+        return self._wire.offer(framer.batch(batch))
 
     async def send_batches(self, batches: Sequence[bytes]) -> None:
         """See `Link.send_batches`."""
@@ -91,6 +104,7 @@ class WebSocketLink(Link):
             await cancel_shielded_checkpoint()
             return
         self._sending = True
+        self._look()
         try:
             while taken < len(rest):
                 await self._wire.wait_room()
@@ -104,6 +118,7 @@ class WebSocketLink(Link):
             raise
         finally:
             self._sending = False
+            self._look()
 
     async def receive_batches(self) -> list[bytes]:
         """See `Link.receive_batches`."""
@@ -175,6 +190,7 @@ class WebSocketLink(Link):
                 raise
             return
         self._closed = True
+        self._look()
         self._heard = None  # its owner knows this link too: a circle that the garbage collector would have to find
         self._websocket.close(self._code)
         self._wire.write(self._websocket.data_to_send())
@@ -208,10 +224,13 @@ class WebSocketLink(Link):
             self._take(data)
         else:
             self._websocket.receive_eof()
+            self._look()
 
     def _take(self, data: bytes) -> None:
         batches = self._websocket.receive_data(data)
         self._inbox += batches
+        if self._websocket.ended is not None:
+            self._look()
         if not batches and self._heard is not None:
             self._heard()
         answer = self._websocket.data_to_send()
@@ -221,6 +240,10 @@ class WebSocketLink(Link):
     def _heard_out(self, data: bytes) -> bool:
         self._websocket.receive_data(data)
         return self._websocket.ended is not None
+
+    def _look(self) -> None:
+        """See whether batches may be written: a fan-out asks a thousand links, and the answer rarely changes."""
+        self._ready = not (self._sending or self._closed or self._websocket.ended is not None)
 
     def _check_ended(self) -> None:
         ended = self._websocket.ended

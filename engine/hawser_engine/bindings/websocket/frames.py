@@ -80,6 +80,11 @@ class Framer(ABC):
 
     __slots__ = ()
 
+    newest: bytes | None = None
+    """The batch that was framed last, by a framer that keeps what it made of it; otherwise None."""
+    newest_frame: bytes = b""
+    """Its frame."""
+
     @abstractmethod
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return one frame.
@@ -107,11 +112,11 @@ class SharedFrames(Framer):
     subscriber is given the same object, so a thousand of them cost one header and one join.
     """
 
-    __slots__ = ("_batch", "_frame")
+    __slots__ = ("newest", "newest_frame")
 
     def __init__(self) -> None:
-        self._batch = b""
-        self._frame = b"\x82\x00"
+        self.newest = None
+        self.newest_frame = b""
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """See ``Framer.frame``."""
@@ -119,10 +124,10 @@ class SharedFrames(Framer):
 
     def batch(self, batch: bytes) -> bytes:
         """See ``Framer.batch``; the same object for the same batch as last time."""
-        if batch is not self._batch:
-            self._frame = self.frame(BINARY, batch)
-            self._batch = batch
-        return self._frame
+        if batch is not self.newest:
+            self.newest_frame = self.frame(BINARY, batch)
+            self.newest = batch
+        return self.newest_frame
 
 
 class MaskedFrames(Framer):
