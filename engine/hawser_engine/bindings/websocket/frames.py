@@ -115,8 +115,8 @@ class SharedFrames(Framer):
     __slots__ = ("newest", "newest_frame")
 
     def __init__(self) -> None:
-        self.newest = None
-        self.newest_frame = b""
+        self.newest: bytes | None = None
+        self.newest_frame: bytes = b""
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """See ``Framer.frame``."""
