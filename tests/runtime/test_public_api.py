@@ -131,7 +131,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
-        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds"]),
+        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds", "age_seconds"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
