@@ -10,7 +10,7 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
-from .app import App, ChannelRule
+from .app import App
 from .brokers import Published
 from .client import (
     Client,
@@ -42,6 +42,7 @@ from .errors import (
 )
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
+from .rules import ChannelRule
 from .server import Server, Session, serve
 
 __all__ = [

@@ -6,14 +6,13 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
-
-import attrs
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
+from .rules import WILDCARD, ChannelRule
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -24,51 +23,10 @@ if TYPE_CHECKING:
     from .middleware import Middleware
     from .server.session import Session
 
-    Action: TypeAlias = Literal["publish", "subscribe"]
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
-    Authorize: TypeAlias = Callable[[Session, Action, str], Awaitable[bool]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
 
 Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
-
-WILDCARD: Final = "*"
-
-
-@attrs.define(eq=False)
-class ChannelRule:
-    """What holds for the channels whose names match one pattern; `App.channel` makes them."""
-
-    pattern: str
-    """An exact name, or a beginning and ``*``: ``room:*`` matches ``room:lobby``."""
-    retention: Retention
-    """How much history is kept."""
-    open: bool
-    """Whether everyone may publish and subscribe where no `authorize` handler is given."""
-    handler: Authorize | None = None
-    """Asked before every publish and subscribe; set by `authorize`."""
-
-    def authorize(self, handler: Authorize) -> Authorize:
-        """Register who may do what: ``async def handler(session, action, channel) -> bool``.
-
-        ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
-
-        Raises:
-            TypeError: The handler is no async function.
-            ValueError: These channels have one already.
-
-        Spec: SUB-8.
-        """
-        check_handler(handler, "authorize")
-        if self.handler is not None:
-            raise ValueError(f"the channels {self.pattern!r} already have an authorize handler")
-        self.handler = handler
-        return handler
-
-    def matches(self, channel: str) -> bool:
-        """Whether a channel's name fits the pattern."""
-        if self.pattern.endswith(WILDCARD):
-            return channel.startswith(self.pattern[:-1])
-        return channel == self.pattern
 
 
 class App:

@@ -25,8 +25,8 @@ from hawser_engine.messages import Position, encode_publication
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hawser.app import ChannelRule
     from hawser.brokers import Entry, Retention
+    from hawser.rules import ChannelRule
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536

@@ -38,8 +38,8 @@ from .requests import publication_bytes
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from hawser.app import ChannelRule
     from hawser.brokers import Entry, History
+    from hawser.rules import ChannelRule
 
     from .node import Node
     from .sessions import ServerSession

@@ -48,8 +48,9 @@ from .users import Users
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hawser.app import Action, App, ChannelRule
+    from hawser.app import App
     from hawser.config import Config
+    from hawser.rules import Action, ChannelRule
     from hawser_engine.session import Session as EngineSession
     from hawser_transports import Link
 
