@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from .about import carry, check_carried, publish_options
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure
 from .payloads import encode_payload
@@ -15,10 +16,11 @@ from .principals import Principal, check_handler, check_name, scoped_key
 from .rules import WILDCARD, ChannelRule
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from hawser_transports import HttpHandler
 
+    from .about import Carried
     from .brokers import Broker, Published
     from .middleware import Middleware
     from .server.session import Session
@@ -47,7 +49,13 @@ class App:
         self.disconnect_hooks: list[Hook] = []
 
     def channel(
-        self, pattern: str, *, history: int = 0, history_bytes: int = 16 * 1024 * 1024, open: bool = False
+        self,
+        pattern: str,
+        *,
+        history: int = 0,
+        history_bytes: int = 16 * 1024 * 1024,
+        about: Iterable[Carried] = (),
+        open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
 
@@ -55,13 +63,16 @@ class App:
             pattern: An exact name, or a beginning and ``*``.
             history: How many publications are kept for those who were away; 0 keeps none.
             history_bytes: How many bytes of them are kept at most.
+            about: What publications carry beside their payload, to be read as ``message.publisher`` and so on:
+                ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
+                may give only where they are named here.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
             The rule, on which ``authorize`` registers a handler.
 
         Raises:
-            ValueError: The pattern is not well-formed, or declared twice.
+            ValueError: The pattern is not well-formed, or declared twice, or a value is none.
         """
         check_name("a channel pattern", pattern)
         if WILDCARD in pattern[:-1]:
@@ -70,7 +81,7 @@ class App:
             raise ValueError(f"the channels {pattern!r} are already declared")
         if history < 0 or history_bytes < 0:
             raise ValueError("history and history_bytes are 0 or more")
-        rule = ChannelRule(pattern, Retention(history, history_bytes), open)
+        rule = ChannelRule(pattern, Retention(history, history_bytes), open, check_carried(about))
         self.rules.append(rule)
         # An exact name before a pattern of the same length, and longer ones first.
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
@@ -84,13 +95,23 @@ class App:
                 return rule
         return None
 
-    async def publish(self, channel: str, data: object, *, key: bytes | None = None) -> Published:
+    async def publish(
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> Published:
         """Publish from inside the application; nobody is asked whether it may.
 
         Args:
             channel: The channel's name.
             data: What subscribers get as ``message.data``; the same kinds of values as for `Client.publish`.
             key: An idempotency key, scoped to the application and the channel and remembered for five minutes.
+            tags: As for `Client.publish`.
+            latest_key: As for `Client.publish`.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -98,14 +119,16 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
+            ValueError: Tags or key cannot travel, or the channel carries none.
 
-        Spec: PUB-2, PUB-3.
+        Spec: PUB-2, PUB-3, PUB-8.
         """
         rule = self.rule_for(channel)
         if rule is None:
             raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
         payload, own_key = encode_payload(data), scoped_key(None, key)
-        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key)
+        about = carry(rule.about, None, publish_options(tags, latest_key))
+        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
 
     def authenticate(self, handler: Authenticate) -> Authenticate:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.

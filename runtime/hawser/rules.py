@@ -30,6 +30,8 @@ class ChannelRule:
     """How much history is kept."""
     open: bool
     """Whether everyone may publish and subscribe where no `authorize` handler is given."""
+    about: frozenset[str] = frozenset()
+    """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
     handler: Authorize | None = None
     """Asked before every publish and subscribe; set by `authorize`."""
 

@@ -47,6 +47,8 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("*", history=100, open=True)
     app.channel("live:*", open=True)
     app.channel("short:*", history=2, open=True)
+    app.channel("told:*", history=100, about=["publisher", "tags", "latest_key"], open=True)
+    app.channel("timed:*", history=100, about=["time"], open=True)
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100)
 

@@ -6,6 +6,7 @@ from typing import Final
 from . import (
     attach,
     calls,
+    carrying,
     channels,
     closing,
     counts,
@@ -39,6 +40,7 @@ FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
     "service-subscribing": subscribing.server,
     "service-publishing": publishing.server,
     "service-channels": channels.server,
+    "service-carrying": carrying.server,
     "service-calls": calls.server,
     "client-attach": attach.client,
     "client-resume": resume.client,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from hawser.about import OPTION_BYTES, publish_options
 from hawser.errors import CallError, RequestFailed
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
@@ -59,7 +60,14 @@ class Client:
         return self._dialogue.watch()
 
     async def publish(
-        self, channel: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        ttl: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
@@ -72,23 +80,30 @@ class Client:
             key: An idempotency key of 1 to 64 bytes; one that nobody else uses if not given.
             ttl: For a client with an outbox: how many seconds it may wait there to be sent, if less than the outbox
                 allows.
+            tags: At most eight words about it, by name, for the filters of subscribers: names of 1 to 32 bytes,
+                values of at most 64. Only in channels that declare ``about=["tags"]``.
+            latest_key: What it is the newest of, 1 to 64 bytes: a room, a symbol, a player. Only in channels that
+                declare ``about=["latest_key"]``.
 
         Returns:
             The position that it got, and whether the key had been published before.
 
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
-            RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE.
+            RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE, or BAD_REQUEST where the
+                channel carries no tags.
             OutcomeUnknown: The session was reset; it may have been published. Publish again with ``error.key``. A
                 client with an outbox has done so, as long as that is safe.
             NotSent: The session was reset before it left. Not with an outbox.
             Expired: It waited in the outbox for too long, and was not sent.
             OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
+            ValueError: As for `submit`.
 
-        Spec: PUB-1, PUB-3.
+        Spec: PUB-1, PUB-3, PUB-7.
         """
-        return await (await self.submit(channel, data, key=key, ttl=ttl)).wait()
+        receipt = await self.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+        return await receipt.wait()
 
     async def submit(
         self,
@@ -98,6 +113,8 @@ class Client:
         key: bytes | None = None,
         ttl: float | None = None,
         after: Receipt | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
@@ -113,6 +130,8 @@ class Client:
             after: A publication of this client that must not have been lost. What waits for room while the session
                 is reset goes to the next session, and so before whatever is published again because of the reset;
                 with the receipt of the publication before it, it does not. An outbox keeps the order by itself.
+            tags: As for `publish`.
+            latest_key: As for `publish`.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -122,7 +141,8 @@ class Client:
             NotSent: The publication named by ``after`` was lost in a reset; nothing was sent.
             OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
-            ValueError: The client has no outbox for ``ttl``, or that is no time.
+            ValueError: The client has no outbox for ``ttl``, or that is no time; or key or tags are too long or too
+                many.
 
         Spec: OPS-1, OPS-2.
         """
@@ -131,10 +151,11 @@ class Client:
             raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
-        size = len(payload) + HEAD_BYTES
+        options = publish_options(tags, latest_key)
+        size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
 
         def encode(id: int) -> bytes:
-            return encode_body(Publish(id, channel, payload, own_key))
+            return encode_body(Publish(id, channel, payload, own_key, options))
 
         postman = self._dialogue.postman
         if ttl is not None and (postman is None or not ttl > 0):

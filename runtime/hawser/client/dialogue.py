@@ -363,7 +363,7 @@ class Dialogue:
         if subscription is None:
             return  # under way from before the UNSUBSCRIBE
         feed = subscription.feed
-        self._pause(feed, feed.publication(message.epoch, message.offset, message.data))
+        self._pause(feed, feed.publication(message.epoch, message.offset, message.data, message.about))
         subscription.arrived()
 
     def _pause(self, feed: Feed, flow: Flow) -> None:

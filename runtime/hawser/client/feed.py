@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,6 +16,11 @@ from hawser.errors import Gap
 from hawser.payloads import decode_payload
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hawser_engine.messages import About
 
 
 @attrs.frozen
@@ -30,6 +35,28 @@ class Message:
     """Its place in the epoch, from 1 on; the messages of a channel come with rising offsets."""
     raw: bytes
     """The payload as it travelled."""
+    about: About | None = attrs.field(default=None, repr=False)
+    """What it carries beside the payload, as the channel declares; None: nothing."""
+
+    @property
+    def publisher(self) -> str | None:
+        """The id of the principal that published it; None if it is not told, or the application did."""
+        return None if self.about is None else self.about.publisher
+
+    @property
+    def time(self) -> float | None:
+        """When it was published, by the server: seconds since the beginning of 1970 (UTC); None if it is not told."""
+        return None if self.about is None or self.about.time_ms is None else self.about.time_ms / 1_000
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that were given with it; empty if none were."""
+        return {} if self.about is None or self.about.tags is None else self.about.tags
+
+    @property
+    def latest_key(self) -> str | None:
+        """What it is the newest of, as it was given with it; None if that was nothing."""
+        return None if self.about is None else self.about.latest_key
 
     @property
     def data(self) -> Any:
@@ -94,7 +121,7 @@ class Feed:
         self.paused = self._full()
         return Flow.PAUSE if self.paused else Flow.NOTHING
 
-    def publication(self, epoch: bytes, offset: int, data: bytes) -> Flow:
+    def publication(self, epoch: bytes, offset: int, data: bytes, about: About | None = None) -> Flow:
         """A PUBLICATION has arrived."""
         here = self.position
         if here is not None and (here.epoch == epoch and offset <= here.offset):
@@ -108,7 +135,7 @@ class Feed:
             self.gap(here, Position(epoch, offset - 1), GapReason.OVERFLOW)
         self._continuing = False
         self.position = Position(epoch, offset)
-        self._queue.append(Message(self.channel, epoch, offset, data))
+        self._queue.append(Message(self.channel, epoch, offset, data, about))
         self._bytes += len(data)
         self.paused = self._full()
         return Flow.PAUSE if self.paused else Flow.NOTHING

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from hawser.about import told
 from hawser.brokers import History
 from hawser_engine.batch import Batch
 from hawser_engine.messages import Position, encode_publication
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Entry, Retention
     from hawser.rules import ChannelRule
+    from hawser_engine.messages import About
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
@@ -172,7 +174,7 @@ class Channel:
             self.ring.clear()
             self._ring_bytes = 0
         for entry in entries:
-            body = encode_publication(self.name, epoch, entry.offset, entry.data)
+            body = self.encode(epoch, entry)
             if len(self._bodies) >= CHUNK_MESSAGES or self._bytes + len(body) > CHUNK_BYTES:
                 self.seal()
             self._bodies.append(body)
@@ -180,6 +182,14 @@ class Channel:
             self.position = Position(epoch, entry.offset)
             if not self.rule.retention.messages:
                 self._keep(entry)
+
+    def about(self, entry: Entry) -> About | None:
+        """What the publication carries beside its payload."""
+        return told(self.rule.about, entry) if self.rule.about else None
+
+    def encode(self, epoch: bytes, entry: Entry) -> bytes:
+        """The PUBLICATION, the same bytes for everyone (CHN-2)."""
+        return encode_publication(self.name, epoch, entry.offset, entry.data, self.about(entry))
 
     def seal(self) -> None:
         """Make a chunk of what has been reported since the last one."""

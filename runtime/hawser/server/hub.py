@@ -29,7 +29,6 @@ from hawser_engine.messages import (
     Unsubscribe,
     Unsubscribed,
     encode_body,
-    encode_publication,
 )
 
 from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Membership, Mode
@@ -358,14 +357,14 @@ class Hub:
 
     def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
         channel, offset = member.channel, entry.offset
-        length = publication_bytes(channel.name, offset, entry.data)
+        length = publication_bytes(channel.name, offset, entry.data, channel.about(entry))
         if length > session.message_bytes:  # CHN-12
             return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
         if length <= CHUNK_BYTES:
             batch = self._shared(member, [entry])
             taken = batch is not None and session.offer(batch, trio.current_time())
         else:
-            taken = session.queue(encode_publication(channel.name, member.epoch, offset, entry.data))
+            taken = session.queue(channel.encode(member.epoch, entry))
         if taken:
             member.offset = offset
         return taken
@@ -378,8 +377,7 @@ class Hub:
         key = (name, member.epoch, entries[0].offset, entries[-1].offset)
         batch = self._pages.get(key)
         if batch is None:
-            bodies = [encode_publication(name, member.epoch, entry.offset, entry.data) for entry in entries]
-            batch = self._pages[key] = Batch.of(bodies)
+            batch = self._pages[key] = Batch.of([member.channel.encode(member.epoch, entry) for entry in entries])
             if len(self._pages) > SHARED_PAGES:
                 self._pages.popitem(last=False)
         return batch
