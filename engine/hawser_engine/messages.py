@@ -90,6 +90,18 @@ class About(Layout):
 
 
 @frozen(field_transformer=checked)
+class SubscribeOptions(Layout):
+    """How a channel is to be subscribed to."""
+
+    NAME: ClassVar[str] = "subscribe options"
+
+    rewind: Annotated[int | None, Nullable(Uint())] = None
+    """Begin with the last so many publications (SPEC SUB-10); None: as the channel declares."""
+    rewind_ms: Annotated[int | None, Nullable(Uint())] = None
+    """Begin with those of the last so many milliseconds; None: no such bound."""
+
+
+@frozen(field_transformer=checked)
 class ChannelRequest(Layout):
     """One channel of a SUBSCRIBE."""
 
@@ -99,6 +111,8 @@ class ChannelRequest(Layout):
     """The channel."""
     since: Annotated[Position | None, Nullable(Record(Position))]
     """What the client has had already; None: only what is new."""
+    options: Annotated[SubscribeOptions | None, Nullable(Keyed(SubscribeOptions))] = None
+    """How; None: as the channel declares."""
 
 
 @frozen(field_transformer=checked)

@@ -119,6 +119,7 @@ _outcome = record(
     Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
     {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
 )
+SUBSCRIBE_OPTIONS: Final = optional({"rewind": nullable(uint(10)), "rewind_ms": nullable(uint(60_000))})
 _said = {
     "tags": nullable(entries(text(1, 32, "kind"), text(0, 64, "news"), 8)),
     "latest_key": nullable(text(1, 64, "ACME")),

@@ -6,6 +6,7 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .about import carry, check_carried, publish_options
@@ -54,6 +55,8 @@ class App:
         *,
         history: int = 0,
         history_bytes: int = 16 * 1024 * 1024,
+        history_seconds: float = inf,
+        last_value: bool = False,
         about: Iterable[Carried] = (),
         open: bool = False,
     ) -> ChannelRule:
@@ -63,6 +66,8 @@ class App:
             pattern: An exact name, or a beginning and ``*``.
             history: How many publications are kept for those who were away; 0 keeps none.
             history_bytes: How many bytes of them are kept at most.
+            history_seconds: How old they may become, by the clock of the broker.
+            last_value: Give whoever subscribes anew the last publication first, whenever it was; at least one is kept.
             about: What publications carry beside their payload, to be read as ``message.publisher`` and so on:
                 ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
                 may give only where they are named here.
@@ -79,9 +84,10 @@ class App:
             raise ValueError(f"{pattern!r}: the wildcard {WILDCARD!r} stands only at the end of a pattern")
         if any(rule.pattern == pattern for rule in self.rules):
             raise ValueError(f"the channels {pattern!r} are already declared")
-        if history < 0 or history_bytes < 0:
-            raise ValueError("history and history_bytes are 0 or more")
-        rule = ChannelRule(pattern, Retention(history, history_bytes), open, check_carried(about))
+        if history < 0 or history_bytes < 0 or not history_seconds > 0:
+            raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
+        retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
+        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about))
         self.rules.append(rule)
         # An exact name before a pattern of the same length, and longer ones first.
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))

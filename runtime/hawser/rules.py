@@ -30,6 +30,8 @@ class ChannelRule:
     """How much history is kept."""
     open: bool
     """Whether everyone may publish and subscribe where no `authorize` handler is given."""
+    last_value: bool = False
+    """Whether whoever subscribes anew gets the last publication first."""
     about: frozenset[str] = frozenset()
     """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
     handler: Authorize | None = None

@@ -40,6 +40,7 @@ from hawser_engine.messages import (
     Position,
     PositionNotice,
     PublishOptions,
+    SubscribeOptions,
 )
 from hawser_engine.packets import PACKETS, Counts, Limits, ServerLimits
 from tests.spec.vector_files import SPECIFICATION, Vector, vectors
@@ -74,6 +75,7 @@ RULES: dict[type[Layout], str] = {
     ChannelRequest: "channel-request",
     ChannelOutcome: "channel-outcome",
     PublishOptions: "publish-options",
+    SubscribeOptions: "subscribe-options",
 }
 # Some have the same range, and the file names them apart; so the one is replaced by the other.
 ALIASES = {"key": "session-id", "feature": "tag-value"}
@@ -157,7 +159,9 @@ def rendered_map(cls: type[Layout]) -> str:
 def rules_of_classes() -> dict[str, str]:
     arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome)
     rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
-    rules |= {rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits, PublishOptions, About)}
+    rules |= {
+        rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits, SubscribeOptions, PublishOptions, About)
+    }
     rules |= {name: rendered_range(item) for item, name in NAMES.items() if name not in FIXED}
     return rules | FIXED
 

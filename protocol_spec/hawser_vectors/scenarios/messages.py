@@ -53,9 +53,10 @@ def position(offset: int, epoch: Any = EPOCH) -> list[Any]:
     return [epoch, offset]
 
 
-def subscribe(id: int, *channels: str, since: Any = None) -> Message:
-    """Write SUBSCRIBE."""
-    return [1, id, [[channel, since] for channel in channels]]
+def subscribe(id: int, *channels: str, since: Any = None, options: Any = None) -> Message:
+    """Write SUBSCRIBE, with options where they say something."""
+    behind = [] if options is None else [options]
+    return [1, id, [[channel, since, *behind] for channel in channels]]
 
 
 def subscribed(id: int, *outcomes: list[Any]) -> Message:

@@ -17,7 +17,7 @@ from hawser_engine.messages import Call, Cancel, Publish, encode_body
 from .feed import Feed
 from .keys import KeyMaker
 from .operations import Kind, Pending, Receipt
-from .subscription import Subscription
+from .subscription import Subscription, subscribe_options
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -238,21 +238,39 @@ class Client:
 
         return register
 
-    def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
+    def subscribe(
+        self,
+        channel: str,
+        *,
+        since: Position | None = None,
+        rewind: int | None = None,
+        rewind_seconds: float | None = None,
+    ) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
         Args:
             channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client.
             since: Go on after this position (``message.position`` of an earlier subscription); if history no longer
-                reaches it, the iteration begins with `Gap`. None begins with what is published from now on.
+                reaches it, the iteration begins with `Gap`. None begins with what is published from now on, or as
+                ``rewind`` says.
+            rewind: Without ``since``: begin with the last so many messages, as far as they are kept. 0 begins with what
+                is published from now on, whatever the channel declares.
+            rewind_seconds: Without ``since``: begin with the messages of the last so many seconds; with ``rewind``,
+                with what both allow.
 
         Returns:
             The subscription, to be entered.
+
+        Raises:
+            ValueError: The name is not well-formed, or a rewind is below 0.
+
+        Spec: SUB-2, SUB-10.
         """
         check_name("a channel name", channel)
+        begin = subscribe_options(rewind, rewind_seconds)
         config = self._dialogue.config
         feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
-        return Subscription(self._dialogue, feed)
+        return Subscription(self._dialogue, feed, begin)
 
     async def authenticate(self, *, token: str | None = None, credentials: Mapping[str, Any] | None = None) -> None:
         """Use new credentials from now on, for example a token that replaces one that is about to expire.

@@ -20,7 +20,6 @@ from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, Remo
 from hawser_engine.messages import (
     Call,
     Cancel,
-    ChannelRequest,
     Continue,
     ErrorReply,
     GapNotice,
@@ -219,8 +218,7 @@ class Dialogue:
         def encode(id: int) -> bytes:
             for subscription in subscriptions:
                 subscription.requested = True
-            wanted = [ChannelRequest(one.channel, one.position) for one in subscriptions]
-            return encode_body(Subscribe(id, tuple(wanted)))
+            return encode_body(Subscribe(id, tuple([one.request() for one in subscriptions])))
 
         return pending, encode
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from hawser.errors import Gap, SessionClosed
+from hawser_engine.errors import LocalProtocolError
+from hawser_engine.messages import ChannelRequest, SubscribeOptions
 
 from .feed import Feed, Flow, Message
 
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
+
+
+def subscribe_options(rewind: int | None, rewind_seconds: float | None) -> SubscribeOptions | None:
+    """How to begin; None: as the channel declares.
+
+    Raises:
+        ValueError: That cannot be asked for.
+    """
+    if rewind is None and rewind_seconds is None:
+        return None
+    try:
+        return SubscribeOptions(rewind, None if rewind_seconds is None else round(rewind_seconds * 1_000))
+    except (LocalProtocolError, OverflowError, ValueError) as error:
+        raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
 
 
 class Subscription:
@@ -30,8 +46,9 @@ class Subscription:
         SessionClosed: The client is closed.
     """
 
-    def __init__(self, dialogue: Dialogue, feed: Feed) -> None:
+    def __init__(self, dialogue: Dialogue, feed: Feed, begin: SubscribeOptions | None = None) -> None:
         self._dialogue = dialogue
+        self._begin = begin
         self._entered = False
         self._answered = trio.Event()
         self._arrival = trio.Event()
@@ -107,6 +124,10 @@ class Subscription:
         return item
 
     # ------------------------------------------------------------ for the client
+
+    def request(self) -> ChannelRequest:
+        """What to ask the server for: to go on from where it is, or to begin as was asked for."""
+        return ChannelRequest(self.channel, self.position, self._begin if self.position is None else None)
 
     def answered(self) -> None:
         """The server has answered: the subscription stands."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -21,11 +22,13 @@ from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
     ChannelOutcome,
+    ChannelRequest,
     GapNotice,
     Position,
     PositionNotice,
     Subscribe,
     Subscribed,
+    SubscribeOptions,
     Unsubscribe,
     Unsubscribed,
     encode_body,
@@ -83,16 +86,17 @@ class Hub:
     async def subscribe(self, session: ServerSession, request: Subscribe) -> None:
         """Answer a SUBSCRIBE: look everything up, then answer and enter in one step (SUB-1 to SUB-5)."""
         with self._pinned([wanted.channel for wanted in request.channels]):
-            plans = [await self._plan(session, wanted.channel, wanted.since) for wanted in request.channels]
+            plans = [await self._plan(session, wanted) for wanted in request.channels]
             await session.room()
             outcomes = [self._enter(session, plan) for plan in plans]
             session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
         session.feed()
 
-    async def _plan(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+    async def _plan(self, session: ServerSession, wanted: ChannelRequest) -> _Plan:
         """Find out how one channel is answered; whatever fails there touches no other (SUB-5)."""
+        name = wanted.channel
         try:
-            return await self._look_up_through(session, name, since)
+            return await self._look_up_through(session, wanted)
         except Refused as refused:
             reason = refused.code.name
         except RequestFailed as error:
@@ -104,26 +108,28 @@ class Hub:
             reason = ErrorCode.INTERNAL.name
         return _Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
 
-    async def _look_up_through(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+    async def _look_up_through(self, session: ServerSession, wanted: ChannelRequest) -> _Plan:
         middleware = self._node.app.middlewares
         if not middleware:
-            return await self._look_up(session, name, since)
+            return await self._look_up(session, wanted)
         plan: _Plan | None = None
 
         async def look_up(request: SubscribeRequest) -> None:
             nonlocal plan
-            plan = await self._look_up(session, name, since)
+            plan = await self._look_up(session, wanted)
 
-        await pass_through(middleware, SubscribeRequest(session.handle, name, since), look_up)
+        request = SubscribeRequest(session.handle, wanted.channel, wanted.since, wanted.options)
+        await pass_through(middleware, request, look_up)
         if plan is None:
-            raise TypeError(f"middleware neither refused the subscription to {name!r} nor proceeded with it")
+            raise TypeError(f"middleware neither refused the subscription to {wanted.channel!r} nor proceeded with it")
         return plan
 
-    async def _look_up(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
+    async def _look_up(self, session: ServerSession, wanted: ChannelRequest) -> _Plan:
+        name, since = wanted.channel, wanted.since
         rule = await self._node.allow(session, "subscribe", name)
         channel = await self._open(name, rule)
         if since is None:
-            return _Plan(name, channel)
+            return _Plan(name, channel, await self._rewound(name, rule, wanted.options))
         page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
         # SUB-4: everything after `since` is there, or the answer says since where it is.
         top, kept = page.top, Position(page.top.epoch, page.first - 1)
@@ -132,6 +138,19 @@ class Hub:
         if page.first > since.offset + 1:
             return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
         return _Plan(name, channel, since, SubscribeStatus.RECOVERED)
+
+    async def _rewound(self, name: str, rule: ChannelRule, options: SubscribeOptions | None) -> Position | None:
+        """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
+        count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
+        if count is None and age_ms is None:
+            count = 1 if rule.last_value else None
+        if (count is None and age_ms is None) or not rule.retention.messages:
+            return None
+        seconds = inf if age_ms is None else age_ms / 1_000
+        page = await self._node.app.broker.history(name, 0, limit=1, limit_bytes=0, seconds=seconds)
+        end = page.top.offset
+        begin = page.entries[0].offset - 1 if page.entries else end
+        return Position(page.top.epoch, begin if count is None else max(begin, end - count))
 
     def _enter(self, session: ServerSession, plan: _Plan) -> ChannelOutcome:
         channel, refusal = plan.channel, plan.reason
