@@ -99,6 +99,8 @@ class SubscribeOptions(Layout):
     """Begin with the last so many publications (SPEC SUB-10); None: as the channel declares."""
     rewind_ms: Annotated[int | None, Nullable(Uint())] = None
     """Begin with those of the last so many milliseconds; None: no such bound."""
+    filter: Annotated[str | None, Nullable(Text(1, 1_024))] = None
+    """What the tags of a publication have to fulfil (SPEC SUB-12, FLT-1); None: nothing."""
 
 
 @frozen(field_transformer=checked)

@@ -119,7 +119,13 @@ _outcome = record(
     Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
     {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
 )
-SUBSCRIBE_OPTIONS: Final = optional({"rewind": nullable(uint(10)), "rewind_ms": nullable(uint(60_000))})
+SUBSCRIBE_OPTIONS: Final = optional(
+    {
+        "rewind": nullable(uint(10)),
+        "rewind_ms": nullable(uint(60_000)),
+        "filter": nullable(text(1, 1_024, 'kind == "news"')),
+    }
+)
 _said = {
     "tags": nullable(entries(text(1, 32, "kind"), text(0, 64, "news"), 8)),
     "latest_key": nullable(text(1, 64, "ACME")),
@@ -166,7 +172,7 @@ MESSAGES: Final = (
         "channel",
         {"about": _about},
     ),
-    Layout("POSITION", 8, _in_channel, "message", (), "channel"),
+    Layout("POSITION", 8, _in_channel, "message", ("CHN-4",), "channel"),
     Layout(
         "GAP",
         9,

@@ -132,7 +132,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.publish, ["self", "channel", "data", "key", "ttl", "tags", "latest_key"]),
         (hawser.Client.submit, ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
-        (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds"]),
+        (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
         (hawser.brokers.check.check_broker, ["broker", "key_window_seconds", "age_seconds"]),
     ],

@@ -61,6 +61,7 @@ NAMES: dict[Item, str] = {
     Text(1, 255): "name",
     Text(1, 64): "latest-key",
     Text(1, 32): "tag",
+    Text(1, 1024): "filter",
     Text(0, 64): "tag-value",
     OpenMap(): "credentials",
     MapOf(Text(1, 32), Text(0, 64), 1, 8): "tags",

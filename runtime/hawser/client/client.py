@@ -245,6 +245,7 @@ class Client:
         since: Position | None = None,
         rewind: int | None = None,
         rewind_seconds: float | None = None,
+        filter: str | None = None,
     ) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
@@ -257,20 +258,28 @@ class Client:
                 is published from now on, whatever the channel declares.
             rewind_seconds: Without ``since``: begin with the messages of the last so many seconds; with ``rewind``,
                 with what both allow.
+            filter: What the tags of a message have to fulfil, such as ``'kind == "goal" and minute > 80'``; everything
+                else is passed over, and is no gap.
 
         Returns:
             The subscription, to be entered.
 
         Raises:
-            ValueError: The name is not well-formed, or a rewind is below 0.
+            ValueError: The name is not well-formed, a rewind is below 0, or the filter is none.
 
-        Spec: SUB-2, SUB-10.
+        Spec: SUB-2, SUB-10, SUB-12.
         """
         check_name("a channel name", channel)
-        begin = subscribe_options(rewind, rewind_seconds)
+        options = subscribe_options(rewind, rewind_seconds, filter)
         config = self._dialogue.config
-        feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
-        return Subscription(self._dialogue, feed, begin)
+        feed = Feed(
+            channel,
+            since,
+            messages_max=config.subscription_messages,
+            bytes_max=config.subscription_bytes,
+            filtered=filter is not None,
+        )
+        return Subscription(self._dialogue, feed, options)
 
     async def authenticate(self, *, token: str | None = None, credentials: Mapping[str, Any] | None = None) -> None:
         """Use new credentials from now on, for example a token that replaces one that is about to expire.

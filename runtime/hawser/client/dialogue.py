@@ -212,7 +212,7 @@ class Dialogue:
     def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
         """One SUBSCRIBE for several channels, each from where it is."""
         names = ", ".join(subscription.channel for subscription in subscriptions)
-        pending = Pending(Kind.SUBSCRIBE, names, sum(len(one.channel) + 300 for one in subscriptions))
+        pending = Pending(Kind.SUBSCRIBE, names, sum(one.request_bytes for one in subscriptions))
         pending.subscriptions = subscriptions
 
         def encode(id: int) -> bytes:

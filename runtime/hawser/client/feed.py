@@ -1,7 +1,8 @@
 """What arrives for one subscription, as pure state: order, bounds, pause and gap (SPEC CHN).
 
 Rule: a publication is queued only if it is the next one after the last one queued. What comes again was queued
-before; what lies ahead is still under way from before a PAUSE, and comes again after the CONTINUE.
+before; what lies ahead is still under way from before a PAUSE, and comes again after the CONTINUE. With a filter there
+is no telling which is the next one: then POSITION says where what follows a CONTINUE begins (CHN-9).
 """
 
 from __future__ import annotations
@@ -84,8 +85,12 @@ class Flow(Enum):
 class Feed:
     """The bounded queue of one subscription."""
 
-    def __init__(self, channel: str, since: Position | None, *, messages_max: int, bytes_max: int) -> None:
+    def __init__(
+        self, channel: str, since: Position | None, *, messages_max: int, bytes_max: int, filtered: bool = False
+    ) -> None:
         self.channel = channel
+        self.filtered = filtered
+        """Whether offsets are left out by a filter, so that they do not tell what is missing."""
         self.position = since
         """The last position that is accounted for: asked for, joined at, queued, or told as a gap."""
         self.start: Position | None = None
@@ -128,7 +133,9 @@ class Feed:
             return Flow.NOTHING
         if self.paused or not self.live:
             return Flow.NOTHING
-        if here is not None and (here.epoch != epoch or offset != here.offset + 1):
+        if self.filtered and self._continuing:
+            return Flow.NOTHING  # under way from before the PAUSE; what follows the CONTINUE begins otherwise
+        if here is not None and (here.epoch != epoch or (offset != here.offset + 1 and not self.filtered)):
             if self._continuing:
                 return Flow.NOTHING
             # The server skipped something without saying so: the hole must not be silent.
@@ -143,6 +150,8 @@ class Feed:
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
         here = self.position
+        if self.filtered and here == Position(epoch, offset):
+            self._continuing = False
         if not self.live or self.paused or self._continuing:
             return
         if here and here.epoch == epoch and here.offset < offset:
