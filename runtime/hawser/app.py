@@ -14,7 +14,8 @@ from .brokers import MemoryBroker, Retention
 from .calls import Procedure
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
-from .rules import WILDCARD, ChannelRule
+from .rights import WILDCARD
+from .rules import ChannelRule
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .about import Carried
     from .brokers import Broker, Published
     from .middleware import Middleware
+    from .rights import Action, Right
     from .server.session import Session
 
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
@@ -58,6 +60,9 @@ class App:
         history_seconds: float = inf,
         last_value: bool = False,
         about: Iterable[Carried] = (),
+        publish: Right | None = None,
+        subscribe: Right | None = None,
+        read_history: Right | None = None,
         open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
@@ -71,6 +76,11 @@ class App:
             about: What publications carry beside their payload, to be read as ``message.publisher`` and so on:
                 ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
                 may give only where they are named here.
+            publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            subscribe: Who may subscribe; likewise.
+            read_history: Who of those who may subscribe may have what was published before, by ``rewind``, ``since`` or
+                as the last value. None: all of them.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -87,7 +97,9 @@ class App:
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
-        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about))
+        declared: dict[Action, Right | None] = {"publish": publish, "subscribe": subscribe, "history": read_history}
+        rights: dict[Action, Right] = {action: right for action, right in declared.items() if right is not None}
+        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), rights)
         self.rules.append(rule)
         # An exact name before a pattern of the same length, and longer ones first.
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))

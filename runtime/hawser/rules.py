@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from .principals import check_handler
+from .rights import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .brokers import Retention
+    from .rights import Action, Right
     from .server.session import Session
 
-    Action: TypeAlias = Literal["publish", "subscribe"]
     Authorize: TypeAlias = Callable[[Session, Action, str], Awaitable[bool]]
-
-WILDCARD: Final = "*"
 
 
 @attrs.define(eq=False)
@@ -34,13 +33,17 @@ class ChannelRule:
     """Whether whoever subscribes anew gets the last publication first."""
     about: frozenset[str] = frozenset()
     """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
+    rights: Mapping[Action, Right] = attrs.field(factory=dict["Action", "Right"])
+    """Who may do what, where that is declared."""
     handler: Authorize | None = None
-    """Asked before every publish and subscribe; set by `authorize`."""
+    """Asked about everything that is not declared; set by `authorize`."""
 
     def authorize(self, handler: Authorize) -> Authorize:
         """Register who may do what: ``async def handler(session, action, channel) -> bool``.
 
-        ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
+        It is asked about whatever the channels do not declare, and about what they declare as `ASK`. ``action`` is
+        ``"publish"`` or ``"subscribe"``, and ``"history"`` where that is declared so. Anything but True and False is an
+        error, and an error refuses.
 
         Raises:
             TypeError: The handler is no async function.
@@ -56,6 +59,4 @@ class ChannelRule:
 
     def matches(self, channel: str) -> bool:
         """Whether a channel's name fits the pattern."""
-        if self.pattern.endswith(WILDCARD):
-            return channel.startswith(self.pattern[:-1])
-        return channel == self.pattern
+        return matches(self.pattern, channel)

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
-        "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
-        "HttpResponse", "Message", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull",
-        "PooledClient", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SharedSubscription",
-        "SubscribeRequest", "Subscription", "connect", "serve", "states",
+        "ANONYMOUS", "ASK", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
+        "Config", "ConnectFailed", "Credentials", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
+        "HttpRequest", "HttpResponse", "Message", "NOBODY", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown",
+        "PayloadError", "PoolFull", "PooledClient", "Position", "Principal", "Proceed",
+        "PublishRequest", "Published", "Receipt", "Request",
+        "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
+        "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
     ],
     hawser.brokers: [
         "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
@@ -126,7 +127,19 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         ),
         (
             hawser.App.channel,
-            ["self", "pattern", "history", "history_bytes", "history_seconds", "last_value", "about", "open"],
+            [
+                "self",
+                "pattern",
+                "history",
+                "history_bytes",
+                "history_seconds",
+                "last_value",
+                "about",
+                "publish",
+                "subscribe",
+                "read_history",
+                "open",
+            ],
         ),
         (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key"]),
         (hawser.Client.publish, ["self", "channel", "data", "key", "ttl", "tags", "latest_key"]),

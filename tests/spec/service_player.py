@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, Config, Principal, Session, serve
+from hawser import NOBODY, App, Config, Principal, Session, serve
 from hawser.brokers import MemoryBroker
 from hawser_engine import codec
 from hawser_engine.errors import RemoteProtocolError
@@ -51,6 +51,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("live:*", open=True)
     app.channel("short:*", history=2, open=True)
     app.channel("last:*", last_value=True, open=True)
+    app.channel("fresh:*", history=100, last_value=True, read_history=NOBODY, open=True)
     app.channel("told:*", history=100, about=["publisher", "tags", "latest_key"], open=True)
     app.channel("timed:*", history=100, about=["time"], open=True)
     slow = app.channel("slow:*", history=100)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .messages import EPOCH, live, position, publication, subscribe, subscribed
+from .messages import EPOCH, broken, live, position, publication, publish, published, refused, subscribe, subscribed
 from .service import ServiceScene
 
 
@@ -51,6 +51,30 @@ def server() -> Iterator[ServiceScene]:
     s.hears("b", subscribe(1, "room", since=position(2), options={"rewind": 3, "rewind_ms": 60_000}))
     s.tells("b", subscribed(1, ["room", 1, [EPOCH, 2], ""]))
     s.tells("b", publication("room", 3, "3"))
+    yield s
+
+    s = ServiceScene("who may not read history begins at the end, and is told what that means", "SUB-14", "SUB-4")
+    s.starts()
+    s.publishes("a", "fresh:x", "1", "2")
+    s.second("b")
+    s.hears("b", subscribe(1, "fresh:x", options={"rewind": 1}))
+    s.tells("b", subscribed(1, refused("fresh:x", "DENIED")))
+    s.hears("b", subscribe(2, "fresh:x", options={"rewind_ms": 1}))
+    s.tells("b", subscribed(2, refused("fresh:x", "DENIED")))
+    for link, options in (("c", None), ("d", {"rewind": 0})):
+        s.second(link)
+        s.hears(link, subscribe(1, "fresh:x", options=options))
+        s.tells(link, subscribed(1, live("fresh:x", 2)))
+    s.second("e")
+    s.hears("e", subscribe(1, "fresh:x", since=position(1)))
+    s.tells("e", subscribed(1, broken("fresh:x", 2, "HISTORY_TOO_SHORT")))
+    s.second("f")
+    s.hears("f", subscribe(1, "fresh:x", since=position(2)))
+    s.tells("f", subscribed(1, ["fresh:x", 1, position(2), ""]))
+    s.hears("a", publish(3, "fresh:x", "3"))
+    s.tells("a", published(3, 3))
+    for link in "cdef":
+        s.tells(link, publication("fresh:x", 3, "3"))
     yield s
 
     s = ServiceScene("a channel gives its last publication to whoever joins, where it is declared", "SUB-11", "SUB-10")

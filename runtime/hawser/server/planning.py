@@ -92,22 +92,41 @@ class Planner:
         filter = None if options is None or options.filter is None else _filter(rule, options.filter)
         channel = await self._open(name, rule)
         if since is None:
-            return Plan(name, channel, await self._rewound(name, rule, options), filter)
+            return Plan(name, channel, await self._rewound(session, name, rule, options), filter)
         page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
-        # SUB-4: everything after `since` is there, or the answer says since where it is.
-        top, kept = page.top, Position(page.top.epoch, page.first - 1)
+        # SUB-4: everything after `since` is there, or the answer says since where it is. SUB-14: for whoever may not
+        # read history, nothing is.
+        first = page.first if await self._may_read(session, name) else page.top.offset + 1
+        top, kept = page.top, Position(page.top.epoch, first - 1)
         if since.epoch != top.epoch or since.offset > top.offset:
             return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
-        if page.first > since.offset + 1:
+        if first > since.offset + 1:
             return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
         return Plan(name, channel, since, filter, SubscribeStatus.RECOVERED)
 
-    async def _rewound(self, name: str, rule: ChannelRule, options: SubscribeOptions | None) -> Position | None:
+    async def _may_read(self, session: ServerSession, name: str) -> bool:
+        """Whether a session may have what was published before it subscribes (SUB-14)."""
+        try:
+            await self._node.allow(session, "history", name)
+        except Refused as refused:
+            if refused.code == ErrorCode.DENIED:
+                return False
+            raise
+        return True
+
+    async def _rewound(
+        self, session: ServerSession, name: str, rule: ChannelRule, options: SubscribeOptions | None
+    ) -> Position | None:
         """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
         count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
-        if count is None and age_ms is None:
-            count = 1 if rule.last_value else None
-        if (count is None and age_ms is None) or not rule.retention.messages:
+        asked = count is not None or age_ms is not None
+        if not asked:
+            count = 1 if rule.last_value else 0
+        if count == 0 or not rule.retention.messages:
+            return None
+        if not await self._may_read(session, name):
+            if asked:
+                raise Refused(ErrorCode.DENIED, f"history of {name!r}")
             return None
         seconds = inf if age_ms is None else age_ms / 1_000
         page = await self._node.app.broker.history(name, 0, limit=1, limit_bytes=0, seconds=seconds)
