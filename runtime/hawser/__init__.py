@@ -10,7 +10,7 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
-from .app import App, ChannelRule
+from .app import App
 from .brokers import Published
 from .client import (
     Client,
@@ -42,10 +42,15 @@ from .errors import (
 )
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
+from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
+from .rules import ChannelRule
 from .server import Server, Session, serve
 
 __all__ = [
     "ANONYMOUS",
+    "ASK",
+    "EVERYONE",
+    "NOBODY",
     "App",
     "CallError",
     "CallRequest",
@@ -80,13 +85,16 @@ __all__ = [
     "RequestFailed",
     "RequestLost",
     "ResetReason",
+    "Right",
     "Server",
     "Session",
     "SessionClosed",
     "SharedSubscription",
     "SubscribeRequest",
     "Subscription",
+    "claims",
     "connect",
+    "granted",
     "serve",
     "states",
 ]

@@ -17,6 +17,7 @@ from hawser.calls import Refused
 from hawser.driver import Driver
 from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
+from hawser.rights import Asked
 from hawser.timekeeper import Timekeeper
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
@@ -48,8 +49,10 @@ from .users import Users
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hawser.app import Action, App, ChannelRule
+    from hawser.app import App
     from hawser.config import Config
+    from hawser.rights import Action
+    from hawser.rules import ChannelRule
     from hawser_engine.session import Session as EngineSession
     from hawser_transports import Link
 
@@ -392,7 +395,12 @@ class Node:
         rule = self.app.rule_for(channel)
         if rule is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no channel {channel!r}")
-        if rule.handler is None:
+        right = rule.rights.get(action)
+        if right is not None and not isinstance(right, Asked):
+            allowed = right.allows(session.handle.principal, action, channel)
+        elif right is None and action == "history":
+            allowed = True  # as to subscribe
+        elif rule.handler is None:
             allowed = rule.open
         else:
             try:
