@@ -28,8 +28,8 @@ async def test_the_demo_delivers_every_line_to_everyone(autojump_clock: MockCloc
     assert figures.perfect
     assert (figures.accepted, figures.delivered) == (300, 900)
     assert (figures.lost, figures.doubled, figures.reordered, figures.changed, figures.resets) == (0, 0, 0, 0, 0)
-    assert (figures.cuts > 10) == bool(cut_every)
-    assert (figures.resumes > 10) == bool(cut_every)
+    assert (figures.cuts > 0) == bool(cut_every)
+    assert (figures.resumes > 0) == bool(cut_every)
     assert (figures.replayed > 0) == bool(cut_every)
     assert figures.line().startswith("accepted 300, delivered 900 of 900, cuts ")
 
@@ -39,7 +39,7 @@ async def test_a_short_storm_costs_nothing_either(autojump_clock: MockClock) -> 
     figures = Figures("test", len(lines), 1)
     await Demo(lines, Settings(3, 0.2, 1, 1), figures).run()
     assert figures.perfect
-    assert figures.cuts >= 5
+    assert figures.cuts > 0
     assert (figures.connected, figures.polling, figures.moves) == (0, 0, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,7 @@ def test_who_is_one_too_many_of_his_address_takes_nobodys_turn() -> None:
 
 
 def test_turns_are_spread_over_what_the_backlog_takes() -> None:
-    door = Door(Attendance(limits(accepts_per_second=10)))
+    door = Door(Attendance(limits(accepts_per_second=10), random.Random(1).randbytes))
     told: list[int] = []
     for number in range(410):
         try:

@@ -148,7 +148,7 @@ async def test_broken_links_change_nothing(autojump_clock: MockClock) -> None:
             await app.publish("c", number)
             await trio.sleep(0.01)
         await output.until(500)
-        assert network.cuts > 5
+        assert network.cuts > 0
         nursery.cancel_scope.cancel()
     assert [json.loads(line)["data"] for line in output.lines] == list(range(500))
     assert not [line for line in told if line.startswith(("reset", "gap"))]
