@@ -7,6 +7,9 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
+# Tests start Python hundreds of times: what is compiled once is kept, whatever the shell around says.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= $(shell scripts/pythons | head -n 1)
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -124,7 +127,8 @@ slow: install ## the slow tests: the simulator's seeds and planted bugs, real pr
 
 .PHONY: pythons
 pythons: install ## the quick tests on every other Python >= 3.11 of this machine
-	@scripts/test-pythons
+	$(call say,"quick tests on the other Pythons of this machine")
+	@$(BIN)/python scripts/test-pythons.py
 
 .PHONY: verify
 verify: install ## the long form, half an hour: many seeds, every planted bug, large models; writes its report
