@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from .cbor import BYTES, MAX_INTEGER, TEXT, UINT, broken, encode_head, load_whole
 from .errors import LocalProtocolError, RemoteProtocolError
+from .fields import Data, Epoch, Id, LatestKey, Name, Offset, Remark, Tags, length_only
 from .items import (
     IGNORABLE,
     MAX_ITEMS,
@@ -24,7 +25,6 @@ from .items import (
     Kind,
     Layout,
     ListOf,
-    MapOf,
     Nullable,
     Record,
     Text,
@@ -34,19 +34,7 @@ from .items import (
     kind_at,
     wire_items,
 )
-
-Id: TypeAlias = Annotated[int, Uint(1)]
-Name: TypeAlias = Annotated[str, Text(1, 255)]
-Epoch: TypeAlias = Annotated[bytes, Bytes(8, 8)]
-Offset: TypeAlias = Annotated[int, Uint()]
-Remark: TypeAlias = Annotated[str, Text(0, MAX_INTEGER)]
-Data: TypeAlias = Annotated[bytes, Bytes(0, MAX_INTEGER)]
-Tags: TypeAlias = Annotated[dict[str, str] | None, Nullable(MapOf(Text(1, 32), Text(0, 64), 1, 8))]
-LatestKey: TypeAlias = Annotated[str | None, Nullable(Text(1, 64))]
-
-
-def _length_only(data: bytes | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
+from .presence import Changes, Members, Presence, Present
 
 
 @frozen(field_transformer=checked)
@@ -200,7 +188,7 @@ class Publish(Kind):
     """Number of the request."""
     channel: Name
     """The channel."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
     key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
     """The same key publishes once, however often it is asked; None: no such promise."""
@@ -236,7 +224,7 @@ class Publication(Kind):
     """The channel's epoch."""
     offset: Offset
     """The publication's place in it."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
     about: Annotated[About | None, Nullable(Keyed(About))] = None
     """What it carries beside the payload; None: nothing."""
@@ -315,7 +303,7 @@ class Call(Kind):
     """Number of the request."""
     procedure: Name
     """The procedure."""
-    arguments: Data = field(repr=_length_only)
+    arguments: Data = field(repr=length_only)
     """The arguments; opaque."""
     deadline_ms: Annotated[int | None, Nullable(Uint())]
     """Session time at which the caller stops waiting; None: never."""
@@ -330,7 +318,7 @@ class Reply(Kind):
 
     id: Id
     """The request that this answers."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The result; opaque."""
 
 
@@ -349,7 +337,7 @@ class ErrorReply(Kind):
     """For people and logs."""
     temporary: Annotated[bool, Bool()]
     """Whether the same request may succeed later."""
-    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=_length_only)
+    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=length_only)
     """More about it, for programs; opaque."""
 
 
@@ -380,10 +368,20 @@ AnyMessage: TypeAlias = (
     | Reply
     | ErrorReply
     | Cancel
+    | Presence
+    | Present
+    | Members
+    | Changes
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
-"""Every message of version 1 by its kind."""
+"""Every message of version 1 and its features by its kind."""
+
+PRESENCE: Final = "presence"
+"""The feature with which there are PRESENCE, PRESENT, MEMBERS and CHANGES (SPEC VER-6)."""
+
+FEATURES: Final = (PRESENCE,)
+"""All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)
 

@@ -81,9 +81,17 @@ class Outcome(NamedTuple):
     reason: str
 
 
+class Present(NamedTuple):
+    """One member of a channel, named in JSON."""
+
+    member: bytes
+    user: str
+    info: bytes
+
+
 _WIDTHS: Final = {1: 24, 2: 25, 4: 26, 8: 27}
 _INDICATORS: Final = {1: "_0", 2: "_1", 4: "_2", 8: "_3"}
-_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome)
+_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Present)
 _LONG: Final = 64
 _RUN: Final = re.compile(rb"(.{1,64}?)\1{7,}", re.DOTALL)
 

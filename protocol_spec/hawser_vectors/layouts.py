@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .encoding import Outcome, Position, Request
+from .encoding import Outcome, Position, Present, Request
 from .kinds import Kind, array, counts, entries, flag, keyed, nullable, octets, open_map, optional, record, text, uint
 
 Layer: TypeAlias = Literal["session", "message"]
@@ -130,6 +130,14 @@ _said = {
     "tags": nullable(entries(text(1, 32, "kind"), text(0, 64, "news"), 8)),
     "latest_key": nullable(text(1, 64, "ACME")),
 }
+_member = octets(1, 16, bytes.fromhex("a1b2c3d4e5f60718"))
+_info = octets(0, 1_024, b"\xa1\x64name\x63Ada")
+_present = record(
+    Present(bytes.fromhex("a1b2c3d4e5f60718"), "ada", b"\xa1\x64name\x63Ada"),
+    Present(b"\x00", "x", b""),
+    Present(b"\xff" * 16, "é" * 127 + "x", b"\xa5" * 1_024),
+    {"member": _member, "user": text(1, 255, "ada"), "info": _info},
+)
 _options = optional(_said)
 _about = optional({"publisher": nullable(text(1, 255, "ada")), "time_ms": nullable(uint(1_700_000_000_000)), **_said})
 _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
@@ -212,4 +220,54 @@ MESSAGES: Final = (
         "call",
     ),
     Layout("CANCEL", 15, {"id": _id}, "message", (), "call"),
+    Layout(
+        "PRESENCE",
+        19,
+        {"id": _id, "channel": _name, "watch": uint(1), "info": nullable(_info)},
+        "message",
+        (),
+        "presence",
+    ),
+    Layout(
+        "PRESENT",
+        20,
+        {
+            "id": nullable(_id),
+            "channel": _name,
+            "member": nullable(_member),
+            "code": uint(0),
+            "reason": text(0, None, ""),
+        },
+        "message",
+        (),
+        "presence",
+    ),
+    Layout(
+        "MEMBERS",
+        21,
+        {
+            "channel": _name,
+            "version": uint(17),
+            "total": uint(3),
+            "more": flag(),
+            "members": nullable(array(_present, 0, 128)),
+        },
+        "message",
+        (),
+        "presence",
+    ),
+    Layout(
+        "CHANGES",
+        22,
+        {
+            "channel": _name,
+            "version": uint(18),
+            "total": uint(4),
+            "here": array(_present, 0, 128),
+            "gone": array(_member, 0, 128),
+        },
+        "message",
+        (),
+        "presence",
+    ),
 )

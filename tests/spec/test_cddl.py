@@ -43,6 +43,7 @@ from hawser_engine.messages import (
     SubscribeOptions,
 )
 from hawser_engine.packets import PACKETS, Counts, Limits, ServerLimits
+from hawser_engine.presence import Member
 from tests.spec.vector_files import SPECIFICATION, Vector, vectors
 
 CDDL = (SPECIFICATION / "packets.cddl").read_text(encoding="utf-8")
@@ -59,6 +60,7 @@ NAMES: dict[Item, str] = {
     Text(0, 123): "close-reason",
     Text(0, 2048): "url",
     Text(1, 255): "name",
+    Bytes(0, 1024): "info",
     Text(1, 64): "latest-key",
     Text(1, 32): "tag",
     Text(1, 1024): "filter",
@@ -79,7 +81,7 @@ RULES: dict[type[Layout], str] = {
     SubscribeOptions: "subscribe-options",
 }
 # Some have the same range, and the file names them apart; so the one is replaced by the other.
-ALIASES = {"key": "session-id", "feature": "tag-value"}
+ALIASES = {"key": "session-id", "feature": "tag-value", "member-id": "incarnation"}
 FIXED = {
     "credentials": "{ * tstr => any }",
     "tags": "{ 1*8 tag => tag-value }",
@@ -158,7 +160,7 @@ def rendered_map(cls: type[Layout]) -> str:
 
 
 def rules_of_classes() -> dict[str, str]:
-    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome)
+    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome, Member)
     rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
     rules |= {
         rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits, SubscribeOptions, PublishOptions, About)

@@ -36,6 +36,7 @@ from hawser_engine.messages import (
     encode_body,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.presence import Changes, Members, Presence, Present
 
 from .answering import Answering, Offer
 from .feed import Feed, Flow
@@ -303,7 +304,17 @@ class Dialogue:
                 self._answering.callee.start(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
-            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue():
+            case (
+                Subscribe()
+                | Unsubscribe()
+                | Publish()
+                | Pause()
+                | Continue()
+                | Presence()
+                | Present()
+                | Members()
+                | Changes()
+            ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
