@@ -35,7 +35,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
     ],
     hawser.brokers: [
-        "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "Broker", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink", "PresenceStore", "Published",
+        "Retention", "Sink",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
@@ -147,7 +148,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
-        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds", "age_seconds"]),
+        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds", "age_seconds", "lease_seconds"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )

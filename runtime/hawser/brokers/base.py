@@ -7,11 +7,14 @@ reports it, also the publications that they have just made themselves.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
+
+from .presence import MemoryPresence, PresenceStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +84,11 @@ class Broker(ABC):
     Every method is a checkpoint, may raise any exception where the broker cannot be reached, and if it raises
     `trio.Cancelled` has done either everything or nothing.
     """
+
+    @cached_property
+    def presence(self) -> PresenceStore:
+        """Who is in the channels; kept in this process, unless a broker of several nodes has something else."""
+        return MemoryPresence()
 
     async def run(self) -> None:
         """Do what has to be done in the background until cancelled. A server runs it while it serves."""

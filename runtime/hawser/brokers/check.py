@@ -10,6 +10,8 @@ from hawser_engine.messages import About
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, Entry, Retention
+from .check_presence import PRESENCE_CHECKS, check_leases
+from .expecting import BrokerContractError, expect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["BrokerContractError", "check_broker"]
 
 KEEP: Final = Retention(messages=5)
-
-
-class BrokerContractError(AssertionError):
-    """A broker broke its contract; the message names the check and what was seen."""
 
 
 class _Reports:
@@ -45,7 +43,11 @@ class _Reports:
 
 
 async def check_broker(
-    broker: Broker, *, key_window_seconds: float | None = None, age_seconds: float | None = None
+    broker: Broker,
+    *,
+    key_window_seconds: float | None = None,
+    age_seconds: float | None = None,
+    lease_seconds: float | None = None,
 ) -> None:
     """Check that a broker keeps the contract of `Broker`.
 
@@ -54,32 +56,34 @@ async def check_broker(
         key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
         age_seconds: If given, keeps history for so long, waits nearly twice as long, and checks that what is older is
             gone (use an autojump clock if the broker's clock goes by Trio's).
+        lease_seconds: If given, holds leases of presence for so long, waits nearly three times as long, and checks that
+            they expire (use an autojump clock).
 
     Raises:
         BrokerContractError: The contract is broken.
     """
     async with trio.open_nursery() as nursery:
         nursery.start_soon(broker.run)
+        nursery.start_soon(broker.presence.run)
         for check in _CHECKS:
             await check(broker)
+        for check_presence in PRESENCE_CHECKS:
+            await check_presence(broker.presence)
         if key_window_seconds is not None:
             await _check_keys_are_forgotten(broker, key_window_seconds)
         if age_seconds is not None:
             await _check_ages(broker, age_seconds)
+        if lease_seconds is not None:
+            await check_leases(broker.presence, lease_seconds)
         nursery.cancel_scope.cancel()
-
-
-def _expect(check: str, actual: object, expected: object) -> None:
-    if actual != expected:
-        raise BrokerContractError(f"{check}: saw {actual!r}, expected {expected!r}")
 
 
 async def _check_offsets_count_from_one(broker: Broker) -> None:
     results = [await broker.publish("check:offsets", b"x", retention=KEEP) for _ in range(3)]
-    _expect("offsets", [result.position.offset for result in results], [1, 2, 3])
-    _expect("duplicates", [result.duplicate for result in results], [False] * 3)
-    _expect("one epoch", len({result.position.epoch for result in results}), 1)
-    _expect("length of an epoch", len(results[0].position.epoch), 8)
+    expect("offsets", [result.position.offset for result in results], [1, 2, 3])
+    expect("duplicates", [result.duplicate for result in results], [False] * 3)
+    expect("one epoch", len({result.position.epoch for result in results}), 1)
+    expect("length of an epoch", len(results[0].position.epoch), 8)
 
 
 async def _check_history_keeps_the_newest(broker: Broker) -> None:
@@ -88,26 +92,26 @@ async def _check_history_keeps_the_newest(broker: Broker) -> None:
     kept = [(number, b"%d" % number) for number in range(4, 9)]
     for after in range(10):
         page = await broker.history("check:history", after, limit=100, limit_bytes=100)
-        _expect("first offset kept", page.first, 4)
-        _expect("top", page.top.offset, 8)
+        expect("first offset kept", page.first, 4)
+        expect("top", page.top.offset, 8)
         seen = [(entry.offset, entry.data) for entry in page.entries]
-        _expect(f"entries after {after}", seen, [item for item in kept if item[0] > after])
+        expect(f"entries after {after}", seen, [item for item in kept if item[0] > after])
     page = await broker.history("check:history", 5, limit=2, limit_bytes=100)
-    _expect("limited entries", [entry.offset for entry in page.entries], [6, 7])
+    expect("limited entries", [entry.offset for entry in page.entries], [6, 7])
     page = await broker.history("check:history", 5, limit=9, limit_bytes=2)
-    _expect("entries limited by bytes", [entry.offset for entry in page.entries], [6, 7])
+    expect("entries limited by bytes", [entry.offset for entry in page.entries], [6, 7])
     page = await broker.history("check:history", 5, limit=9, limit_bytes=0)
-    _expect("one entry always", [entry.offset for entry in page.entries], [6])
+    expect("one entry always", [entry.offset for entry in page.entries], [6])
 
 
 async def _check_bounds_of_history(broker: Broker) -> None:
     for _ in range(4):
         await broker.publish("check:bytes", b"1234", retention=Retention(messages=100, bytes=9))
     page = await broker.history("check:bytes", 0, limit=9, limit_bytes=100)
-    _expect("history bounded by bytes", [entry.offset for entry in page.entries], [3, 4])
+    expect("history bounded by bytes", [entry.offset for entry in page.entries], [3, 4])
     await broker.publish("check:none", b"x", retention=Retention())
     page = await broker.history("check:none", 0, limit=9, limit_bytes=100)
-    _expect("no history", (page.first, page.top.offset, page.entries), (2, 1, ()))
+    expect("no history", (page.first, page.top.offset, page.entries), (2, 1, ()))
 
 
 async def _check_reports_follow_the_join(broker: Broker) -> None:
@@ -115,19 +119,19 @@ async def _check_reports_follow_the_join(broker: Broker) -> None:
     await broker.publish("check:join", b"before", retention=KEEP)
     position = await broker.join("check:join", reports)
     await broker.join("check:join", others)
-    _expect("position of the join", position.offset, 1)
+    expect("position of the join", position.offset, 1)
     for number in range(2, 5):
         await broker.publish("check:join", b"%d" % number, retention=Retention())
     await broker.publish("check:elsewhere", b"x", retention=KEEP)
     expected = [(2, b"2"), (3, b"3"), (4, b"4")]
-    _expect("reports", await reports.until(3), expected)
-    _expect("reports to a second sink", await others.until(3), expected)
-    _expect("epochs of reports", set(reports.epochs), {position.epoch})
+    expect("reports", await reports.until(3), expected)
+    expect("reports to a second sink", await others.until(3), expected)
+    expect("epochs of reports", set(reports.epochs), {position.epoch})
     await broker.leave("check:join", reports)
     await broker.leave("check:join", reports)
     await broker.publish("check:join", b"after", retention=KEEP)
-    _expect("reports to the one that stayed", len(await others.until(4)), 4)
-    _expect("reports after leaving", len(reports.entries), 3)
+    expect("reports to the one that stayed", len(await others.until(4)), 4)
+    expect("reports after leaving", len(reports.entries), 3)
     await broker.leave("check:join", others)
 
 
@@ -136,12 +140,12 @@ async def _check_keys(broker: Broker) -> None:
     await broker.join("check:keys", reports)
     first = await broker.publish("check:keys", b"one", retention=KEEP, key=b"k1")
     again = await broker.publish("check:keys", b"two", retention=KEEP, key=b"k1")
-    _expect("the first with a key", first.duplicate, False)
-    _expect("the second with a key", (again.position, again.duplicate), (first.position, True))
+    expect("the first with a key", first.duplicate, False)
+    expect("the second with a key", (again.position, again.duplicate), (first.position, True))
     other = await broker.publish("check:keys", b"three", retention=KEEP, key=b"k2")
     elsewhere = await broker.publish("check:keys:2", b"four", retention=KEEP, key=b"k1")
-    _expect("another key, another channel", (other.duplicate, elsewhere.duplicate), (False, False))
-    _expect("reports of keyed publications", await reports.until(2), [(1, b"one"), (2, b"three")])
+    expect("another key, another channel", (other.duplicate, elsewhere.duplicate), (False, False))
+    expect("reports of keyed publications", await reports.until(2), [(1, b"one"), (2, b"three")])
     await broker.leave("check:keys", reports)
 
 
@@ -157,8 +161,8 @@ async def _check_publications_at_once(broker: Broker) -> None:
         for number in range(50):
             nursery.start_soon(publish, b"%d" % number)
     seen = await reports.until(50)
-    _expect("offsets reported", [offset for offset, _ in seen], list(range(1, 51)))
-    _expect("offsets answered", {data: offset for offset, data in seen}, results)
+    expect("offsets reported", [offset for offset, _ in seen], list(range(1, 51)))
+    expect("offsets answered", {data: offset for offset, data in seen}, results)
     await broker.leave("check:crowd", reports)
 
 
@@ -175,7 +179,7 @@ async def _check_cancelled_publications(broker: Broker) -> None:
         # Published again under its key it is there exactly once, whatever the cancelled one did.
         await publish()
         seen = [entry for _, entry in await reports.until(number + 1)]
-        _expect("publications after a cancelled one", seen, [b"%d" % one for one in range(number + 1)])
+        expect("publications after a cancelled one", seen, [b"%d" % one for one in range(number + 1)])
         if not cancelled:
             break
     await broker.leave("check:cancel", reports)
@@ -185,10 +189,10 @@ async def _check_keys_are_forgotten(broker: Broker, window_seconds: float) -> No
     await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
     await trio.sleep(window_seconds * 0.9)
     late = await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
-    _expect("a key within its window", late.duplicate, True)
+    expect("a key within its window", late.duplicate, True)
     await trio.sleep(window_seconds * 0.2)
     anew = await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
-    _expect("a key after its window", (anew.duplicate, anew.position.offset), (False, 2))
+    expect("a key after its window", (anew.duplicate, anew.position.offset), (False, 2))
 
 
 async def _check_what_is_carried(broker: Broker) -> None:
@@ -205,12 +209,12 @@ async def _check_what_is_carried(broker: Broker) -> None:
     await reports.until(4)
     page = await broker.history("check:about", 0, limit=9, limit_bytes=99)
     for where, entries in (("reported", reports.entries), ("kept", page.entries)):
-        _expect(f"what is carried, {where}", [entry.about for entry in entries], carried)
+        expect(f"what is carried, {where}", [entry.about for entry in entries], carried)
         tags = [list((entry.about.tags or {}) if entry.about else {}) for entry in entries]
-        _expect(f"order of tags, {where}", tags, [list((about.tags or {}) if about else {}) for about in carried])
+        expect(f"order of tags, {where}", tags, [list((about.tags or {}) if about else {}) for about in carried])
         times = [entry.time_ms for entry in entries]
-        _expect(f"times in order, {where}", times, sorted(times))
-    _expect("times as reported", [entry.time_ms for entry in page.entries], [one.time_ms for one in reports.entries])
+        expect(f"times in order, {where}", times, sorted(times))
+    expect("times as reported", [entry.time_ms for entry in page.entries], [one.time_ms for one in reports.entries])
     await broker.leave("check:about", reports)
 
 
@@ -221,16 +225,16 @@ async def _check_ages(broker: Broker, seconds: float) -> None:
     await trio.sleep(seconds * 0.7)
     await broker.publish("check:age", b"3", retention=aging)
     page = await broker.history("check:age", 0, limit=9, limit_bytes=99, seconds=seconds * 0.5)
-    _expect("first offset kept", page.first, 1)
-    _expect("what is not too old to be asked for", [entry.offset for entry in page.entries], [3])
+    expect("first offset kept", page.first, 1)
+    expect("what is not too old to be asked for", [entry.offset for entry in page.entries], [3])
     page = await broker.history("check:age", 0, limit=1, limit_bytes=99, seconds=seconds * 9)
-    _expect("all of it asked for", [entry.offset for entry in page.entries], [1])
+    expect("all of it asked for", [entry.offset for entry in page.entries], [1])
     await trio.sleep(seconds * 0.5)
     page = await broker.history("check:age", 0, limit=9, limit_bytes=99)
-    _expect("what is too old to be kept", (page.first, [entry.offset for entry in page.entries]), (3, [3]))
+    expect("what is too old to be kept", (page.first, [entry.offset for entry in page.entries]), (3, [3]))
     await trio.sleep(seconds * 0.7)
     page = await broker.history("check:age", 0, limit=9, limit_bytes=99)
-    _expect("a history that has run out", (page.first, page.top.offset, page.entries), (4, 3, ()))
+    expect("a history that has run out", (page.first, page.top.offset, page.entries), (4, 3, ()))
 
 
 _CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
