@@ -60,9 +60,12 @@ class App:
         history_seconds: float = inf,
         last_value: bool = False,
         about: Iterable[Carried] = (),
+        presence: bool = False,
         publish: Right | None = None,
         subscribe: Right | None = None,
         read_history: Right | None = None,
+        watch_presence: Right | None = None,
+        appear: Right | None = None,
         open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
@@ -76,11 +79,14 @@ class App:
             about: What publications carry beside their payload, to be read as ``message.publisher`` and so on:
                 ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
                 may give only where they are named here.
+            presence: Let clients be members, and see who is: `Client.presence`.
             publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
             subscribe: Who may subscribe; likewise.
             read_history: Who of those who may subscribe may have what was published before, by ``rewind``, ``since`` or
                 as the last value. None: all of them.
+            watch_presence: Who may see who is there. None: who may subscribe.
+            appear: Who may be a member. None: who may subscribe.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -97,9 +103,15 @@ class App:
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
-        declared: dict[Action, Right | None] = {"publish": publish, "subscribe": subscribe, "history": read_history}
+        declared: dict[Action, Right | None] = {
+            "publish": publish,
+            "subscribe": subscribe,
+            "history": read_history,
+            "presence": watch_presence,
+            "appear": appear,
+        }
         rights: dict[Action, Right] = {action: right for action, right in declared.items() if right is not None}
-        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), rights)
+        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), presence, rights)
         self.rules.append(rule)
         # An exact name before a pattern of the same length, and longer ones first.
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))

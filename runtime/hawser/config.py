@@ -76,6 +76,14 @@ class Config(EngineConfig):
     """Sum of their payloads; the newest is always kept."""
     filters_per_channel: int = _amount(1_000)
     """Different filters in one channel at once, each of which looks at every publication (SPEC SUB-13)."""
+    leave_grace_seconds: float = _number(10.0, 0)
+    """How long a member of a channel may be without a link before it has left (SPEC PRS-9)."""
+    presence_step_seconds: float = _number(1.0, 0)
+    """What changes among the members of a channel is told at most so often (SPEC PRS-8)."""
+    presence_listed: int = _amount(1_000)
+    """Of a channel with more members only their number is told (SPEC PRS-10)."""
+    presence_lease_seconds: float = _number(60.0, 0.1)
+    """When a server has died, its members are gone after so long (SPEC PRS-11)."""
     subscription_messages: int = _amount(1_000)
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)

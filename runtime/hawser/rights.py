@@ -16,7 +16,7 @@ from hawser_engine.channels.filters import Filter, parse_filter
 if TYPE_CHECKING:
     from .principals import Principal
 
-    Action: TypeAlias = Literal["publish", "subscribe", "history"]
+    Action: TypeAlias = Literal["publish", "subscribe", "history", "presence", "appear"]
 
 WILDCARD: Final = "*"
 
@@ -100,7 +100,7 @@ def granted(attribute: str = "channels") -> Granted:
     """Let those who were granted it by name, for example in their token.
 
     The claim is a map of patterns to actions: ``{"room:lobby": ["subscribe", "publish"], "news:*": ["subscribe"]}``.
-    Actions are ``publish``, ``subscribe``, ``history``, and ``*`` for all of them.
+    Actions are ``publish``, ``subscribe``, ``history``, ``presence``, ``appear``, and ``*`` for all of them.
 
     Args:
         attribute: Which of `Principal.attributes` it is.

@@ -33,6 +33,8 @@ class ChannelRule:
     """Whether whoever subscribes anew gets the last publication first."""
     about: frozenset[str] = frozenset()
     """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
+    presence: bool = False
+    """Whether members are listed, and may be watched."""
     rights: Mapping[Action, Right] = attrs.field(factory=dict["Action", "Right"])
     """Who may do what, where that is declared."""
     handler: Authorize | None = None
@@ -42,8 +44,8 @@ class ChannelRule:
         """Register who may do what: ``async def handler(session, action, channel) -> bool``.
 
         It is asked about whatever the channels do not declare, and about what they declare as `ASK`. ``action`` is
-        ``"publish"`` or ``"subscribe"``, and ``"history"`` where that is declared so. Anything but True and False is an
-        error, and an error refuses.
+        ``"publish"`` or ``"subscribe"``, and ``"history"``, ``"presence"`` or ``"appear"`` where that is declared so.
+        Anything but True and False is an error, and an error refuses.
 
         Raises:
             TypeError: The handler is no async function.

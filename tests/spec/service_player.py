@@ -54,8 +54,9 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("fresh:*", history=100, last_value=True, read_history=NOBODY, open=True)
     app.channel("told:*", history=100, about=["publisher", "tags", "latest_key"], open=True)
     app.channel("timed:*", history=100, about=["time"], open=True)
+    app.channel("presence:*", presence=True, open=True)
     slow = app.channel("slow:*", history=100)
-    members = app.channel("members:*", history=100)
+    members = app.channel("members:*", history=100, presence=True)
 
     @app.authenticate
     async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:

@@ -39,7 +39,7 @@ DEVELOPMENT_HISTORY: Final = 10_000
 def development_app() -> App:
     """Every channel open to everybody, with history; the procedure ``echo`` returns its arguments."""
     app = App()
-    app.channel("*", history=DEVELOPMENT_HISTORY, open=True)
+    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
 
     @app.procedure("echo")
     async def echo(_session: Session, *arguments: Any) -> Any:  # pyright: ignore[reportUnusedFunction]

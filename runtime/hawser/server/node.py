@@ -37,12 +37,14 @@ from hawser_engine.events import (
     VolatileReceived,
 )
 from hawser_engine.gaps import Gap
+from hawser_engine.messages import FEATURES
 from hawser_engine.server import Server as EngineServer
 from hawser_engine.server_connection import ServerConnection
 from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
 from .hub import Hub
+from .presence import PresenceDesk
 from .sessions import ServerSession
 from .users import Users
 
@@ -100,8 +102,9 @@ class Node:
         self.drain_asked: trio.Event = trio.Event()
         """Set when the server is to end in peace; see `hawser.server.draining`."""
         self.hub: Hub = Hub(self)
+        self.presence: PresenceDesk = PresenceDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
-        self._engine = EngineServer(config, random_bytes=random_bytes)
+        self._engine = EngineServer(config, features=FEATURES, random_bytes=random_bytes)
         self._users = Users(config.connections_per_user)
         self._admission = Admission(config.attaches_per_second, random_bytes, config.resume_period_seconds / 2)
         self._drivers: dict[Any, ServerDriver] = {}
@@ -292,11 +295,13 @@ class Node:
 
     def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
         session.driver = driver
+        self.presence.attached(session)
         if not self._users.arrived(session):
             self._send_back(driver)
 
     def _left(self, session: ServerSession) -> None:
         session.detached()
+        self.presence.detached(session)
         self._users.left(session)
 
     def _send_back(self, driver: ServerDriver) -> None:

@@ -24,6 +24,8 @@ from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    PRESENCE,
+    AnyMessage,
     Call,
     Cancel,
     Continue,
@@ -39,6 +41,7 @@ from hawser_engine.messages import (
     encode_publication,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.presence import Presence
 
 if TYPE_CHECKING:
     from hawser_engine.messages import About, PublishOptions
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -96,6 +99,10 @@ class Requests:
             case Publish() | Subscribe() | Unsubscribe():
                 self._check_id(message.id)
                 self._queue(message, len(body))
+            case Presence():
+                self._check_feature(PRESENCE, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
             case Call():
                 self._check_id(message.id)
                 self._callee.start(message)
@@ -117,6 +124,10 @@ class Requests:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))
         self._work()
+
+    def _check_feature(self, feature: str, message: AnyMessage) -> None:
+        if feature not in self._session.engine.features:
+            raise malformed("VER-6", f"saw {message.NAME}, of the feature {feature!r}, which is not in force")
 
     def _check_id(self, id: int) -> None:
         if id <= self._last_id:
@@ -150,6 +161,7 @@ class Requests:
                 operation, size = self._operations[0]
                 if operation is None:
                     await self._node.hub.recheck(self._session)
+                    await self._node.presence.recheck(self._session)
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
@@ -172,6 +184,8 @@ class Requests:
                     await self._node.hub.subscribe(self._session, operation)
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
+                case Presence():
+                    await self._node.presence.carry_out(self._session, operation)
         except Refused as refused:
             await self._session.send(error_body(operation.id, refused))
         except MessageTooLarge:

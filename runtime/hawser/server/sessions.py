@@ -163,6 +163,7 @@ class ServerSession(Outlet):
         """There is window again after there was none."""
         self._starved = self._queued = False
         self.feed()
+        self.node.presence.feed(self)
 
     def feed(self) -> None:
         """Bring up the channels that are behind, in a task that lives as long as there is something to do."""
@@ -248,3 +249,4 @@ class ServerSession(Outlet):
             self.vacancy.set()
         for name in list(self.memberships):
             self.node.hub.remove(self, name)
+        self.node.presence.ended(self)

@@ -1,0 +1,374 @@
+"""Presence on one node: what sessions want of it, and who is told what (SPEC PRS-1 to PRS-11).
+
+The engine's `Attendance` and `Roll` say what is so and what is told; here are the rights, the store and the windows.
+What this node's own sessions are comes back from the store like everybody else's.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hawser.calls import Refused
+from hawser_engine.batch import Batch
+from hawser_engine.channels.attendance import Attendance
+from hawser_engine.channels.roll import Manner, Roll, Watcher
+from hawser_engine.codes import ErrorCode
+from hawser_engine.messages import encode_body
+from hawser_engine.presence import Member, Present
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from hawser.rights import Action
+    from hawser_engine.channels.attendance import Writing
+    from hawser_engine.presence import Presence
+
+    from .node import Node
+    from .sessions import ServerSession
+
+MEMBER_BYTES: Final = 8
+"""Length of the id of a member, which is random."""
+WRITE_MAX: Final = 256
+"""Members that are written to the store in one step."""
+WRITE_AGAIN_SECONDS: Final = 1.0
+"""After a store has failed."""
+TELL_SOCKETS: Final = 500
+"""Watchers served between two checkpoints."""
+
+
+class _Holder:
+    """What one session wants."""
+
+    __slots__ = ("channels", "member")
+
+    def __init__(self, member: bytes) -> None:
+        self.member = member
+        self.channels: dict[str, None] = {}
+        """Where it is a watcher, a member, or both."""
+
+
+class _Watched:
+    """One channel that sessions of this node watch."""
+
+    def __init__(self, desk: PresenceDesk, channel: str, manner: Manner) -> None:
+        self.armed = inf
+        self.roll: Roll = Roll(channel, manner)
+        self.watchers: dict[ServerSession, Watcher] = {}
+        self.lock: trio.Lock = trio.Lock()
+        self.pins: int = 0
+        """Those who are about to watch, or to stop."""
+        self.open: bool = False
+        self.telling: bool = False
+        self._desk = desk
+
+    def deserted(self) -> bool:
+        """Whether nobody needs it."""
+        return not self.pins and not self.watchers
+
+    def report(self, channel: str, changes: Sequence[Writing]) -> None:
+        """What the store calls for all that changes."""
+        for change in changes:
+            if change.entry is None:
+                self.roll.leave(change.member)
+            else:
+                self.roll.enter(change.entry)
+        self._desk.arm(self)
+
+    def handle_timeout(self, now: float) -> None:
+        """See `hawser.timekeeper.Timed`."""
+        if self.roll.step(now):
+            self._desk.tell(self)
+        self._desk.arm(self)
+
+
+class PresenceDesk:
+    """The presence of all channels of one node."""
+
+    def __init__(self, node: Node) -> None:
+        config = node.config
+        self.armed = inf
+        self._node = node
+        self._store = node.app.broker.presence
+        self._attendance = Attendance(config.leave_grace_seconds)
+        listed = config.presence_listed
+        self._manner = Manner(config.presence_step_seconds, listed, listed * 4 // 5)
+        self._holders: dict[ServerSession, _Holder] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._lease: bytes | None = None
+        self._renew_at = inf
+        self._wake = trio.Event()
+        self._tried = trio.Event()
+        self._batch = Batch.of([b""])
+        self._body = b""
+
+    # ------------------------------------------------------------ what sessions want
+
+    async def carry_out(self, session: ServerSession, request: Presence) -> None:
+        """Carry out a PRESENCE and answer it (PRS-1, PRS-3, PRS-4).
+
+        Raises:
+            Refused: It is answered with an error.
+        """
+        name = request.channel
+        if request.watch:
+            await self._allow(session, "presence", name)
+        if request.info is not None:
+            await self._allow(session, "appear", name)
+        async with self._pinned(name) as watched:
+            if request.watch:
+                await self._open(watched)
+            await session.room()
+            if session.ended:
+                return
+            holder = self._hold(session, name, wanted=bool(request.watch) or request.info is not None)
+            member = None if holder is None or request.info is None else holder.member
+            if member is None or request.info is None:
+                self._be_none(session, name)
+            else:
+                self._attendance.enter(name, Member(member, session.handle.principal.id, request.info))
+            if self._attendance.due:
+                await self._written()  # so that the list that follows has it, if the store answers
+                await session.room()
+                if session.ended:
+                    return
+            session.put(encode_body(Present(request.id, name, member, 0, "")))
+            if request.watch:
+                self._watch(session, watched, anew=request.watch == 2)
+            else:
+                watched.watchers.pop(session, None)
+
+    async def _allow(self, session: ServerSession, action: Action, name: str) -> None:
+        """Check a right; where nothing is declared for it, that to subscribe is asked (PRS-2)."""
+        rule = self._node.app.rule_for(name)
+        if rule is not None and not rule.presence:
+            raise Refused(ErrorCode.BAD_REQUEST, f"channel {name!r} has no presence")
+        declared = rule is not None and action in rule.rights
+        await self._node.allow(session, action if declared else "subscribe", name)
+
+    def _hold(self, session: ServerSession, name: str, *, wanted: bool) -> _Holder | None:
+        holder = self._holders.get(session)
+        if not wanted:
+            if holder is not None:
+                holder.channels.pop(name, None)
+            return holder
+        if holder is None:
+            holder = self._holders[session] = _Holder(self._node.random_bytes(MEMBER_BYTES))
+        elif name not in holder.channels and len(holder.channels) >= self._node.config.channels_per_session:
+            raise Refused(ErrorCode.LIMIT, f"presence in more than {len(holder.channels)} channels")
+        holder.channels[name] = None
+        return holder
+
+    def _be_none(self, session: ServerSession, name: str) -> None:
+        holder = self._holders.get(session)
+        if holder is not None:
+            self._attendance.leave(name, holder.member)
+            self._changed()
+
+    def _watch(self, session: ServerSession, watched: _Watched, *, anew: bool) -> None:
+        watcher = watched.watchers.setdefault(session, Watcher())
+        if anew:
+            watcher.restart()
+        watched.handle_timeout(trio.current_time())  # whoever came just now is told first of all, if it is time
+        self._feed(session, watched, watcher)
+
+    async def recheck(self, session: ServerSession) -> None:
+        """Ask again for the rights; end what lost its own (PRS-2)."""
+        holder = self._holders.get(session)
+        for name in [] if holder is None else list(holder.channels):
+            watched = self._watched.get(name)
+            try:
+                if watched is not None and session in watched.watchers:
+                    await self._allow(session, "presence", name)
+                if holder is not None and self._attendance.entry(name, holder.member) is not None:
+                    await self._allow(session, "appear", name)
+            except Refused:
+                await session.room()
+                self._drop(session, name)
+                code = ErrorCode.DENIED
+                session.put(encode_body(Present(None, name, None, code, code.name)))
+
+    def _drop(self, session: ServerSession, name: str) -> None:
+        self._hold(session, name, wanted=False)
+        self._be_none(session, name)
+        watched = self._watched.get(name)
+        if watched is not None and watched.watchers.pop(session, None) is not None:
+            self._release(watched)
+
+    # ------------------------------------------------------------ what becomes of sessions
+
+    def ended(self, session: ServerSession) -> None:
+        """A session is over."""
+        holder = self._holders.get(session)
+        if holder is not None:
+            for name in list(holder.channels):
+                self._drop(session, name)
+            self._attendance.ended(holder.member)
+            del self._holders[session]
+
+    def detached(self, session: ServerSession) -> None:
+        """The link of a session is gone (PRS-9)."""
+        holder = self._holders.get(session)
+        if holder is not None:
+            self._attendance.detached(holder.member, trio.current_time())
+            self._changed()
+
+    def attached(self, session: ServerSession) -> None:
+        """A session has a link again."""
+        holder = self._holders.get(session)
+        if holder is not None:
+            self._attendance.attached(holder.member)
+            self._changed()
+
+    def feed(self, session: ServerSession) -> None:
+        """There is window again: what it missed follows (PRS-6)."""
+        holder = self._holders.get(session)
+        for name in () if holder is None else holder.channels:
+            watched = self._watched.get(name)
+            if watched is not None and (watcher := watched.watchers.get(session)) is not None:
+                self._feed(session, watched, watcher)
+
+    def handle_timeout(self, now: float) -> None:
+        """See `hawser.timekeeper.Timed`: the grace of somebody is over."""
+        self._attendance.handle_timeout(now)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._node.timekeeper.arm(self, self._attendance.next_timeout())
+        if self._attendance.due:
+            self._wake.set()
+
+    # ------------------------------------------------------------ watchers
+
+    def arm(self, watched: _Watched) -> None:
+        """See that the next step of a channel is told when it is time."""
+        self._node.timekeeper.arm(watched, watched.roll.next_step())
+
+    def tell(self, watched: _Watched) -> None:
+        """There is something for those who watch a channel."""
+        if not watched.telling:
+            watched.telling = True
+            self._node.start_service(self._tell, watched)
+
+    async def _tell(self, watched: _Watched) -> None:
+        watched.telling = False
+        for place, (session, watcher) in enumerate(list(watched.watchers.items()), 1):
+            if watched.watchers.get(session) is watcher:
+                self._feed(session, watched, watcher)
+            if place % TELL_SOCKETS == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _feed(self, session: ServerSession, watched: _Watched, watcher: Watcher) -> None:
+        now = trio.current_time()
+        body = watched.roll.upcoming(watcher)
+        while body is not None and session.offer(self._shared(body), now):
+            watched.roll.sent(watcher)
+            body = watched.roll.upcoming(watcher)
+        session.flush(now)
+
+    def _shared(self, body: bytes) -> Batch:
+        """The same batch for all who are sent the same, one after the other."""
+        if body is not self._body:
+            self._body, self._batch = body, Batch.of([body])
+        return self._batch
+
+    # ------------------------------------------------------------ channels
+
+    @asynccontextmanager
+    async def _pinned(self, name: str) -> AsyncGenerator[_Watched]:
+        watched = self._watched.get(name)
+        if watched is None:
+            watched = self._watched[name] = _Watched(self, name, self._manner)
+        watched.pins += 1
+        try:
+            yield watched
+        finally:
+            watched.pins -= 1
+            self._release(watched)
+
+    async def _open(self, watched: _Watched) -> None:
+        async with watched.lock:
+            if not watched.open:
+                name = watched.roll.channel
+                watched.roll.replace(await self._store.watch(name, watched.report))
+                watched.open = True
+                self.arm(watched)
+
+    def _release(self, watched: _Watched) -> None:
+        """Close a channel that nobody watches any more."""
+        if watched.deserted():
+            if watched.open:
+                self._node.start_service(self._close, watched)
+            else:
+                del self._watched[watched.roll.channel]
+
+    async def _close(self, watched: _Watched) -> None:
+        async with watched.lock:
+            if watched.open and watched.deserted():
+                watched.open = False
+                await self._store.unwatch(watched.roll.channel, watched.report)
+                if watched.deserted() and self._watched.get(watched.roll.channel) is watched:
+                    del self._watched[watched.roll.channel]
+
+    # ------------------------------------------------------------ the store
+
+    async def run(self) -> None:
+        """Write what is due, and keep the lease, until cancelled; then give it up."""
+        try:
+            while True:
+                with trio.move_on_at(self._renew_at):
+                    await self._wake.wait()
+                self._wake = trio.Event()
+                try:
+                    await self._keep()
+                    await self._write()
+                except Exception as error:
+                    self._node.incident("presence", error)
+                    self._settle()
+                    await trio.sleep(WRITE_AGAIN_SECONDS)
+                    self._wake.set()
+                else:
+                    self._settle()
+        finally:
+            with trio.move_on_after(self._node.config.cleanup_seconds, shield=True):
+                if self._lease is not None:
+                    await self._store.end(self._lease)
+
+    async def _written(self) -> None:
+        """Wait until what is due was written, or could not be."""
+        self._wake.set()
+        await self._tried.wait()
+
+    def _settle(self) -> None:
+        self._tried.set()
+        self._tried = trio.Event()
+
+    async def _keep(self) -> None:
+        """Renew the lease in time; one that has expired is found out, and everybody enters anew (PRS-11)."""
+        now = trio.current_time()
+        if self._lease is not None and now >= self._renew_at:
+            self._renew_at = now + self._node.config.presence_lease_seconds / 3
+            if not await self._store.renew(self._lease, self._node.config.presence_lease_seconds):
+                self._expired()
+
+    async def _write(self) -> None:
+        while writings := self._attendance.take(WRITE_MAX):
+            try:
+                if self._lease is None:
+                    begun = trio.current_time()
+                    self._lease = await self._store.begin(self._node.config.presence_lease_seconds)
+                    self._renew_at = begun + self._node.config.presence_lease_seconds / 3
+                kept = await self._store.write(self._lease, writings)
+            except BaseException:
+                self._attendance.failed(writings)
+                raise
+            if not kept:
+                self._expired()
+
+    def _expired(self) -> None:
+        self._lease, self._renew_at = None, inf
+        self._attendance.expired()
+        self._wake.set()
