@@ -19,6 +19,8 @@ from .client import (
     Message,
     Outbox,
     PooledClient,
+    Presence,
+    PresenceChange,
     Receipt,
     SharedSubscription,
     Subscription,
@@ -40,6 +42,7 @@ from .errors import (
     RequestLost,
     SessionClosed,
 )
+from .members import Member
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
@@ -67,6 +70,7 @@ __all__ = [
     "HawserError",
     "HttpRequest",
     "HttpResponse",
+    "Member",
     "Message",
     "NotSent",
     "Outbox",
@@ -76,6 +80,8 @@ __all__ = [
     "PoolFull",
     "PooledClient",
     "Position",
+    "Presence",
+    "PresenceChange",
     "Principal",
     "Proceed",
     "PublishRequest",

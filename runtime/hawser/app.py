@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from .about import carry, check_carried, publish_options
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure
+from .members import decode_member
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import WILDCARD
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .about import Carried
     from .brokers import Broker, Published
+    from .members import Member
     from .middleware import Middleware
     from .rights import Action, Right
     from .server.session import Session
@@ -159,6 +161,20 @@ class App:
         payload, own_key = encode_payload(data), scoped_key(None, key)
         about = carry(rule.about, None, publish_options(tags, latest_key))
         return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
+
+    async def members(self, channel: str) -> list[Member]:
+        """Who is in a channel, on this node and all others; nobody is asked whether it may know.
+
+        Args:
+            channel: The channel's name.
+
+        Raises:
+            LookupError: No declared pattern matches the channel, or it has no presence.
+        """
+        rule = self.rule_for(channel)
+        if rule is None or not rule.presence:
+            raise LookupError(f"no channel {channel!r} with presence is declared; declare it with App.channel")
+        return [decode_member(entry) for entry in await self.broker.presence.members(channel)]
 
     def authenticate(self, handler: Authenticate) -> Authenticate:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.

@@ -28,9 +28,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
         "Config", "ConnectFailed", "Credentials", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
-        "HttpRequest", "HttpResponse", "Message", "NOBODY", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown",
-        "PayloadError", "PoolFull", "PooledClient", "Position", "Principal", "Proceed",
-        "PublishRequest", "Published", "Receipt", "Request",
+        "HttpRequest", "HttpResponse", "Member", "Message", "NOBODY", "NotSent", "Outbox", "OutboxFull",
+        "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Presence", "PresenceChange",
+        "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
         "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
         "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
     ],
@@ -41,7 +41,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
         "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
-        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
+        "Presence", "PresenceChange", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription",
+        "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",

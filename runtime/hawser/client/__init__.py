@@ -10,6 +10,7 @@ from .feed import Message
 from .operations import Receipt
 from .outbox import Outbox
 from .pool import ClientPool, PooledClient, PooledConnect
+from .presence import Presence, PresenceChange
 from .shares import SharedSubscription
 from .states import State, StateStream
 from .subscription import Subscription
@@ -23,6 +24,8 @@ __all__ = [
     "Outbox",
     "PooledClient",
     "PooledConnect",
+    "Presence",
+    "PresenceChange",
     "Receipt",
     "SharedSubscription",
     "State",

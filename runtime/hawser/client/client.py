@@ -9,6 +9,7 @@ import trio
 
 from hawser.about import OPTION_BYTES, publish_options
 from hawser.errors import CallError, RequestFailed
+from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
 from hawser_engine.codes import ErrorCode
@@ -17,6 +18,7 @@ from hawser_engine.messages import Call, Cancel, Publish, encode_body
 from .feed import Feed
 from .keys import KeyMaker
 from .operations import Kind, Pending, Receipt
+from .presence import Presence
 from .subscription import Subscription, subscribe_options
 
 if TYPE_CHECKING:
@@ -280,6 +282,29 @@ class Client:
             filtered=filter is not None,
         )
         return Subscription(self._dialogue, feed, options)
+
+    def presence(self, channel: str, *, info: object = None, watch: bool = True) -> Presence:
+        """See who is in a channel, be one of them, or both: ``async with client.presence("room:lobby") as presence``.
+
+        It needs no subscription to the channel, and is none.
+
+        Args:
+            channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client.
+            info: Be a member that says this of itself; the same kinds of values as for `publish`, of at most 1,024
+                bytes when encoded. None: be no member.
+            watch: Be told who is there. With False one is only a member.
+
+        Returns:
+            The presence, to be entered.
+
+        Raises:
+            ValueError: The name is not well-formed.
+            PayloadError: The info cannot travel, or is too long.
+
+        Spec: PRS-1 to PRS-10.
+        """
+        check_name("a channel name", channel)
+        return Presence(self._dialogue, channel, encode_info(info), watch=watch)
 
     async def authenticate(self, *, token: str | None = None, credentials: Mapping[str, Any] | None = None) -> None:
         """Use new credentials from now on, for example a token that replaces one that is about to expire.

@@ -18,6 +18,7 @@ from hawser.errors import PayloadError, RequestFailed, SessionClosed
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    PRESENCE,
     Call,
     Cancel,
     Continue,
@@ -42,6 +43,7 @@ from .answering import Answering, Offer
 from .feed import Feed, Flow
 from .operations import Kind, Operations, Pending
 from .postman import Postman
+from .presence import Presences
 from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
+        self.presences: Presences = Presences(self, nursery)
+        """Where this client is a member, or watches who is."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
@@ -249,6 +253,7 @@ class Dialogue:
         self.operations.end(error)
         if self.postman is not None:
             self.postman.end(error)
+        self.presences.end(None if error.code == CloseCode.NORMAL else error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
@@ -265,6 +270,7 @@ class Dialogue:
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+        self.presences.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -304,6 +310,10 @@ class Dialogue:
                 self._answering.callee.start(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
+            case Present() | Members() | Changes() if PRESENCE in self.line.features:
+                if isinstance(message, Present) and message.id is not None:
+                    self._answer(message.id, None)
+                self.presences.take(message)
             case (
                 Subscribe()
                 | Unsubscribe()
@@ -332,6 +342,9 @@ class Dialogue:
         error = failure(message, RequestFailed)
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
+        if pending.presence is not None:
+            pending.presence.requested = False
+            pending.presence.finish(error)
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:

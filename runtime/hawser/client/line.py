@@ -31,6 +31,7 @@ from hawser_engine.events import (
     SessionResumed,
     VolatileReceived,
 )
+from hawser_engine.messages import FEATURES
 from hawser_transports import pump
 
 from .carriages import CarriagePolicy
@@ -88,7 +89,9 @@ class Line:
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=wallet.values)
+        self.engine: EngineClient = EngineClient(
+            config, trio.current_time(), features=FEATURES, credentials=wallet.values
+        )
         self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
         self.accepted_credentials: int = 0
@@ -214,6 +217,11 @@ class Line:
             self.touch(self._driver)
 
     # ------------------------------------------------------------ coming back
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features in force (SPEC VER-2)."""
+        return self.engine.session.features
 
     async def run(self) -> None:
         """Connect again and again until the line is over, or `stop`.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Published
 
+    from .presence import Presence
     from .subscription import Subscription
 
 
@@ -28,6 +29,7 @@ class Kind(Enum):
     CALL = "call"
     SUBSCRIBE = "subscription"
     UNSUBSCRIBE = "end of a subscription"
+    PRESENCE = "presence"
 
 
 class Pending:
@@ -43,6 +45,7 @@ class Pending:
         "key",
         "kind",
         "ordinal",
+        "presence",
         "size",
         "subscriptions",
     )
@@ -56,6 +59,8 @@ class Pending:
         self.answered: bool = False
         self.subscriptions: list[Subscription] = []
         """What a SUBSCRIBE asked for, in its order."""
+        self.presence: Presence | None = None
+        """What a PRESENCE is for, to be told if it is refused."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

@@ -1,0 +1,240 @@
+"""Presence as programs use it: members, watchers, rights, resets, and a store that fails or forgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from hawser import (
+    NOBODY,
+    App,
+    Config,
+    ErrorCode,
+    Member,
+    PayloadError,
+    Presence,
+    PresenceChange,
+    RequestFailed,
+    connect,
+)
+from hawser.brokers import MemoryBroker, MemoryPresence
+from hawser.members import encode_info
+from hawser_engine.channels.attendance import Writing
+from hawser_engine.messages import encode_body
+from hawser_engine.presence import Changes
+from hawser_engine.presence import Member as Entry
+from tests.runtime.helpers import URL, counting_bytes, only_session, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio.testing import MockClock
+
+ROOM = "room:lobby"
+
+
+def presence_app(store: MemoryPresence | None = None) -> App:
+    broker = MemoryBroker()
+    if store is not None:
+        broker.presence = store
+    app = App(broker=broker)
+    app.channel("room:*", presence=True, open=True)
+    app.channel("quiet:*", presence=True, appear=NOBODY, open=True)
+    app.channel("hidden:*", presence=True, watch_presence=NOBODY, open=True)
+    app.channel("plain:*", open=True)
+    return app
+
+
+async def changes(presence: Presence, count: int) -> list[tuple[str, Any]]:
+    seen: list[tuple[str, Any]] = []
+    with trio.fail_after(100):
+        while len(seen) < count:
+            change = await presence.__anext__()
+            seen.append((change.what, change.member and change.member.info))
+    return seen
+
+
+def infos(members: Sequence[Member]) -> list[Any]:
+    return sorted(member.info for member in members)
+
+
+async def test_a_view_follows_who_comes_changes_and_goes(autojump_clock: MockClock) -> None:
+    app = presence_app()
+    async with serving(app), connect(URL) as ada, connect(URL) as bob:
+        async with ada.presence(ROOM, info="ada") as presence:
+            assert presence.me == presence.members[0]
+            assert presence.me is not None
+            assert presence.me.info == "ada"
+            async with bob.presence(ROOM, info={"name": "bob"}, watch=False) as other:
+                assert other.members == []
+                assert await changes(presence, 1) == [("join", {"name": "bob"})]
+                assert presence.total == 2
+                await other.update("away")
+                assert await changes(presence, 1) == [("update", "away")]
+                assert infos(await app.members(ROOM)) == ["ada", "away"]
+            assert await changes(presence, 1) == [("leave", "away")]
+            await presence.update(None)
+            assert await changes(presence, 1) == [("leave", "ada")]
+            assert presence.me is None
+        async with ada.presence(ROOM, info="again") as presence:
+            assert infos(presence.members) == ["again"]
+
+
+async def test_what_changes_back_before_it_is_looked_at_is_no_change(autojump_clock: MockClock) -> None:
+    async with serving(presence_app()), connect(URL) as ada, connect(URL) as bob:
+        async with ada.presence(ROOM) as presence:
+            for _ in range(3):
+                async with bob.presence(ROOM, info=1, watch=False):
+                    await trio.sleep(3)
+                await trio.sleep(3)
+            async with bob.presence(ROOM, info=2, watch=False):
+                assert await changes(presence, 1) == [("join", 2)]
+
+
+async def test_the_end_of_a_client_ends_the_iteration(autojump_clock: MockClock) -> None:
+    async with serving(presence_app()), connect(URL) as ada:
+        async with ada.presence(ROOM) as presence:
+            await ada.aclose()
+            assert [change async for change in presence] == []
+        with pytest.raises(RuntimeError, match="entered only once"):
+            await presence.__aenter__()
+
+
+async def test_rights_and_channels_without_presence(autojump_clock: MockClock) -> None:
+    app = presence_app()
+    async with serving(app), connect(URL) as client:
+        for channel, info, watch, code in (
+            ("plain:x", None, True, ErrorCode.BAD_REQUEST),
+            ("nowhere", None, True, ErrorCode.NOT_FOUND),
+            ("quiet:x", "me", True, ErrorCode.DENIED),
+            ("hidden:x", "me", True, ErrorCode.DENIED),
+        ):
+            with pytest.raises(RequestFailed) as caught:
+                async with client.presence(channel, info=info, watch=watch):
+                    pass
+            assert caught.value.code == code
+        async with client.presence("quiet:x") as presence:
+            assert presence.members == []
+            with pytest.raises(RequestFailed):
+                await presence.update("me")
+            with pytest.raises(RuntimeError, match="already"):
+                await client.presence("quiet:x").__aenter__()
+        async with client.presence("hidden:x", info="me", watch=False):
+            assert infos(await app.members("hidden:x")) == ["me"]
+    with pytest.raises(LookupError):
+        await app.members("plain:x")
+
+
+def test_info_is_bounded() -> None:
+    assert encode_info("x" * 1_000) is not None
+    with pytest.raises(PayloadError, match="at most"):
+        encode_info("x" * 1_025)
+
+
+async def test_after_a_reset_it_is_said_again_and_the_rest_looks_like_a_change(autojump_clock: MockClock) -> None:
+    async with connect(URL, wait=False) as ada:
+        presence = ada.presence(ROOM, info="ada")
+        async with serving(presence_app()):
+            await presence.__aenter__()
+            async with connect(URL) as bob, bob.presence(ROOM, info="bob", watch=False):
+                assert await changes(presence, 1) == [("join", "bob")]
+                first = presence.me
+        async with serving(presence_app()):
+            seen = await changes(presence, 3)
+            assert sorted(seen) == [("join", "ada"), ("leave", "ada"), ("leave", "bob")]
+            assert presence.me is not None
+            assert presence.me != first
+            await presence.__aexit__(None, None, None)
+            assert [change async for change in presence] == []
+
+
+async def test_many_are_only_counted(autojump_clock: MockClock) -> None:
+    config = Config(presence_listed=2)
+    async with serving(presence_app(), config=config), connect(URL) as ada, ada.presence(ROOM) as presence:
+        async with trio.open_nursery() as nursery:
+
+            async def come(info: int) -> None:
+                async with connect(URL) as client, client.presence(ROOM, info=info, watch=False):
+                    await trio.sleep(50)
+
+            for info in range(4):
+                nursery.start_soon(come, info)
+            seen: list[PresenceChange] = []
+            with trio.move_on_after(20):
+                while True:
+                    seen.append(await presence.__anext__())
+            assert (presence.listed, presence.total, presence.members) == (False, 4, [])
+            assert seen[-1] == PresenceChange("count", None)
+        await trio.sleep(5)
+        assert (presence.listed, presence.total) == (True, 0)
+
+
+class Unreliable(MemoryPresence):
+    """A store that now and then fails, or has forgotten a lease."""
+
+    def __init__(self) -> None:
+        super().__init__(random_bytes=counting_bytes())
+        self.failing = False
+        self.leases: list[bytes] = []
+
+    async def begin(self, seconds: float) -> bytes:
+        self.leases.append(await super().begin(seconds))
+        return self.leases[-1]
+
+    async def write(self, lease: bytes, writings: Sequence[Writing]) -> bool:
+        if self.failing:
+            raise OSError("out of reach")
+        return await super().write(lease, writings)
+
+
+async def test_a_node_whose_lease_is_gone_enters_its_members_anew(autojump_clock: MockClock) -> None:
+    store = Unreliable()
+    async with serving(presence_app(store)), connect(URL) as ada, connect(URL) as bob:
+        async with ada.presence(ROOM, info="ada") as presence:
+            await trio.sleep(305)  # between two renewals
+            assert (len(store.leases), infos(presence.members)) == (1, ["ada"])
+            await store.end(store.leases[0])  # found out when it is renewed
+            assert await changes(presence, 2) == [("leave", "ada"), ("join", "ada")]
+            await store.end(store.leases[1])  # found out when something is written
+            async with bob.presence(ROOM, info="bob", watch=False):
+                await trio.sleep(2)
+                assert infos(presence.members) == ["ada", "bob"]
+            assert len(store.leases) == 3
+    assert await store.members(ROOM) == ()
+
+
+async def test_what_a_store_could_not_take_is_written_later(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Unreliable()
+    async with serving(presence_app(store)), connect(URL) as ada:
+        async with ada.presence(ROOM) as presence:
+            store.failing = True
+            await presence.update("ada")
+            assert presence.members == []
+            store.failing = False
+            assert await changes(presence, 1) == [("join", "ada")]
+    assert "out of reach" in caplog.text
+
+
+async def test_members_of_other_nodes_are_seen_and_vanish_with_their_lease(autojump_clock: MockClock) -> None:
+    store = MemoryPresence()
+    async with serving(presence_app(store)), connect(URL) as ada, ada.presence(ROOM) as presence:
+        other = await store.begin(60)
+        await store.write(other, [Writing(ROOM, b"x", Entry(b"x", "bob", b"\xff no payload"))])
+        assert await changes(presence, 1) == [("join", b"\xff no payload")]
+        before = trio.current_time()
+        assert await changes(presence, 1) == [("leave", b"\xff no payload")]
+        assert 59 < trio.current_time() - before < 62
+
+
+async def test_a_step_that_does_not_follow_brings_a_new_list(autojump_clock: MockClock) -> None:
+    """SPEC PRS-7."""
+    async with serving(presence_app()) as server, connect(URL) as ada, ada.presence(ROOM, info="ada") as presence:
+        session = await only_session(server)
+        for version in (7, 8):
+            session.put(encode_body(Changes(ROOM, version, 9, (), ())))
+        await trio.sleep(2)
+        assert (presence.total, infos(presence.members)) == (1, ["ada"])
