@@ -381,7 +381,7 @@ def test_too_many_requests_are_made_again_no_earlier_than_asked() -> None:
 
 @pytest.mark.parametrize("status", [401, 409])
 def test_a_connection_that_the_server_does_not_have_is_over(status: int) -> None:
-    """SPEC CAR-14, CAR-22: it takes nothing from behind what it has stated, so a 409 is no place to go on from."""
+    """SPEC CAR-14, CAR-36: it begins each body behind what was stated, so a 409 is no place to go on from."""
     hands = Hands()
     hands.poll.send([message(b"a")])
     hands.hear(hands.post(), reply(status))

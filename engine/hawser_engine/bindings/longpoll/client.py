@@ -41,7 +41,7 @@ __all__ = ["ClientPoll", "Retry"]
 
 _ANSWERS: Final = (200, 204)
 _ENDING: Final = (400, 401, 403, 409, 410, 413, 429, 503)
-_WITHOUT_BODY: Final = (401, 409)
+_WITHOUT_BODY: Final = (401, 409)  # SPEC CAR-14, CAR-36: only an attach can tell what is the matter
 _TYPE: Final = ("content-type", CONTENT_TYPE)
 _NOTHING: Final = Standing(0, 0, 0)
 _LONGEST_WAIT: Final = 3_600
