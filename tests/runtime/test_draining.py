@@ -127,6 +127,51 @@ async def test_clients_are_sent_away_over_a_span_that_the_next_server_bears(auto
         assert end.after_seconds == (0.0, 15.0)
 
 
+async def test_clients_may_be_sent_to_another_place(autojump_clock: MockClock) -> None:
+    """SPEC CLS-1, CLS-8: with the spread; the place that is named last holds."""
+    ready = Ready()
+    async with trio.open_nursery() as servers, serving(open_app(), url="memory://next") as there:
+        servers.start_soon(run, open_app(), ready, Config(returns_per_second=0.05))
+        await ready.event.wait()
+        async with RawClient().connected() as raw, connect(URL, hosts=["next"]) as client:
+            stream = client.states
+            await client.publish("room", 1)
+            await ready.server.drain(url="memory://nobody")
+            await ready.server.drain(url="memory://next")
+            await ready.server.drain()
+            await raw.until(lambda: bool(raw.terminations))
+            [end] = raw.terminations
+            assert (end.code, end.after_seconds, end.url) == (CloseCode.GOING_AWAY, (0.0, 40.0), "memory://next")
+            with trio.fail_after(PATIENCE):
+                kinds = [type(await anext(stream)) for _ in range(5)]
+            assert kinds == [states.Connected, states.Waiting, states.Resuming, states.Reset, states.Connected]
+            await client.publish("room", 2)
+            assert there.sessions == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "elsewhere",
+        "memory:",
+        "ws://a:b",
+        "ws://[",
+        "https://ada:pw@a.example/",
+        "wss://ada@a.example",
+        "ws://a#b",
+        "ws://" + "a" * 2_048,
+    ],
+)
+async def test_nobody_is_sent_where_no_client_goes(autojump_clock: MockClock, url: str) -> None:
+    async with serving(open_app()) as server, connect(URL) as client:
+        with pytest.raises(ValueError, match="clients are sent to a URL"):
+            await server.drain(url=url)
+        await trio.sleep(1)
+        await client.publish("room", 1)
+        assert server.sessions == 1
+
+
 async def test_what_a_client_has_not_taken_is_waited_for_and_a_client_that_is_away_is_not(
     autojump_clock: MockClock,
 ) -> None:

@@ -31,7 +31,10 @@ UNREAD_BYTES_MIN: Final = 16_384
 
 
 class TurnedAway(ConnectionRefusedError):
-    """The server is there, and has no room now; ``retry_seconds`` is when it asks to try again."""
+    """The server is there, and has no room now.
+
+    ``retry_seconds`` is when it asks to try again; 0 if it names no time.
+    """
 
     def __init__(self, detail: str, retry_seconds: float) -> None:
         """Tell what the server has answered."""
@@ -322,7 +325,7 @@ class Transport(ABC):
 
         Raises:
             ValueError: The URL does not fit this transport; the message says what does.
-            TurnedAway: The server has no room, and says when to try again.
+            TurnedAway: The server has no room, and asks to try again later.
             OSError: Nobody listens there, or the way there failed.
         """
 

@@ -99,6 +99,8 @@ class Node:
         self.replayed: int = 0
         self.drain_asked: trio.Event = trio.Event()
         """Set when the server is to end in peace; see `hawser.server.draining`."""
+        self.successor: str | None = None
+        """Where its clients are sent then; None for where they came from."""
         self.hub: Hub = Hub(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, random_bytes=random_bytes)
@@ -170,10 +172,12 @@ class Node:
             self.timekeeper.arm(driver, driver.connection.next_timeout())
 
     def send_away(self, seconds: float) -> None:
-        """Close every connection; their clients come back at some moment in these seconds (CLS-9)."""
+        """Close every connection; their clients come back at some moment in these seconds (CLS-1, CLS-9)."""
         now = trio.current_time()
         for driver in list(self._drivers.values()):
-            driver.connection.close(CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds))
+            driver.connection.close(
+                CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds), url=self.successor
+            )
             self.touch(driver)
 
     def contain(self, driver: Driver[Any], error: Exception) -> None:
