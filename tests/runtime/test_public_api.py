@@ -35,7 +35,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
     ],
     hawser.brokers: [
-        "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [

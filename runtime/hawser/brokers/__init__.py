@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .base import Broker, Entry, History, Published, Retention, Sink
+from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink
 from .memory import MemoryBroker
 
 __all__ = [
     "Broker",
+    "BrokerUnavailable",
     "Entry",
     "History",
     "MemoryBroker",

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 import trio
+
+from hawser_engine.errors import HawserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser_engine.messages import About, Position
+
+KEY_WINDOW_SECONDS: Final = 300.0
+"""How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
+
+
+class BrokerUnavailable(HawserError):
+    """A broker cannot do now what it was asked to: it is not reached, or has no room. Nothing was done.
+
+    Clients are told UNAVAILABLE, which is temporary, and nothing else of it.
+    """
 
 
 @attrs.frozen
@@ -78,12 +90,19 @@ class Sink(Protocol):
 class Broker(ABC):
     """Where publications get their place, and where history is.
 
-    Every method is a checkpoint, may raise any exception where the broker cannot be reached, and if it raises
+    Every method is a checkpoint, raises `BrokerUnavailable` where the broker cannot do its work, and if it raises
     `trio.Cancelled` has done either everything or nothing.
     """
 
-    async def run(self) -> None:
-        """Do what has to be done in the background until cancelled. A server runs it while it serves."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do what has to be done in the background until cancelled.
+
+        A server runs it while it serves, and listens when it has started; what it raises ends the server.
+
+        Args:
+            task_status: Told when the other methods may be called.
+        """
+        task_status.started()
         await trio.sleep_forever()
 
     @abstractmethod

@@ -59,7 +59,7 @@ async def check_broker(
         BrokerContractError: The contract is broken.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(broker.run)
+        await nursery.start(broker.run)
         for check in _CHECKS:
             await check(broker)
         if key_window_seconds is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from hawser.about import carry, told
-from hawser.brokers import Entry, Published
+from hawser.brokers import BrokerUnavailable, Entry, Published
 from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_body
 from hawser.errors import RequestFailed
 from hawser.incidents import record_incident
@@ -174,6 +174,9 @@ class Requests:
                     await self._node.hub.unsubscribe(self._session, operation)
         except Refused as refused:
             await self._session.send(error_body(operation.id, refused))
+        except BrokerUnavailable:  # which says what there is to say of it in the log of this server
+            away = Refused(ErrorCode.UNAVAILABLE, "what keeps the channels does not answer", temporary=True)
+            await self._session.send(error_body(operation.id, away))
         except MessageTooLarge:
             raise
         except Exception as error:
