@@ -115,6 +115,11 @@ class Membership:
             self._rewound_from = None
         self.epoch, self.offset = position.epoch, position.offset
 
+    def fall_behind(self) -> None:
+        """It cannot be given what comes now: from here on it is fed."""
+        self.mode = _BEHIND
+        self.outlet.feed()
+
     @property
     def filter(self) -> Filter | None:
         """What has to hold for a publication to be given to it; None: nothing."""
@@ -183,8 +188,7 @@ class Group:
             elif member.epoch != chunk.epoch or member.offset >= chunk.last:
                 continue
             elif member.offset != chunk.first - 1:
-                member.mode = _BEHIND
-                member.outlet.feed()
+                member.fall_behind()
             else:
                 member.offset = chunk.last
                 if chunk.last - max(member.told, matched) >= self._position_every:
@@ -192,8 +196,7 @@ class Group:
                     if member.outlet.deliver(notice, now):
                         member.told = chunk.last
                     else:  # the feeder tells it when there is window
-                        member.mode = _BEHIND
-                        member.outlet.feed()
+                        member.fall_behind()
 
 
 @attrs.frozen
@@ -222,10 +225,10 @@ class Chunk:
         places = [place for place, tags in enumerate(self.tags) if filter.matches(tags)]
         if not places:
             return None
-        last_body = self.first + places[-1]
         if len(places) == len(self.bodies):
-            return attrs.evolve(self, last_body=last_body)
+            return self
         bodies = [self.bodies[place] for place in places]
+        last_body = self.first + places[-1]
         return attrs.evolve(self, batch=Batch.of(bodies), longest=max(map(len, bodies)), last_body=last_body)
 
 
@@ -378,8 +381,7 @@ class Channel:
             ):
                 member.offset = last
             else:
-                member.mode = _BEHIND
-                member.outlet.feed()
+                member.fall_behind()
 
     def ring_history(self, after: int, limit: int) -> History:
         """What a channel without history still has after an offset, in the shape of a broker's answer."""

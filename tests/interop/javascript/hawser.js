@@ -7,9 +7,12 @@ const uint = (v) => Number.isInteger(v) && v >= 0, id = (v) => uint(v) && v >= 1
 const bytes = (least, most) => (v) => v instanceof Uint8Array && v.length >= least && v.length <= most;
 const text = (least, most) => (v) => typeof v === 'string' && Buffer.byteLength(v) >= least && Buffer.byteLength(v) <= most;
 const list = (check, least, most) => (v) => Array.isArray(v) && v.length >= least && v.length <= most && v.every(check);
-const tuple = (...checks) => (v) => Array.isArray(v) && v.length === checks.length && checks.every((check, i) => check(v[i]));
+const tuple = (...checks) => (v) => Array.isArray(v) && v.length <= checks.length && checks.every((check, i) => check(v[i]));
 const map = (...keys) => (v) => v && Object.getPrototypeOf(v) === Object.prototype && keys.every((k) => Object.hasOwn(v, k) && uint(v[k]));
 const or = (check) => (v) => v === null || check(v), some = (check) => list(check, 1, 128); // or null
+const maybe = (keys) => (v) => v == null || (map()(v) && Object.keys(keys).every((k) => v[k] == null || keys[k](v[k]))); // MSG-9
+const tags = (v) => map()(v) && list(text(0, 64), 1, 8)(Object.values(v)) && Object.keys(v).every((word) => text(1, 32)(word));
+const said = { tags, latest_key: text(1, 64) }, how = maybe({ rewind: uint, rewind_ms: uint, filter: text(1, 1024) }), options = maybe(said);
 const counts = tuple(uint, uint, uint), session = bytes(1, 64), secret = bytes(32, 32), incarnation = bytes(1, 16), body = bytes(0, PART);
 const features = list(text(0, 64), 0, 32), credentials = map(), LIMITS = ['window_messages', 'window_bytes', 'message_bytes'];
 const channel = text(1, 255), epoch = bytes(8, 8), offset = uint, position = tuple(epoch, uint), data = bytes(0, 2 ** 53), reason = text(0, 2 ** 53);
@@ -23,18 +26,19 @@ export const PACKETS = { // of each kind its name, and what its items have to be
   12: ['REAUTH', { within_ms: or(uint) }], 13: ['CLOSE', { code: uint, reason: text(0, 123), reconnect: bool, resume: bool, after_min_ms: uint,
     after_max_ms: uint, url: or(text(0, 2048)), attempt: or(uint) }] };
 export const MESSAGES = {
-  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position))) }], 3: ['UNSUBSCRIBE', { id, channels: some(channel) }],
+  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 3: ['UNSUBSCRIBE', { id, channels: some(channel) }],
   2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 15: ['CANCEL', { id }], 13: ['REPLY', { id, data }],
   4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), code: uint, reason }], 6: ['PUBLISHED', { id, position, duplicate: bool }],
-  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)) }], 7: ['PUBLICATION', { channel, epoch, offset, data }],
-  8: ['POSITION', { channel, epoch, offset }], 9: ['GAP', { channel, since: or(position), position, reason: uint }],
+  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 8: ['POSITION', { channel, epoch, offset }],
+  7: ['PUBLICATION', { channel, epoch, offset, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }],
+  9: ['GAP', { channel, since: or(position), position, reason: uint }],
   10: ['PAUSE', { channel, epoch, offset }], 12: ['CALL', { id, procedure: channel, arguments: data, deadline_ms: or(uint) }],
   11: ['CONTINUE', { channel, epoch, offset }], 14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
   if (!Array.isArray(items) || !uint(items[0]) || items[0] > 255) fail('PKT-1', 'no packet begins here');
   const [kind, checks] = table[items[0]] ?? (items[0] < 128 ? fail('PKT-2', `unknown kind ${items[0]}`) : [null, {}]);
-  Object.keys(checks).forEach((name, i) => { packet[name] = items[i + 1]; });
+  Object.keys(checks).forEach((name, i) => { if (i + 1 < items.length) packet[name] = items[i + 1]; });
   for (const [name, check] of Object.entries(checks)) if (!check(packet[name])) fail('PKT-8', `${name} in ${kind}`);
   const most = table === MESSAGES ? ANY : kind === 'MESSAGE' || kind === 'VOLATILE' ? 65_600 : 16_384;
   if (input.length - rest.length > most) fail('PKT-7', `a packet above ${most} bytes`);
@@ -44,10 +48,7 @@ export function decodeOne(table, input) { // what begins `input`, by the names o
 }
 export function* decodeBatch(input) { // one after another: the packets before a faulty one count
   if (input.length > BATCH) fail('PKT-5', 'a batch above 131,072 bytes');
-  for (let packet, rest = input; rest.length;) {
-    [packet, rest] = decodeOne(PACKETS, rest);
-    if (packet) yield packet;
-  }
+  for (let packet, rest = input; rest.length;) { [packet, rest] = decodeOne(PACKETS, rest); if (packet) yield packet; }
 }
 const DRIFT = 3, OVERFLOW = 4, CLOSED = 7, TAKEN_OVER = 10; // reasons of RESET
 const GOING_AWAY = 100, TIMEOUT = 101, PROTOCOL_ERROR = 108, NORMAL = 300, SUPERSEDED = 301; // codes of CLOSE
@@ -181,8 +182,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
     link.timer = timer;
   }
   #say(...packet) { // as a batch of its own (PKT-5)
-    this.link.said = true;
-    this.link.carriage.send(encode(packet));
+    Object.assign(this.link, { said: true }).carriage.send(encode(packet));
   }
   #state(kind, ...token) { // counts leave; their `sent` is the last MESSAGE before them on this connection (CNT-5)
     this.#say(kind, ...token, [this.received, this.received, this.link.sent]);
