@@ -27,11 +27,11 @@ class Waiting:
     __slots__ = ("answered", "asked", "outcome", "size", "withdrawn")
 
     def __init__(self, asked: Asked, size: int) -> None:
-        self.asked = asked
-        self.size = size
+        self.asked: Asked = asked
+        self.size: int = size
         self.outcome: Published | StoreError | None = None
-        self.answered = trio.Event()
-        self.withdrawn = False
+        self.answered: trio.Event = trio.Event()
+        self.withdrawn: bool = False
 
     def answer(self, outcome: Published | StoreError | None) -> None:
         """Tell whoever waits."""
