@@ -1,8 +1,7 @@
-"""Stores that are killed, filled up and damaged, in real processes: nothing acknowledged is lost or numbered twice."""
+"""Stores that are killed, cut short and full, in real processes: nothing acknowledged is lost or numbered twice."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -12,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser.brokers.sqlite import SqliteBroker
+from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, connect
+from hawser.brokers.sqlite import SqliteBroker, StoreInUse
+from hawser_engine import GapReason
 from tests.faults import processes
 from tests.faults.exchange import check_exact, lines
-from tests.faults.processes import PATIENCE, completed, hawser, running
+from tests.faults.processes import PATIENCE, hawser, running
 from tests.faults.storing import ALL, CHANNELS, channel_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hawser import Client, Subscription
     from tests.faults.processes import Program
 
 pytestmark = pytest.mark.slow
@@ -30,6 +32,12 @@ LONG = pytest.mark.verify
 
 
 # ---------------------------------------------------------------- kill -9
+
+
+async def killed(server: Program) -> None:
+    """End it without a word."""
+    server.kill()
+    await server.wait()
 
 
 async def kill_a_writer(program: Program, first: int, after: int) -> list[list[str]]:
@@ -95,9 +103,10 @@ async def test_a_writer_that_is_killed_again_and_again_loses_nothing(
     assert acknowledged
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=LONG)])
-async def test_a_server_with_a_store_may_be_killed_and_every_line_arrives_once(tmp_path: Path, kills: int) -> None:
+@LONG
+async def test_a_server_with_a_store_may_be_killed_and_every_line_arrives_once(tmp_path: Path) -> None:
     """Keys make it safe to publish again; epoch and offsets go on, so the subscriber misses nothing and sees no gap."""
+    kills = 20
     messages = 400 * (kills + 1)
     store = str(tmp_path / "store.db")
     with trio.fail_after(60 + 20 * kills):
@@ -110,14 +119,12 @@ async def test_a_server_with_a_store_may_be_killed_and_every_line_arrives_once(t
                 await sub.err.until("^subscribed")
                 nursery.start_soon(pub.write, lines(0, messages))
                 await sub.out.count(200)
-                server.kill()
-                await server.wait()
+                await killed(server)
                 for kill in range(1, kills + 1):
                     async with processes.serving("--store", store, url=url) as (server, _):
                         if kill < kills:
                             await sub.out.count(min(len(sub.out.texts) + 100, messages - 1))
-                            server.kill()
-                            await server.wait()
+                            await killed(server)
                             continue
                         await pub.end_input()
                         assert await pub.wait() == 0
@@ -128,94 +135,89 @@ async def test_a_server_with_a_store_may_be_killed_and_every_line_arrives_once(t
     assert 1 <= sum(line.startswith("reset RESTARTED") for line in sub.err.texts) <= kills
 
 
-async def test_a_subscriber_that_was_away_during_a_restart_goes_on_by_offset(tmp_path: Path) -> None:
+async def publish_all(client: Client, numbers: range) -> None:
+    """Publish numbers, one behind the other without waiting for answers; then wait for all of them."""
+    receipts = [await client.submit(CHANNEL, number) for number in numbers]
+    for receipt in receipts:
+        await receipt.wait()
+
+
+async def read(messages: Subscription, count: int) -> tuple[list[Any], list[Position]]:
+    """The next messages: what they say, and where they stand."""
+    found = [await messages.receive() for _ in range(count)]
+    return [message.data for message in found], [message.position for message in found]
+
+
+async def test_who_is_subscribed_notices_nothing_of_a_kill_and_is_told_of_a_log_cut_short(tmp_path: Path) -> None:
     store = str(tmp_path / "store.db")
-    async with processes.serving("--store", store) as (server, url):
-        assert await completed("pub", url, CHANNEL, stdin=lines(0, 10)) == (0, "", "")
-        _, out, _ = await completed("sub", url, CHANNEL, "--since", "0", "--count", "4")
-        last = json.loads(out.splitlines()[-1])
-        server.kill()
-        await server.wait()
-    async with processes.serving("--store", store, url=url) as (server, url):
-        since = f"{last['epoch']}:{last['offset']}"
-        code, out, err = await completed("sub", url, CHANNEL, "--since", since, "--count", "6")
-        assert (code, err) == (0, f"subscribed {CHANNEL}\n")
-        assert [json.loads(line)["offset"] for line in out.splitlines()] == list(range(5, 11))
-        said = await server.err.until(r"^store .*: 1 channel; what is acknowledged survives kill -9")
-        assert said.string.endswith("(synchronous = normal)")
+    log = tmp_path / "store.db-wal"
+    with trio.fail_after(PATIENCE):
+        async with (
+            processes.serving("--store", store, url="ws://127.0.0.1:0") as (server, url),
+            connect(url, outbox=Outbox()) as client,
+            client.subscribe(CHANNEL) as messages,
+            trio.open_nursery() as nursery,
+        ):
+            with pytest.raises(StoreInUse, match=f"process {server.pid} has it already"):
+                await SqliteBroker(store).run()
+            nursery.start_soon(publish_all, client, range(400))
+            before = await read(messages, 100)
+            await killed(server)
+            async with processes.serving("--store", store, url=url) as (server, _):
+                after = await read(messages, 300)
+                assert [*before[0], *after[0]] == list(range(400))
+                epoch = before[1][0].epoch
+                assert [*before[1], *after[1]] == [Position(epoch, offset) for offset in range(1, 401)]
+                await server.err.until(r"^store .*: 1 channel; what is acknowledged survives kill -9")
+                await publish_all(client, range(400, 405))  # so that there is something to lose
+                await read(messages, 5)
+                await killed(server)
+            os.truncate(log, log.stat().st_size - 1_000)
+            async with processes.serving("--store", store, url=url) as (server, _):
+                await server.err.until("^store .* has lost its last commits, to a power cut or to whoever put an older")
+                with pytest.raises(Gap) as caught:
+                    await messages.receive()
+                assert caught.value.reason == GapReason.EPOCH_CHANGED
+                assert caught.value.position.epoch != epoch
 
 
-# ---------------------------------------------------------------- full, taken, damaged
+# ---------------------------------------------------------------- full
 
 
 async def test_a_server_whose_disk_is_full_refuses_and_loses_nothing(tmp_path: Path) -> None:
-    store = str(tmp_path / "store.db")
+    store, padding = str(tmp_path / "store.db"), "x" * 5_000
     limited = (
         sys.executable,
         "-c",
         "import resource, sys; from hawser.cli import main;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000));"
-        f"sys.exit(main(['serve', '--listen', 'http://127.0.0.1:0', '--store', {store!r}]))",
+        f"sys.exit(main(['serve', '--listen', 'ws://127.0.0.1:0', '--store', {store!r}]))",
     )
     with trio.fail_after(PATIENCE):
         async with running(*limited) as server:
             url = (await server.out.until("^listening on (.+)$"))[1]
-            code, out, err = await completed("pub", url, CHANNEL, stdin=lines(0, 1_000, "x" * 5_000))
-            assert (code, out) == (1, "")
-            refused = err.splitlines()[-1]
-            assert refused.startswith("hawser: line ")
-            assert "refused: UNAVAILABLE: what keeps the channels does not answer" in refused
-            stored = int(refused.split(":")[1].split()[1]) - 1
-            assert stored > 10
-            await server.err.until("ERROR hawser: store .*; nothing is published until it can be written again")
-            _, out, _ = await completed("sub", url, CHANNEL, "--since", "0", "--count", str(stored))
-            check_exact(out.splitlines(), stored, "x" * 5_000)
-            server.kill()
-            await server.wait()
+            async with connect(url) as client:
+                stored: list[Position] = []
+
+                async def fill() -> None:
+                    while True:
+                        stored.append((await client.publish(CHANNEL, [len(stored), padding])).position)
+
+                with pytest.raises(RequestFailed, match="what keeps the channels does not answer") as caught:
+                    await fill()
+                assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)
+                assert len(stored) > 10
+                await server.err.until("ERROR hawser: store .*; nothing is published until it can be written again")
+                async with client.subscribe(CHANNEL, since=Position(stored[0].epoch, 0)) as messages:
+                    found = await read(messages, len(stored))
+            assert found == ([[number, padding] for number in range(len(stored))], stored)
+            await killed(server)
             assert not [line for line in server.err.texts if "Traceback" in line]
-        async with processes.serving("--store", store) as (_, url):  # with room again
-            assert await completed("pub", url, CHANNEL, stdin=lines(stored, stored + 5, "x" * 5_000)) == (0, "", "")
-            _, out, _ = await completed("sub", url, CHANNEL, "--since", "0", "--count", str(stored + 5))
-            printed = [json.loads(line)["data"]["n"] for line in out.splitlines()]
-            assert printed == list(range(stored + 5))
-
-
-async def test_two_servers_never_share_a_store(tmp_path: Path) -> None:
-    store = str(tmp_path / "store.db")
-    async with processes.serving("--store", store) as (server, _):
-        code, out, err = await completed("serve", "--listen", "http://127.0.0.1:0", "--store", store)
-        assert (code, out) == (1, "")
-        assert err == (
-            f"hawser: store {store}: process {server.pid} has it already; give each server a file of its own\n"
-        )
-
-
-async def test_a_damaged_store_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    store = tmp_path / "store.db"
-    async with processes.serving("--store", str(store)) as (server, url):
-        await completed("pub", url, CHANNEL, stdin=lines(0, 50, "x" * 5_000))
-        server.send(signal.SIGTERM)
-        assert await server.wait() == 0
-    os.truncate(store, 100_000)
-    code, out, err = await completed("serve", "--listen", "http://127.0.0.1:0", "--store", str(store))
-    assert (code, out) == (1, "")
-    assert err.startswith(f"hawser: store {store}: it is damaged; put a copy in its place, or begin with another file")
-    assert err.count("\n") == 1
-
-
-async def test_a_log_that_was_cut_short_is_told_and_begins_new_epochs(tmp_path: Path) -> None:
-    store = str(tmp_path / "store.db")
-    async with processes.serving("--store", store) as (server, url):
-        await completed("pub", url, CHANNEL, stdin=lines(0, 50))
-        _, out, _ = await completed("sub", url, CHANNEL, "--since", "0", "--count", "50")
-        last = json.loads(out.splitlines()[-1])
-        server.kill()
-        await server.wait()
-    os.truncate(f"{store}-wal", 50_000)
-    async with processes.serving("--store", store, url=url) as (server, _):
-        await server.err.until("^store .* has lost its last commits, to a power cut or to whoever put an older copy")
-        since = f"{last['epoch']}:{last['offset']}"
-        code, out, err = await completed("sub", url, CHANNEL, "--since", since, "--count", "1")
-        assert code == 0
-        assert "EPOCH_CHANGED" in err
-        assert json.loads(out)["epoch"] != last["epoch"]
+        async with trio.open_nursery() as nursery:  # with room again
+            broker = SqliteBroker(store)
+            await nursery.start(broker.run)
+            more = await broker.publish(CHANNEL, bytes(5_000), retention=ALL)
+            assert more.position == Position(stored[0].epoch, len(stored) + 1)
+            page = await broker.history(CHANNEL, 0, limit=10**6, limit_bytes=10**9)
+            assert [entry.offset for entry in page.entries] == list(range(1, len(stored) + 2))
+            nursery.cancel_scope.cancel()

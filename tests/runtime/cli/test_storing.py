@@ -12,7 +12,8 @@ import trio
 from hawser import App, connect
 from hawser.brokers import MemoryBroker
 from hawser.brokers.sqlite import SqliteBroker
-from hawser.cli import CommandFailed
+from hawser.brokers.sqlite.lock import StoreLock
+from hawser.cli import CommandFailed, main
 from hawser.cli.serving import development_app
 from hawser.cli.settings import Store, read_settings
 from hawser.cli.storing import keep_in_store, what_is_kept
@@ -67,6 +68,29 @@ async def test_a_store_that_has_lost_something_says_so_first(path: str) -> None:
     assert held == ["one"]
     assert len(said) == 2
     assert said[0].startswith(f"store {path} has lost its last commits, to a power cut or to whoever put an older copy")
+
+
+def refusal(path: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `hawser serve` says of a store that it cannot use."""
+    assert main(["serve", "--listen", "memory://nowhere", "--store", path]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def test_a_store_that_another_process_has_is_one_line(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    held = StoreLock(path)
+    said = refusal(path, capsys)
+    held.release()
+    assert said == f"hawser: store {path}: process {os.getpid()} has it already; give each server a file of its own\n"
+
+
+def test_a_damaged_store_is_one_line(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    trio.run(kept, Store(path), *["x" * 5_000] * 20)
+    os.truncate(path, 50_000)
+    said = refusal(path, capsys)
+    assert said.startswith(f"hawser: store {path}: it is damaged; put a copy in its place, or begin with another file")
+    assert said.count("\n") == 1
 
 
 async def test_without_a_file_nothing_is_kept() -> None:
