@@ -37,6 +37,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "Submission",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [

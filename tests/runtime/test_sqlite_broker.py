@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser.brokers import Entry, Retention
+from hawser.brokers import BrokerUnavailable, Entry, Published, Retention, Submission
 from hawser.brokers.check import check_broker
 from hawser.brokers.sqlite import (
     SqliteBroker,
@@ -27,7 +27,6 @@ from hawser.brokers.sqlite import (
     book,
     file,
 )
-from hawser.brokers.sqlite.book import Publication
 from hawser.brokers.sqlite.lock import StoreLock
 from hawser.brokers.sqlite.queue import QUEUE_BYTES, QUEUE_REQUESTS, WriteQueue
 from hawser.brokers.sqlite.schema import APPLICATION_ID, VERSION
@@ -61,6 +60,11 @@ async def running(broker: SqliteBroker) -> AsyncGenerator[SqliteBroker]:
 
 async def publish(broker: SqliteBroker, channel: str, *texts: bytes, retention: Retention = ALL) -> list[int]:
     return [(await broker.publish(channel, text, retention=retention)).position.offset for text in texts]
+
+
+def place(outcome: Published | BrokerUnavailable) -> int:
+    assert isinstance(outcome, Published)
+    return outcome.position.offset
 
 
 async def past(broker: SqliteBroker, channel: str, after: int = 0) -> History:
@@ -133,6 +137,21 @@ async def test_what_is_published_at_once_shares_a_commit(path: Path) -> None:
         for number in range(200):
             nursery.start_soon(publish, broker, f"c{number % 3}", b"%d" % number)
     assert look(path, "SELECT sum(top), max(used) <= 3 FROM channels") == [(200, 1)]
+
+
+async def test_what_is_handed_over_together_shares_a_commit(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        outcomes = await broker.publish_all([Submission("c", b"%d" % number, ALL) for number in range(200)])
+        assert [place(outcome) for outcome in outcomes] == list(range(1, 201))
+    assert look(path, "SELECT max(used) FROM channels") == [(1,)]
+
+
+async def test_what_is_handed_over_together_is_refused_together(path: Path) -> None:
+    async with running(SqliteBroker(path, bytes_max=200_000)) as broker:
+        long, short = (Submission("c", bytes(size), ALL) for size in (500_000, 1))
+        outcomes = await broker.publish_all([short, long, short])
+        assert [type(outcome) for outcome in outcomes] == [StoreFull] * 3
+        assert [place(outcome) for outcome in await broker.publish_all([short, short])] == [1, 2]
 
 
 async def test_more_than_fits_into_the_queue_waits_and_is_published(path: Path) -> None:
@@ -531,7 +550,7 @@ async def test_a_fault_of_its_own_ends_it_and_leaves_nobody_waiting(
 async def test_who_waits_for_room_may_be_cancelled_or_closed_out() -> None:
     queue = WriteQueue()
     outcomes: list[str] = []
-    half = Publication("c", b"", ALL, None, None)
+    half = Submission("c", b"", ALL)
 
     async def ask(name: str, size: int, scope: trio.CancelScope) -> None:
         with scope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink
+from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
 from .memory import MemoryBroker
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Published",
     "Retention",
     "Sink",
+    "Submission",
 ]

@@ -58,6 +58,22 @@ class Entry:
     """What it carries beside the payload, as it was given; without a time, which is the broker's to say."""
 
 
+@attrs.frozen(eq=False)
+class Submission:
+    """A publication that has no place yet: what `Broker.publish` is told of it."""
+
+    channel: str
+    """Where it is to be."""
+    data: bytes
+    """The payload."""
+    retention: Retention
+    """How much of the channel to keep from now on."""
+    key: bytes | None = None
+    """Its idempotency key."""
+    about: About | None = None
+    """What it carries beside the payload."""
+
+
 @attrs.frozen
 class Published:
     """What became of a publication."""
@@ -94,6 +110,9 @@ class Broker(ABC):
     `trio.Cancelled` has done either everything or nothing.
     """
 
+    at_once: int = 1
+    """So many publications of one client are worth being handed over together, by `publish_all`."""
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what has to be done in the background until cancelled.
 
@@ -119,6 +138,29 @@ class Broker(ABC):
                 added, and its answer is the first one's.
             about: What it carries beside the payload; None: nothing.
         """
+
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        """Publish several, each as `publish` would, in this order.
+
+        For brokers for which several cost little more than one, as they share a commit or a round trip; they say so by
+        `at_once`. Each has an outcome of its own, though what shares a commit may fail with it. If this raises
+        `trio.Cancelled`, the first so many of them are published, perhaps none, and the others are not.
+
+        Args:
+            submissions: One or more.
+
+        Returns:
+            What became of each, in order.
+        """
+        outcomes: list[Published | BrokerUnavailable] = []
+        for one in submissions:
+            try:
+                outcomes.append(
+                    await self.publish(one.channel, one.data, retention=one.retention, key=one.key, about=one.about)
+                )
+            except BrokerUnavailable as error:
+                outcomes.append(error)
+        return outcomes
 
     @abstractmethod
     async def join(self, channel: str, sink: Sink) -> Position:

@@ -29,7 +29,7 @@ from hawser_engine.messages import (
 
 from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Chunk, FilteredMembership, Membership, Mode
 from .planning import Plan, Planner
-from .requests import publication_bytes
+from .publishing import publication_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import KEY_WINDOW_SECONDS, Entry, Published, Retention
+from hawser.brokers.base import KEY_WINDOW_SECONDS, Entry, Published, Retention, Submission
 from hawser_engine.messages import Position, encode_about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from hawser_engine.messages import About
 
 KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
 
@@ -115,24 +114,13 @@ class Head:
 
 
 @attrs.frozen(eq=False)
-class Publication:
-    """A request to publish."""
-
-    channel: str
-    data: bytes
-    retention: Retention
-    key: bytes | None
-    about: About | None
-
-
-@attrs.frozen(eq=False)
 class Opening:
     """A request to have a channel, though nothing is published to it: who joins it is promised its epoch."""
 
     channel: str
 
 
-Asked: TypeAlias = Publication | Opening
+Asked: TypeAlias = Submission | Opening
 
 
 @attrs.define(eq=False)
@@ -222,7 +210,7 @@ class Book:
         self._forget(now)
         change = Change(self._commits + 1)
         for request in requests:
-            if isinstance(request, Publication):
+            if isinstance(request, Submission):
                 change.answers.append(self._publish(change, request, now, date))
             else:
                 self._draft(change, request.channel)
@@ -236,7 +224,7 @@ class Book:
             change.forgotten = self._forgotten
         return change
 
-    def _publish(self, change: Change, request: Publication, now: int, date: int) -> Published:
+    def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
         key = None if request.key is None else (request.channel, request.key)
         if key is not None and (known := change.keys.get(key) or self._keys.get(key)) is not None:
             return Published(Position(known[3], known[4]), True)

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from hawser.brokers.base import Broker, History, Published, Retention, Sink
+from hawser.brokers.base import Broker, BrokerUnavailable, History, Published, Retention, Sink, Submission
 
-from .book import KEY_WINDOW_MS, Asked, Book, Opening, Publication
+from .book import KEY_WINDOW_MS, Asked, Book, Opening
 from .errors import StoreClosed, StoreError
 from .file import StoreFile, Stretch
 from .queue import Waiting, WriteQueue
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hawser_engine.messages import About, Position
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .file import Synchronous
 
 log: Final = logging.getLogger("hawser")
+
+AT_ONCE: Final = 64
+"""Publications of one client that share a commit: of a longer row the first would wait for the last."""
 
 
 @attrs.frozen
@@ -92,6 +95,8 @@ class SqliteBroker(Broker):
         random_bytes: Where epochs come from.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
     """
+
+    at_once: int = AT_ONCE
 
     def __init__(
         self,
@@ -156,9 +161,17 @@ class SqliteBroker(Broker):
         Raises:
             StoreError: It is not published.
         """
-        published = await self._ask(Publication(channel, data, retention, key, about), len(data))
+        published = await self._ask(Submission(channel, data, retention, key, about), len(data))
         assert published is not None
         return published
+
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        """See `Broker.publish_all`: they share a commit.
+
+        Raises:
+            StoreClosed: It does not run.
+        """
+        return [*await self._opened().queue.publish(submissions)]
 
     async def join(self, channel: str, sink: Sink) -> Position:
         """See `Broker.join`.

@@ -10,7 +10,9 @@ import trio
 from .errors import StoreError, again
 
 if TYPE_CHECKING:
-    from hawser.brokers.base import Published
+    from collections.abc import Iterable, Sequence
+
+    from hawser.brokers.base import Published, Submission
 
     from .book import Asked
 
@@ -61,25 +63,47 @@ class WriteQueue:
         Raises:
             StoreError: It was not done.
         """
-        if self._lot or not self._has_room(size):
-            await self._lot.park()
-            while not self._has_room(size):
-                await self._lot.park()
-        if self._closed is not None:
-            raise again(self._closed)
         waiting = Waiting(asked, size)
-        self._waiting.append(waiting)
-        self._bytes += size
-        self._filled.set()
-        self._admit()
-        try:
-            await waiting.answered.wait()
-        except trio.Cancelled:
-            waiting.withdrawn = True
-            raise
+        await self._finish([waiting])
         if isinstance(waiting.outcome, StoreError):
             raise again(waiting.outcome)
         return waiting.outcome
+
+    async def publish(self, submissions: Iterable[Submission]) -> list[Published | StoreError]:
+        """Like `ask`, of several: nothing else comes between those for which there is room at once."""
+        waiting = [Waiting(one, len(one.data)) for one in submissions]
+        await self._finish(waiting)
+        outcomes: list[Published | StoreError] = []
+        for one in waiting:
+            assert one.outcome is not None
+            outcomes.append(one.outcome)
+        return outcomes
+
+    async def _finish(self, requests: Sequence[Waiting]) -> None:
+        """Wait until everything is answered."""
+        try:
+            for waiting in requests:
+                await self._enter(waiting)
+            for waiting in requests:
+                if not waiting.answered.is_set():
+                    await waiting.answered.wait()
+        except trio.Cancelled:
+            for waiting in requests:
+                waiting.withdrawn = True
+            raise
+
+    async def _enter(self, waiting: Waiting) -> None:
+        if self._lot or not self._has_room(waiting.size):
+            await self._lot.park()
+            while not self._has_room(waiting.size):
+                await self._lot.park()
+        if self._closed is not None:
+            waiting.answer(self._closed)
+            return
+        self._waiting.append(waiting)
+        self._bytes += waiting.size
+        self._filled.set()
+        self._admit()
 
     async def batch(self) -> list[Waiting]:
         """The next requests, as soon as there are any: as many as one commit takes."""
