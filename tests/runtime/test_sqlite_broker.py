@@ -547,6 +547,39 @@ async def test_a_fault_of_its_own_ends_it_and_leaves_nobody_waiting(
         assert await texts(broker, "c") == [b"x"]
 
 
+async def test_a_name_that_is_no_text_fails_for_whoever_said_it(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        for ask in (
+            broker.publish("\ud800", b"x", retention=ALL),
+            broker.publish_all([Submission("\ud800", b"x", ALL)]),
+            broker.join("\ud800", deaf),
+            past(broker, "\ud800"),
+        ):
+            with pytest.raises(UnicodeEncodeError):
+                await ask
+        assert await publish(broker, "c", b"x") == [1]
+
+
+async def test_numbers_that_the_file_cannot_hold_mean_what_they_say(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        long = Retention(messages=2**70, bytes=2**70, seconds=1e300)
+        await publish(broker, "c", b"x", b"y", retention=long)
+        await publish(broker, "aging", b"x", b"y", retention=Retention(messages=9, seconds=60))
+        for channel in ("c", "aging"):
+            page = await broker.history(channel, 1, limit=2**70, limit_bytes=2**70, seconds=1e300)
+            assert [entry.data for entry in page.entries] == [b"y"]
+            assert (await broker.history(channel, 2**70, limit=9, limit_bytes=9)).entries == ()
+
+
+def test_a_change_that_cannot_be_written_leaves_the_store_as_it_was(path: Path) -> None:
+    store = file.StoreFile(str(path), "normal", None)
+    with pytest.raises(OverflowError):
+        store.commit(book.Change(1, entries=[(1, 1, 0, 0, None, b"x"), (1, 2**70, 0, 0, None, b"x")]))
+    store.close()
+    assert look(path, "SELECT count(*) FROM entries") == [(0,)]
+    assert look(path, "SELECT unsynced FROM store") == [(None,)]
+
+
 async def test_who_waits_for_room_may_be_cancelled_or_closed_out() -> None:
     queue = WriteQueue()
     outcomes: list[str] = []

@@ -10,7 +10,7 @@ Rule 2: retention is exact for readers at once (`Kept`) and lazy in the file.
 
 from __future__ import annotations
 
-from math import ceil, inf
+from math import ceil
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
@@ -21,12 +21,14 @@ from hawser_engine.messages import Position, encode_about
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-
 KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
 
 PRUNE_MESSAGES: Final = 64
 PRUNE_BYTES: Final = 1_048_576
 """After so much of a channel, what is not kept any more is deleted from the file."""
+
+AGE_MAX_SECONDS: Final = 2.0**40
+"""Longer than anything lasts, and a number of milliseconds that the file can hold."""
 
 FORGET_KEYS: Final = 64
 """So many keys that are out of date are deleted from the file at once."""
@@ -106,7 +108,7 @@ class Head:
         self.low = max(self.low, self.total - retention.bytes)
         if self.low > start:
             self.first = self.top + 1  # it alone is more than is kept
-        self.age = None if retention.seconds == inf else ceil(retention.seconds * 1_000)
+        self.age = None if retention.seconds >= AGE_MAX_SECONDS else ceil(retention.seconds * 1_000)
         self.time = max(self.time, now)  # a clock that was set back does not turn the order around
         self.stored |= self.first <= self.top
         self.fresh += 1

@@ -161,6 +161,7 @@ class SqliteBroker(Broker):
         Raises:
             StoreError: It is not published.
         """
+        channel.encode()  # a name that is no text fails here, and not for everybody who shares the commit
         published = await self._ask(Submission(channel, data, retention, key, about), len(data))
         assert published is not None
         return published
@@ -171,6 +172,8 @@ class SqliteBroker(Broker):
         Raises:
             StoreClosed: It does not run.
         """
+        for one in submissions:
+            one.channel.encode()
         return [*await self._opened().queue.publish(submissions)]
 
     async def join(self, channel: str, sink: Sink) -> Position:
@@ -209,8 +212,9 @@ class SqliteBroker(Broker):
         if not head.low and head.age is None and (after >= head.top or not limit):
             return History(top, head.first, ())  # nothing of the file is needed to say so
         now = self._date()
-        since = 0 if seconds == inf else now - int(seconds * 1_000)
-        stretch = Stretch(head.kept(now), top, after, since, limit, limit_bytes)
+        since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
+        # The file holds no number of more than 63 bits.
+        stretch = Stretch(head.kept(now), top, min(after, top.offset), since, min(limit, top.offset), limit_bytes)
         return await trio.to_thread.run_sync(store.file.read, stretch, limiter=store.reading)
 
     # ------------------------------------------------------------ below it
@@ -236,6 +240,7 @@ class SqliteBroker(Broker):
             await trio.lowlevel.checkpoint()
             head = self._opened().book.head(channel)
         while head is None:
+            channel.encode()
             await self._ask(Opening(channel), 0)
             head = self._opened().book.head(channel)
         return head

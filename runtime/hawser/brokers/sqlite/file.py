@@ -170,10 +170,12 @@ class StoreFile:
             for kept in change.prunes:
                 _prune(writer, kept)
             writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:
             with suppress(sqlite3.Error):  # what is full or broken has often rolled back by itself
                 writer.execute("ROLLBACK")
-            raise store_error(self.path, error) from None
+            if isinstance(error, sqlite3.Error):
+                raise store_error(self.path, error) from None
+            raise
         self._lock.write(change.number)
 
     # ------------------------------------------------------------ reading
