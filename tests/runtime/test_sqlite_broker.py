@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -278,6 +278,33 @@ async def test_a_store_that_has_lost_commits_says_so_and_begins_new_epochs(path:
         assert broker.report is not None
         assert not broker.report.lost
         assert (await past(broker, "c")).top == page.top
+
+
+@pytest.mark.parametrize("how", ["backup", "VACUUM INTO"])
+async def test_a_copy_that_sqlite_takes_is_whole_and_is_known_where_it_is_put_back(path: Path, how: str) -> None:
+    copy = path.with_name("copy.db")
+    async with running(SqliteBroker(path)) as broker:
+        await publish(broker, "c", b"1", b"2")
+        top = (await past(broker, "c")).top
+        with closing(sqlite3.connect(path)) as other, closing(sqlite3.connect(copy)) as target:
+            if how == "backup":
+                other.backup(target)
+            else:
+                other.execute("VACUUM INTO ?", (str(copy),))
+        await publish(broker, "c", b"3")
+    elsewhere = path.with_name("elsewhere.db")
+    elsewhere.write_bytes(copy.read_bytes())
+    async with running(SqliteBroker(elsewhere)) as broker:
+        assert broker.report is not None
+        assert not broker.report.lost
+        assert await texts(broker, "c") == [b"1", b"2"]
+        assert (await past(broker, "c")).top == top
+    copy.rename(path)
+    async with running(SqliteBroker(path)) as broker:
+        assert broker.report is not None
+        assert broker.report.lost
+        assert await texts(broker, "c") == [b"1", b"2"]
+        assert (await past(broker, "c")).top.epoch != top.epoch
 
 
 async def test_a_store_that_syncs_loses_nothing_by_another_boot(path: Path) -> None:
