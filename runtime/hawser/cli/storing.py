@@ -1,11 +1,13 @@
-"""``hawser serve --store``: the file that keeps the channels, and what is said of it."""
+"""``hawser serve --store``: the file that keeps the channels, and what is said of it.
+
+Rule: what a store needs of Python and the system is imported with a store only; a server without one does not need it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hawser.brokers import MemoryBroker
-from hawser.brokers.sqlite import SqliteBroker
 
 from . import WRONG_USAGE, CommandFailed
 
@@ -26,6 +28,8 @@ def keep_in_store(app: App, store: Store) -> None:
     if not isinstance(app.broker, MemoryBroker):
         own = type(app.broker).__name__
         raise CommandFailed(f"--store {store.file}: the app keeps its channels in a {own} of its own", WRONG_USAGE)
+    from hawser.brokers.sqlite import SqliteBroker
+
     app.broker = SqliteBroker(
         store.file,
         synchronous="full" if store.synchronous == "full" else "normal",
@@ -38,6 +42,10 @@ def keep_in_store(app: App, store: Store) -> None:
 def what_is_kept(app: App) -> list[str]:
     """What to tell of the store of an app that is served: what is in it, and which loss it survives."""
     broker = app.broker
+    if isinstance(broker, MemoryBroker):
+        return []
+    from hawser.brokers.sqlite import SqliteBroker
+
     if not isinstance(broker, SqliteBroker) or broker.report is None:
         return []
     report = broker.report
