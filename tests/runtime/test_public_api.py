@@ -14,6 +14,7 @@ import pytest
 import hawser
 import hawser.brokers
 import hawser.brokers.check
+import hawser.brokers.sqlite
 import hawser.client
 import hawser.server
 import hawser.testing
@@ -35,9 +36,14 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
     ],
     hawser.brokers: [
-        "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
+        "Submission",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
+    hawser.brokers.sqlite: [
+        "SqliteBroker", "StoreClosed", "StoreDamaged", "StoreError", "StoreForeign", "StoreFull", "StoreInUse",
+        "StoreReport", "StoreUnwritable",
+    ],
     hawser.client: [
         "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
         "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from .base import Broker, Entry, History, Published, Retention, Sink
+from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
 from .memory import MemoryBroker
 
 __all__ = [
     "Broker",
+    "BrokerUnavailable",
     "Entry",
     "History",
     "MemoryBroker",
     "Published",
     "Retention",
     "Sink",
+    "Submission",
 ]

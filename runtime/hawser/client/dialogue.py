@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 SUBSCRIBE_MAX = 128
 """Channels in one SUBSCRIBE (SUB-1)."""
 
+TEMPORARY = frozenset({ErrorCode.BUSY, ErrorCode.UNAVAILABLE})
+"""What always is (SPEC section 15), also where SUBSCRIBED has no word for it."""
+
 
 class Dialogue:
     """Everything of a client that is not the line itself."""
@@ -333,7 +336,8 @@ class Dialogue:
                 continue  # given up meanwhile
             if outcome.position is None:
                 code = ErrorCode.__members__.get(outcome.reason, ErrorCode.INTERNAL)
-                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}"))
+                temporary = code in TEMPORARY
+                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
             else:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
                 gap = reason if outcome.status == SubscribeStatus.GAP else None

@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.about import carry, told
-from hawser.brokers import Entry, Published
-from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_body
-from hawser.errors import RequestFailed
-from hawser.incidents import record_incident
-from hawser.middleware import CallRequest, PublishRequest, pass_through
-from hawser.principals import scoped_key
-from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser.calls import Arguments, Callee, Refused, error_body
+from hawser.middleware import CallRequest, pass_through
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
@@ -35,14 +29,11 @@ from hawser_engine.messages import (
     Subscribe,
     Unsubscribe,
     decode_message,
-    encode_body,
-    encode_publication,
 )
-from hawser_engine.messages import Published as PublishedMessage
+
+from .publishing import at_once, publish, publish_all, refusal
 
 if TYPE_CHECKING:
-    from hawser_engine.messages import About, PublishOptions
-
     from .node import Node
     from .sessions import ServerSession
 
@@ -147,78 +138,55 @@ class Requests:
         count = 0
         try:
             while self._operations:
-                operation, size = self._operations[0]
+                operation, _ = self._operations[0]
+                done = 1
                 if operation is None:
                     await self._node.hub.recheck(self._session)
+                elif publications := at_once(self._node.app, self._operations):
+                    done = len(publications)
+                    await self._publish_all(publications)
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
-                    self._unanswered -= 1
-                del self._operations[0]
-                self._operation_bytes -= size
+                self._forget(done)
                 count += 1
                 if count % FAIR_EVERY == 0:
                     await trio.lowlevel.checkpoint()
         finally:
             self._working = False
 
+    def _forget(self, count: int) -> None:
+        """The first operations are answered."""
+        for operation, size in self._operations[:count]:
+            self._operation_bytes -= size
+            self._unanswered -= operation is not None
+        del self._operations[:count]
+
     async def _run_operation(self, operation: Operation) -> None:
         try:
             match operation:
                 case Publish():
-                    await self._session.send(await self._publish(operation))
+                    await self._session.send(await publish(self._session, operation))
                 case Subscribe():
                     await self._wait_for_joins(len(operation.channels))
                     await self._node.hub.subscribe(self._session, operation)
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
-        except Refused as refused:
-            await self._session.send(error_body(operation.id, refused))
         except MessageTooLarge:
             raise
         except Exception as error:
-            incident = record_incident(self._node.random_bytes, operation.NAME, error)
-            await self._session.send(error_body(operation.id, Refused(ErrorCode.INTERNAL, f"incident {incident}")))
+            await self._session.send(error_body(operation.id, refusal(self._node, operation.NAME, error)))
+
+    async def _publish_all(self, operations: list[Publish]) -> None:
+        for answer in await publish_all(self._session, operations):
+            with suppress(MessageTooLarge):
+                await self._session.send(answer)
 
     async def _wait_for_joins(self, count: int) -> None:
         """Joins above the rate wait, and so does what was asked for behind them: no error, only slower (LIM-1)."""
         config, now = self._node.config, trio.current_time()
         self._joins_free_at = max(self._joins_free_at, now) + count / config.joins_per_second
         await trio.sleep_until(self._joins_free_at - config.joins_burst / config.joins_per_second)
-
-    async def _publish(self, operation: Publish) -> bytes:
-        """Carry out a publication; returns its answer."""
-        handle, middleware = self._session.handle, self._node.app.middlewares
-        if not middleware:
-            published = await self._accept(operation.channel, operation.data, operation.key, operation.options)
-        else:
-            request = PublishRequest(handle, operation.channel, operation.data, operation.key, operation.options)
-            try:
-                published = await pass_through(
-                    middleware, request, lambda asked: self._accept(asked.channel, asked.raw, asked.key, asked.options)
-                )
-            except RequestFailed as error:
-                return chosen_error_body(operation.id, error)
-            if not isinstance(published, Published):
-                raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
-        return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
-
-    async def _accept(self, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None) -> Published:
-        rule = await self._node.allow(self._session, "publish", channel)
-        principal = self._session.handle.principal
-        try:
-            about = carry(rule.about, principal.id, options)
-        except ValueError as error:
-            raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
-        # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
-        longest = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
-        if publication_bytes(channel, MAX_INTEGER, data, longest) > self._node.config.message_bytes:
-            message = f"a publication has at most {self._node.config.message_bytes} bytes in all"
-            raise Refused(ErrorCode.TOO_LARGE, message)
-        # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
-        return await self._node.app.broker.publish(
-            channel, data, retention=rule.retention, key=scoped_key(principal, key), about=about
-        )
 
     # ------------------------------------------------------------ calls
 
@@ -236,12 +204,6 @@ class Requests:
         if procedure is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
         return await procedure.run(arguments, self._session.handle)
-
-
-def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:
-    """How long a PUBLICATION is."""
-    without_data = encode_publication(channel, bytes(8), offset, b"", about)
-    return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)
 
 
 def malformed(clause: str, detail: str) -> RemoteProtocolError:

@@ -97,6 +97,7 @@ async def serve(
         UnknownSchemeError: No transport serves a URL's scheme.
         ValueError: A URL does not fit its transport.
         OSError: A place to listen is taken.
+        BrokerUnavailable: The app's broker cannot be had.
     """
     config = Config() if config is None else config
     async with (
@@ -109,7 +110,7 @@ async def serve(
             for listener in listeners:
                 listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
-        node.start_service(app.broker.run)
+        await services.start(app.broker.run)
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
         task_status.started(Server([listener.url for listener in listeners], node))
