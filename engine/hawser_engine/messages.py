@@ -12,8 +12,10 @@ from typing import Annotated, ClassVar, Final, TypeAlias, get_args
 import cbor2
 from attrs import field, frozen
 
+from .agents import Offer, Offered, Withdraw
 from .cbor import BYTES, MAX_INTEGER, TEXT, UINT, broken, encode_head, load_whole
 from .errors import RemoteProtocolError
+from .fields import Data, Epoch, Id, Name, Offset, Remark, length_only
 from .items import (
     IGNORABLE,
     MAX_ITEMS,
@@ -31,17 +33,6 @@ from .items import (
     kind_at,
     wire_items,
 )
-
-Id: TypeAlias = Annotated[int, Uint(1)]
-Name: TypeAlias = Annotated[str, Text(1, 255)]
-Epoch: TypeAlias = Annotated[bytes, Bytes(8, 8)]
-Offset: TypeAlias = Annotated[int, Uint()]
-Remark: TypeAlias = Annotated[str, Text(0, MAX_INTEGER)]
-Data: TypeAlias = Annotated[bytes, Bytes(0, MAX_INTEGER)]
-
-
-def _length_only(data: bytes | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
 
 
 @frozen(field_transformer=checked)
@@ -151,7 +142,7 @@ class Publish(Kind):
     """Number of the request."""
     channel: Name
     """The channel."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
     key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
     """The same key publishes once, however often it is asked; None: no such promise."""
@@ -185,7 +176,7 @@ class Publication(Kind):
     """The channel's epoch."""
     offset: Offset
     """The publication's place in it."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
 
 
@@ -262,7 +253,7 @@ class Call(Kind):
     """Number of the request."""
     procedure: Name
     """The procedure."""
-    arguments: Data = field(repr=_length_only)
+    arguments: Data = field(repr=length_only)
     """The arguments; opaque."""
     deadline_ms: Annotated[int | None, Nullable(Uint())]
     """Session time at which the caller stops waiting; None: never."""
@@ -277,7 +268,7 @@ class Reply(Kind):
 
     id: Id
     """The request that this answers."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The result; opaque."""
 
 
@@ -296,7 +287,7 @@ class ErrorReply(Kind):
     """For people and logs."""
     temporary: Annotated[bool, Bool()]
     """Whether the same request may succeed later."""
-    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=_length_only)
+    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=length_only)
     """More about it, for programs; opaque."""
 
 
@@ -327,10 +318,19 @@ AnyMessage: TypeAlias = (
     | Reply
     | ErrorReply
     | Cancel
+    | Offer
+    | Offered
+    | Withdraw
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
-"""Every message of version 1 by its kind."""
+"""Every message of version 1 and its features by its kind."""
+
+AGENTS: Final = "agents"
+"""The feature with which there are OFFER, OFFERED and WITHDRAW (SPEC VER-6)."""
+
+FEATURES: Final = (AGENTS,)
+"""All features of the message layer."""
 
 
 def decode_message(body: bytes) -> AnyMessage | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from .encoding import Outcome, Position, Request
+from .encoding import Offering, Outcome, Position, Request
 from .kinds import Kind, array, counts, flag, keyed, nullable, octets, open_map, record, text, uint
 
 Layer: TypeAlias = Literal["session", "message"]
@@ -117,6 +117,14 @@ _outcome = record(
     Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
     {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
 )
+_part = text(1, 127, "researcher")
+_description = octets(0, 4_096, b"\xa0")
+_offered = record(
+    Offering("search", b"\xa0"),
+    Offering("x", b""),
+    Offering("é" * 63 + "x", b"\xa5" * 4_096),
+    {"procedure": _part, "description": _description},
+)
 _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
 
 MESSAGES: Final = (
@@ -188,4 +196,27 @@ MESSAGES: Final = (
         "call",
     ),
     Layout("CANCEL", 15, {"id": _id}, "message", (), "call"),
+    Layout(
+        "OFFER",
+        24,
+        {
+            "id": _id,
+            "agent": _part,
+            "worker": nullable(text(1, 127, "worker-1")),
+            "description": _description,
+            "procedures": array(_offered, 1, 128),
+        },
+        "message",
+        (),
+        "agent",
+    ),
+    Layout(
+        "OFFERED",
+        25,
+        {"id": nullable(_id), "agent": _part, "code": uint(0), "reason": text(0, None, "")},
+        "message",
+        ("AGT-1",),
+        "agent",
+    ),
+    Layout("WITHDRAW", 26, {"id": _id, "agent": _part}, "message", (), "agent"),
 )

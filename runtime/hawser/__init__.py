@@ -10,6 +10,7 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
+from .agents import AgentRule
 from .app import App, ChannelRule
 from .brokers import Published
 from .client import (
@@ -17,6 +18,7 @@ from .client import (
     ClientPool,
     Credentials,
     Message,
+    Offering,
     Outbox,
     PooledClient,
     Receipt,
@@ -46,6 +48,7 @@ from .server import Server, Session, serve
 
 __all__ = [
     "ANONYMOUS",
+    "AgentRule",
     "App",
     "CallError",
     "CallRequest",
@@ -64,6 +67,7 @@ __all__ = [
     "HttpResponse",
     "Message",
     "NotSent",
+    "Offering",
     "Outbox",
     "OutboxFull",
     "OutcomeUnknown",

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from .agents import AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure
+from .patterns import declare
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 
@@ -82,6 +84,7 @@ class App:
         self.broker: Broker = MemoryBroker() if broker is None else broker
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
+        self.agent_rules: list[AgentRule] = []
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
@@ -118,6 +121,28 @@ class App:
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
         self.rules.reverse()
         return rule
+
+    def agent(self, pattern: str, *, open: bool = False, balance: Balance = "turns") -> AgentRule:
+        """Declare agents: names under which clients offer procedures to each other, see `Client.offer`.
+
+        An agent that matches no pattern cannot be offered; the longest match decides. `App.middleware` sees a call of
+        an agent like any other.
+
+        Args:
+            pattern: An exact name, or a beginning and ``*``.
+            open: Let everyone offer and call them where no ``authorize`` handler is given; otherwise nobody may.
+            balance: Which of several workers gets a call: they take ``turns``, or the one with the ``least`` open
+                calls is preferred.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            ValueError: The pattern is not well-formed or declared twice, or there is no such balance.
+
+        Spec: AGT-2 to AGT-6.
+        """
+        return declare(self.agent_rules, AgentRule(pattern, open, balance), "agents")
 
     def rule_for(self, channel: str) -> ChannelRule | None:
         """The rule that holds for a channel, or None if there is no such channel."""

@@ -44,6 +44,21 @@ class Refused(Exception):
         return RequestFailed(self.code, self.message, temporary=self.temporary)
 
 
+class Relayed(Exception):
+    """Another session has answered with an error, which goes on as it is; never leaves this library."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+@attrs.frozen
+class Encoded:
+    """A result that goes on as it came."""
+
+    data: bytes = attrs.field(repr=False)
+
+
 def error_body(id: int, refused: Refused) -> bytes:
     """The ERROR that answers a request."""
     return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, None))
@@ -76,16 +91,20 @@ class Arguments:
     named: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     @classmethod
-    def decode(cls, data: bytes) -> Arguments:
+    def decode(cls, data: bytes, *, limit: int = ARGUMENT_BYTES_MAX) -> Arguments:
         """Read what travelled: positional arguments as a list, named ones as a map.
+
+        Args:
+            data: The bytes.
+            limit: How many of them are read (MSG-8).
 
         Raises:
             Refused: It is neither, or too long.
         """
-        if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
-            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
+        if len(data) > limit:
+            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {limit} bytes")
         try:
-            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
+            value = decode_payload(data, limit=limit)
         except PayloadError as error:
             raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
         if isinstance(value, list):
@@ -214,9 +233,13 @@ class Callee:
                 if self._late(call):  # CAL-2
                     raise Refused(ErrorCode.DEADLINE, "the deadline had passed before it started", temporary=True)
                 scope.deadline = trio.current_time() + (call.deadline_ms - self._host.time_ms()) / 1_000
-            return encode_body(Reply(call.id, encode_payload(await self._invoke(call))))
+            result = await self._invoke(call)
+            data = result.data if isinstance(result, Encoded) else encode_payload(result)
+            return encode_body(Reply(call.id, data))
         except Refused as refused:
             return error_body(call.id, refused)
+        except Relayed as relayed:
+            return encode_body(attrs.evolve(relayed.reply, id=call.id, message=_text(relayed.reply.message)))
         except RequestFailed as error:
             return self._chosen(call, error)
         except Exception as error:

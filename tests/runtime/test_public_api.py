@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
+        "ANONYMOUS", "AgentRule", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
         "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
-        "HttpResponse", "Message", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull",
+        "HttpResponse", "Message", "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError",
+        "PoolFull",
         "PooledClient", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
         "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SharedSubscription",
         "SubscribeRequest", "Subscription", "connect", "serve", "states",
@@ -38,8 +39,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
-        "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
-        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
+        "Client", "ClientPool", "Connect", "Credentials", "Message", "Offering", "Outbox", "PooledClient",
+        "PooledConnect", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",

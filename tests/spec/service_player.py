@@ -50,6 +50,9 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100)
 
+    app.agent("*", open=True)
+    club = app.agent("members")
+
     @app.authenticate
     async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
         return Principal(credentials["token"], credentials)
@@ -61,6 +64,10 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
     @members.authorize
     async def members_only(session: Session, action: str, channel: str) -> bool:
+        return session.principal.attributes.get("member") is True
+
+    @club.authorize
+    async def members_of_the_club_only(session: Session, action: str, agent: str) -> bool:
         return session.principal.attributes.get("member") is True
 
     @app.procedure("echo")

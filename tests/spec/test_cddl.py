@@ -12,6 +12,7 @@ import cbor2
 import cddl_verifier  # type: ignore[import-untyped]
 import pytest
 
+from hawser_engine.agents import OfferedProcedure
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.items import (
     Bool,
@@ -55,6 +56,8 @@ NAMES: dict[Item, str] = {
     Text(0, 123): "close-reason",
     Text(0, 2048): "url",
     Text(1, 255): "name",
+    Text(1, 127): "name-part",
+    Bytes(0, 4096): "description",
     OpenMap(): "credentials",
 }
 # … and classes whose rule has another name than their own in lower case.
@@ -66,6 +69,7 @@ RULES: dict[type[Layout], str] = {
     ErrorReply: "error-reply",
     ChannelRequest: "channel-request",
     ChannelOutcome: "channel-outcome",
+    OfferedProcedure: "offered-procedure",
 }
 # Session id and idempotency key have the same range; the file names them apart, so the second is replaced by the first.
 ALIASES = {"key": "session-id"}
@@ -139,7 +143,7 @@ def rendered_map(cls: type[Layout]) -> str:
 
 
 def rules_of_classes() -> dict[str, str]:
-    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome)
+    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome, OfferedProcedure)
     rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
     rules |= {rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits)}
     rules |= {name: rendered_range(item) for item, name in NAMES.items() if name not in FIXED}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import (
+    agents,
     attach,
     calls,
     channels,
@@ -40,6 +41,7 @@ FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
     "service-publishing": publishing.server,
     "service-channels": channels.server,
     "service-calls": calls.server,
+    "service-agents": agents.server,
     "client-attach": attach.client,
     "client-resume": resume.client,
     "client-counts": counts.client,

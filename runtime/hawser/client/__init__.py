@@ -7,6 +7,7 @@ from .client import Client
 from .connect import Connect, connect
 from .credentials import Credentials
 from .feed import Message
+from .offering import Offering
 from .operations import Receipt
 from .outbox import Outbox
 from .pool import ClientPool, PooledClient, PooledConnect
@@ -20,6 +21,7 @@ __all__ = [
     "Connect",
     "Credentials",
     "Message",
+    "Offering",
     "Outbox",
     "PooledClient",
     "PooledConnect",

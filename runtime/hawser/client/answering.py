@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from hawser.calls import Arguments, Callee, Procedure, Refused
+from hawser.payloads import RELAYED_BYTES_MAX
 from hawser.principals import check_handler, check_name
 from hawser_engine.codes import ErrorCode
 
@@ -34,7 +35,7 @@ class Voice(Protocol):
         """Send what cannot wait, unless the client is closed."""
 
 
-class Offer:
+class Procedures:
     """The procedures of a client."""
 
     def __init__(self, procedures: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
@@ -55,6 +56,22 @@ class Offer:
             raise ValueError(f"the procedure {name!r} is already registered")
         self._procedures[name] = Procedure.of(name, handler)
 
+    def include(self, procedures: Mapping[str, Procedure]) -> None:
+        """Offer procedures until they are excluded.
+
+        Raises:
+            ValueError: A name is taken.
+        """
+        for name in procedures:
+            if name in self._procedures:
+                raise ValueError(f"the procedure {name!r} is already registered")
+        self._procedures.update(procedures)
+
+    def exclude(self, procedures: Mapping[str, Procedure]) -> None:
+        """Offer them no more."""
+        for name in procedures:
+            del self._procedures[name]
+
     async def invoke(self, call: Call) -> object:
         """Run what is called.
 
@@ -64,7 +81,8 @@ class Offer:
         procedure = self._procedures.get(call.procedure)
         if procedure is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
-        return await procedure.run(Arguments.decode(call.arguments))
+        # What another client calls has been relayed, so it may be longer than what servers read (MSG-8).
+        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX))
 
 
 class Answering:
@@ -73,7 +91,7 @@ class Answering:
     def __init__(
         self,
         voice: Voice,
-        offer: Offer,
+        offer: Procedures,
         nursery: trio.Nursery,
         *,
         limit: int,

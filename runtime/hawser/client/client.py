@@ -15,11 +15,12 @@ from hawser_engine.messages import Call, Cancel, Publish, encode_body
 
 from .feed import Feed
 from .keys import KeyMaker
+from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from hawser.brokers import Published
     from hawser_engine.messages import Position
@@ -216,6 +217,40 @@ class Client:
             return handler
 
         return register
+
+    def offer(
+        self,
+        agent: str,
+        *procedures: Callable[..., Awaitable[Any]],
+        worker: str | None = None,
+        doc: str = "",
+        capabilities: Sequence[str] = (),
+    ) -> Offering:
+        """Offer procedures to other clients: ``async with client.offer("researcher", search, summarize):``.
+
+        Others call them as ``client.call("researcher.search", …)``. Several clients may offer one agent: they take
+        calls in turn. Each call runs in a task of its own, and raises `CallError` as in `procedure`.
+
+        The session of an agent should not live long without a link: see ``session_seconds`` in `Config`.
+
+        Args:
+            agent: Its name, 1 to 127 bytes of UTF-8 without a full stop.
+            procedures: Async functions; their names, signatures and docstrings are what others see of them.
+            worker: A name for this one of the workers, which stays the same when its program is started again: then the
+                new one takes the place of the old one at once, and whoever waits for that is told.
+            doc: What the agent is, for others.
+            capabilities: What it is able to do, in words that others look for.
+
+        Returns:
+            The offer, to be entered.
+
+        Raises:
+            TypeError: One of them is no async function.
+            ValueError: A name or a description cannot travel, or is there twice.
+
+        Spec: AGT-1 to AGT-7.
+        """
+        return Offering(self._dialogue, agent, procedures, worker=worker, doc=doc, capabilities=capabilities)
 
     def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.

@@ -12,7 +12,7 @@ from hawser.config import Config
 from hawser.errors import ConnectFailed
 from hawser_transports import find_transport
 
-from .answering import Offer
+from .answering import Procedures
 from .client import Client
 from .credentials import Wallet
 from .dialogue import Dialogue
@@ -40,7 +40,7 @@ class Connect:
         wallet: Wallet,
         config: Config,
         random_bytes: Callable[[int], bytes],
-        offer: Offer,
+        offer: Procedures,
         outbox: Outbox | None,
         wait: bool,
     ) -> None:
@@ -172,7 +172,7 @@ def connect(
         ),
         config,
         random_bytes,
-        Offer(procedures or {}),
+        Procedures(procedures or {}),
         outbox,
         wait,
     )

@@ -15,9 +15,11 @@ import trio
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    AGENTS,
     Call,
     Cancel,
     ChannelRequest,
@@ -38,14 +40,15 @@ from hawser_engine.messages import (
 )
 from hawser_engine.messages import Published as PublishedMessage
 
-from .answering import Answering, Offer
+from .answering import Answering, Procedures
 from .feed import Feed, Flow
+from .offering import Offers
 from .operations import Kind, Operations, Pending
 from .postman import Postman
 from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from hawser.config import Config
     from hawser_engine.events import SessionReset
@@ -65,7 +68,7 @@ class Dialogue:
         self,
         config: Config,
         nursery: trio.Nursery,
-        offer: Offer,
+        offer: Procedures,
         random_bytes: Callable[[int], bytes],
         outbox: Outbox | None,
     ) -> None:
@@ -78,6 +81,8 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
+        self.offers: Offers = Offers(self)
+        """What this client offers to others."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
@@ -98,6 +103,15 @@ class Dialogue:
             NotSent: What it was to come after was lost.
             SessionClosed: The client is closed.
         """
+        await self.in_turn(pending, lambda: self.hand_over(pending, encode))
+
+    async def in_turn(self, pending: Pending, make: Callable[[], None]) -> None:
+        """Wait for room for a request and for its turn, then make it, in one step.
+
+        Raises:
+            NotSent: What it was to come after was lost.
+            SessionClosed: The client is closed.
+        """
         counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
@@ -107,7 +121,11 @@ class Dialogue:
                 return False
             return self.line.has_room(pending.size)
 
-        await self.operations.in_turn(ready, lambda: self.hand_over(pending, encode))
+        await self.operations.in_turn(ready, make)
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that ends with the client."""
+        self._nursery.start_soon(function, *arguments)
 
     def time_ms(self) -> int:
         """See `hawser.client.answering.Voice`."""
@@ -248,6 +266,7 @@ class Dialogue:
         self.arrived.set()
         self.judged()
         self.operations.end(error)
+        self.offers.end(error)
         if self.postman is not None:
             self.postman.end(error)
         for subscription in list(self._subscriptions.values()):
@@ -266,6 +285,7 @@ class Dialogue:
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+        self.offers.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -305,7 +325,9 @@ class Dialogue:
                 self._answering.callee.start(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
-            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue():
+            case Offered() if AGENTS in self.line.features:
+                self.offers.answered(message)
+            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue() | Offer() | Offered() | Withdraw():
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
@@ -323,6 +345,8 @@ class Dialogue:
         error = failure(message, RequestFailed)
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
+        if pending.offering is not None:
+            pending.offering.finish(error)
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Published
 
+    from .offering import Offering
     from .subscription import Subscription
 
 
@@ -28,6 +29,8 @@ class Kind(Enum):
     CALL = "call"
     SUBSCRIBE = "subscription"
     UNSUBSCRIBE = "end of a subscription"
+    OFFER = "offer"
+    WITHDRAW = "end of an offer"
 
 
 class Pending:
@@ -42,6 +45,7 @@ class Pending:
         "detail",
         "key",
         "kind",
+        "offering",
         "ordinal",
         "size",
         "subscriptions",
@@ -56,6 +60,8 @@ class Pending:
         self.answered: bool = False
         self.subscriptions: list[Subscription] = []
         """What a SUBSCRIBE asked for, in its order."""
+        self.offering: Offering | None = None
+        """What an OFFER offers."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

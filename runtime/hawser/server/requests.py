@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from hawser.brokers import Published
-from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_body
-from hawser.errors import RequestFailed
+from hawser.calls import Arguments, Callee, Encoded, Refused, Relayed, chosen_error_body, error_body, failure
+from hawser.errors import CallError, PayloadError, RequestFailed
 from hawser.incidents import record_incident
 from hawser.middleware import CallRequest, PublishRequest, pass_through
+from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import scoped_key
+from hawser_engine.agents import Offer, Withdraw
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    AGENTS,
+    AnyMessage,
     Call,
     Cancel,
     Continue,
@@ -40,10 +44,14 @@ from hawser_engine.messages import (
 from hawser_engine.messages import Published as PublishedMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hawser.middleware import Middleware
+
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Offer | Withdraw
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -102,6 +110,10 @@ class Requests:
                 self._node.hub.pause(self._session, message.channel, Position(message.epoch, message.offset))
             case Continue():
                 self._node.hub.go_on(self._session, message.channel, Position(message.epoch, message.offset))
+            case Offer() | Withdraw():
+                self._check_feature(AGENTS, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 
@@ -114,6 +126,10 @@ class Requests:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))
         self._work()
+
+    def _check_feature(self, feature: str, message: AnyMessage) -> None:
+        if feature not in self._session.engine.features:
+            raise malformed("VER-6", f"saw {message.NAME}, of the feature {feature!r}, which is not in force")
 
     def _check_id(self, id: int) -> None:
         if id <= self._last_id:
@@ -147,6 +163,7 @@ class Requests:
                 operation, size = self._operations[0]
                 if operation is None:
                     await self._node.hub.recheck(self._session)
+                    await self._node.router.recheck(self._session)
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
@@ -169,6 +186,10 @@ class Requests:
                     await self._node.hub.subscribe(self._session, operation)
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
+                case Offer():
+                    await self._node.router.offer(self._session, operation)
+                case Withdraw():
+                    await self._node.router.withdraw(self._session, operation)
         except Refused as refused:
             await self._session.send(error_body(operation.id, refused))
         except MessageTooLarge:
@@ -213,19 +234,37 @@ class Requests:
     # ------------------------------------------------------------ calls
 
     async def _invoke(self, call: Call) -> object:
-        arguments, middleware = Arguments.decode(call.arguments), self._node.app.middlewares
-        if not middleware:
-            return await self._call(call.procedure, arguments)
-        request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
-        return await pass_through(
-            middleware, request, lambda asked: self._call(asked.procedure, Arguments(asked.arguments, asked.named))
-        )
+        middleware = self._node.app.middlewares
+        if middleware:
+            return await self._call_through(middleware, call)
+        procedure = self._node.app.procedures.get(call.procedure)
+        if procedure is not None:
+            return await procedure.run(Arguments.decode(call.arguments), self._session.handle)
+        answer = await self._node.router.call(self._session, call.procedure, call.arguments)
+        if isinstance(answer, ErrorReply):
+            raise Relayed(answer)
+        return Encoded(answer.data)
 
-    async def _call(self, name: str, arguments: Arguments) -> object:
-        procedure = self._node.app.procedures.get(name)
-        if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
-        return await procedure.run(arguments, self._session.handle)
+    async def _call_through(self, middleware: Sequence[Middleware], call: Call) -> object:
+        """With middleware around, which sees values: so the server decodes also what it only relays."""
+        arguments = Arguments.decode(call.arguments)
+        request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
+
+        async def carry_out(asked: CallRequest) -> object:
+            procedure = self._node.app.procedures.get(asked.procedure)
+            if procedure is not None:
+                return await procedure.run(Arguments(asked.arguments, asked.named), self._session.handle)
+            same = asked is request
+            payload = call.arguments if same else encode_payload(dict(asked.named) or list(asked.arguments))
+            answer = await self._node.router.call(self._session, asked.procedure, payload)
+            if isinstance(answer, ErrorReply):
+                raise failure(answer, CallError)
+            try:
+                return decode_payload(answer.data)
+            except PayloadError:  # an encoding of the two clients' own
+                return Encoded(answer.data)
+
+        return await pass_through(middleware, request, carry_out)
 
 
 def publication_bytes(channel: str, offset: int, data: bytes) -> int:

@@ -146,6 +146,16 @@ class ServerSession(Outlet):
         """Write what was offered."""
         self.node.flush(self.engine, now)
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a link to the client."""
+        return self.engine.carrier is not None
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls the client has not answered yet."""
+        return self.calls.count
+
     def detached(self) -> None:
         """The connection is gone."""
         if self.engine.carrier is None:
@@ -243,6 +253,7 @@ class ServerSession(Outlet):
         # First of all: a handler that waits for its client is cancelled, and does not fail because there is no answer.
         for scope in list(self._scopes or ()):
             scope.cancel(reason="the session has ended")
+        self.node.router.leave(self)
         self.calls.lose()
         if self.vacancy is not None:
             self.vacancy.set()

@@ -1,0 +1,130 @@
+"""Calls between clients: offers, and the way of a call from one session to another (SPEC AGT-1 to AGT-8).
+
+A routed call lives in the task of the call that asks for it. So its bounds, its deadline and its cancellation are those
+of that call, and what the worker's session keeps of it is what it keeps of a call of the application.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hawser.calls import Refused
+from hawser.errors import NotSent, OutcomeUnknown
+from hawser.patterns import find
+from hawser.payloads import ARGUMENT_BYTES_MAX
+from hawser_engine.agents import Offered
+from hawser_engine.codes import ErrorCode
+from hawser_engine.messages import encode_body
+
+from .agents import Agents, Offering
+from .rights import permit
+
+if TYPE_CHECKING:
+    from hawser.agents import AgentAction, AgentRule
+    from hawser_engine.agents import Offer, Withdraw
+    from hawser_engine.messages import ErrorReply, Reply
+
+    from .node import Node
+    from .sessions import ServerSession
+
+SEPARATOR: Final = "."
+
+
+class Router:
+    """The agents of one node, and the calls to them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._agents: Agents[ServerSession] = Agents(
+            agents_per_session=node.config.agents_per_session,
+            workers_per_agent=node.config.workers_per_agent,
+            calls_per_worker=node.config.calls_per_session,
+        )
+
+    # ------------------------------------------------------------ offers
+
+    async def offer(self, session: ServerSession, request: Offer) -> None:
+        """Carry out an OFFER and answer it.
+
+        Raises:
+            Refused: It is answered with an error.
+        """
+        if SEPARATOR in request.agent:
+            raise Refused(ErrorCode.BAD_REQUEST, f"the name of an agent has no {SEPARATOR!r}")
+        procedures = {one.procedure: one.description for one in request.procedures}
+        if len(request.description) + sum(map(len, procedures.values())) > ARGUMENT_BYTES_MAX:
+            raise Refused(ErrorCode.TOO_LARGE, f"an offer has descriptions of at most {ARGUMENT_BYTES_MAX} bytes")
+        await self._allow(session, "offer", request.agent)
+        await session.room()
+        principal = session.handle.principal.id
+        offering = Offering(request.agent, session, principal, request.worker, request.description, procedures)
+        before = self._agents.offer(offering)
+        session.put(encode_body(Offered(request.id, request.agent, 0, "")))
+        if before is not None:
+            self._tell_ended(before.worker, before.agent, ErrorCode.TAKEN_OVER)
+            before.worker.calls.abandon(before.agent + SEPARATOR)
+
+    async def withdraw(self, session: ServerSession, request: Withdraw) -> None:
+        """Carry out a WITHDRAW and answer it."""
+        await session.room()
+        self._agents.withdraw(session, request.agent)
+        session.put(encode_body(Offered(request.id, request.agent, 0, "")))
+
+    def leave(self, session: ServerSession) -> None:
+        """The session is over, and with it what it offers."""
+        self._agents.leave(session)
+
+    async def recheck(self, session: ServerSession) -> None:
+        """Ask again for the rights to all offers; end those that lost them (AGT-6)."""
+        for agent in self._agents.offered_by(session):
+            try:
+                await self._allow(session, "offer", agent)
+            except Refused:
+                await session.room()
+                self._agents.withdraw(session, agent)
+                self._tell_ended(session, agent, ErrorCode.DENIED)
+
+    def _tell_ended(self, session: ServerSession, agent: str, code: ErrorCode) -> None:
+        session.tell(encode_body(Offered(None, agent, code, code.name)))
+
+    # ------------------------------------------------------------ calls
+
+    async def call(self, session: ServerSession, name: str, arguments: bytes) -> Reply | ErrorReply:
+        """Have a worker carry out a call (AGT-3 to AGT-6).
+
+        Args:
+            session: Who calls.
+            name: ``agent.procedure``.
+            arguments: As they travelled.
+
+        Raises:
+            Refused: It may not be called, there is nobody to do it, or whoever was at it is lost.
+        """
+        agent, _, procedure = name.partition(SEPARATOR)
+        rule = await self._allow(session, "call", agent) if procedure else None
+        unsent = False
+        while rule is not None:
+            offering = self._agents.choose(agent, procedure, least=rule.balance == "least")
+            if offering is None:
+                break
+            try:
+                return await offering.worker.calls.ask(name, arguments, wanted=offering.stands)
+            except NotSent:  # AGT-5: it may go to another one
+                unsent = True
+            except OutcomeUnknown:
+                raise Refused(ErrorCode.CALLEE_LOST, f"a worker of {agent!r} is lost") from None
+        if unsent:
+            raise Refused(ErrorCode.CALLEE_LOST, f"the last worker of {agent!r} is lost", temporary=True)
+        raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+
+    async def _allow(self, session: ServerSession, action: AgentAction, agent: str) -> AgentRule:
+        """The rule of an agent, if the session may do this with it.
+
+        Raises:
+            Refused: There is no such agent, it may not, or nobody could say.
+        """
+        rule = find(self._node.app.agent_rules, agent)
+        if rule is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no agent {agent!r}")
+        await permit(self._node, rule, session, action, agent)
+        return rule
