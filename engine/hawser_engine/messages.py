@@ -33,6 +33,7 @@ from .items import (
     kind_at,
     wire_items,
 )
+from .streams import Stream, StreamCredit, StreamItem
 
 
 @frozen(field_transformer=checked)
@@ -321,6 +322,9 @@ AnyMessage: TypeAlias = (
     | Offer
     | Offered
     | Withdraw
+    | Stream
+    | StreamItem
+    | StreamCredit
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
@@ -329,7 +333,10 @@ MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_arg
 AGENTS: Final = "agents"
 """The feature with which there are OFFER, OFFERED and WITHDRAW (SPEC VER-6)."""
 
-FEATURES: Final = (AGENTS,)
+STREAMS: Final = "streams"
+"""The feature with which there are STREAM, ITEM and CREDIT (SPEC VER-6)."""
+
+FEATURES: Final = (AGENTS, STREAMS)
 """All features of the message layer."""
 
 

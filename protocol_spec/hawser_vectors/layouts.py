@@ -219,4 +219,31 @@ MESSAGES: Final = (
         "agent",
     ),
     Layout("WITHDRAW", 26, {"id": _id, "agent": _part}, "message", (), "agent"),
+    Layout(
+        "STREAM",
+        27,
+        {
+            "id": _id,
+            "procedure": text(1, 255, "log.follow"),
+            "arguments": octets(0, None),
+            "deadline_ms": nullable(uint(5_000)),
+            "inputs": flag(),
+            "items": uint(32),
+            "bytes": uint(65_536),
+        },
+        "message",
+        (),
+        "stream",
+    ),
+    Layout(
+        "ITEM", 28, {"id": _id, "inward": flag(), "data": nullable(octets(0, None))}, "message", ("STR-1",), "stream"
+    ),
+    Layout(
+        "CREDIT",
+        29,
+        {"id": _id, "inward": flag(), "items": uint(16), "bytes": uint(20_000)},
+        "message",
+        ("STR-2",),
+        "stream",
+    ),
 )

@@ -42,9 +42,11 @@ from .errors import (
     RequestLost,
     SessionClosed,
 )
+from .exchange import Inputs, takes_inputs
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .server import Server, Session, serve
+from .streams import Stream
 
 __all__ = [
     "ANONYMOUS",
@@ -65,6 +67,7 @@ __all__ = [
     "HawserError",
     "HttpRequest",
     "HttpResponse",
+    "Inputs",
     "Message",
     "NotSent",
     "Offering",
@@ -88,9 +91,11 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SharedSubscription",
+    "Stream",
     "SubscribeRequest",
     "Subscription",
     "connect",
     "serve",
     "states",
+    "takes_inputs",
 ]

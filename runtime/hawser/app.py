@@ -12,7 +12,7 @@ import attrs
 
 from .agents import AgentRule, Balance
 from .brokers import MemoryBroker, Retention
-from .calls import Procedure
+from .calls import Procedure, ProcedureHandler
 from .patterns import declare
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Authorize: TypeAlias = Callable[[Session, Action, str], Awaitable[bool]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
 
-Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
+Handler = TypeVar("Handler", bound="ProcedureHandler")
 
 WILDCARD: Final = "*"
 
@@ -196,6 +196,8 @@ class App:
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that clients call: ``async def handler(session, *arguments) -> value``.
 
+        An async generator answers in items, to `Client.stream`; `takes_inputs` is for one that takes some as well.
+
         Args:
             name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
 
@@ -205,10 +207,10 @@ class App:
         check_name("a procedure name", name)
 
         def register(handler: Handler) -> Handler:
-            check_handler(handler, f"procedure {name!r}")
+            check_handler(handler, f"procedure {name!r}", generator=True)
             if name in self.procedures:
                 raise ValueError(f"the procedure {name!r} is already registered")
-            self.procedures[name] = Procedure.of(name, handler)
+            self.procedures[name] = Procedure(name, handler)
             return handler
 
         return register

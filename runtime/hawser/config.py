@@ -34,6 +34,10 @@ class Config(EngineConfig):
     calls_per_session: int = _amount(64)
     """Calls of one session that run at once; one more is answered BUSY (SPEC CAL-6). A worker has at most so many calls
     of others (SPEC AGT-4)."""
+    stream_items: int = _amount(32)
+    """Items of one stream that may be on their way to this side or wait here, in each direction (SPEC STR-2)."""
+    stream_bytes: int = _amount(65_536)
+    """Sum of their payloads; one item may be beyond it."""
     agents_per_session: int = _amount(16)
     """Agents that one session offers; one more is answered LIMIT (SPEC AGT-8)."""
     workers_per_agent: int = _amount(1_000)

@@ -1,6 +1,7 @@
 """What a procedure says of itself, from its Python signature and docstring: for people and programs that want to call.
 
-A description is a map: ``doc``, ``parameters`` and ``returns``. A parameter is a map of its ``name``, its ``type`` as
+A description is a map: ``doc``, ``parameters``, ``returns``, and ``items`` and ``inputs``, true where the procedure
+answers in items or takes them. A parameter is a map of its ``name``, its ``type`` as
 it is annotated, whether it is ``required``, and ``kind`` where it is not simply one that may be given either way:
 ``"positional"``, ``"named"``, ``"list"`` (any number of positional ones), ``"map"`` (any number of named ones). What
 is not known is left out.
@@ -10,6 +11,9 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any, Final
+
+from .exchange import is_taking_inputs
+from .principals import is_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +37,13 @@ def describe(handler: Callable[..., Any]) -> dict[str, Any]:
         handler: The function that carries it out.
     """
     signature = inspect.signature(handler)
-    description: dict[str, Any] = {"parameters": [_parameter(each) for each in signature.parameters.values()]}
+    inputs = is_taking_inputs(handler)
+    parameters = list(signature.parameters.values())[1 if inputs else 0 :]
+    description: dict[str, Any] = {"parameters": [_parameter(each) for each in parameters]}
+    if inputs:
+        description["inputs"] = True
+    if is_generator(handler):
+        description["items"] = True
     doc = inspect.getdoc(handler)
     if doc:
         description["doc"] = doc.encode(errors="replace")[:DOC_BYTES_MAX].decode(errors="ignore")

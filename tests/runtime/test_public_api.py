@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "AgentRule", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
-        "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
-        "HttpResponse", "Message", "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError",
-        "PoolFull",
-        "PooledClient", "Position", "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Server", "Session", "SessionClosed", "SharedSubscription",
-        "SubscribeRequest", "Subscription", "connect", "serve", "states",
+        "ANONYMOUS", "AgentRule", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool",
+        "CloseCode", "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError",
+        "HttpRequest", "HttpResponse", "Inputs", "Message", "NotSent", "Offering", "Outbox", "OutboxFull",
+        "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Principal", "Proceed",
+        "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server",
+        "Session", "SessionClosed", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "connect",
+        "serve", "states", "takes_inputs",
     ],
     hawser.brokers: [
         "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",

@@ -158,3 +158,27 @@ def offered(id: int | None, agent: str, *, code: str | None = None) -> Message:
 def withdraw(id: int, agent: str) -> Message:
     """Write WITHDRAW."""
     return [26, id, agent]
+
+
+def stream(
+    id: int,
+    procedure: str,
+    arguments: Any = (),
+    *,
+    deadline_ms: int | None = None,
+    inputs: bool = False,
+    items: int = 32,
+    bytes: int = 65_536,
+) -> Message:
+    """Write STREAM."""
+    return [27, id, procedure, encode(arguments), deadline_ms, inputs, items, bytes]
+
+
+def item(id: int, value: Any, *, inward: bool = False) -> Message:
+    """Write ITEM."""
+    return [28, id, inward, encode(value)]
+
+
+def credit(id: int, items: int, bytes: int, *, inward: bool = False) -> Message:
+    """Write CREDIT."""
+    return [29, id, inward, items, bytes]

@@ -14,7 +14,11 @@ from hawser_engine.codes import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from hawser.calls import ProcedureHandler
+    from hawser.config import Config
+    from hawser.exchange import Exchange
     from hawser_engine.messages import Call
+    from hawser_engine.streams import Stream
 
 
 class Voice(Protocol):
@@ -38,12 +42,12 @@ class Voice(Protocol):
 class Procedures:
     """The procedures of a client."""
 
-    def __init__(self, procedures: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+    def __init__(self, procedures: Mapping[str, ProcedureHandler]) -> None:
         self._procedures: dict[str, Procedure] = {}
         for name, handler in procedures.items():
             self.add(name, handler)
 
-    def add(self, name: str, handler: Callable[..., Awaitable[Any]]) -> None:
+    def add(self, name: str, handler: ProcedureHandler) -> None:
         """Offer a procedure.
 
         Raises:
@@ -51,10 +55,10 @@ class Procedures:
             ValueError: The name is taken or not well-formed.
         """
         check_name("a procedure name", name)
-        check_handler(handler, f"procedure {name!r}")
+        check_handler(handler, f"procedure {name!r}", generator=True)
         if name in self._procedures:
             raise ValueError(f"the procedure {name!r} is already registered")
-        self._procedures[name] = Procedure.of(name, handler)
+        self._procedures[name] = Procedure(name, handler)
 
     def include(self, procedures: Mapping[str, Procedure]) -> None:
         """Offer procedures until they are excluded.
@@ -72,7 +76,7 @@ class Procedures:
         for name in procedures:
             del self._procedures[name]
 
-    async def invoke(self, call: Call) -> object:
+    async def invoke(self, call: Call | Stream, exchange: Exchange | None) -> object:
         """Run what is called.
 
         Raises:
@@ -82,7 +86,7 @@ class Procedures:
         if procedure is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
         # What another client calls has been relayed, so it may be longer than what servers read (MSG-8).
-        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX))
+        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange=exchange)
 
 
 class Answering:
@@ -94,10 +98,10 @@ class Answering:
         offer: Procedures,
         nursery: trio.Nursery,
         *,
-        limit: int,
+        config: Config,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        self.callee: Callee = Callee(self, offer.invoke, limit=limit, random_bytes=random_bytes)
+        self.callee: Callee = Callee(self, offer.invoke, config=config, random_bytes=random_bytes)
         self._voice = voice
         self._nursery = nursery
         self._scopes: dict[trio.CancelScope, None] = {}

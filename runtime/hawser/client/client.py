@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ import trio
 from hawser.errors import CallError, RequestFailed
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
+from hawser.streams import CallerFlow, Stream
 from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import Call, Cancel, Publish, encode_body
 
@@ -17,18 +19,20 @@ from .feed import Feed
 from .keys import KeyMaker
 from .offering import Offering
 from .operations import Kind, Pending, Receipt
+from .streaming import open_stream
 from .subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hawser.brokers import Published
+    from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
     from .states import State, StateStream
 
-Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
+Handler = TypeVar("Handler", bound="ProcedureHandler")
 
 HEAD_BYTES = 1_024
 """What a request has beside its payload, at most: names, a key and heads."""
@@ -183,7 +187,7 @@ class Client:
         def encode(id: int) -> bytes:
             nonlocal call_id
             call_id = id
-            return encode_body(Call(id, procedure, payload, self._deadline_ms(deadline)))
+            return encode_body(Call(id, procedure, payload, self._dialogue.deadline_ms(deadline)))
 
         await self._dialogue.request(pending, encode)
         try:
@@ -197,6 +201,35 @@ class Client:
             if not pending.answered:
                 self._dialogue.tell(encode_body(Cancel(call_id)))
         return decode_payload(data)
+
+    def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
+        """Call a procedure that answers in items: ``async with client.stream("agent.search", "boats") as items``.
+
+        Deadline and cancelling are those of `call`, from entering on. Leaving the block cancels a procedure that has
+        not ended.
+
+        Args:
+            procedure: As for `call`; one that returns a value and has no items is called as well.
+            arguments: As for `call`.
+            inputs: Whether items are sent to the procedure, too, with `Stream.send`.
+            named: As for `call`; a procedure with an argument of the name ``inputs`` gets positional ones.
+
+        Returns:
+            The stream, to be entered.
+
+        Raises:
+            TypeError: Both positional and named arguments were given.
+            PayloadError: The arguments cannot travel.
+
+        Spec: STR-1 to STR-5.
+        """
+        check_name("a procedure name", procedure)
+        if arguments and named:
+            raise TypeError("a call has positional or named arguments, not both")
+        payload = encode_payload(named or list(arguments))
+        config = self._dialogue.config
+        flow = CallerFlow(self._dialogue.tell, config.stream_items, config.stream_bytes, inputs=inputs)
+        return Stream(flow, partial(open_stream, self._dialogue, procedure, payload, flow), inputs=inputs)
 
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
@@ -221,7 +254,7 @@ class Client:
     def offer(
         self,
         agent: str,
-        *procedures: Callable[..., Awaitable[Any]],
+        *procedures: ProcedureHandler,
         worker: str | None = None,
         doc: str = "",
         capabilities: Sequence[str] = (),
@@ -299,9 +332,3 @@ class Client:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._dialogue.line.ended.wait()
-
-    def _deadline_ms(self, deadline: float) -> int | None:
-        if deadline == inf:
-            return None
-        remaining = max(0.0, deadline - trio.current_time())
-        return self._dialogue.line.time_ms() + round(remaining * 1_000)

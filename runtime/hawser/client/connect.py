@@ -20,9 +20,10 @@ from .line import Line
 from .places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
+    from hawser.calls import ProcedureHandler
     from hawser_transports import Transport
 
     from .credentials import FetchCredentials
@@ -119,7 +120,7 @@ def connect(
     credentials: Mapping[str, Any] | FetchCredentials | None = None,
     hosts: Collection[str] = (),
     config: Config | None = None,
-    procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    procedures: Mapping[str, ProcedureHandler] | None = None,
     outbox: Outbox | None = None,
     wait: bool = True,
     transport: Transport | None = None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
@@ -20,6 +21,7 @@ from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
     AGENTS,
+    STREAMS,
     Call,
     Cancel,
     ChannelRequest,
@@ -39,6 +41,7 @@ from hawser_engine.messages import (
     encode_body,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .answering import Answering, Procedures
 from .feed import Feed, Flow
@@ -131,6 +134,12 @@ class Dialogue:
         """See `hawser.client.answering.Voice`."""
         return self.line.time_ms()
 
+    def deadline_ms(self, deadline: float) -> int | None:
+        """A deadline of Trio's clock as it travels (CAL-3)."""
+        if deadline == inf:
+            return None
+        return self.time_ms() + round(max(0.0, deadline - trio.current_time()) * 1_000)
+
     async def answer(self, body: bytes, current: Callable[[], bool]) -> None:
         """See `hawser.client.answering.Voice`."""
         while current() and self.line.over is None:
@@ -140,9 +149,7 @@ class Dialogue:
             await self.operations.change()
 
     def _new_answering(self) -> Answering:
-        return Answering(
-            self, self.offer, self._nursery, limit=self.config.calls_per_session, random_bytes=self._random_bytes
-        )
+        return Answering(self, self.offer, self._nursery, config=self.config, random_bytes=self._random_bytes)
 
     async def authenticate(self, credentials: Mapping[str, Any]) -> None:
         """Use new credentials and wait until they are accepted.
@@ -323,15 +330,41 @@ class Dialogue:
                     subscription.feed.considered(message.epoch, message.offset)
             case Call():
                 self._answering.callee.start(message)
+            case Stream() | StreamItem() | StreamCredit() if STREAMS in self.line.features:
+                self._stream(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
             case Offered() if AGENTS in self.line.features:
                 self.offers.answered(message)
-            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue() | Offer() | Offered() | Withdraw():
+            case (
+                Subscribe()
+                | Unsubscribe()
+                | Publish()
+                | Pause()
+                | Continue()
+                | Offer()
+                | Offered()
+                | Withdraw()
+                | Stream()
+                | StreamItem()
+                | StreamCredit()
+            ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
                 assert_never(message)
+
+    def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
+        """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""
+        callee = self._answering.callee
+        if isinstance(message, Stream):
+            callee.start(message)
+        elif isinstance(message, StreamItem) and message.inward:
+            callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            callee.credit(message)
+        elif (flow := self.operations.flow(message.id)) is not None:
+            flow.take(message)
 
     def _answer(self, id: int, value: Any) -> None:
         pending = self.operations.take(id)

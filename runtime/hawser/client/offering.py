@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from hawser.calls import Procedure, Refused
@@ -20,8 +20,11 @@ from hawser_engine.messages import AGENTS, encode_body
 from .operations import Kind, Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
     from types import TracebackType
+
+    from hawser.calls import Arguments, ProcedureHandler
+    from hawser.exchange import Exchange
 
     from .dialogue import Dialogue
 
@@ -61,7 +64,7 @@ class Offering:
         self,
         dialogue: Dialogue,
         agent: str,
-        handlers: Sequence[Callable[..., Awaitable[Any]]],
+        handlers: Sequence[ProcedureHandler],
         *,
         worker: str | None,
         doc: str,
@@ -92,17 +95,14 @@ class Offering:
         self._running: dict[trio.CancelScope, None] = {}
         self._idle = trio.Event()
 
-    def _add(self, handler: Callable[..., Awaitable[Any]]) -> None:
+    def _add(self, handler: ProcedureHandler) -> None:
         name = check_part("the name of a procedure", getattr(handler, "__name__", None))
-        check_handler(handler, f"procedure {name!r}")
+        check_handler(handler, f"procedure {name!r}", generator=True)
         full = f"{self.agent}.{name}"
         if full in self._procedures:
             raise ValueError(f"{full!r} is offered twice")
 
-        async def run(*arguments: Any, **named: Any) -> object:
-            return await self._run(handler, arguments, named)
-
-        self._procedures[full] = Procedure(full, run, inspect.signature(handler))
+        self._procedures[full] = _Offered(full, handler, self)
         self._offered.append(OfferedProcedure(name, _encode(full, describe(handler))))
 
     async def __aenter__(self) -> Offering:
@@ -182,20 +182,33 @@ class Offering:
             await self._idle.wait()
         await trio.lowlevel.checkpoint()
 
-    async def _run(
-        self, handler: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> object:
-        """Run one call; it ends before the block of the offer does."""
+    async def track(self, call: Awaitable[object]) -> object:
+        """Run one call; it ends before the block of the offer does.
+
+        Raises:
+            Refused: It was left before it had ended.
+        """
         with trio.CancelScope() as scope:
             self._running[scope] = None
             try:
-                return await handler(*arguments, **named)
+                return await call
             finally:
                 del self._running[scope]
                 if not self._running:
                     self._idle.set()
                     self._idle = trio.Event()
         raise Refused(ErrorCode.CALLEE_LOST, f"the worker has left {self.agent!r} while it was at it")
+
+
+@attrs.frozen
+class _Offered(Procedure):
+    """A procedure whose calls end with the block of its offer."""
+
+    offering: Offering
+
+    async def run(self, arguments: Arguments, *leading: object, exchange: Exchange | None = None) -> object:
+        """See `Procedure.run`."""
+        return await self.offering.track(super().run(arguments, *leading, exchange=exchange))
 
 
 class Offers:

@@ -11,11 +11,14 @@ from hawser.calls import failure
 from hawser.errors import CallError, NotSent, OutcomeUnknown, RequestLost
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
+from hawser.streams import CallerFlow, Stream
 from hawser_engine.codes import ErrorCode, ResetReason
-from hawser_engine.messages import Call, Cancel, ErrorReply, Reply, encode_body
+from hawser_engine.messages import STREAMS, Call, Cancel, ErrorReply, Reply, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from hawser_engine.streams import StreamCredit, StreamItem
 
     from .sessions import ServerSession
 
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
 class Waiting:
     """One call without an answer."""
 
-    __slots__ = ("answer", "arrived", "ordinal", "procedure")
+    __slots__ = ("_calls", "answer", "arrived", "flow", "id", "ordinal", "procedure")
 
-    def __init__(self, procedure: str) -> None:
+    def __init__(self, calls: ClientCalls, procedure: str, flow: CallerFlow | None) -> None:
+        self._calls = calls
         self.procedure: str = procedure
+        self.flow: CallerFlow | None = flow
+        """Its items, if it has any."""
+        self.id: int = 0
         self.answer: Reply | ErrorReply | RequestLost | None = None
         self.arrived: trio.Event = trio.Event()
         self.ordinal: int = 0
@@ -35,6 +42,34 @@ class Waiting:
         """Here is what came."""
         self.answer = answer
         self.arrived.set()
+        if self.flow is not None:
+            self.flow.end()
+
+    def message(self) -> Reply | ErrorReply:
+        """The answer; there is one.
+
+        Raises:
+            RequestLost: There will be none.
+        """
+        assert self.answer is not None
+        if isinstance(self.answer, RequestLost):
+            raise self.answer
+        return self.answer
+
+    def outcome(self) -> bytes:
+        """See `hawser.streams.OpenStream.outcome`."""
+        answer = self.message()
+        if isinstance(answer, ErrorReply):
+            raise failure(answer, CallError)
+        return answer.data
+
+    async def send(self, body: bytes) -> None:
+        """See `hawser.streams.OpenStream.send`."""
+        await self._calls.send(body)
+
+    def leave(self) -> None:
+        """See `hawser.streams.OpenStream.leave`."""
+        self._calls.leave(self)
 
 
 class ClientCalls:
@@ -82,26 +117,90 @@ class ClientCalls:
             OutcomeUnknown: The session has ended.
             NotSent: It had ended before the call got a number, or it is not wanted any more.
         """
-        session, deadline = self._session, trio.current_effective_deadline()
+        waiting = await self.begin(procedure, payload, wanted=wanted)
+        try:
+            await waiting.arrived.wait()
+        finally:
+            self.leave(waiting)
+        return waiting.message()
+
+    async def begin(
+        self,
+        procedure: str,
+        payload: bytes,
+        *,
+        wanted: Callable[[], bool] = lambda: True,
+        flow: CallerFlow | None = None,
+    ) -> Waiting:
+        """Make a call, which is to be left in the end.
+
+        Args:
+            procedure: As for `ask`.
+            payload: As for `ask`.
+            wanted: As for `ask`.
+            flow: Its items, if it may have any.
+
+        Raises:
+            NotSent: The session has ended, or the call is not wanted any more.
+        """
+        deadline = trio.current_effective_deadline()
         await trio.lowlevel.checkpoint_if_cancelled()
         self.count += 1
         try:
-            await session.room(len(payload))
+            await self._session.room(len(payload))
             if not wanted():
                 raise NotSent(f"call {procedure!r}", None, ResetReason.CLOSED)
-            waiting = self._start(procedure, payload, deadline)
-            id = self._last_id
-            try:
-                await waiting.arrived.wait()
-            finally:
-                if self._open is not None and self._open.pop(id, None) is not None:
-                    session.tell(encode_body(Cancel(id)))
-        finally:
+            return self._start(Waiting(self, procedure, flow), payload, deadline)
+        except BaseException:
             self.count -= 1
-        assert waiting.answer is not None
-        if isinstance(waiting.answer, RequestLost):
-            raise waiting.answer
-        return waiting.answer
+            raise
+
+    def leave(self, waiting: Waiting) -> None:
+        """The answer of a call is not waited for any more; once for each."""
+        self.count -= 1
+        if self._open is not None and self._open.pop(waiting.id, None) is not None:
+            self._session.tell(encode_body(Cancel(waiting.id)))
+
+    async def send(self, body: bytes) -> None:
+        """Send a message of a call when there is room."""
+        await self._session.send(body)
+
+    def stream(
+        self, procedure: str, arguments: Sequence[object], named: Mapping[str, object], *, inputs: bool
+    ) -> Stream:
+        """See `hawser.Session.stream`."""
+        check_name("a procedure name", procedure)
+        if arguments and named:
+            raise TypeError("a call has positional or named arguments, not both")
+        payload = encode_payload(dict(named) or list(arguments))
+        flow = self.flow(inputs=inputs)
+
+        async def begin() -> Waiting:
+            if not self.streams:
+                raise CallError(ErrorCode.BAD_REQUEST, "this client knows no streams")
+            return await self.begin(procedure, payload, flow=flow)
+
+        return Stream(flow, begin, inputs=inputs)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client takes calls that have items."""
+        return STREAMS in self._session.engine.features
+
+    def flow(self, *, inputs: bool) -> CallerFlow:
+        """The items of a call that is to be made."""
+        config = self._session.node.config
+        return CallerFlow(self._session.tell, config.stream_items, config.stream_bytes, inputs=inputs)
+
+    def take(self, message: StreamItem | StreamCredit) -> None:
+        """An item of a call, or credit for it; where nothing is open that is ignored (STR-4).
+
+        Raises:
+            RemoteProtocolError: See `CallerFlow.take`.
+        """
+        waiting = None if self._open is None else self._open.get(message.id)
+        if waiting is not None and waiting.flow is not None:
+            waiting.flow.take(message)
 
     def abandon(self, prefix: str) -> None:
         """Give up the calls of procedures that begin so: their answers are not waited for any more."""
@@ -109,9 +208,9 @@ class ClientCalls:
             if one.procedure.startswith(prefix):
                 one.end(OutcomeUnknown(f"call {one.procedure!r}", None, ResetReason.CLOSED))
 
-    def _start(self, procedure: str, payload: bytes, deadline: float) -> Waiting:
+    def _start(self, waiting: Waiting, payload: bytes, deadline: float) -> Waiting:
         """Give the call its id and send it, in one step; there is room."""
-        session = self._session
+        session, procedure, flow = self._session, waiting.procedure, waiting.flow
         what = f"call {procedure!r}"
         if session.ended:
             raise NotSent(what, None, ResetReason.CLOSED)
@@ -119,11 +218,14 @@ class ClientCalls:
         if deadline != inf:
             deadline_ms = session.time_ms() + round(max(0.0, deadline - trio.current_time()) * 1_000)
         self._last_id += 1
-        waiting = Waiting(procedure)
+        id = waiting.id = self._last_id
         if self._open is None:
             self._open = {}
-        self._open[self._last_id] = waiting
-        session.put(encode_body(Call(self._last_id, procedure, payload, deadline_ms)))
+        self._open[id] = waiting
+        if flow is None:
+            session.put(encode_body(Call(id, procedure, payload, deadline_ms)))
+        else:
+            session.put(flow.request(id, procedure, payload, deadline_ms))
         waiting.ordinal = session.engine.outbox.accepted
         return waiting
 

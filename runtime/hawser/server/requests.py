@@ -26,6 +26,7 @@ from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
     AGENTS,
+    STREAMS,
     AnyMessage,
     Call,
     Cancel,
@@ -42,10 +43,12 @@ from hawser_engine.messages import (
     encode_publication,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hawser.exchange import Exchange
     from hawser.middleware import Middleware
 
     from .node import Node
@@ -81,8 +84,7 @@ class Requests:
         self._operation_bytes = 0
         self._unanswered = 0  # of them, those that the client waits for; a check of its rights is none
         self._working = False
-        limit = node.config.calls_per_session
-        self._callee = Callee(session, self._invoke, limit=limit, random_bytes=node.random_bytes)
+        self._callee = Callee(session, self._invoke, config=node.config, random_bytes=node.random_bytes)
 
     # ------------------------------------------------------------ dispatch
 
@@ -114,6 +116,13 @@ class Requests:
                 self._check_feature(AGENTS, message)
                 self._check_id(message.id)
                 self._queue(message, len(body))
+            case Stream():
+                self._check_feature(STREAMS, message)
+                self._check_id(message.id)
+                self._callee.start(message)
+            case StreamItem() | StreamCredit():
+                self._check_feature(STREAMS, message)
+                self._stream(message)
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 
@@ -126,6 +135,15 @@ class Requests:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))
         self._work()
+
+    def _stream(self, message: StreamItem | StreamCredit) -> None:
+        """An item, or credit for some: of the client's call or of the application's (STR-1 to STR-4)."""
+        if isinstance(message, StreamItem) and message.inward:
+            self._callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            self._callee.credit(message)
+        else:
+            self._session.calls.take(message)
 
     def _check_feature(self, feature: str, message: AnyMessage) -> None:
         if feature not in self._session.engine.features:
@@ -233,19 +251,21 @@ class Requests:
 
     # ------------------------------------------------------------ calls
 
-    async def _invoke(self, call: Call) -> object:
+    async def _invoke(self, call: Call | Stream, exchange: Exchange | None) -> object:
         middleware = self._node.app.middlewares
         if middleware:
-            return await self._call_through(middleware, call)
+            return await self._call_through(middleware, call, exchange)
         procedure = self._node.app.procedures.get(call.procedure)
         if procedure is not None:
-            return await procedure.run(Arguments.decode(call.arguments), self._session.handle)
-        answer = await self._node.router.call(self._session, call.procedure, call.arguments)
+            return await procedure.run(Arguments.decode(call.arguments), self._session.handle, exchange=exchange)
+        answer = await self._node.router.call(self._session, call.procedure, call.arguments, exchange)
         if isinstance(answer, ErrorReply):
             raise Relayed(answer)
         return Encoded(answer.data)
 
-    async def _call_through(self, middleware: Sequence[Middleware], call: Call) -> object:
+    async def _call_through(
+        self, middleware: Sequence[Middleware], call: Call | Stream, exchange: Exchange | None
+    ) -> object:
         """With middleware around, which sees values: so the server decodes also what it only relays."""
         arguments = Arguments.decode(call.arguments)
         request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
@@ -253,10 +273,11 @@ class Requests:
         async def carry_out(asked: CallRequest) -> object:
             procedure = self._node.app.procedures.get(asked.procedure)
             if procedure is not None:
-                return await procedure.run(Arguments(asked.arguments, asked.named), self._session.handle)
+                given = Arguments(asked.arguments, asked.named)
+                return await procedure.run(given, self._session.handle, exchange=exchange)
             same = asked is request
             payload = call.arguments if same else encode_payload(dict(asked.named) or list(asked.arguments))
-            answer = await self._node.router.call(self._session, asked.procedure, payload)
+            answer = await self._node.router.call(self._session, asked.procedure, payload, exchange)
             if isinstance(answer, ErrorReply):
                 raise failure(answer, CallError)
             try:

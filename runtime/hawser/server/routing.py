@@ -6,7 +6,10 @@ of that call, and what the worker's session keeps of it is what it keeps of a ca
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+import trio
 
 from hawser.calls import Refused
 from hawser.errors import NotSent, OutcomeUnknown
@@ -14,16 +17,23 @@ from hawser.patterns import find
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser_engine.agents import Offered
 from hawser_engine.codes import ErrorCode
+from hawser_engine.errors import MessageTooLarge
 from hawser_engine.messages import encode_body
 
 from .agents import Agents, Offering
 from .rights import permit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hawser.agents import AgentAction, AgentRule
+    from hawser.exchange import Exchange
+    from hawser.flow import Inflow
+    from hawser.streams import CallerFlow
     from hawser_engine.agents import Offer, Withdraw
     from hawser_engine.messages import ErrorReply, Reply
 
+    from .calling import ClientCalls, Waiting
     from .node import Node
     from .sessions import ServerSession
 
@@ -89,13 +99,16 @@ class Router:
 
     # ------------------------------------------------------------ calls
 
-    async def call(self, session: ServerSession, name: str, arguments: bytes) -> Reply | ErrorReply:
+    async def call(
+        self, session: ServerSession, name: str, arguments: bytes, exchange: Exchange | None = None
+    ) -> Reply | ErrorReply:
         """Have a worker carry out a call (AGT-3 to AGT-6).
 
         Args:
             session: Who calls.
             name: ``agent.procedure``.
             arguments: As they travelled.
+            exchange: The way of items, if the caller takes some.
 
         Raises:
             Refused: It may not be called, there is nobody to do it, or whoever was at it is lost.
@@ -108,7 +121,10 @@ class Router:
             if offering is None:
                 break
             try:
-                return await offering.worker.calls.ask(name, arguments, wanted=offering.stands)
+                calls = offering.worker.calls
+                if exchange is None or not calls.streams:
+                    return await calls.ask(name, arguments, wanted=offering.stands)
+                return await relay(calls, name, arguments, exchange, offering.stands)
             except NotSent:  # AGT-5: it may go to another one
                 unsent = True
             except OutcomeUnknown:
@@ -128,3 +144,68 @@ class Router:
             raise Refused(ErrorCode.NOT_FOUND, f"no agent {agent!r}")
         await permit(self._node, rule, session, action, agent)
         return rule
+
+
+async def relay(
+    calls: ClientCalls, name: str, arguments: bytes, exchange: Exchange, wanted: Callable[[], bool]
+) -> Reply | ErrorReply:
+    """Pass on a call, and its items both ways: no more than the credit that was given for them waits here (STR-6).
+
+    Raises:
+        OutcomeUnknown: The worker's session has ended.
+        NotSent: It had ended before the call got a number, or the offer had.
+        MessageTooLarge: An item is longer than one of the sides takes.
+    """
+    flow = calls.flow(inputs=exchange.inflow is not None)
+    waiting = await calls.begin(name, arguments, wanted=wanted, flow=flow)
+    try:
+        if exchange.inflow is None:
+            await _pass_items(flow, exchange)
+        else:
+            await _pass_both_ways(waiting, flow, exchange, exchange.inflow)
+    finally:
+        flow.end()
+        waiting.leave()
+    return waiting.message()
+
+
+async def _pass_items(flow: CallerFlow, exchange: Exchange) -> None:
+    with suppress(trio.EndOfChannel):
+        while True:
+            await exchange.send(await flow.inflow.take())
+
+
+async def _pass_both_ways(waiting: Waiting, flow: CallerFlow, exchange: Exchange, inflow: Inflow) -> None:
+    failed: MessageTooLarge | None = None
+
+    async def pass_inputs() -> None:
+        nonlocal failed
+        try:
+            await _pass_inputs(waiting, flow, inflow)
+        except MessageTooLarge as error:
+            failed = error
+            nursery.cancel_scope.cancel(reason="an input is too large")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pass_inputs)
+        try:
+            await _pass_items(flow, exchange)
+        except MessageTooLarge as error:  # not raised here: it would come out as a group
+            failed = error
+        nursery.cancel_scope.cancel(reason="the call has its answer")
+    if failed is not None:
+        raise failed
+
+
+async def _pass_inputs(waiting: Waiting, flow: CallerFlow, inflow: Inflow) -> None:
+    """Take an input only when it can be passed on: one that was taken is lost to another worker (AGT-5)."""
+    with suppress(trio.BrokenResourceError):
+        while True:
+            await flow.credit.some()
+            try:
+                data = await inflow.take()
+            except trio.EndOfChannel:
+                await waiting.send(flow.input(None))
+                return
+            await flow.credit.take(len(data))
+            await waiting.send(flow.input(data))
