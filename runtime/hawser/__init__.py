@@ -14,9 +14,11 @@ from .agents import AgentRule
 from .app import App, ChannelRule
 from .brokers import Published
 from .client import (
+    AgentWorker,
     Client,
     ClientPool,
     Credentials,
+    Directory,
     Message,
     Offering,
     Outbox,
@@ -51,6 +53,7 @@ from .streams import Stream
 __all__ = [
     "ANONYMOUS",
     "AgentRule",
+    "AgentWorker",
     "App",
     "CallError",
     "CallRequest",
@@ -61,6 +64,7 @@ __all__ = [
     "Config",
     "ConnectFailed",
     "Credentials",
+    "Directory",
     "ErrorCode",
     "Expired",
     "Gap",

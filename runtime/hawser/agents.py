@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .server.session import Session
+
+DIRECTORY: Final = "$agents"
+"""The procedure that tells who offers what, and the channel that tells what changes (SPEC AGT-11, AGT-12)."""
 
 AgentAction: TypeAlias = Literal["call", "offer"]
 AuthorizeAgent: TypeAlias = "Callable[[Session, AgentAction, str], Awaitable[bool]]"

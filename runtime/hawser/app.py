@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from .agents import AgentRule, Balance
+from hawser_engine.codes import ErrorCode
+
+from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
+from .errors import CallError
 from .patterns import declare
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from hawser_transports import HttpHandler
 
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound="ProcedureHandler")
 
 WILDCARD: Final = "*"
+
+DIRECTORY_HISTORY: Final = 100
+"""Changes of the directory that are kept for those who were away; who was away for longer reads all of it again."""
 
 
 @attrs.define(eq=False)
@@ -143,6 +149,35 @@ class App:
         Spec: AGT-2 to AGT-6.
         """
         return declare(self.agent_rules, AgentRule(pattern, open, balance), "agents")
+
+    def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
+        """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
+
+        It declares the channel ``$agents`` and the procedure of that name.
+
+        Args:
+            authorize: Who may see it: ``async def handler(session) -> bool``; everybody, if not given.
+
+        Raises:
+            TypeError: The handler is no async function.
+            ValueError: There is a directory already.
+
+        Spec: AGT-11, AGT-12.
+        """
+        if authorize is not None:
+            check_handler(authorize, "directory")
+        rule = self.channel(DIRECTORY, history=DIRECTORY_HISTORY)
+
+        @rule.authorize
+        async def may(session: Session, action: Action, channel: str) -> bool:
+            return action == "subscribe" and (authorize is None or await authorize(session))
+
+        @self.procedure(DIRECTORY)
+        async def tell(session: Session) -> AsyncIterator[Any]:
+            if authorize is not None and not await authorize(session):
+                raise CallError(ErrorCode.DENIED, "the directory of agents")
+            for entry in session.directory():
+                yield entry
 
     def rule_for(self, channel: str) -> ChannelRule | None:
         """The rule that holds for a channel, or None if there is no such channel."""

@@ -80,12 +80,13 @@ def test_a_second_offer_replaces_the_first() -> None:
     """SPEC AGT-2."""
     registry, worker = agents(), FakeWorker()
     first, second = offering(worker, "a", "search"), offering(worker, "a", "find")
-    assert registry.offer(first) is None
-    assert registry.offer(second) is None
+    assert registry.offer(first) == []
+    assert registry.offer(second) == [first]
     assert (first.stands(), second.stands()) == (False, True)
     assert chosen(registry, "search") is None
     assert chosen(registry, "find") is worker
-    assert registry.offered_by(worker) == ["a"]
+    assert registry.offered_by(worker) == registry.offerings() == [second]
+    assert (first.number, second.number) == (1, 2)
 
 
 def test_a_named_worker_takes_its_own_place_in_another_session_of_its_principal() -> None:
@@ -93,11 +94,12 @@ def test_a_named_worker_takes_its_own_place_in_another_session_of_its_principal(
     registry, old, new, stranger = agents(workers_per_agent=2), FakeWorker(), FakeWorker(), FakeWorker()
     first = offering(old, name="one")
     registry.offer(first)
-    assert registry.offer(offering(stranger, name="one", principal="q")) is None
-    assert registry.offer(offering(new, name="one")) is first  # though the agent is full: one goes, one comes
+    assert registry.offer(offering(stranger, name="one", principal="q")) == []
+    second = offering(new, name="one")
+    assert registry.offer(second) == [first]  # though the agent is full: one goes, one comes
     assert not first.stands()
     assert registry.offered_by(old) == []
-    assert registry.offer(offering(new, name="one")) is None  # its own place, and it has it
+    assert registry.offer(offering(new, name="one")) == [second]  # its own place, and it has it
 
 
 def test_there_is_a_limit_to_everything() -> None:
@@ -123,8 +125,8 @@ def test_who_leaves_leaves_nothing() -> None:
     for each in offers:
         registry.offer(each)
     registry.offer(offering(other))
-    registry.withdraw(other, "b")  # which it does not offer
-    registry.leave(worker)
+    assert registry.withdraw(other, "b") is None  # which it does not offer
+    assert registry.leave(worker) == offers
     assert [each.stands() for each in offers] == [False, False]
     assert chosen(registry) is other
     registry.leave(other)

@@ -26,21 +26,22 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "AgentRule", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool",
-        "CloseCode", "Config", "ConnectFailed", "Credentials", "ErrorCode", "Expired", "Gap", "HawserError",
-        "HttpRequest", "HttpResponse", "Inputs", "Message", "NotSent", "Offering", "Outbox", "OutboxFull",
-        "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Principal", "Proceed",
-        "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Server",
-        "Session", "SessionClosed", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "connect",
-        "serve", "states", "takes_inputs",
+        "ANONYMOUS", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Directory", "ErrorCode", "Expired",
+        "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Message", "NotSent", "Offering", "Outbox",
+        "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Principal",
+        "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason",
+        "Server", "Session", "SessionClosed", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription",
+        "connect", "serve", "states", "takes_inputs",
     ],
     hawser.brokers: [
         "Broker", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.client: [
-        "Client", "ClientPool", "Connect", "Credentials", "Message", "Offering", "Outbox", "PooledClient",
-        "PooledConnect", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
+        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Message", "Offering", "Outbox",
+        "PooledClient", "PooledConnect", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription",
+        "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",

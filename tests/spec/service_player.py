@@ -52,6 +52,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
     app.agent("*", open=True)
     club = app.agent("members")
+    app.directory()
 
     @app.authenticate
     async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:

@@ -5,7 +5,21 @@ from typing import Any, Final
 
 from ..encoding import encode
 from .agents import AGENT, SEARCH, UNREAD
-from .messages import call, cancel, carried, credit, error, item, offer, offered, reply, stream
+from .messages import (
+    call,
+    cancel,
+    carried,
+    credit,
+    error,
+    item,
+    offer,
+    offered,
+    publication,
+    publish,
+    reply,
+    stream,
+    withdraw,
+)
 from .packets import ack, open_
 from .service import ServiceScene
 
@@ -31,6 +45,7 @@ def server() -> Iterator[ServiceScene]:
     yield from _items()
     yield from _inputs()
     yield from _routed()
+    yield from _directory()
 
 
 def _items() -> Iterator[ServiceScene]:
@@ -218,4 +233,30 @@ def _routed() -> Iterator[ServiceScene]:
     s.tells("w", cancel(1))
     s.tells("a", error(1, "CANCELLED"))
     s.hears("w", [28, 1, False, encode(1)])
+    yield s
+
+
+def _directory() -> Iterator[ServiceScene]:
+    name, entry = "$agents", [1, AGENT, 1, "one", b"", [["search", b""]]]
+    s = StreamScene("the directory tells who offers what, and its channel what changes", "AGT-11", "AGT-12", "STR-1")
+    s.opens_with("a", "streams")
+    s.joins("a", name)
+    s.hears("a", stream(2, name))
+    s.tells("a", item(2, 0), reply(2, None))
+    s.opens_with("w", "agents")
+    s.hears("w", offer(1, AGENT, "search", worker="one"))
+    s.tells("w", offered(1, AGENT))
+    s.tells("a", publication(name, 1, encode([1, *entry])))
+    s.drop("w")
+    s.tells("a", publication(name, 2, encode([2, 1, AGENT, 2])))
+    s.resumes("x", 1, (1, 1, 1), own=(1, 1, 1), session="session_w", key="secret_w", new="secret_x")
+    s.tells("a", publication(name, 3, encode([3, 1, AGENT, 1])))
+    s.receive("x", ack(1, 1, 1))
+    s.hears("a", stream(3, name))
+    s.tells("a", item(3, 3), item(3, entry), reply(3, None))
+    s.hears("x", withdraw(2, AGENT))
+    s.tells("x", offered(2, AGENT))
+    s.tells("a", publication(name, 4, encode([4, 1, AGENT, 0])))
+    s.hears("a", publish(4, name, b"\x01"))
+    s.tells("a", error(4, "DENIED"))
     yield s

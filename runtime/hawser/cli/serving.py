@@ -41,6 +41,7 @@ def development_app() -> App:
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, open=True)
     app.agent("*", open=True)
+    app.directory()
 
     @app.procedure("echo")
     async def echo(_session: Session, *arguments: Any) -> Any:  # pyright: ignore[reportUnusedFunction]

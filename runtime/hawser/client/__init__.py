@@ -6,6 +6,7 @@ from . import states
 from .client import Client
 from .connect import Connect, connect
 from .credentials import Credentials
+from .directory import AgentWorker, Directory
 from .feed import Message
 from .offering import Offering
 from .operations import Receipt
@@ -16,10 +17,12 @@ from .states import State, StateStream
 from .subscription import Subscription
 
 __all__ = [
+    "AgentWorker",
     "Client",
     "ClientPool",
     "Connect",
     "Credentials",
+    "Directory",
     "Message",
     "Offering",
     "Outbox",

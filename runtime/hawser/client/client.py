@@ -15,6 +15,7 @@ from hawser.streams import CallerFlow, Stream
 from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import Call, Cancel, Publish, encode_body
 
+from .directory import AgentWorker, Directory, load_workers
 from .feed import Feed
 from .keys import KeyMaker
 from .offering import Offering
@@ -284,6 +285,28 @@ class Client:
         Spec: AGT-1 to AGT-7.
         """
         return Offering(self._dialogue, agent, procedures, worker=worker, doc=doc, capabilities=capabilities)
+
+    async def agents(self) -> list[AgentWorker]:
+        """Ask who offers what now, by agent and in the order in which they came.
+
+        Raises:
+            CallError: The server has no directory (NOT_FOUND), or does not let this client see it (DENIED).
+            OutcomeUnknown: The session was reset meanwhile; ask again.
+            SessionClosed: The client is closed.
+
+        Spec: AGT-11.
+        """
+        _, workers = await load_workers(self)
+        return sorted(workers, key=lambda one: (one.agent, one.id))
+
+    def watch_agents(self) -> Directory:
+        """Watch who offers what: ``async with client.watch_agents() as directory: async for workers in directory``.
+
+        Once at a time for each client.
+
+        Spec: AGT-12.
+        """
+        return Directory(self)
 
     def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.

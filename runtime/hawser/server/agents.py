@@ -10,7 +10,7 @@ from hawser.calls import Refused
 from hawser_engine.codes import ErrorCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 
 class Worker(Protocol):
@@ -44,6 +44,8 @@ class Offering(Generic[WorkerT]):
     procedures: Mapping[str, bytes]
     """Their descriptions, by name."""
     ended: bool = False
+    number: int = 0
+    """Counts the offers of the node; given by `Agents`."""
 
     def stands(self) -> bool:
         """Whether calls may go there."""
@@ -64,17 +66,22 @@ class Agents(Generic[WorkerT]):
         self._workers_per_agent = workers_per_agent
         self._calls_per_worker = calls_per_worker
         self._workers: dict[str, dict[WorkerT, Offering[WorkerT]]] = {}  # by agent; whose turn is next comes first
+        self._count = 0
         self._offered: dict[WorkerT, dict[str, Offering[WorkerT]]] = {}
 
-    def offered_by(self, worker: WorkerT) -> Collection[str]:
-        """The agents that a session offers."""
-        return list(self._offered.get(worker, ()))
+    def offerings(self) -> list[Offering[WorkerT]]:
+        """All offers."""
+        return [offering for workers in self._workers.values() for offering in workers.values()]
 
-    def offer(self, offering: Offering[WorkerT]) -> Offering[WorkerT] | None:
+    def offered_by(self, worker: WorkerT) -> list[Offering[WorkerT]]:
+        """The offers of one session."""
+        return list(self._offered.get(worker, {}).values())
+
+    def offer(self, offering: Offering[WorkerT]) -> list[Offering[WorkerT]]:
         """Add an offer, in the place of what its session offered under this name.
 
         Returns:
-            The offer that it takes over from another session, which has ended by it; None if there is none.
+            The offers that have ended by it: its session's own, or another session's that it takes over (AGT-7).
 
         Raises:
             Refused: There is no room for it.
@@ -87,32 +94,35 @@ class Agents(Generic[WorkerT]):
                 raise Refused(ErrorCode.LIMIT, f"a session offers at most {self._agents_per_session} agents")
             if before is None and len(workers) >= self._workers_per_agent:
                 raise Refused(ErrorCode.LIMIT, f"an agent has at most {self._workers_per_agent} workers")
-        if before is not None:
-            self.withdraw(before.worker, before.agent)
-        replaced = workers.get(offering.worker)
-        if replaced is not None:
-            replaced.ended = True
+        ended = [one for one in (workers.get(offering.worker), before) if one is not None]
+        for one in ended:
+            self.withdraw(one.worker, one.agent)
+        self._count += 1
+        offering.number = self._count
         self._workers.setdefault(offering.agent, {})[offering.worker] = offering
         self._offered.setdefault(offering.worker, {})[offering.agent] = offering
-        return before
+        return ended
 
-    def withdraw(self, worker: WorkerT, agent: str) -> None:
+    def withdraw(self, worker: WorkerT, agent: str) -> Offering[WorkerT] | None:
         """End an offer, if there is one."""
         own = self._offered.get(worker, {})
         offering = own.pop(agent, None)
         if offering is None:
-            return
+            return None
         offering.ended = True
         if not own:
             del self._offered[worker]
         del self._workers[agent][worker]
         if not self._workers[agent]:
             del self._workers[agent]
+        return offering
 
-    def leave(self, worker: WorkerT) -> None:
+    def leave(self, worker: WorkerT) -> list[Offering[WorkerT]]:
         """End all offers of a session."""
-        for agent in self.offered_by(worker):
-            self.withdraw(worker, agent)
+        ended = self.offered_by(worker)
+        for offering in ended:
+            self.withdraw(worker, offering.agent)
+        return ended
 
     def choose(self, agent: str, procedure: str, *, least: bool) -> Offering[WorkerT] | None:
         """Say who gets a call (AGT-4); None if nobody offers the procedure.

@@ -182,6 +182,10 @@ class ClientCalls:
 
         return Stream(flow, begin, inputs=inputs)
 
+    def agents(self) -> list[Any]:
+        """See `hawser.server.directory.Directory.snapshot`."""
+        return self._session.node.router.directory.snapshot()
+
     @property
     def streams(self) -> bool:
         """Whether the client takes calls that have items."""

@@ -291,11 +291,13 @@ class Node:
 
     def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
         session.driver = driver
+        self.router.seen(session)
         if not self._users.arrived(session):
             self._send_back(driver)
 
     def _left(self, session: ServerSession) -> None:
         session.detached()
+        self.router.seen(session)
         self._users.left(session)
 
     def _send_back(self, driver: ServerDriver) -> None:

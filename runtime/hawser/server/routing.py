@@ -21,6 +21,7 @@ from hawser_engine.errors import MessageTooLarge
 from hawser_engine.messages import encode_body
 
 from .agents import Agents, Offering
+from .directory import Directory
 from .rights import permit
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Router:
             workers_per_agent=node.config.workers_per_agent,
             calls_per_worker=node.config.calls_per_session,
         )
+        self.directory: Directory = Directory(node, self._agents)
 
     # ------------------------------------------------------------ offers
 
@@ -68,31 +70,45 @@ class Router:
         await session.room()
         principal = session.handle.principal.id
         offering = Offering(request.agent, session, principal, request.worker, request.description, procedures)
-        before = self._agents.offer(offering)
+        ended = self._agents.offer(offering)
         session.put(encode_body(Offered(request.id, request.agent, 0, "")))
-        if before is not None:
-            self._tell_ended(before.worker, before.agent, ErrorCode.TAKEN_OVER)
-            before.worker.calls.abandon(before.agent + SEPARATOR)
+        for one in ended:
+            self.directory.changed(one)
+            if one.worker is not session:
+                self._tell_ended(one.worker, one.agent, ErrorCode.TAKEN_OVER)
+                one.worker.calls.abandon(one.agent + SEPARATOR)
+        self.directory.changed(offering, new=True)
 
     async def withdraw(self, session: ServerSession, request: Withdraw) -> None:
         """Carry out a WITHDRAW and answer it."""
         await session.room()
-        self._agents.withdraw(session, request.agent)
+        self._withdraw(session, request.agent)
         session.put(encode_body(Offered(request.id, request.agent, 0, "")))
 
     def leave(self, session: ServerSession) -> None:
         """The session is over, and with it what it offers."""
-        self._agents.leave(session)
+        for offering in self._agents.leave(session):
+            self.directory.changed(offering)
+
+    def seen(self, session: ServerSession) -> None:
+        """The link of a session has come or gone."""
+        for offering in self._agents.offered_by(session):
+            self.directory.changed(offering)
 
     async def recheck(self, session: ServerSession) -> None:
         """Ask again for the rights to all offers; end those that lost them (AGT-6)."""
-        for agent in self._agents.offered_by(session):
+        for offering in self._agents.offered_by(session):
             try:
-                await self._allow(session, "offer", agent)
+                await self._allow(session, "offer", offering.agent)
             except Refused:
                 await session.room()
-                self._agents.withdraw(session, agent)
-                self._tell_ended(session, agent, ErrorCode.DENIED)
+                self._withdraw(session, offering.agent)
+                self._tell_ended(session, offering.agent, ErrorCode.DENIED)
+
+    def _withdraw(self, session: ServerSession, agent: str) -> None:
+        offering = self._agents.withdraw(session, agent)
+        if offering is not None:
+            self.directory.changed(offering)
 
     def _tell_ended(self, session: ServerSession, agent: str, code: ErrorCode) -> None:
         session.tell(encode_body(Offered(None, agent, code, code.name)))

@@ -53,6 +53,10 @@ class Session:
         """
         return await self._calls.call(procedure, arguments, named)
 
+    def directory(self) -> list[Any]:
+        """Who offers what on this server, as it goes to clients; see `App.directory`."""
+        return self._calls.agents()
+
     def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
         """Call a procedure of the client that answers in items; as `Client.stream`.
 
