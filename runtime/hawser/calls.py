@@ -222,6 +222,11 @@ class Callee:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def streaming(self) -> bool:
+        """Whether one of them has items."""
+        return any(exchange is not None for _, exchange in self._calls.values())
+
     def start(self, call: Call | Stream) -> None:
         """Run a call; its answer comes later."""
         limit = self._config.calls_per_session

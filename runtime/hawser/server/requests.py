@@ -131,6 +131,11 @@ class Requests:
         """Whether everything is answered."""
         return not self._operations and not self._callee
 
+    @property
+    def streaming(self) -> bool:
+        """Whether something runs that has items."""
+        return self._callee.streaming
+
     def recheck(self) -> None:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))

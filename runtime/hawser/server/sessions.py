@@ -196,9 +196,11 @@ class ServerSession(Outlet):
         """Begin nothing more that the client asks for; whether nothing is left of what it asked for before.
 
         Messages are held in the engine, not delivered, so that a session that goes on elsewhere loses none. As long as
-        the application waits for an answer of the client, they come in all the same: it is among them.
+        the application waits for an answer of the client, they come in all the same: it is among them. So are items of
+        what streams, and the credit for them.
         """
-        self.engine.paused = not self.calls.waiting
+        streaming = self._requests is not None and self._requests.streaming
+        self.engine.paused = not (self.calls.waiting or streaming)
         return self.engine.paused and not self._owes() and (self._requests is None or self._requests.idle)
 
     def _owes(self) -> bool:
