@@ -14,6 +14,7 @@ from hawser import (
     CallError,
     Client,
     ClientPool,
+    CloseCode,
     Config,
     ErrorCode,
     Inputs,
@@ -29,9 +30,12 @@ from hawser import (
 )
 from hawser.describing import describe
 from hawser.testing import CutKind, FaultyNetwork
+from hawser_engine.messages import STREAMS
+from hawser_engine.streams import Stream as StreamMessage
+from hawser_engine.streams import StreamCredit, StreamItem
 from hawser_transports import WebSocketTransport
 from hawser_transports.cancelling import cancel_at_checkpoint
-from tests.runtime.helpers import PATIENCE, URL, serving
+from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -505,3 +509,29 @@ def test_items_and_inputs_are_described() -> None:
         "parameters": [{"name": "times", "required": False, "type": "int"}],
         "returns": "AsyncGenerator[Any]",
     }
+
+
+async def test_a_client_whose_items_make_no_sense_loses_its_connection(autojump_clock: MockClock) -> None:
+    """SPEC STR-1, STR-2, MSG-4; of a call without items, or of nothing, they are ignored (STR-4)."""
+    for wrong in (StreamItem(1, False, None), StreamItem(1, False, b"")):
+        app = App()
+        sessions: list[Session] = []
+
+        @app.on_connect
+        async def arrived(session: Session, sessions: list[Session] = sessions) -> None:
+            sessions.append(session)
+
+        async with serving(app), RawClient(features=(STREAMS,)).connected() as raw, trio.open_nursery() as nursery:
+            await raw.opened.wait()
+            await trio.sleep(1)
+            async with sessions[0].stream("count"):
+                assert isinstance(await raw.hear(), StreamMessage)
+                nursery.start_soon(sessions[0].call, "other")
+                await raw.hear()
+                raw.say(StreamItem(9, False, b""), StreamItem(2, False, b""), StreamCredit(2, True, 1, 1))
+                await trio.sleep(1)
+                assert not raw.terminations
+                raw.say(*[wrong] * 33)
+                await trio.sleep(1)
+                assert raw.terminations[0].code == CloseCode.PROTOCOL_ERROR
+            nursery.cancel_scope.cancel()
