@@ -46,7 +46,7 @@ $(BIN)/python:
 $(STAMPS)/python: pyproject.toml | $(BIN)/python
 	$(call say,"installing hawser and its tools into $(VENV)")
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[cli]' --group dev
 	@mkdir -p $(STAMPS) && touch $@
 
 # Spin generates the verifier of protocol_spec/models, a C compiler compiles it.

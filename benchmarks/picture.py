@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from .report import Spread
 
-__all__ = ["OTHERS", "OURS", "OURS_BARE", "bars", "draw"]
+__all__ = ["OTHERS", "OURS", "OURS_BARE", "OURS_MIXED", "bars", "draw"]
 
 OURS: Final = "#2f6f9f"
 OURS_BARE: Final = "#8fb8d4"
+OURS_MIXED: Final = "#4f9f8f"
 OTHERS: Final = "#b0b0b0"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import attrs
 import trio
 
-from benchmarks.picture import OURS, OURS_BARE, bars
+from benchmarks.picture import OURS, OURS_BARE, OURS_MIXED, bars
 from benchmarks.report import HERE, Spread, about, table
 from benchmarks.rounds import progress
 from tests.faults.emulator import missing
@@ -267,7 +267,7 @@ def _draw(path: Path, results: Sequence[Found]) -> None:
 
 
 def _colour(result: Found) -> str:
-    return OURS if result["carriage"] == "ws" else OURS_BARE
+    return {"ws": OURS, "poll": OURS_BARE, "auto": OURS_MIXED}[result["carriage"]]
 
 
 def _label(result: Found) -> str:

@@ -3,7 +3,8 @@
 A class declares its items in its annotations, ``versions: Annotated[tuple[int, ...], ListOf(Uint(), 1, 16)]``, and
 hands ``checked`` to attrs. Then building and decoding are one act: every argument, whether it comes from a program or
 from the wire, goes through ``accept``, which returns what the class holds or raises. So no invalid packet can be held
-and no check is written twice. A test compares packets.cddl with these declarations.
+and no check is written twice. A field with a default, None, may be left out: at the end of an array, and of a map
+(SPEC MSG-9). A test compares packets.cddl with these declarations.
 
 Ranges are part of the protocol: nothing here is configurable.
 """
@@ -144,6 +145,26 @@ class ListOf(Item):
 
 
 @attrs.frozen
+class MapOf(Item):
+    """A map of text to like items, held as a dict that nobody may change afterwards; lengths in entries."""
+
+    key: Text
+    of: Item
+    minimum: int
+    maximum: int
+
+    def accept(self, value: Any) -> dict[str, Any]:
+        """See Item."""
+        if is_map(value) and self.minimum <= len(value) <= self.maximum:
+            return {self.key.accept(key): self.of.accept(each) for key, each in value.items()}
+        raise Fault(value, f"a map of {self.minimum} to {self.maximum} entries")
+
+    def wire(self, value: Any) -> dict[str, Any]:
+        """See Item."""
+        return {key: self.of.wire(each) for key, each in value.items()}
+
+
+@attrs.frozen
 class Record(Item):
     """An array of exactly the items of an attrs class; unknown items are ignored behind packets only, not in here."""
 
@@ -153,11 +174,12 @@ class Record(Item):
         """See Item."""
         if isinstance(value, self.cls):
             return value
-        width = len(layout_of(self.cls))
+        required, width = required_of(self.cls), len(layout_of(self.cls))
         if not is_sequence(value):
             raise Fault(value, f"an array of {width} items")
-        if len(value) != width:
-            raise Fault(value, f"an array of exactly {width} items", self.cls.CLAUSE)
+        if not required <= len(value) <= width:
+            exactly = f"exactly {width}" if required == width else f"{required} to {width}"
+            raise Fault(value, f"an array of {exactly} items", self.cls.CLAUSE)
         return self.cls(*value)
 
     def wire(self, value: Any) -> list[Any]:
@@ -167,7 +189,7 @@ class Record(Item):
 
 @attrs.frozen
 class Keyed(Item):
-    """A map whose keys are the fields of an attrs class: all of them must be there, others are ignored."""
+    """A map whose keys are the fields of an attrs class: all without a default must be there, others are ignored."""
 
     cls: type["Layout"]
 
@@ -177,16 +199,17 @@ class Keyed(Item):
             return value
         if not is_map(value):
             raise Fault(value, "a map")
-        held: list[Any] = []
-        for key, _ in layout_of(self.cls):
+        layout = layout_of(self.cls)
+        for key, _ in layout[: required_of(self.cls)]:
             if key not in value:
                 raise Fault(value, f"a map with {key}", self.cls.CLAUSE)
-            held.append(value[key])
-        return self.cls(*held)
+        return self.cls(*(value.get(key) for key, _ in layout))
 
     def wire(self, value: Any) -> dict[str, Any]:
         """See Item."""
-        return {key: item.wire(getattr(value, key)) for key, item in layout_of(self.cls)}
+        layout, required = layout_of(self.cls), required_of(self.cls)
+        wired = [(key, item.wire(getattr(value, key))) for key, item in layout]
+        return {key: each for place, (key, each) in enumerate(wired) if place < required or each is not None}
 
 
 @attrs.frozen
@@ -227,6 +250,9 @@ K = TypeVar("K", bound=Kind)
 _LAYOUTS: Final[dict[type[Layout], tuple[tuple[str, Item], ...]]] = {}
 """What layout_of has found: looking into annotations takes longer than encoding."""
 
+_REQUIRED: Final[dict[type[Layout], int]] = {}
+"""What required_of has found."""
+
 
 def checked(cls: type[Layout], fields: "list[attrs.Attribute[Any]]") -> "list[attrs.Attribute[Any]]":
     """Make every field of a class take what its declared item accepts; an attrs ``field_transformer``."""
@@ -242,9 +268,23 @@ def layout_of(cls: type[Layout]) -> tuple[tuple[str, Item], ...]:
     return layout
 
 
+def required_of(cls: type[Layout]) -> int:
+    """Return how many fields of a class, its first ones, may not be left out."""
+    required = _REQUIRED.get(cls)
+    if required is None:
+        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("type[attrs.AttrsInstance]", cls))
+        required = _REQUIRED[cls] = sum(field.default is attrs.NOTHING for field in fields)
+    return required
+
+
 def wire_items(held: Layout) -> list[Any]:
-    """Return the items of a packet, without its kind, as CBOR can encode them."""
-    return [item.wire(getattr(held, name)) for name, item in layout_of(type(held))]
+    """Return the items of a packet, without its kind, as CBOR can encode them; what says nothing is left out."""
+    cls = type(held)
+    items = [item.wire(getattr(held, name)) for name, item in layout_of(cls)]
+    required = required_of(cls)
+    while len(items) > required and items[-1] is None:
+        items.pop()
+    return items
 
 
 def kind_at(data: bytes, position: int, stop: int, clause: str) -> int | None:
@@ -283,13 +323,13 @@ def build(cls: type[K], items: list[Any]) -> K:
     Raises:
         RemoteProtocolError: An item is missing or wrong.
 
-    Spec: PKT-4, PKT-8.
+    Spec: PKT-4, PKT-8, MSG-9.
     """
-    width = len(layout_of(cls))
-    if len(items) <= width:
-        raise broken("PKT-8", f"saw {len(items)} items, expected at least {width + 1}")
+    required = required_of(cls)
+    if len(items) <= required:
+        raise broken("PKT-8", f"saw {len(items)} items, expected at least {required + 1}")
     try:
-        return cls(*items[1 : width + 1])  # what stands behind is of a later version (PKT-4)
+        return cls(*items[1 : len(layout_of(cls)) + 1])  # what stands behind is of a later version (PKT-4)
     except LocalProtocolError as error:
         raise broken(error.clause, error.detail) from None
 

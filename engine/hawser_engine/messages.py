@@ -7,20 +7,22 @@ at any of it. What users send, ``data`` and ``arguments``, is a byte string in t
 An invalid message cannot be built: a wrong value raises LocalProtocolError. Names are UTF-8, lengths in bytes.
 """
 
-from typing import Annotated, ClassVar, Final, TypeAlias, get_args
+from typing import Annotated, ClassVar, Final, TypeAlias, cast, get_args
 
 import cbor2
 from attrs import field, frozen
 
 from .agents import Offer, Offered, Withdraw
 from .cbor import BYTES, MAX_INTEGER, TEXT, UINT, broken, encode_head, load_whole
-from .errors import RemoteProtocolError
-from .fields import Data, Epoch, Id, Name, Offset, Remark, length_only
+from .errors import LocalProtocolError, RemoteProtocolError
+from .fields import Data, Epoch, Id, LatestKey, Name, Offset, Remark, Tags, length_only
 from .items import (
     IGNORABLE,
     MAX_ITEMS,
     Bool,
     Bytes,
+    Fault,
+    Keyed,
     Kind,
     Layout,
     ListOf,
@@ -49,6 +51,48 @@ class Position(Layout):
 
 
 @frozen(field_transformer=checked)
+class PublishOptions(Layout):
+    """What a publisher says of a publication beside its payload (SPEC PUB-7)."""
+
+    NAME: ClassVar[str] = "publish options"
+
+    tags: Tags = None
+    """Words about it, for filters; never changed once given."""
+    latest_key: LatestKey = None
+    """What it is the newest about, where a channel keeps the latest by key."""
+
+
+@frozen(field_transformer=checked)
+class About(Layout):
+    """What a publication carries beside its payload, as far as its channel says so (SPEC CHN-13)."""
+
+    NAME: ClassVar[str] = "about"
+
+    publisher: Annotated[str | None, Nullable(Text(1, 255))] = None
+    """Id of the principal that published it; nothing that a client could make up."""
+    time_ms: Annotated[int | None, Nullable(Uint())] = None
+    """When it got its offset, in milliseconds since the beginning of 1970 (UTC)."""
+    tags: Tags = None
+    """As they were given with PUBLISH."""
+    latest_key: LatestKey = None
+    """As it was given with PUBLISH."""
+
+
+@frozen(field_transformer=checked)
+class SubscribeOptions(Layout):
+    """How a channel is to be subscribed to."""
+
+    NAME: ClassVar[str] = "subscribe options"
+
+    rewind: Annotated[int | None, Nullable(Uint())] = None
+    """Begin with the last so many publications (SPEC SUB-10); None: as the channel declares."""
+    rewind_ms: Annotated[int | None, Nullable(Uint())] = None
+    """Begin with those of the last so many milliseconds; None: no such bound."""
+    filter: Annotated[str | None, Nullable(Text(1, 1_024))] = None
+    """What the tags of a publication have to fulfil (SPEC SUB-12, FLT-1); None: nothing."""
+
+
+@frozen(field_transformer=checked)
 class ChannelRequest(Layout):
     """One channel of a SUBSCRIBE."""
 
@@ -58,6 +102,8 @@ class ChannelRequest(Layout):
     """The channel."""
     since: Annotated[Position | None, Nullable(Record(Position))]
     """What the client has had already; None: only what is new."""
+    options: Annotated[SubscribeOptions | None, Nullable(Keyed(SubscribeOptions))] = None
+    """How; None: as the channel declares."""
 
 
 @frozen(field_transformer=checked)
@@ -147,6 +193,8 @@ class Publish(Kind):
     """The payload; opaque."""
     key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
     """The same key publishes once, however often it is asked; None: no such promise."""
+    options: Annotated[PublishOptions | None, Nullable(Keyed(PublishOptions))] = None
+    """What it says beside the payload; None: nothing."""
 
 
 @frozen(field_transformer=checked)
@@ -179,6 +227,8 @@ class Publication(Kind):
     """The publication's place in it."""
     data: Data = field(repr=length_only)
     """The payload; opaque."""
+    about: Annotated[About | None, Nullable(Keyed(About))] = None
+    """What it carries beside the payload; None: nothing."""
 
 
 @frozen(field_transformer=checked)
@@ -339,6 +389,8 @@ STREAMS: Final = "streams"
 FEATURES: Final = (AGENTS, STREAMS)
 """All features of the message layer."""
 
+_ABOUT: Final = Keyed(About)
+
 
 def decode_message(body: bytes) -> AnyMessage | None:
     """Decode one body.
@@ -376,7 +428,7 @@ def encode_body(message: AnyMessage) -> bytes:
     return cbor2.dumps([message.KIND, *wire_items(message)])
 
 
-def encode_publication(channel: str, epoch: bytes, offset: int, data: bytes) -> bytes:
+def encode_publication(channel: str, epoch: bytes, offset: int, data: bytes, about: About | None = None) -> bytes:
     """Encode a PUBLICATION as ``encode_body`` does, without building it: once per publication, for all subscribers.
 
     Args:
@@ -384,22 +436,23 @@ def encode_publication(channel: str, epoch: bytes, offset: int, data: bytes) -> 
         epoch: Its epoch, 8 bytes.
         offset: From 0 to 2^53.
         data: The payload.
+        about: What it carries beside that; nothing if not given.
 
     Raises:
         LocalProtocolError: One of them is something else.
 
-    Spec: CHN-1.
+    Spec: CHN-2, CHN-13.
     """
     try:
         name = channel.encode()
     except UnicodeEncodeError:
         name = b""
     if not 1 <= len(name) <= 255 or len(epoch) != 8 or not 0 <= offset <= MAX_INTEGER:
-        return encode_body(Publication(channel, epoch, offset, data))
+        return encode_body(Publication(channel, epoch, offset, data, about))
     # 1.2 µs whatever the payload; building the class and cbor2 take 10.
     return b"".join(
         (
-            b"\x85\x07",
+            b"\x85\x07" if about is None else b"\x86\x07",
             encode_head(TEXT, len(name)),
             name,
             b"\x48",
@@ -407,5 +460,31 @@ def encode_publication(channel: str, epoch: bytes, offset: int, data: bytes) -> 
             encode_head(UINT, offset),
             encode_head(BYTES, len(data)),
             data,
+            b"" if about is None else encode_about(about),
         )
     )
+
+
+def encode_about(about: About) -> bytes:
+    """Encode what a publication carries, for a PUBLICATION or to be kept.
+
+    Spec: CHN-13.
+    """
+    return cbor2.dumps(_ABOUT.wire(about))
+
+
+def decode_about(data: bytes) -> About:
+    """Decode what `encode_about` made.
+
+    Raises:
+        RemoteProtocolError: It is something else.
+    """
+    where = About.NAME
+    try:
+        return cast("About", _ABOUT.accept(load_whole(data, items=MAX_ITEMS)))
+    except Fault as fault:
+        raise broken(fault.clause, f"saw {fault}").at(where) from None
+    except LocalProtocolError as error:
+        raise broken(error.clause, error.detail).at(where) from None
+    except RemoteProtocolError as error:
+        raise error.at(where) from None

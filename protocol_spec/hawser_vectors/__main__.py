@@ -44,6 +44,7 @@ def files() -> dict[str, str]:
         ("sizes", hot.sizes(), hot.broken_sizes()),
         ("joined", hot.joined(), hot.broken_joined()),
         ("batches", hot.batches(), hot.broken_batches()),
+        ("layer-subscribe", hot.subscriptions(), hot.broken_subscriptions()),
     ):
         add(f"valid/{name}.json", good)
         add(f"invalid/{name}.json", bad)

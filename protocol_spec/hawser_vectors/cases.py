@@ -63,7 +63,10 @@ def valid(
     """
     items = {name: kind.usual for name, kind in layout.items.items()} | (values or {})
     array = [layout.kind, *items.values(), *tail] if wire is None else wire
-    packet = {"kind": layout.name} | {name: decoded(value) for name, value in (items | (shown or {})).items()}
+    told = items | (shown or {})
+    packet = {"kind": layout.name} | {
+        name: decoded(value) for name, value in told.items() if name not in layout.behind or value is not None
+    }
     outcome: dict[str, Json] = {"packet": packet}
     if canonical and not tail:
         outcome["canonical"] = True
@@ -112,9 +115,25 @@ def valid_of(layout: Layout) -> Iterator[Case]:
     for name, kind in kinds.items():
         if "null" in kind.types:
             yield valid(layout, f"{name} is null", {name: None})
-    yield valid(layout, "one unknown item behind", spec=("PKT-4",), tail=(None,))
+    nothing: dict[str, Any] = dict.fromkeys(layout.behind)
+    yield valid(layout, "one unknown item behind", nothing, spec=("PKT-4",), tail=(None,))
     tail = (0, "later", [{"version": 2}], b"\x02", 2.5)
-    yield valid(layout, "several unknown items behind, of any type", spec=("PKT-4", "PKT-6"), tail=tail)
+    yield valid(layout, "several unknown items behind, of any type", nothing, spec=("PKT-4", "PKT-6"), tail=tail)
+    for name, kind in layout.behind.items():
+        yield from _optional(layout, name, kind)
+
+
+def _optional(layout: Layout, name: str, kind: Kind) -> Iterator[Case]:
+    """Make the valid cases of the one optional item behind a packet."""
+    spec = ("MSG-9",)
+    for size, value in (("usual", kind.usual), ("empty", kind.smallest), ("as large as it may be", kind.largest)):
+        yield valid(layout, f"{name} is there, {size}", {name: value}, spec=spec)
+    for key, value in kind.usual.items():
+        yield valid(layout, f"{name} with nothing but {key}", {name: {key: value}}, spec=spec)
+    yield valid(layout, f"{name} is null", {name: None}, spec=spec, canonical=False)
+    value = {**dict.fromkeys(kind.usual), "later": {"k": [1.5, None]}}
+    text = f"{name} with nulls and an unknown key"
+    yield valid(layout, text, {name: value}, spec=spec, shown={name: {}}, canonical=False)
 
 
 def invalid_of(layout: Layout) -> Iterator[Case]:
@@ -128,6 +147,10 @@ def invalid_of(layout: Layout) -> Iterator[Case]:
         for what, value, clause in _wrong(kind):
             array = [layout.kind, *usual[:place], value, *usual[place + 1 :]]
             yield invalid(f"{layout.name}: {name} is {what}", clause, array, layer=layout.layer)
+    for name, kind in layout.behind.items():
+        for what, value, clause in _wrong(kind):
+            array = [layout.kind, *usual, value]
+            yield invalid(f"{layout.name}: {name} is {what}", clause, array, layer=layout.layer, spec=("MSG-9",))
 
 
 def _wrong(kind: Kind) -> Iterator[tuple[str, Any, str]]:

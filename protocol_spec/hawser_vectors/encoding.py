@@ -64,6 +64,14 @@ class Request(NamedTuple):
     since: Position | None
 
 
+class FullRequest(NamedTuple):
+    """One channel of a SUBSCRIBE with options, named in JSON."""
+
+    channel: str
+    since: Position | None
+    options: dict[str, Any]
+
+
 class Outcome(NamedTuple):
     """One channel of a SUBSCRIBED, named in JSON."""
 
@@ -82,7 +90,7 @@ class Offering(NamedTuple):
 
 _WIDTHS: Final = {1: 24, 2: 25, 4: 26, 8: 27}
 _INDICATORS: Final = {1: "_0", 2: "_1", 4: "_2", 8: "_3"}
-_NAMED: Final = (Counts, Position, Request, Outcome, Offering)
+_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Offering)
 _LONG: Final = 64
 _RUN: Final = re.compile(rb"(.{1,64}?)\1{7,}", re.DOTALL)
 

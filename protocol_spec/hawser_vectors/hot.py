@@ -4,9 +4,22 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .cases import Case, invalid, raw, valid
-from .encoding import Counts, Json, Raw, Wide, compact, decoded, diagnostic, encode, head, sequence
+from .encoding import (
+    Counts,
+    FullRequest,
+    Json,
+    Raw,
+    Request,
+    Wide,
+    compact,
+    decoded,
+    diagnostic,
+    encode,
+    head,
+    sequence,
+)
 from .kinds import WRONG, flag, octets
-from .layouts import MESSAGES, PACKETS, Layout
+from .layouts import MESSAGES, PACKETS, PLACE, SUBSCRIBE_OPTIONS, Layout
 
 BODY: Final = 65_536
 PACKET: Final = 16_384
@@ -174,6 +187,38 @@ def broken_sizes() -> Iterator[Case]:
         yield invalid(f"a head that announces {length} pairs in a map", "PKT-7", Raw(data), by=len(data))
         whole = head(4, length) + b"\x09"
         yield invalid(f"a head that announces a packet of {length} items", "PKT-7", Raw(whole), by=len(whole))
+
+
+def subscriptions() -> Iterator[Case]:
+    """Make SUBSCRIBE with options, which stand inside an array of its own."""
+    layout, kind = _BY_NAME["SUBSCRIBE"], SUBSCRIBE_OPTIONS
+    each: dict[str, dict[str, Any]] = {f"nothing but {key}": {key: value} for key, value in kind.usual.items()}
+    for what, options in {"usual": kind.usual, "empty": kind.smallest, "large": kind.largest, **each}.items():
+        for since in (None, PLACE):
+            text = f"options, {what}, {'without' if since is None else 'with'} a position"
+            yield valid(layout, text, {"channels": [FullRequest("x", since, options)]}, spec=("MSG-9", "SUB-10"))
+    mixed = [Request("x", None), FullRequest("y", PLACE, kind.usual), Request("z", PLACE)]
+    yield valid(layout, "options for one of several", {"channels": mixed}, spec=("MSG-9",))
+    loose = {"later": {"k": [1.5, None]}, **dict.fromkeys(kind.usual)}
+    for what, options, meant in (
+        ("null", None, Request("x", None)),
+        ("nulls and an unknown key", loose, FullRequest("x", None, {})),
+    ):
+        array = [1, 1, [["x", None, options]]]
+        text = f"options, {what}"
+        yield valid(layout, text, {"channels": [meant]}, spec=("MSG-9",), wire=array, canonical=False)
+
+
+def broken_subscriptions() -> Iterator[Case]:
+    """Make SUBSCRIBE with options that are none."""
+    kind = SUBSCRIBE_OPTIONS
+    wrong = [(what, value, "PKT-8") for what, value in WRONG.items() if what not in kind.types]
+    for what, value, clause in (*wrong, *kind.outside):
+        array = [1, 1, [["x", None, value]]]
+        yield invalid(f"SUBSCRIBE: options is {what}", clause, array, layer="message", spec=("MSG-9",))
+    longer: list[Any] = ["x", None, kind.smallest, None]
+    text = "SUBSCRIBE: an item behind the options"
+    yield invalid(text, "PKT-8", [1, 1, [longer]], layer="message", spec=("MSG-9", "PKT-4"))
 
 
 def joined() -> Iterator[Case]:

@@ -124,6 +124,30 @@ def keyed(names: tuple[str, ...]) -> Kind:
     return Kind(("a map",), usual, dict.fromkeys(names, 0), dict.fromkeys(names, TOP), tuple(outside))
 
 
+def entries(key: Kind, of: Kind, maximum: int) -> Kind:
+    """Make a map of at least one and at most so many like entries."""
+    outside: list[tuple[str, Any, str]] = [("an empty map", {}, "PKT-8")]
+    many = {f"{key.usual}{number}": of.usual for number in range(maximum + 1)}
+    outside.append((f"a map of {maximum + 1}", many, "PKT-8"))
+    outside += [(f"a map with {name} as key", {value: of.usual}, clause) for name, value, clause in key.outside]
+    bad = [(name, value, "PKT-8") for name, value in _others(of, True)]
+    outside += [(f"a map that holds {name}", {key.usual: value}, clause) for name, value, clause in (*bad, *of.outside)]
+    largest = {f"{number}x{key.largest[1:]}": of.largest for number in range(maximum)}
+    return Kind(("a map",), {key.usual: of.usual}, {key.smallest: of.smallest}, largest, tuple(outside))
+
+
+def optional(parts: dict[str, Kind]) -> Kind:
+    """Make a map of which each key may be missing, and which may be left out itself."""
+    usual = {name: kind.usual for name, kind in parts.items()}
+    outside: list[tuple[str, Any, str]] = []
+    for name, kind in parts.items():
+        bad = [(what, value, "PKT-8") for what, value in _others(kind, True)]
+        for what, value, clause in (*bad, *kind.outside):
+            outside.append((f"a map with {name} as {what}", {**usual, name: value}, clause))
+    largest = {name: kind.largest for name, kind in parts.items()}
+    return Kind(("a map", "null"), usual, {}, largest, tuple(outside))
+
+
 def open_map() -> Kind:
     """Make a map of whatever the application likes."""
     everything: dict[str, Any] = {

@@ -1,10 +1,10 @@
 """The arrays of version 1 as tables: what stands in each packet and each message, in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from .encoding import Offering, Outcome, Position, Request
-from .kinds import Kind, array, counts, flag, keyed, nullable, octets, open_map, record, text, uint
+from .kinds import Kind, array, counts, entries, flag, keyed, nullable, octets, open_map, optional, record, text, uint
 
 Layer: TypeAlias = Literal["session", "message"]
 
@@ -20,6 +20,8 @@ class Layout:
     clauses: tuple[str, ...] = ()
     """Clauses that any valid one shows, apart from those of all."""
     file: str = ""
+    behind: dict[str, Kind] = field(default_factory=dict[str, Kind])
+    """Optional items, behind those that must be there (MSG-9)."""
 
 
 SECRET: Final = bytes(range(32))
@@ -117,6 +119,19 @@ _outcome = record(
     Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
     {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
 )
+SUBSCRIBE_OPTIONS: Final = optional(
+    {
+        "rewind": nullable(uint(10)),
+        "rewind_ms": nullable(uint(60_000)),
+        "filter": nullable(text(1, 1_024, 'kind == "news"')),
+    }
+)
+_said = {
+    "tags": nullable(entries(text(1, 32, "kind"), text(0, 64, "news"), 8)),
+    "latest_key": nullable(text(1, 64, "ACME")),
+}
+_options = optional(_said)
+_about = optional({"publisher": nullable(text(1, 255, "ada")), "time_ms": nullable(uint(1_700_000_000_000)), **_said})
 _part = text(1, 127, "researcher")
 _description = octets(0, 4_096, b"\xa0")
 _offered = record(
@@ -146,6 +161,7 @@ MESSAGES: Final = (
         "message",
         (),
         "publish",
+        {"options": _options},
     ),
     Layout(
         "PUBLISHED",
@@ -155,8 +171,16 @@ MESSAGES: Final = (
         ("PUB-1",),
         "publish",
     ),
-    Layout("PUBLICATION", 7, {**_in_channel, "data": octets(0, None)}, "message", ("CHN-2",), "channel"),
-    Layout("POSITION", 8, _in_channel, "message", (), "channel"),
+    Layout(
+        "PUBLICATION",
+        7,
+        {**_in_channel, "data": octets(0, None)},
+        "message",
+        ("CHN-2",),
+        "channel",
+        {"about": _about},
+    ),
+    Layout("POSITION", 8, _in_channel, "message", ("CHN-4",), "channel"),
     Layout(
         "GAP",
         9,

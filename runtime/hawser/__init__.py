@@ -11,7 +11,7 @@ from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
 from .agents import AgentRule
-from .app import App, ChannelRule
+from .app import App
 from .brokers import Published
 from .client import (
     AgentWorker,
@@ -47,11 +47,16 @@ from .errors import (
 from .exchange import Inputs, takes_inputs
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
+from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
+from .rules import ChannelRule
 from .server import Server, Session, serve
 from .streams import Stream
 
 __all__ = [
     "ANONYMOUS",
+    "ASK",
+    "EVERYONE",
+    "NOBODY",
     "AgentRule",
     "AgentWorker",
     "App",
@@ -91,6 +96,7 @@ __all__ = [
     "RequestFailed",
     "RequestLost",
     "ResetReason",
+    "Right",
     "Server",
     "Session",
     "SessionClosed",
@@ -98,7 +104,9 @@ __all__ = [
     "Stream",
     "SubscribeRequest",
     "Subscription",
+    "claims",
     "connect",
+    "granted",
     "serve",
     "states",
     "takes_inputs",

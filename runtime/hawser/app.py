@@ -6,12 +6,12 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
-
-import attrs
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from hawser_engine.codes import ErrorCode
 
+from .about import carry, check_carried, publish_options
 from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
@@ -19,64 +19,27 @@ from .errors import CallError
 from .patterns import declare
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
+from .rights import WILDCARD
+from .rules import ChannelRule
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from hawser_transports import HttpHandler
 
+    from .about import Carried
     from .brokers import Broker, Published
     from .middleware import Middleware
+    from .rights import Action, Right
     from .server.session import Session
 
-    Action: TypeAlias = Literal["publish", "subscribe"]
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
-    Authorize: TypeAlias = Callable[[Session, Action, str], Awaitable[bool]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
 
 Handler = TypeVar("Handler", bound="ProcedureHandler")
 
-WILDCARD: Final = "*"
-
 DIRECTORY_HISTORY: Final = 100
 """Changes of the directory that are kept for those who were away; who was away for longer reads all of it again."""
-
-
-@attrs.define(eq=False)
-class ChannelRule:
-    """What holds for the channels whose names match one pattern; `App.channel` makes them."""
-
-    pattern: str
-    """An exact name, or a beginning and ``*``: ``room:*`` matches ``room:lobby``."""
-    retention: Retention
-    """How much history is kept."""
-    open: bool
-    """Whether everyone may publish and subscribe where no `authorize` handler is given."""
-    handler: Authorize | None = None
-    """Asked before every publish and subscribe; set by `authorize`."""
-
-    def authorize(self, handler: Authorize) -> Authorize:
-        """Register who may do what: ``async def handler(session, action, channel) -> bool``.
-
-        ``action`` is ``"publish"`` or ``"subscribe"``. Anything but True and False is an error, and an error refuses.
-
-        Raises:
-            TypeError: The handler is no async function.
-            ValueError: These channels have one already.
-
-        Spec: SUB-8.
-        """
-        check_handler(handler, "authorize")
-        if self.handler is not None:
-            raise ValueError(f"the channels {self.pattern!r} already have an authorize handler")
-        self.handler = handler
-        return handler
-
-    def matches(self, channel: str) -> bool:
-        """Whether a channel's name fits the pattern."""
-        if self.pattern.endswith(WILDCARD):
-            return channel.startswith(self.pattern[:-1])
-        return channel == self.pattern
 
 
 class App:
@@ -98,7 +61,18 @@ class App:
         self.disconnect_hooks: list[Hook] = []
 
     def channel(
-        self, pattern: str, *, history: int = 0, history_bytes: int = 16 * 1024 * 1024, open: bool = False
+        self,
+        pattern: str,
+        *,
+        history: int = 0,
+        history_bytes: int = 16 * 1024 * 1024,
+        history_seconds: float = inf,
+        last_value: bool = False,
+        about: Iterable[Carried] = (),
+        publish: Right | None = None,
+        subscribe: Right | None = None,
+        read_history: Right | None = None,
+        open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
 
@@ -106,22 +80,35 @@ class App:
             pattern: An exact name, or a beginning and ``*``.
             history: How many publications are kept for those who were away; 0 keeps none.
             history_bytes: How many bytes of them are kept at most.
+            history_seconds: How old they may become, by the clock of the broker.
+            last_value: Give whoever subscribes anew the last publication first, whenever it was; at least one is kept.
+            about: What publications carry beside their payload, to be read as ``message.publisher`` and so on:
+                ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
+                may give only where they are named here.
+            publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            subscribe: Who may subscribe; likewise.
+            read_history: Who of those who may subscribe may have what was published before, by ``rewind``, ``since`` or
+                as the last value. None: all of them.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
             The rule, on which ``authorize`` registers a handler.
 
         Raises:
-            ValueError: The pattern is not well-formed, or declared twice.
+            ValueError: The pattern is not well-formed, or declared twice, or a value is none.
         """
         check_name("a channel pattern", pattern)
         if WILDCARD in pattern[:-1]:
             raise ValueError(f"{pattern!r}: the wildcard {WILDCARD!r} stands only at the end of a pattern")
         if any(rule.pattern == pattern for rule in self.rules):
             raise ValueError(f"the channels {pattern!r} are already declared")
-        if history < 0 or history_bytes < 0:
-            raise ValueError("history and history_bytes are 0 or more")
-        rule = ChannelRule(pattern, Retention(history, history_bytes), open)
+        if history < 0 or history_bytes < 0 or not history_seconds > 0:
+            raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
+        retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
+        declared: dict[Action, Right | None] = {"publish": publish, "subscribe": subscribe, "history": read_history}
+        rights: dict[Action, Right] = {action: right for action, right in declared.items() if right is not None}
+        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), rights)
         self.rules.append(rule)
         # An exact name before a pattern of the same length, and longer ones first.
         self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
@@ -186,13 +173,23 @@ class App:
                 return rule
         return None
 
-    async def publish(self, channel: str, data: object, *, key: bytes | None = None) -> Published:
+    async def publish(
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> Published:
         """Publish from inside the application; nobody is asked whether it may.
 
         Args:
             channel: The channel's name.
             data: What subscribers get as ``message.data``; the same kinds of values as for `Client.publish`.
             key: An idempotency key, scoped to the application and the channel and remembered for five minutes.
+            tags: As for `Client.publish`.
+            latest_key: As for `Client.publish`.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -200,14 +197,16 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
+            ValueError: Tags or key cannot travel, or the channel carries none.
 
-        Spec: PUB-2, PUB-3.
+        Spec: PUB-2, PUB-3, PUB-8.
         """
         rule = self.rule_for(channel)
         if rule is None:
             raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
         payload, own_key = encode_payload(data), scoped_key(None, key)
-        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key)
+        about = carry(rule.about, None, publish_options(tags, latest_key))
+        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
 
     def authenticate(self, handler: Authenticate) -> Authenticate:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.

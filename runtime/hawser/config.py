@@ -90,6 +90,8 @@ class Config(EngineConfig):
     """What a channel without history keeps for subscribers that are behind; the oldest go first (SPEC CHN-7)."""
     ring_bytes: int = _amount(65_536)
     """Sum of their payloads; the newest is always kept."""
+    filters_per_channel: int = _amount(1_000)
+    """Different filters in one channel at once, each of which looks at every publication (SPEC SUB-13)."""
     subscription_messages: int = _amount(1_000)
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)

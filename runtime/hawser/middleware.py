@@ -20,7 +20,7 @@ from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from hawser_engine.messages import Position
+    from hawser_engine.messages import Position, PublishOptions, SubscribeOptions
 
     from .server.session import Session
 
@@ -62,6 +62,8 @@ class PublishRequest:
     """The payload as it travelled."""
     key: bytes | None = attrs.field(repr=False)
     """The idempotency key; the same publication may come again under it."""
+    options: PublishOptions | None = attrs.field(default=None, repr=False)
+    """Tags and the key that it is the newest of, if any were given; the channel may carry none."""
 
     @property
     def data(self) -> Any:
@@ -101,7 +103,9 @@ class SubscribeRequest:
     channel: str
     """The channel's name, as the client gave it; there may be no such channel."""
     since: Position | None = attrs.field(repr=False)
-    """After which position it wants to go on; None for what is published from now on."""
+    """After which position it wants to go on; None if it has had nothing."""
+    options: SubscribeOptions | None = attrs.field(default=None, repr=False)
+    """How it wants to begin where it has had nothing, if it said so."""
 
 
 Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest

@@ -48,7 +48,7 @@ def places_in(folder: Path, suite: str) -> Places:
 @pytest.mark.parametrize(
     ("suite", "command", "names"),
     [
-        ("macro", macro, [load.name for load in MACRO_LOADS]),
+        pytest.param("macro", macro, [load.name for load in MACRO_LOADS], marks=pytest.mark.verify),  # eight servers
         ("peers", peers, [contender.name for contender in CONTENDERS]),
         ("polls", polls, [contender.name for contender in POLLED]),
     ],

@@ -147,7 +147,8 @@ def test_a_file_that_a_page_shows_is_shown_as_it_is() -> None:
         for block in FENCE.finditer(page.read_text(encoding="utf-8"))
         if (title := re.search(r'title="(?P<path>examples/[^"]+)"', block["info"]))
     ]
-    assert {path for path, _ in shown} >= {"examples/behind-nginx/nginx.conf", "examples/behind-haproxy/haproxy.cfg"}
+    behind = [path for path in ROOT.glob("examples/behind-*/*.*") if path.suffix in {".conf", ".cfg", ".toml"}]
+    assert {path for path, _ in shown} >= {path.relative_to(ROOT).as_posix() for path in behind}
     assert [path for path, text in shown if (ROOT / path).read_text(encoding="utf-8") != text] == []
 
 

@@ -13,6 +13,7 @@ from hawser_engine.items import (
     Kind,
     Layout,
     ListOf,
+    MapOf,
     Nullable,
     OpenMap,
     Record,
@@ -67,6 +68,9 @@ def items(item: Item) -> st.SearchStrategy[Any]:
             return st.none() | items(item.of)
         case ListOf():
             return st.lists(items(item.of), min_size=item.minimum, max_size=min(item.maximum, 4)).map(tuple)
+        case MapOf():
+            most = min(item.maximum, 4)
+            return st.dictionaries(items(item.key), items(item.of), min_size=item.minimum, max_size=most)
         case Record() | Keyed():
             return layouts(item.cls)
         case OpenMap():

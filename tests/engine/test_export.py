@@ -106,7 +106,7 @@ def history(before: list[Action], behind: list[Action], *, at_client: bool, rest
     return seen
 
 
-@settings(max_examples=80)
+@settings(max_examples=settings().max_examples * 8 // 10)
 @given(before=ACTIONS, behind=ACTIONS, at_client=st.booleans())
 def test_a_restored_session_is_indistinguishable_on_the_wire(
     before: list[Action], behind: list[Action], at_client: bool

@@ -61,7 +61,7 @@ def streams(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("state", STATES)
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(data=streams(), accept=st.booleans())
 def test_a_server_survives_anything(state: str, data: bytes, accept: bool) -> None:
     """SPEC CLS-5, LIM-4."""
@@ -81,7 +81,7 @@ def test_a_server_survives_anything(state: str, data: bytes, accept: bool) -> No
     assert session.carrier is other.connection
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples * 6 // 10)
 @given(data=streams(), attached=st.booleans())
 def test_a_client_survives_anything(data: bytes, attached: bool) -> None:
     """SPEC CLS-5."""

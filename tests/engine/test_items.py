@@ -16,6 +16,7 @@ from hawser_engine.items import (
     Kind,
     Layout,
     ListOf,
+    MapOf,
     Nullable,
     OpenMap,
     Record,
@@ -25,6 +26,7 @@ from hawser_engine.items import (
     checked,
     kind_at,
     layout_of,
+    required_of,
     wire_items,
 )
 
@@ -46,6 +48,16 @@ class Sample(Kind):
     pair: Annotated[Pair | None, Nullable(Record(Pair))]
     keyed: Annotated[Pair, Keyed(Pair)]
     pairs: Annotated[tuple[Pair, ...], ListOf(Record(Pair), 0, 2)]
+
+
+@attrs.frozen(field_transformer=checked)
+class Loose(Kind):
+    KIND: ClassVar[int] = 98
+    NAME: ClassVar[str] = "LOOSE"
+
+    left: Annotated[int, Uint()]
+    middle: Annotated[int | None, Nullable(Uint())] = None
+    right: Annotated[int | None, Nullable(Uint())] = None
 
 
 PAIR = Pair(1, "é")
@@ -70,6 +82,11 @@ SAMPLE = Sample(PAIR, PAIR, (PAIR,))
         (Keyed(Pair), {"right": "é", "left": 1, "other": object()}, PAIR),
         (Keyed(Pair), PAIR, PAIR),
         (OpenMap(), {"k": [1.5]}, {"k": [1.5]}),
+        (MapOf(Text(1, 2), Record(Pair), 1, 2), {"é": [1, "x"]}, {"é": Pair(1, "x")}),
+        (Record(Loose), [1], Loose(1)),
+        (Record(Loose), [1, None, 3], Loose(1, None, 3)),
+        (Keyed(Loose), {"left": 1}, Loose(1)),
+        (Keyed(Loose), {"left": 1, "right": 3, "middle": None, "later": 4}, Loose(1, None, 3)),
     ],
 )
 def test_an_item_takes_both_forms_and_holds_one(item: Item, value: Any, held: Any) -> None:
@@ -98,6 +115,14 @@ def test_an_item_takes_both_forms_and_holds_one(item: Item, value: Any, held: An
         (Keyed(Pair), [], "list of length 0, expected a map"),
         (Keyed(Pair), {"left": 1}, "dict of length 1, expected a map with right"),
         (OpenMap(), [], "list of length 0, expected a map"),
+        (MapOf(Text(1, 2), Uint(), 1, 2), {}, "dict of length 0, expected a map of 1 to 2 entries"),
+        (MapOf(Text(1, 2), Uint(), 1, 2), {"a": 1, "b": 2, "c": 3}, "dict of length 3, expected a map"),
+        (MapOf(Text(1, 2), Uint(), 1, 2), {"": 1}, "str of length 0, expected text"),
+        (MapOf(Text(1, 2), Uint(), 1, 2), {"a": "1"}, "str of length 1, expected an integer"),
+        (MapOf(Text(1, 2), Uint(), 1, 2), [], "list of length 0, expected a map"),
+        (Record(Loose), [], "list of length 0, expected an array of 1 to 3 items"),
+        (Record(Loose), [1, 2, 3, 4], "list of length 4, expected an array of 1 to 3 items"),
+        (Keyed(Loose), {"right": 3}, "dict of length 1, expected a map with left"),
     ],
 )
 def test_an_item_refuses_what_it_is_not(item: Item, value: Any, text: str) -> None:
@@ -131,6 +156,19 @@ def test_a_class_knows_its_items_and_writes_them() -> None:
     assert layout_of(Pair) == (("left", Uint()), ("right", Text(0, 2)))
     assert wire_items(SAMPLE) == [[1, "é"], {"left": 1, "right": "é"}, [[1, "é"]]]
     assert wire_items(attrs.evolve(SAMPLE, pair=None, pairs=())) == [None, {"left": 1, "right": "é"}, []]
+
+
+def test_what_says_nothing_is_left_out_at_the_end() -> None:
+    """SPEC MSG-9."""
+    assert (required_of(Pair), required_of(Loose)) == (2, 1)
+    assert wire_items(Loose(1)) == [1]
+    assert wire_items(Loose(1, 2)) == [1, 2]
+    assert wire_items(Loose(1, None, 3)) == [1, None, 3]
+    assert Keyed(Loose).wire(Loose(1, None, 3)) == {"left": 1, "right": 3}
+    for items in ([98, 1], [98, 1, None], [98, 1, None, None], [98, 1, None, None, "later"]):
+        assert build(Loose, items) == Loose(1)
+    with pytest.raises(RemoteProtocolError, match="saw 1 items, expected at least 2"):
+        build(Loose, [98])
 
 
 def test_building_takes_what_is_known_and_leaves_the_rest() -> None:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from hawser_engine.codes import SubscribeStatus
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
+from hawser_engine.items import layout_of
 from hawser_engine.messages import (
+    About,
     AnyMessage,
     Call,
     ChannelOutcome,
@@ -19,11 +21,13 @@ from hawser_engine.messages import (
     Subscribe,
     Subscribed,
     Unsubscribe,
+    decode_about,
     decode_message,
+    encode_about,
     encode_body,
     encode_publication,
 )
-from tests.engine.shapes import messages
+from tests.engine.shapes import layouts, messages
 
 EPOCH = b"\x01\x23\x45\x67\x89\xab\xcd\xef"
 
@@ -36,7 +40,9 @@ def test_a_message_comes_back(message: AnyMessage) -> None:
 @given(messages(), st.lists(st.integers() | st.text() | st.none(), max_size=3).filter(lambda tail: tail))
 def test_what_stands_behind_is_ignored_if_it_is_strict(message: AnyMessage, tail: list[object]) -> None:
     """SPEC MSG-1, PKT-4."""
-    body = cbor2.dumps([*cbor2.loads(encode_body(message)), *tail])
+    items = cbor2.loads(encode_body(message))
+    left_out = [None] * (1 + len(layout_of(type(message))) - len(items))  # SPEC MSG-9
+    body = cbor2.dumps([*items, *left_out, *tail])
     if any(isinstance(each, int) and abs(each) > 2**53 for each in tail):
         with pytest.raises(RemoteProtocolError, match="PKT-6"):
             decode_message(body)
@@ -48,10 +54,46 @@ def test_what_stands_behind_is_ignored_if_it_is_strict(message: AnyMessage, tail
     st.text(min_size=1, max_size=60),
     st.integers(0, 2**53),
     st.binary(max_size=20) | st.sampled_from([b"x" * 255, b"x" * 65_536]),
+    st.none() | layouts(About),
 )
-def test_the_packed_publication_is_the_one_that_cbor2_writes(channel: str, offset: int, data: bytes) -> None:
-    """SPEC CHN-2."""
-    assert encode_publication(channel, EPOCH, offset, data) == encode_body(Publication(channel, EPOCH, offset, data))
+def test_the_packed_publication_is_the_one_that_cbor2_writes(
+    channel: str, offset: int, data: bytes, about: About | None
+) -> None:
+    """SPEC CHN-2, CHN-13."""
+    packed = encode_publication(channel, EPOCH, offset, data, about)
+    assert packed == encode_body(Publication(channel, EPOCH, offset, data, about))
+
+
+@given(layouts(About))
+def test_what_a_publication_carries_can_be_kept(about: About) -> None:
+    """SPEC CHN-13, PUB-7: the tags in their order."""
+    kept = decode_about(encode_about(about))
+    assert kept == about
+    assert list(kept.tags or {}) == list(about.tags or {})
+    assert encode_about(kept) == encode_about(about)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "in about: saw an item that goes on behind the last byte (SPEC PKT-6)"),
+        (b"\x80", "in about: saw list of length 0, expected a map (SPEC PKT-8)"),
+        (cbor2.dumps({"time_ms": -1}), "in about: saw time_ms = -1, expected an integer"),
+        (cbor2.dumps({"tags": {}}), "in about: saw tags = dict of length 0, expected a map of 1 to 8 entries"),
+    ],
+)
+def test_what_no_publication_carries_is_refused(data: bytes, text: str) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode_about(data)
+    assert text in str(caught.value)
+
+
+def test_a_publication_that_carries_nothing_has_no_about() -> None:
+    """SPEC CHN-13, MSG-9."""
+    plain = encode_body(Publication("x", EPOCH, 1, b""))
+    assert plain[:2] == b"\x85\x07"
+    assert encode_publication("x", EPOCH, 1, b"") == plain
+    assert decode_message(b"\x86" + plain[1:] + b"\xf6") == decode_message(plain)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +157,7 @@ def test_any_bytes_are_a_message_or_refused(body: bytes) -> None:
 
 
 def test_payloads_are_not_shown() -> None:
-    assert repr(Publication("x", EPOCH, 1, b"secret")).endswith("data=<6 bytes>)")
+    assert "data=<6 bytes>" in repr(Publication("x", EPOCH, 1, b"secret"))
     assert "secret" not in repr(Publish(1, "x", b"secret", None)) + repr(Call(1, "x", b"secret", None))
     assert repr(ErrorReply(1, 1, "", False, None)).endswith("data=None)")
 

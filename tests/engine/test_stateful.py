@@ -261,4 +261,4 @@ class Guarantee(RuleBasedStateMachine):
 
 
 TestGuarantee = Guarantee.TestCase
-TestGuarantee.settings = settings(max_examples=40, stateful_step_count=40)
+TestGuarantee.settings = settings(max_examples=settings().max_examples * 4 // 10, stateful_step_count=40)

@@ -29,6 +29,8 @@ FILES: Final = {
     "nginx": EXAMPLES / "behind-nginx/nginx.conf",
     "haproxy": EXAMPLES / "behind-haproxy/haproxy.cfg",
 }
+SETTINGS: Final = {program: file.parent / "hawser.toml" for program, file in FILES.items()}
+"""What the server behind each of them is given."""
 IDLING: Final = Traffic(5_000, 28.0, bursts=4)
 """Seven seconds between one burst and the next: longer than the shortest idle timeout."""
 
@@ -103,7 +105,7 @@ async def pass_through(
         folder: For files.
         program: Where nginx or haproxy is installed, for those that are one.
         seed: Of the proxy.
-        config: Of the server; with nothing in it, every default.
+        config: Of the server, behind what is documented for it; with nothing in it, every default.
     """
     async with behind(middlebox, folder, program=program, seed=seed, config=config) as proxy:
         journey = await travel(f"http://127.0.0.1:{proxy.port}/", carriage, middlebox.traffic)
@@ -115,24 +117,57 @@ async def behind(
     middlebox: Middlebox, folder: Path, *, program: str | None, seed: int = 0, config: str = ""
 ) -> AsyncGenerator[Proxy]:
     """A server behind a middlebox, behind a proxy that counts; clients connect to the latter."""
+    async with standing(middlebox, folder, program=program, config=config) as place, trio.open_nursery() as nursery:
+        proxy: Proxy = await nursery.start(Proxy(place.port, plan=middlebox.plan, seed=seed).run)
+        yield proxy
+        nursery.cancel_scope.cancel()
+
+
+@attrs.frozen
+class Place:
+    """Where to connect to."""
+
+    port: int
+    """The middlebox's, or the server's where there is none."""
+    servers: Sequence[int]
+    """The server's own ports."""
+
+
+@asynccontextmanager
+async def standing(
+    middlebox: Middlebox,
+    folder: Path,
+    *,
+    program: str | None,
+    config: str = "",
+    changes: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Place]:
+    """A server, and the middlebox in front of it if that is a program; the server has nothing to complain about.
+
+    Args:
+        middlebox: Which.
+        folder: For files.
+        program: Where nginx or haproxy is installed, for those that are one.
+        config: Of the server, behind what is documented for it.
+        changes: What stands in that, and what stands there instead.
+    """
     listen = ["http://127.0.0.1:0/"] * len(_HTTP_PORTS)
     async with AsyncExitStack() as stack:
+        if middlebox.program is not None:
+            config = replaced(SETTINGS[middlebox.program].read_text(encoding="utf-8"), changes or {}) + config
         server = await stack.enter_async_context(running(*serve_command(folder, config, *listen), cwd=folder))
         await server.out.count(len(listen))
         ports = [int(line.rpartition(":")[2].strip("/")) for line in server.out.texts]
-        target = ports[0]
+        port = ports[0]
         if middlebox.program is not None:
             assert program is not None
-            target = await stack.enter_async_context(_standing(middlebox, program, folder, ports))
-        async with trio.open_nursery() as nursery:
-            proxy: Proxy = await nursery.start(Proxy(target, plan=middlebox.plan, seed=seed).run)
-            yield proxy
-            nursery.cancel_scope.cancel()
+            port = await stack.enter_async_context(_in_front(middlebox, program, folder, ports))
+        yield Place(port, ports)
     check_log(server.err.texts)
 
 
 @asynccontextmanager
-async def _standing(middlebox: Middlebox, program: str, folder: Path, servers: Sequence[int]) -> AsyncGenerator[int]:
+async def _in_front(middlebox: Middlebox, program: str, folder: Path, servers: Sequence[int]) -> AsyncGenerator[int]:
     """The middlebox in front of these ports, and its own port."""
     assert middlebox.program is not None
     original = FILES[middlebox.program]
@@ -157,9 +192,7 @@ def adapted(text: str, changes: Mapping[str, str], servers: Sequence[int], own: 
     Raises:
         AssertionError: What is to be replaced is not there, or more than once.
     """
-    for old, new in changes.items():
-        assert text.count(old) == 1, f"the file has {text.count(old)} times {old!r}"
-        text = text.replace(old, new)
+    text = replaced(text, changes)
     code = [line.partition("#") for line in text.splitlines()]
     # All at once and in words of their own: a free port may be one of those of the file.
     ports = dict(zip(_HTTP_PORTS, map(str, servers), strict=True)) | {_OWN_PORT: str(own)}
@@ -171,6 +204,14 @@ def adapted(text: str, changes: Mapping[str, str], servers: Sequence[int], own: 
     for old, new in ports.items():
         text = text.replace(f"<{old}>", new)
     assert f"127.0.0.1:{own}" in text
+    return text
+
+
+def replaced(text: str, changes: Mapping[str, str]) -> str:
+    """A file with some of its lines replaced; see `adapted`."""
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"the file has {text.count(old)} times {old!r}"
+        text = text.replace(old, new)
     return text
 
 

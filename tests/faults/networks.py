@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.faults.journey import Journey
 
-CARRIAGES: Final = ("ws", "poll")
-"""What ``--transport`` of both clients says."""
+CARRIAGES: Final = ("ws", "poll", "auto")
+"""What ``--transport`` of both clients says; the last one takes whichever of the others gets through."""
 FULL: Final = Traffic(5_000, 25.0)
 FEW: Final = Traffic(500, 25.0)
 """Where a link loses so much that TCP itself hardly moves."""

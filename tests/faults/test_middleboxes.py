@@ -58,7 +58,7 @@ def test_a_line_that_is_not_there_any_more_is_missed() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "carriage"), [("nginx", "ws"), ("nginx-no-websocket", "poll"), ("haproxy", "poll"), ("swallowing", "ws")]
+    ("name", "carriage"), [("nginx", "ws"), ("nginx-no-websocket", "auto"), ("haproxy", "poll"), ("swallowing", "ws")]
 )
 async def test_a_middlebox_costs_no_message(
     name: str, carriage: str, tmp_path: Path, request: pytest.FixtureRequest

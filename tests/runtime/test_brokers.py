@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from hawser_engine.messages import About
+
 KEEP = Retention(messages=5)
 
 
@@ -25,8 +29,13 @@ def numbered_epochs() -> Callable[[int], bytes]:
     return lambda size: next(numbers).to_bytes(size, "big")
 
 
+def dated() -> float:
+    """A wall clock that jumps with Trio's."""
+    return 1_700_000_000 + trio.current_time()
+
+
 async def test_the_memory_broker_keeps_the_contract(autojump_clock: MockClock) -> None:
-    await check_broker(MemoryBroker(), key_window_seconds=300)
+    await check_broker(MemoryBroker(clock=dated), key_window_seconds=300, age_seconds=10)
 
 
 class Wrong(MemoryBroker):
@@ -34,19 +43,25 @@ class Wrong(MemoryBroker):
 
 
 class CountsFromZero(Wrong):
-    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
-        result = await super().publish(channel, data, retention=retention, key=key)
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        result = await super().publish(channel, data, retention=retention, key=key, about=about)
         return Published(Position(result.position.epoch, result.position.offset - 1), result.duplicate)
 
 
 class KeepsTooMuch(Wrong):
-    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
-        return await super().publish(channel, data, retention=Retention(messages=100), key=key)
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        return await super().publish(channel, data, retention=Retention(messages=100), key=key, about=about)
 
 
 class ForgetsKeys(Wrong):
-    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
-        return await super().publish(channel, data, retention=retention)
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        return await super().publish(channel, data, retention=retention, about=about)
 
 
 class ReportsTwice(Wrong):
@@ -73,13 +88,51 @@ class ReportsBackwards(Wrong):
 
 
 class IgnoresTheLimit(Wrong):
-    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
-        return await super().history(channel, after, limit=1_000, limit_bytes=limit_bytes)
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        return await super().history(channel, after, limit=1_000, limit_bytes=limit_bytes, seconds=seconds)
+
+
+class KeepsForEver(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        keep = attrs.evolve(retention, seconds=inf)
+        return await super().publish(channel, data, retention=keep, key=key, about=about)
+
+
+class IgnoresTheAgeAskedFor(Wrong):
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes)
+
+
+class LosesWhatIsCarried(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        return await super().publish(channel, data, retention=retention, key=key)
+
+
+class SortsTags(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        if about is not None and about.tags is not None:
+            about = attrs.evolve(about, tags=dict(sorted(about.tags.items())))
+        return await super().publish(channel, data, retention=retention, key=key, about=about)
+
+
+class DatesBackwards(Wrong):
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        page = await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        dated = [attrs.evolve(entry, time_ms=-entry.offset) for entry in page.entries]
+        return attrs.evolve(page, entries=tuple(dated))
 
 
 class PublishesAndIsThenCancelled(Wrong):
-    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
-        result = await super().publish(channel, data, retention=retention)
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        result = await super().publish(channel, data, retention=retention, about=about)
         await trio.lowlevel.checkpoint()
         return result
 
@@ -87,12 +140,21 @@ class PublishesAndIsThenCancelled(Wrong):
 @pytest.mark.parametrize("kind", Wrong.__subclasses__())
 async def test_every_wrong_broker_is_caught(autojump_clock: MockClock, kind: type[MemoryBroker]) -> None:
     with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True, flatten_subgroups=True):
-        await check_broker(kind(), key_window_seconds=300)
+        await check_broker(kind(clock=dated), key_window_seconds=300, age_seconds=10)
 
 
 async def test_a_key_that_never_ages_is_caught(autojump_clock: MockClock) -> None:
     with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True):
         await check_broker(MemoryBroker(), key_window_seconds=100)
+
+
+async def test_a_clock_that_is_set_back_turns_no_order_around() -> None:
+    times = iter([5.0, 3.0, 9.0, 9.0])
+    broker = MemoryBroker(clock=lambda: next(times))
+    for _ in range(3):
+        await broker.publish("one", b"x", retention=KEEP)
+    page = await broker.history("one", 0, limit=9, limit_bytes=99)
+    assert [entry.time_ms for entry in page.entries] == [5_000, 5_000, 9_000]
 
 
 async def test_a_channel_that_made_room_begins_anew_under_another_epoch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -486,9 +487,11 @@ async def test_a_channel_may_be_left_and_joined_at_once_by_many(autojump_clock: 
             await trio.sleep(0.05)
             await super().leave(channel, sink)
 
-        async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+        async def history(
+            self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf
+        ) -> History:
             await trio.sleep(0.02)
-            return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes)
+            return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
 
     app = App(broker=Slow())
     app.channel("*", history=10, open=True)

@@ -19,7 +19,7 @@ from hawser import connect, states
 from hawser_engine.bindings.head import HeadGate, HeadLimits
 from hawser_engine.bindings.websocket import ClientHandshake, FrameLimits, MaskedFrames, WebSocket
 from hawser_transports import Listener, ListenerSettings, PollSettings, Transport
-from hawser_transports.door import Door
+from hawser_transports.door import Attendance, Door
 from hawser_transports.longpoll import Asking, PollClientLink, PollRoute
 from hawser_transports.urls import parse_url
 from hawser_transports.visits import Visit
@@ -67,7 +67,7 @@ class Cable(Transport, Listener):
         self._nursery = nursery
         self._handler: Handler = upgrade_handler() if carriage == "websocket" else PollRoute((), PollSettings())
         self._arrive, self._arrived = trio.open_memory_channel["Link"](10)
-        self._door = Door(ListenerSettings())
+        self._door = Door(Attendance(ListenerSettings()))
         self.dead: bool = False
         self.server_noticed: float | None = None
 

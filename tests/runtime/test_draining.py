@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -275,9 +276,9 @@ async def test_a_client_goes_on_with_the_server_that_comes_after(autojump_clock:
 class SlowToRead(MemoryBroker):
     """A broker that takes half a second for every look into history, as one behind a network may."""
 
-    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         await trio.sleep(0.5)
-        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes)
+        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
 
 
 async def test_a_subscriber_that_is_behind_gets_what_was_accepted(autojump_clock: MockClock) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser.client import Connect
+    from hawser_engine.messages import About
 
 
 @pytest.mark.parametrize(
@@ -40,10 +41,16 @@ async def test_three_failing_children_of_a_handler_harm_nobody_else(
 
     class Fragile(MemoryBroker):
         async def publish(
-            self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None
+            self,
+            channel: str,
+            data: bytes,
+            *,
+            retention: Retention,
+            key: bytes | None = None,
+            about: About | None = None,
         ) -> Published:
             await pass_by("broker", Principal(channel))
-            return await super().publish(channel, data, retention=retention, key=key)
+            return await super().publish(channel, data, retention=retention, key=key, about=about)
 
     app = App(broker=Fragile())
     rule = app.channel("*", history=10)

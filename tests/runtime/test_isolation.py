@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from hawser_engine.messages import About
+
 
 def incidents(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name == "hawser"]
@@ -224,11 +226,17 @@ async def test_a_broker_that_fails_is_an_incident_and_the_next_publication_goes_
         mood = "bad"
 
         async def publish(
-            self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None
+            self,
+            channel: str,
+            data: bytes,
+            *,
+            retention: Retention,
+            key: bytes | None = None,
+            about: About | None = None,
         ) -> Published:
             if self.mood == "bad":
                 raise ConnectionError("the broker is away")
-            return await super().publish(channel, data, retention=retention, key=key)
+            return await super().publish(channel, data, retention=retention, key=key, about=about)
 
     broker = Moody()
     app = App(broker=broker)

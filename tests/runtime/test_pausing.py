@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from hawser import App, Config, Position, connect
-from hawser.app import ChannelRule
 from hawser.brokers import MemoryBroker, Retention
+from hawser.rules import ChannelRule
 from hawser.server.channels import Channel, Membership, Mode, Outlet
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import ChannelRequest, Continue, Pause, PositionNotice, Subscribe

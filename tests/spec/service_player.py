@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, Config, Inputs, Principal, Session, serve, takes_inputs
+from hawser import NOBODY, App, Config, Inputs, Principal, Session, serve, takes_inputs
 from hawser.brokers import MemoryBroker
 from hawser_engine import codec
 from hawser_engine.errors import RemoteProtocolError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 RATES: Final[dict[str, Any]] = {"joins_per_second": 1e9, "joins_burst": 2**31}
 """A rate that no scenario could meet."""
 
+EPOCH_SECONDS: Final = 1_700_000_000
+"""The wall clock of the service when a scenario begins; it goes on with the virtual one."""
+
 
 class ForgetfulBroker(MemoryBroker):
     """A broker that loses a channel's past when it is told to."""
@@ -42,11 +45,15 @@ class ForgetfulBroker(MemoryBroker):
 
 def open_service(random_bytes: Callable[[int], bytes]) -> App:
     """The service that vectors/README.md describes."""
-    broker = ForgetfulBroker(random_bytes=random_bytes)
+    broker = ForgetfulBroker(random_bytes=random_bytes, clock=lambda: EPOCH_SECONDS + trio.current_time())
     app = App(broker=broker)
     app.channel("*", history=100, open=True)
     app.channel("live:*", open=True)
     app.channel("short:*", history=2, open=True)
+    app.channel("last:*", last_value=True, open=True)
+    app.channel("fresh:*", history=100, last_value=True, read_history=NOBODY, open=True)
+    app.channel("told:*", history=100, about=["publisher", "tags", "latest_key"], open=True)
+    app.channel("timed:*", history=100, about=["time"], open=True)
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100)
 

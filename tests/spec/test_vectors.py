@@ -14,7 +14,7 @@ import pytest
 from hawser_engine import codec, messages
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
-from hawser_engine.items import Kind, Layout, layout_of
+from hawser_engine.items import Kind, Layout, layout_of, required_of
 from hawser_engine.packets import PACKETS, Packet
 from tests.spec.vector_files import VECTORS, Vector, cases, vectors
 
@@ -36,7 +36,9 @@ def shown(value: Any) -> Any:
         return {key: shown(each) for key, each in plain.items()}
     if isinstance(value, Layout):
         kind = {"kind": value.NAME} if isinstance(value, Kind) else {}
-        return kind | {name: shown(getattr(value, name)) for name, _ in layout_of(type(value))}
+        required = required_of(type(value))
+        held = [(name, shown(getattr(value, name))) for name, _ in layout_of(type(value))]
+        return kind | {name: each for place, (name, each) in enumerate(held) if place < required or each is not None}
     return plain
 
 

@@ -21,5 +21,5 @@ async def dial(listener: HttpListener) -> trio.SocketStream:
 async def settled(listener: HttpListener, sockets: int = 0) -> None:
     """Wait until so many sockets are left."""
     with trio.fail_after(30):
-        while listener.door.sockets != sockets:
+        while listener.door.attendance.sockets != sockets:
             await trio.sleep(0.001)

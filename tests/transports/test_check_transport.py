@@ -155,6 +155,17 @@ class ForgetsToSayWhatItTook(Wrapper):
         return 0
 
 
+class ForgetsToSayThatItTookOne(Wrapper):
+    def send_one_nowait(self, batch: bytes) -> bool:
+        self.link.send_one_nowait(batch)
+        return False
+
+
+class TakesOneOfAnySize(Wrapper):
+    def send_one_nowait(self, batch: bytes) -> bool:
+        return not 0 < len(batch) <= BATCH_BYTES_MAX or self.link.send_one_nowait(batch)
+
+
 class NeverPushesBack(Wrapper):
     """Grows without end."""
 
@@ -344,6 +355,8 @@ CAUGHT_BY: dict[type[Wrapper], str] = {
     EatsTheCallersList: "leaves_the_callers_list_alone",
     InventsAnAnswer: "leaves_the_callers_list_alone",
     ForgetsToSayWhatItTook: "order",
+    ForgetsToSayThatItTookOne: "send_one_nowait_says_what_it_took",
+    TakesOneOfAnySize: "send_one_nowait_says_what_it_took",
     NeverPushesBack: "back_pressure",
     TakesEverythingNow: "back_pressure",
     LosesTheTailAtClose: "end_comes_after_everything_sent",

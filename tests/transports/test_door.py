@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +22,7 @@ from hawser_transports import (
     WireSettings,
 )
 from hawser_transports.addresses import Proxies, group
-from hawser_transports.door import SOCKETS_A_CONNECTION, Busy, Door
+from hawser_transports.door import SOCKETS_A_CONNECTION, Attendance, Busy, Door
 from tests.engine.bindings.peers import GOOD
 from tests.transports.sockets import dial, settled
 from tests.transports.test_longpoll import OPENING, read
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator
 
+    from hawser_transports import Transport
     from tests.transports.conftest import Contexts
 
 QUICK = WireSettings(close_seconds=0.5)
@@ -53,6 +54,17 @@ async def listening(
         async with await transport.listen(f"http{'s' if context else ''}://127.0.0.1:0/chat") as listener:
             assert isinstance(listener, HttpListener)
             yield listener
+
+
+@asynccontextmanager
+async def two_places(transport: Transport) -> AsyncGenerator[tuple[HttpListener, HttpListener], None]:
+    """One service at two ports."""
+    url = "http://127.0.0.1:0/chat"
+    with trio.fail_after(60):
+        async with await transport.listen(url) as first, await transport.listen(url) as second:
+            assert isinstance(first, HttpListener)
+            assert isinstance(second, HttpListener)
+            yield first, second
 
 
 async def answer(listener: HttpListener, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -140,7 +152,7 @@ def test_a_proxy_that_is_no_network_is_refused_by_name(network: str) -> None:
 
 
 def test_what_leaves_makes_room_and_nothing_is_kept_of_who_was_there() -> None:
-    door = Door(limits(connections=3, connections_per_address=2), lambda size: bytes(size))
+    door = Door(Attendance(limits(connections=3, connections_per_address=2), lambda size: bytes(size)))
     first, second = door.enter("192.0.2.1", 0), door.enter("192.0.2.1", 0)
     with pytest.raises(Busy, match=r"429 Too Many Requests \(remote\): too many connections from one address") as busy:
         door.enter("192.0.2.1", 0)
@@ -148,15 +160,15 @@ def test_what_leaves_makes_room_and_nothing_is_kept_of_who_was_there() -> None:
     third = door.enter("192.0.2.2", 0)
     with pytest.raises(Busy, match=r"503 .*too many connections"):
         door.enter("192.0.2.3", 0)
-    assert (door.connections, door.refused) == (3, 2)
+    assert (door.attendance.connections, door.attendance.refused) == (3, 2)
     for own in (first, second, third):
         door.left(own)
-    assert door.connections == 0
+    assert door.attendance.connections == 0
     door.enter("192.0.2.1", 0)
 
 
 def test_who_is_one_too_many_of_his_address_takes_nobodys_turn() -> None:
-    door = Door(limits(accepts_per_second=2, connections_per_address=1))
+    door = Door(Attendance(limits(accepts_per_second=2, connections_per_address=1)))
     door.enter("192.0.2.1", 0)
     for _ in range(1_000):
         with pytest.raises(Busy, match="429"):
@@ -168,7 +180,7 @@ def test_who_is_one_too_many_of_his_address_takes_nobodys_turn() -> None:
 
 
 def test_turns_are_spread_over_what_the_backlog_takes() -> None:
-    door = Door(limits(accepts_per_second=10))
+    door = Door(Attendance(limits(accepts_per_second=10)))
     told: list[int] = []
     for number in range(410):
         try:
@@ -183,13 +195,13 @@ def test_turns_are_spread_over_what_the_backlog_takes() -> None:
 
 
 def test_sockets_of_a_trusted_proxy_are_no_one_address() -> None:
-    door = Door(limits(connections=10, connections_per_address=1, proxies=("10.0.0.1",)))
+    door = Door(Attendance(limits(connections=10, connections_per_address=1, proxies=("10.0.0.1",))))
     assert [door.opened("192.0.2.1") for _ in range(4)] == [*["192.0.2.1"] * SOCKETS_A_CONNECTION, None]
     assert [door.opened("10.0.0.1") for _ in range(20)] == [""] * 20
     assert [door.opened("10.0.0.1") for _ in range(20)] == [*[""] * 7, *[None] * 13]  # but the node has its limit
     for own in ("192.0.2.1", *[""] * 27):
         door.closed(own)
-    assert (door.sockets, door.refused) == (2, 14)
+    assert (door.attendance.sockets, door.attendance.refused) == (2, 14)
 
 
 # ---------------------------------------------------------------- a listener
@@ -206,7 +218,7 @@ async def test_one_address_has_only_so_many_connections_and_leaving_makes_room()
         assert b"too many connections from one address (SPEC LIM-3)" in text
         with pytest.raises(OSError, match="the server answered 429"):
             await transport.connect(listener.url)
-        assert (listener.door.connections, listener.door.refused) == (2, 2)
+        assert (listener.door.attendance.connections, listener.door.attendance.refused) == (2, 2)
         await trio.aclose_forcefully(first)
         await trio.aclose_forcefully(await listener.accept())
         await settled(listener, 1)
@@ -226,7 +238,36 @@ async def test_behind_a_trusted_proxy_each_client_has_its_own_limit() -> None:
                 assert other.startswith(b"HTTP/1.1 101")
             async with upgraded(listener, "X-Forwarded-For: me") as odd:
                 assert odd.startswith(b"HTTP/1.1 400")
-            assert listener.door.connections == 2
+            assert listener.door.attendance.connections == 2
+
+
+async def test_all_places_of_one_service_have_its_limits_together() -> None:
+    """A balancer in front of two ports of one server gives nobody twice as much."""
+    settings = limits(connections_per_address=2, connections=3, proxies=("127.0.0.1",))
+    async with two_places(WebSocketTransport(settings=settings)) as places, AsyncExitStack() as stack:
+
+        async def come(place: int, address: str) -> bytes:
+            answered = upgraded(places[place], f"X-Forwarded-For: {address}")
+            return (await stack.enter_async_context(answered)).split()[1]
+
+        assert [await come(place, "192.0.2.1") for place in (0, 1)] == [b"101", b"101"]
+        assert [await come(place, "192.0.2.1") for place in (0, 1)] == [b"429", b"429"]
+        assert [await come(place, "192.0.2.2") for place in (0, 1)] == [b"101", b"503"]
+        assert [each.door.attendance.connections for each in places] == [3, 3]
+        await places[0].drain()
+        assert [each.door.shut for each in places] == [True, False]
+
+
+async def test_long_poll_links_of_two_places_are_counted_together() -> None:
+    settings = limits(connections_per_address=1)
+    async with two_places(LongPollTransport(settings=settings)) as places, await dial(places[0]) as stream:
+        await stream.send_all(OPENING)
+        entered = await places[0].accept()
+        status, _, body = await answer(places[1], OPENING)
+        await trio.aclose_forcefully(entered)
+        refusal = decode(body)
+        assert isinstance(refusal, Close)
+        assert (status, refusal.code) == (503, CloseCode.OVERLOADED)
 
 
 async def test_a_spoofed_header_helps_nobody() -> None:
@@ -255,7 +296,7 @@ async def test_over_the_rate_a_long_poll_attach_is_closed_with_the_answers() -> 
             assert (status, close.code, close.reconnect, close.resume) == (503, CloseCode.OVERLOADED, True, True)
             assert close.after_min_ms == 1_000 * int(headers["retry-after"])
             assert close.after_max_ms == close.after_min_ms + 1_000
-            assert listener.door.connections == 1
+            assert listener.door.attendance.connections == 1
 
 
 async def test_a_long_poll_link_is_one_connection_whatever_its_sockets() -> None:
@@ -265,13 +306,13 @@ async def test_a_long_poll_link_is_one_connection_whatever_its_sockets() -> None
             _, body = OPENING.split(b"\r\n\r\n", 1)
             near.send_nowait([body])
             far = await listener.accept()
-            assert listener.door.connections == 1
+            assert listener.door.attendance.connections == 1
             assert (await answer(listener, UPGRADE))[0] == 429
             assert (await answer(listener, OPENING))[0] == 503
-            assert listener.door.connections == 1
+            assert listener.door.attendance.connections == 1
             await trio.aclose_forcefully(far)
             with trio.fail_after(30):
-                while listener.door.connections:
+                while listener.door.attendance.connections:
                     await trio.sleep(0.01)
 
 
@@ -282,7 +323,7 @@ async def test_an_attach_that_fails_leaves_nothing_counted(body: bytes) -> None:
     request = b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
     async with listening(limits()) as listener:
         assert (await answer(listener, request))[0] == 400
-        assert listener.door.connections == 0
+        assert listener.door.attendance.connections == 0
 
 
 async def test_too_many_sockets_of_one_address_are_answered_without_being_read(contexts: Contexts) -> None:
@@ -291,7 +332,7 @@ async def test_too_many_sockets_of_one_address_are_answered_without_being_read(c
         await settled(listener, SOCKETS_A_CONNECTION)
         status, headers, _ = await answer(listener, b"")
         assert (status, int(headers["retry-after"]) >= 5) == (503, True)
-        assert listener.door.refused == 1
+        assert listener.door.attendance.refused == 1
         for each in kept:
             await each.aclose()
         await settled(listener)
@@ -301,7 +342,7 @@ async def test_too_many_sockets_of_one_address_are_answered_without_being_read(c
         async with await dial(listener) as stream:
             with suppress(trio.BrokenResourceError):
                 assert await stream.receive_some() == b""
-        assert listener.door.refused == 1  # before TLS there is nothing that could be said
+        assert listener.door.attendance.refused == 1  # before TLS there is nothing that could be said
         for each in kept:
             await each.aclose()
 
@@ -334,5 +375,5 @@ async def test_who_drains_lets_nobody_in_says_so_and_serves_who_is_there() -> No
             unknown = b"GET /chat HTTP/1.1\r\nHost: x\r\nHawser-Generation: 0\r\nHawser-Session: AAAA\r\n"
             unknown += b"Hawser-Secret: " + b"A" * 43 + b"\r\nHawser-Number: 1\r\nHawser-Counts: 0,0,0\r\n\r\n"
             assert (await answer(listener, unknown))[0] == 401
-            assert listener.door.connections == 1
+            assert listener.door.attendance.connections == 1
             await trio.aclose_forcefully(far)

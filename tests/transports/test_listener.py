@@ -24,6 +24,7 @@ from hawser_transports import (
     WireSettings,
     find_transport,
 )
+from hawser_transports.door import Attendance
 from hawser_transports.listener import listen_http
 from hawser_transports.urls import parse_url
 from hawser_transports.web import SCHEMES, upgrade_handler
@@ -241,7 +242,7 @@ async def test_a_head_in_small_pieces_has_one_deadline_for_all_of_them() -> None
 
 async def test_connections_are_accepted_at_a_bounded_rate(autojump_clock: MockClock) -> None:
     """Sockets, that is: ten times what is let in. The kernel keeps the others for a moment."""
-    listener = HttpListener([], "ws://x", {}, ListenerSettings(accepts_per_second=5), None)
+    listener = HttpListener([], "ws://x", {}, Attendance(ListenerSettings(accepts_per_second=5)), None)
     began = trio.current_time()
     for _ in range(50):
         await listener.wait_for_allowance()
@@ -285,7 +286,7 @@ async def listening_on(each: socket.socket, settings: ListenerSettings) -> Async
     each.bind(("127.0.0.1", 0))
     each.listen()
     url = f"ws://127.0.0.1:{each.getsockname()[1]}/chat"
-    async with HttpListener([each], url, {b"/chat": upgrade_handler()}, settings, None) as listener:
+    async with HttpListener([each], url, {b"/chat": upgrade_handler()}, Attendance(settings), None) as listener:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.run)
             yield listener
@@ -319,9 +320,9 @@ async def test_a_wake_up_costs_no_allowance(mock_clock: MockClock) -> None:
                 client.connect(each.getsockname())
                 for _ in range(100):
                     await wait_all_tasks_blocked(0.01)
-                    if listener.door.sockets == number:
+                    if listener.door.attendance.sockets == number:
                         break
-                assert listener.door.sockets == number
+                assert listener.door.attendance.sockets == number
             for client in kept:
                 client.close()
 

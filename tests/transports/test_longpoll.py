@@ -272,7 +272,7 @@ async def test_one_connection_carries_all_requests_also_pipelined() -> None:
         assert (got[0], got[1]["hawser-first"], got[2]) == (200, "1", encode_message(b"down", more=False))
         assert got[1]["cache-control"] == "no-store"
         assert (late[0], late[2]) == (204, b"")
-        assert (listener.door.connections, listener.door.sockets) == (1, 1)
+        assert (listener.door.attendance.connections, listener.door.attendance.sockets) == (1, 1)
         await trio.aclose_forcefully(far)
 
 

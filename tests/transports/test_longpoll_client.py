@@ -11,10 +11,14 @@ import pytest
 import trio
 
 from hawser_engine.bindings.head import HeadGate, HeadLimits
-from hawser_engine.bindings.http import Reply, framing, write_reply
+from hawser_engine.bindings.http import Reply, Request, framing, write_reply
 from hawser_engine.bindings.longpoll import CONTENT_TYPE
+from hawser_engine.bindings.replies import ReplyRefused
 from hawser_engine.codec import encode, encode_message
-from hawser_transports import Link, LongPollTransport, PollSettings
+from hawser_transports import Link, LongPollTransport, PollSettings, WireSettings
+from hawser_transports.dialing import dial
+from hawser_transports.longpoll import Asking
+from hawser_transports.urls import parse_url
 from tests.engine.pair import an_open
 from tests.transports.test_longpoll import opened, packets
 
@@ -119,6 +123,28 @@ async def test_what_is_no_reply_costs_another_get(answer: Reply | bytes) -> None
         numbers = [int(asked.headers["hawser-number"]) for asked in server.asked if asked.method == "GET"]
         assert numbers[0] == 1
         assert len(set(numbers)) == len(numbers) > 1
+
+
+async def test_after_a_failure_no_connection_that_was_kept_is_trusted() -> None:
+    """A network that has swallowed one of them has swallowed the others, and they would hold up the next requests."""
+    answers: list[Reply | bytes] = [NOTHING, NOTHING, b"", NOTHING]
+    server = Scripted(lambda _: answers.pop(0))
+    request = Request("GET", (("hawser-generation", "0"),), b"")
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            (listener,) = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), server.serve, 0)
+            place = parse_url(f"http://127.0.0.1:{listener.socket.getsockname()[1]}/", ("http",))
+            asking = Asking(place, partial(dial, place, None, WireSettings()))
+            async with trio.open_nursery() as together:
+                together.start_soon(asking.ask, request)
+                together.start_soon(asking.ask, request)
+            with pytest.raises(ReplyRefused):
+                await asking.ask(request)
+            assert server.connections == 2
+            assert (await asking.ask(request)).status == 204
+            assert server.connections == 3
+            asking.close()
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_post_is_made_again_as_it_was_until_it_is_answered() -> None:

@@ -278,7 +278,7 @@ async def test_cancelling_a_connect_at_any_checkpoint_leaves_nothing_open(transp
         assert len(links) == 1
         await trio.aclose_forcefully(links[0])
         await wait_all_tasks_blocked(0.02)
-        while http(listener).door.sockets:
+        while http(listener).door.attendance.sockets:
             with trio.move_on_after(0.01):
                 await trio.aclose_forcefully(await listener.accept())
         await settled(http(listener))

@@ -513,7 +513,7 @@ async def test_the_end_of_a_closed_pair_of_memory_streams_is_an_end() -> None:
     wire.close()
 
 
-@pytest.mark.parametrize("field", ["outbound_bytes", "write_seconds", "close_seconds"])
+@pytest.mark.parametrize("field", ["outbound_bytes", "write_seconds", "close_seconds", "unanswered_seconds"])
 def test_a_wrong_setting_is_refused_by_name(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         WireSettings(**{field: -1})

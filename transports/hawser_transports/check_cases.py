@@ -107,6 +107,23 @@ async def _check_send_nowait_counts_what_it_took(bench: Bench) -> None:
         await bench.soon("sending the rest", near.send_batches, batches[taken:])
 
 
+async def _check_send_one_nowait_says_what_it_took(bench: Bench) -> None:
+    batches = [make_batch(number, 30_000) for number in range(40)]
+    async with bench.pair() as (near, far), trio.open_nursery() as nursery:
+        for wrong in (b"", bytes(BATCH_BYTES_MAX + 1)):
+            try:
+                near.send_one_nowait(wrong)
+            except ValueError:
+                pass
+            else:
+                bench.fail(f"send_one_nowait took a batch of {len(wrong)} bytes")
+        taken = 0
+        while taken < len(batches) and near.send_one_nowait(batches[taken]):
+            taken += 1
+        nursery.start_soon(bench.receive, far, batches)
+        await bench.soon("sending the rest", near.send_batches, batches[taken:])
+
+
 async def _flood(bench: Bench, link: Link) -> list[bytes]:
     """Send until the link takes no more; the last batch handed over may be half taken."""
     sent: list[bytes] = []
@@ -337,6 +354,7 @@ CHECKS: Final[tuple[Callable[[Bench], Awaitable[None]], ...]] = (
     _check_refuses_wrong_sizes,
     _check_leaves_the_callers_list_alone,
     _check_send_nowait_counts_what_it_took,
+    _check_send_one_nowait_says_what_it_took,
     _check_back_pressure,
     _check_end_comes_after_everything_sent,
     _check_close_is_final_and_idempotent,

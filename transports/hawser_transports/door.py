@@ -1,8 +1,11 @@
-"""The door of a listener: how many are in, from where, whether one more may come, and what the others are told.
+"""The doors of a service: how many are in, from where, whether one more may come, and what the others are told.
 
 A *socket* is one TCP connection. A *connection* is what a client has: one WebSocket, which is one socket, or one
 long-poll link, whatever number of sockets its requests take. Behind a trusted proxy sockets are the proxy's own, and
 only connections tell its clients apart; so both are counted, each where it means something.
+
+A service that listens at several places has a door at each, and one count of who is in: the ports behind a balancer
+are one server's, and give nobody twice as much.
 
 Rule: what is refused costs one look into a table and one answer; nothing of it is kept.
 """
@@ -47,8 +50,8 @@ class Busy(HeadRefused):
         self.retry_seconds = retry_seconds
 
 
-class Door:
-    """Counts who is in.
+class Attendance:
+    """Who is in, through whichever door of one service.
 
     Args:
         settings: Limits.
@@ -56,20 +59,34 @@ class Door:
     """
 
     def __init__(self, settings: ListenerSettings, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self.settings: ListenerSettings = settings
+        self.random_bytes: Callable[[int], bytes] = random_bytes
         self.proxies: Proxies = Proxies(settings.proxies)
+        self.admission: Admission = Admission(settings.accepts_per_second, random_bytes)
         self.sockets: int = 0
         """TCP connections that are open now."""
         self.connections: int = 0
         """WebSockets and long-poll links that are there now."""
         self.refused: int = 0
         """Who was turned away because there was no room, or because of the rate."""
+        self.sockets_of: dict[str, int] = {}
+        """Those of each address that has any; of all proxies together under the empty one."""
+        self.connections_of: dict[str, int] = {}
+        """The same of connections."""
+
+
+class Door:
+    """Lets in and counts at one place; with the others of its service it shares who is in.
+
+    Args:
+        attendance: That of the service.
+    """
+
+    def __init__(self, attendance: Attendance) -> None:
+        self.attendance: Attendance = attendance
+        self.proxies: Proxies = attendance.proxies
         self.shut: bool = False
-        """Whether nobody new comes in any more."""
-        self._settings = settings
-        self._random_bytes = random_bytes
-        self._admission = Admission(settings.accepts_per_second, random_bytes)
-        self._sockets_of: dict[str, int] = {}
-        self._connections_of: dict[str, int] = {}
+        """Whether nobody new comes in here any more."""
 
     # Sockets
 
@@ -82,20 +99,21 @@ class Door:
         Returns:
             What to hand to `closed`; None if there is no room for it, and it has to go.
         """
-        limits = self._settings
+        there = self.attendance
+        limits = there.settings
         own = "" if self.proxies.trusts(host) else group(host)  # those of proxies are no one address's
-        full = self.sockets >= limits.connections * SOCKETS_A_CONNECTION
-        if full or (own and self._sockets_of.get(own, 0) >= limits.connections_per_address * SOCKETS_A_CONNECTION):
-            self.refused += 1
+        full = there.sockets >= limits.connections * SOCKETS_A_CONNECTION
+        if full or (own and there.sockets_of.get(own, 0) >= limits.connections_per_address * SOCKETS_A_CONNECTION):
+            there.refused += 1
             return None
-        self.sockets += 1
-        _count(self._sockets_of, own, 1)
+        there.sockets += 1
+        _count(there.sockets_of, own, 1)
         return own
 
     def closed(self, own: str) -> None:
         """A socket was closed."""
-        self.sockets -= 1
-        _count(self._sockets_of, own, -1)
+        self.attendance.sockets -= 1
+        _count(self.attendance.sockets_of, own, -1)
 
     # Connections
 
@@ -114,33 +132,34 @@ class Door:
 
         Spec: LIM-3.
         """
-        settings = self._settings
+        there = self.attendance
+        settings, admission = there.settings, there.admission
         own = group(host)
         if self.shut:
             raise self._busy(503, "the server is draining", self.soon(_SHUT_SECONDS))
-        if self._connections_of.get(own, 0) >= settings.connections_per_address:
+        if there.connections_of.get(own, 0) >= settings.connections_per_address:
             # Before the rate is asked: nobody takes others' places by being refused.
             raise self._busy(429, "too many connections from one address", self.soon())
-        if self.connections >= settings.connections:
-            raise self._busy(503, "too many connections", self._admission.whole_turn(now))
-        if not self._admission.enters(now):
-            raise self._busy(503, "too many connections at once", self._admission.whole_turn(now))
-        self.connections += 1
-        _count(self._connections_of, own, 1)
+        if there.connections >= settings.connections:
+            raise self._busy(503, "too many connections", admission.whole_turn(now))
+        if not admission.enters(now):
+            raise self._busy(503, "too many connections at once", admission.whole_turn(now))
+        there.connections += 1
+        _count(there.connections_of, own, 1)
         return own
 
     def left(self, own: str) -> None:
         """A connection has ended."""
-        self.connections -= 1
-        _count(self._connections_of, own, -1)
+        self.attendance.connections -= 1
+        _count(self.attendance.connections_of, own, -1)
 
     def soon(self, seconds: tuple[int, int] = _TOO_MANY_SECONDS) -> int:
         """Draw when to try again where nobody has a turn."""
         low, high = seconds
-        return low + int((high - low + 1) * draw(self._random_bytes))
+        return low + int((high - low + 1) * draw(self.attendance.random_bytes))
 
     def _busy(self, status: int, detail: str, retry_seconds: int) -> Busy:
-        self.refused += 1
+        self.attendance.refused += 1
         return Busy(status, detail, retry_seconds)
 
 

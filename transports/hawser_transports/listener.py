@@ -31,7 +31,7 @@ from trio.lowlevel import ParkingLot, cancel_shielded_checkpoint, checkpoint_if_
 
 from hawser_engine.bindings.head import Head, HeadGate, HeadRefused, response
 from hawser_transports.contract import Link, Listener
-from hawser_transports.door import Busy, Door
+from hawser_transports.door import Attendance, Busy, Door
 from hawser_transports.mounts import HttpHandler, Mount
 from hawser_transports.reactor import Reactor
 from hawser_transports.settings import ListenerSettings
@@ -82,9 +82,10 @@ class HttpListener(Listener):
         sockets: list[socket.socket],
         url: str,
         handlers: Mapping[bytes, Handler],
-        settings: ListenerSettings,
+        attendance: Attendance,
         context: ssl.SSLContext | None,
     ) -> None:
+        settings = attendance.settings
         self._sockets = sockets
         self._url = url
         self._handlers = handlers
@@ -102,7 +103,7 @@ class HttpListener(Listener):
         self._allowance = self._sockets_per_second
         self._allowed_at = trio.current_time()
         self._out_of_resources_at = -math.inf
-        self.door: Door = Door(settings)
+        self.door: Door = Door(attendance)
         """Who is in, and who may come."""
 
     @property
@@ -356,6 +357,7 @@ async def listen_http(
     handlers: Mapping[bytes, Handler],
     *,
     settings: ListenerSettings | None = None,
+    attendance: Attendance | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> HttpListener:
     """Listen at a URL.
@@ -363,15 +365,17 @@ async def listen_http(
     Args:
         url: Port 0 picks a free one; a name listens at all of its addresses.
         handlers: Who serves which path.
-        settings: Limits.
+        settings: Limits, of a service that listens nowhere else.
+        attendance: In place of them, what all listeners of one service have together.
         ssl_context: For a URL that is secure.
 
     Raises:
         OSError: The place is taken or cannot be had.
     """
-    settings = ListenerSettings() if settings is None else settings
+    if attendance is None:
+        attendance = Attendance(ListenerSettings() if settings is None else settings)
     sockets, port = await _open_sockets(url.host, url.port)
-    listener = HttpListener(sockets, str(attrs.evolve(url, port=port)), handlers, settings, ssl_context)
+    listener = HttpListener(sockets, str(attrs.evolve(url, port=port)), handlers, attendance, ssl_context)
     # A listener belongs to nobody's nursery, and shakes hands whether or not somebody waits in `accept` just now.
     trio.lowlevel.spawn_system_task(listener.run, name=f"listener {listener.url}")
     return listener

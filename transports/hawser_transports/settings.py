@@ -1,4 +1,4 @@
-"""The limits and times of a listener."""
+"""The limits and times of listeners."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class MountSettings:
 
 @attrs.frozen(kw_only=True)
 class ListenerSettings:
-    """Limits of one listener; a wrong value is refused with the name of the field. `math.inf` lifts a limit."""
+    """Limits of all listeners of one transport together; a wrong value is refused with the name of the field.
+
+    `math.inf` lifts a limit.
+    """
 
     handshake_seconds: float = field(default=10.0, validator=validators.gt(0))
     """From accept until a handler has the request, TLS included."""

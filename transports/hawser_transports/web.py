@@ -27,6 +27,7 @@ from hawser_engine.bindings.websocket import (
 
 from .contract import Listener, Transport, TurnedAway
 from .dialing import dial
+from .door import Attendance
 from .listener import listen_http
 from .longpoll import Asking, PollClientLink, PollRoute, PollSettings
 from .settings import ListenerSettings
@@ -87,7 +88,7 @@ class WebSocketTransport(Transport):
     At the latter two it has long-poll to fall back on; whoever wants WebSocket only writes ``ws`` or ``wss``.
 
     All places at which one transport listens are one service: where a balancer spreads the requests of a long-poll link
-    over them, each reaches it.
+    over them, each reaches it, and limits hold for all of them together.
 
     Args:
         ssl_context: For ``wss``. A server needs one with its certificate; a client without one trusts what the
@@ -113,6 +114,7 @@ class WebSocketTransport(Transport):
         self._ssl_context = ssl_context
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
+        self._attendance = Attendance(self._settings)
         self._frames = FrameLimits() if frames is None else frames
         self._polls = PollSettings() if polls is None else polls
         self._polling = PollRoute(self._origins, self._polls)
@@ -128,7 +130,7 @@ class WebSocketTransport(Transport):
             handler = service_handler(handler, self._polling)
         handlers = {place.path.encode(): handler}
         context = self._ssl_context if place.secure else None
-        return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
+        return await listen_http(place, handlers, attendance=self._attendance, ssl_context=context)
 
     async def connect(self, url: str) -> Link:
         """See `Transport.connect`."""
@@ -193,6 +195,7 @@ class LongPollTransport(Transport):
         self._ssl_context = ssl_context
         self._origins = check_origins(origins)
         self._settings = ListenerSettings() if settings is None else settings
+        self._attendance = Attendance(self._settings)
         self._polls = PollSettings() if polls is None else polls
         self._polling = PollRoute(self._origins, self._polls)
         self._random_bytes = random_bytes
@@ -204,7 +207,7 @@ class LongPollTransport(Transport):
             raise ValueError(f"{without_secrets(url)!r} needs a certificate: LongPollTransport(ssl_context=…)")
         handlers: dict[bytes, Handler] = {place.path.encode(): self._polling}
         context = self._ssl_context if place.secure else None
-        return await listen_http(place, handlers, settings=self._settings, ssl_context=context)
+        return await listen_http(place, handlers, attendance=self._attendance, ssl_context=context)
 
     async def connect(self, url: str) -> Link:
         """See `Transport.connect`; opens one connection, on which nothing is asked yet."""

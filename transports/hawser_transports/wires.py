@@ -53,6 +53,9 @@ class WireSettings:
     """What has been handed to the stream is taken within this time, or the wire breaks (SPEC LIM-6)."""
     close_seconds: float = field(default=2.0, validator=validators.ge(0))
     """How long a graceful close waits for the peer."""
+    unanswered_seconds: float = field(default=20.0, validator=validators.ge(1))
+    """A connection that a client has opened is lost when the system at its other end has answered nothing for so long,
+    neither bytes nor the probes that this one sends while there are none; `math.inf` leaves that to the protocol."""
 
 
 class Wire(ABC):

@@ -38,6 +38,21 @@ HEADERS: Final = (
 START: Final = {"resume_period_ms": 120_000, "ping_interval_ms": 25_000, "pong_wait_ms": 10_000}
 
 
+def _body(packets: tuple[Any, ...]) -> dict[str, Json]:
+    """A body as a step has it; nothing if there is none."""
+    return {"hex": hex_of(packets), "diagnostic": notation_of(packets)} if packets else {}
+
+
+def _reply_headers(packets: tuple[Any, ...], counts: Triple | None, first: int | None) -> dict[str, str]:
+    """The headers of a response that has these packets and says this."""
+    headers = {"content-type": TYPE} if packets else {}
+    if counts is not None:
+        headers["hawser-counts"] = ",".join(map(str, counts))
+    if first is not None:
+        headers["hawser-first"] = str(first)
+    return headers
+
+
 class PollScene(ServerScene):
     """The server is under test; the runner is every client, and sends requests."""
 
@@ -53,8 +68,7 @@ class PollScene(ServerScene):
         """A request arrives, with its headers and the packets of its body."""
         given = {"content-type": TYPE} if packets else {}
         step: dict[str, Json] = {"name": name, "method": method, "headers": given | (headers or {})}
-        if packets:
-            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        step |= _body(packets)
         self._step("request", step)
 
     def answers(
@@ -68,19 +82,12 @@ class PollScene(ServerScene):
         has: tuple[str, ...] = (),
     ) -> None:
         """A request is answered: with this status, these packets, these headers, and others of any value."""
-        wanted = {"content-type": TYPE} if packets else {}
-        absent = ["content-type"] if not packets else []
-        if counts is not None:
-            wanted["hawser-counts"] = ",".join(map(str, counts))
-        if first is not None:
-            wanted["hawser-first"] = str(first)
-        else:
-            absent.append("hawser-first")
+        wanted = _reply_headers(packets, counts, first)
+        absent = [each for each in ("content-type", "hawser-first") if each not in wanted]
         step: dict[str, Json] = {"to": to, "status": status, "headers": wanted | (headers or {}), "absent": absent}
         if has:
             step["has"] = list(has)
-        if packets:
-            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        step |= _body(packets)
         self._step("response", step)
 
     # What is made of them
@@ -147,8 +154,7 @@ class PollingScene(ClientScene):
         given = ({"content-type": TYPE} if packets else {}) | (headers or {})
         absent: list[Json] = [each for each in ("content-type", *HEADERS) if each not in given]
         step: dict[str, Json] = {"on": link, "name": name, "method": method, "headers": given, "absent": absent}
-        if packets:
-            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        step |= _body(packets)
         self._step("request", step)
 
     def replies(
@@ -161,14 +167,9 @@ class PollingScene(ClientScene):
         headers: dict[str, str] | None = None,
     ) -> None:
         """A response arrives; what is there already of another type is written in ``headers``."""
-        given = {"content-type": TYPE} if packets else {}
-        if counts is not None:
-            given["hawser-counts"] = ",".join(map(str, counts))
-        if first is not None:
-            given["hawser-first"] = str(first)
+        given = _reply_headers(packets, counts, first)
         step: dict[str, Json] = {"to": to, "status": status, "headers": given | (headers or {})}
-        if packets:
-            step |= {"hex": hex_of(packets), "diagnostic": notation_of(packets)}
+        step |= _body(packets)
         self._step("response", step)
 
     def fails(self, to: str) -> None:

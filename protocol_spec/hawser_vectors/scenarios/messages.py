@@ -55,9 +55,10 @@ def position(offset: int, epoch: Any = EPOCH) -> list[Any]:
     return [epoch, offset]
 
 
-def subscribe(id: int, *channels: str, since: Any = None) -> Message:
-    """Write SUBSCRIBE."""
-    return [1, id, [[channel, since] for channel in channels]]
+def subscribe(id: int, *channels: str, since: Any = None, options: Any = None) -> Message:
+    """Write SUBSCRIBE, with options where they say something."""
+    behind = [] if options is None else [options]
+    return [1, id, [[channel, since, *behind] for channel in channels]]
 
 
 def subscribed(id: int, *outcomes: list[Any]) -> Message:
@@ -95,9 +96,10 @@ def unsubscribed(id: int | None, *channels: str, code: str | None = None) -> Mes
     return [4, id, list(channels), 0 if code is None else ERRORS[code], REASON]
 
 
-def publish(id: int, channel: str, data: bytes | str, key: bytes | None = None) -> Message:
-    """Write PUBLISH."""
-    return [5, id, channel, data.encode() if isinstance(data, str) else data, key]
+def publish(id: int, channel: str, data: bytes | str, key: bytes | None = None, *, about: Any = None) -> Message:
+    """Write PUBLISH, with options where they say something."""
+    behind = [] if about is None else [about]
+    return [5, id, channel, data.encode() if isinstance(data, str) else data, key, *behind]
 
 
 def published(id: int, offset: int, *, duplicate: bool = False, epoch: Any = EPOCH) -> Message:
@@ -105,9 +107,10 @@ def published(id: int, offset: int, *, duplicate: bool = False, epoch: Any = EPO
     return [6, id, position(offset, epoch), duplicate]
 
 
-def publication(channel: str, offset: int, data: bytes | str, *, epoch: Any = EPOCH) -> Message:
-    """Write PUBLICATION."""
-    return [7, channel, epoch, offset, data.encode() if isinstance(data, str) else data]
+def publication(channel: str, offset: int, data: bytes | str, *, epoch: Any = EPOCH, about: Any = None) -> Message:
+    """Write PUBLICATION, with what it carries where that is something."""
+    behind = [] if about is None else [about]
+    return [7, channel, epoch, offset, data.encode() if isinstance(data, str) else data, *behind]
 
 
 def gap(channel: str, since: int, until: int, reason: str, *, epoch: Any = EPOCH) -> Message:

@@ -1,12 +1,13 @@
 """The broker contract; `check_broker` tests it.
 
-Rule: a broker alone assigns epoch and offset. Nodes deliver what the broker reports, in the order in which it
+Rule: a broker alone assigns epoch, offset and time. Nodes deliver what the broker reports, in the order in which it
 reports it, also the publications that they have just made themselves.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -15,7 +16,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hawser_engine.messages import Position
+    from hawser_engine.messages import About, Position
 
 
 @attrs.frozen
@@ -26,6 +27,8 @@ class Retention:
     """At most so many publications; 0 keeps none."""
     bytes: int = 16 * 1024 * 1024
     """At most so many bytes of payload."""
+    seconds: float = inf
+    """Nothing that is older, by the broker's clock."""
 
 
 @attrs.frozen
@@ -36,6 +39,11 @@ class Entry:
     """Its place in the channel's epoch, from 1 on."""
     data: bytes
     """The payload, unseen."""
+    time_ms: int
+    """When it got its offset, by the broker's clock: milliseconds since the beginning of 1970 (UTC). In an epoch it
+    never falls from one offset to the next."""
+    about: About | None = None
+    """What it carries beside the payload, as it was given; without a time, which is the broker's to say."""
 
 
 @attrs.frozen
@@ -79,7 +87,9 @@ class Broker(ABC):
         await trio.sleep_forever()
 
     @abstractmethod
-    async def publish(self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None) -> Published:
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
         """Give a publication its place and report it to everyone who has joined the channel.
 
         Args:
@@ -88,6 +98,7 @@ class Broker(ABC):
             retention: How much of the channel to keep from now on.
             key: An idempotency key; a second publication with it to this channel within the broker's window is not
                 added, and its answer is the first one's.
+            about: What it carries beside the payload; None: nothing.
         """
 
     @abstractmethod
@@ -112,7 +123,7 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int) -> History:
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         """Read the channel's past.
 
         Args:
@@ -120,4 +131,5 @@ class Broker(ABC):
             after: Read from the offset after this one on.
             limit: At most so many entries.
             limit_bytes: At most so many bytes of payload, but always one entry if there is one.
+            seconds: Only what is no older, by the broker's clock. `History.first` does not depend on it.
         """

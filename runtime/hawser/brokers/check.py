@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser_engine.messages import About
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, Entry, Retention
@@ -43,12 +44,16 @@ class _Reports:
         return [(entry.offset, entry.data) for entry in self.entries]
 
 
-async def check_broker(broker: Broker, *, key_window_seconds: float | None = None) -> None:
+async def check_broker(
+    broker: Broker, *, key_window_seconds: float | None = None, age_seconds: float | None = None
+) -> None:
     """Check that a broker keeps the contract of `Broker`.
 
     Args:
         broker: A broker that nothing else uses; channels whose names begin with ``check:`` are created.
         key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
+        age_seconds: If given, keeps history for so long, waits nearly twice as long, and checks that what is older is
+            gone (use an autojump clock if the broker's clock goes by Trio's).
 
     Raises:
         BrokerContractError: The contract is broken.
@@ -59,6 +64,8 @@ async def check_broker(broker: Broker, *, key_window_seconds: float | None = Non
             await check(broker)
         if key_window_seconds is not None:
             await _check_keys_are_forgotten(broker, key_window_seconds)
+        if age_seconds is not None:
+            await _check_ages(broker, age_seconds)
         nursery.cancel_scope.cancel()
 
 
@@ -184,10 +191,53 @@ async def _check_keys_are_forgotten(broker: Broker, window_seconds: float) -> No
     _expect("a key after its window", (anew.duplicate, anew.position.offset), (False, 2))
 
 
+async def _check_what_is_carried(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:about", reports)
+    carried = [
+        None,
+        About(publisher="ada"),
+        About(tags={"b": "", "a": "é" * 32}, latest_key="k"),
+        About("x" * 255, None, {f"{number}" * 32: "v" * 64 for number in range(8)}, "l" * 64),
+    ]
+    for about in carried:
+        await broker.publish("check:about", b"x", retention=KEEP, about=about)
+    await reports.until(4)
+    page = await broker.history("check:about", 0, limit=9, limit_bytes=99)
+    for where, entries in (("reported", reports.entries), ("kept", page.entries)):
+        _expect(f"what is carried, {where}", [entry.about for entry in entries], carried)
+        tags = [list((entry.about.tags or {}) if entry.about else {}) for entry in entries]
+        _expect(f"order of tags, {where}", tags, [list((about.tags or {}) if about else {}) for about in carried])
+        times = [entry.time_ms for entry in entries]
+        _expect(f"times in order, {where}", times, sorted(times))
+    _expect("times as reported", [entry.time_ms for entry in page.entries], [one.time_ms for one in reports.entries])
+    await broker.leave("check:about", reports)
+
+
+async def _check_ages(broker: Broker, seconds: float) -> None:
+    aging = Retention(messages=9, seconds=seconds)
+    for data in (b"1", b"2"):
+        await broker.publish("check:age", data, retention=aging)
+    await trio.sleep(seconds * 0.7)
+    await broker.publish("check:age", b"3", retention=aging)
+    page = await broker.history("check:age", 0, limit=9, limit_bytes=99, seconds=seconds * 0.5)
+    _expect("first offset kept", page.first, 1)
+    _expect("what is not too old to be asked for", [entry.offset for entry in page.entries], [3])
+    page = await broker.history("check:age", 0, limit=1, limit_bytes=99, seconds=seconds * 9)
+    _expect("all of it asked for", [entry.offset for entry in page.entries], [1])
+    await trio.sleep(seconds * 0.5)
+    page = await broker.history("check:age", 0, limit=9, limit_bytes=99)
+    _expect("what is too old to be kept", (page.first, [entry.offset for entry in page.entries]), (3, [3]))
+    await trio.sleep(seconds * 0.7)
+    page = await broker.history("check:age", 0, limit=9, limit_bytes=99)
+    _expect("a history that has run out", (page.first, page.top.offset, page.entries), (4, 3, ()))
+
+
 _CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
     _check_offsets_count_from_one,
     _check_history_keeps_the_newest,
     _check_bounds_of_history,
+    _check_what_is_carried,
     _check_reports_follow_the_join,
     _check_keys,
     _check_publications_at_once,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from hawser.about import OPTION_BYTES, publish_options
 from hawser.errors import CallError, RequestFailed
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
@@ -21,7 +22,7 @@ from .keys import KeyMaker
 from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .streaming import open_stream
-from .subscription import Subscription
+from .subscription import Subscription, subscribe_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,14 @@ class Client:
         return self._dialogue.watch()
 
     async def publish(
-        self, channel: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        ttl: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
@@ -78,23 +86,30 @@ class Client:
             key: An idempotency key of 1 to 64 bytes; one that nobody else uses if not given.
             ttl: For a client with an outbox: how many seconds it may wait there to be sent, if less than the outbox
                 allows.
+            tags: At most eight words about it, by name, for the filters of subscribers: names of 1 to 32 bytes,
+                values of at most 64. Only in channels that declare ``about=["tags"]``.
+            latest_key: What it is the newest of, 1 to 64 bytes: a room, a symbol, a player. Only in channels that
+                declare ``about=["latest_key"]``.
 
         Returns:
             The position that it got, and whether the key had been published before.
 
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
-            RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE.
+            RequestFailed: The server refused it, for example DENIED, NOT_FOUND or TOO_LARGE, or BAD_REQUEST where the
+                channel carries no tags.
             OutcomeUnknown: The session was reset; it may have been published. Publish again with ``error.key``. A
                 client with an outbox has done so, as long as that is safe.
             NotSent: The session was reset before it left. Not with an outbox.
             Expired: It waited in the outbox for too long, and was not sent.
             OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
+            ValueError: As for `submit`.
 
-        Spec: PUB-1, PUB-3.
+        Spec: PUB-1, PUB-3, PUB-7.
         """
-        return await (await self.submit(channel, data, key=key, ttl=ttl)).wait()
+        receipt = await self.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+        return await receipt.wait()
 
     async def submit(
         self,
@@ -104,6 +119,8 @@ class Client:
         key: bytes | None = None,
         ttl: float | None = None,
         after: Receipt | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
@@ -119,6 +136,8 @@ class Client:
             after: A publication of this client that must not have been lost. What waits for room while the session
                 is reset goes to the next session, and so before whatever is published again because of the reset;
                 with the receipt of the publication before it, it does not. An outbox keeps the order by itself.
+            tags: As for `publish`.
+            latest_key: As for `publish`.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -128,7 +147,8 @@ class Client:
             NotSent: The publication named by ``after`` was lost in a reset; nothing was sent.
             OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
-            ValueError: The client has no outbox for ``ttl``, or that is no time.
+            ValueError: The client has no outbox for ``ttl``, or that is no time; or key or tags are too long or too
+                many.
 
         Spec: OPS-1, OPS-2.
         """
@@ -137,10 +157,11 @@ class Client:
             raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
-        size = len(payload) + HEAD_BYTES
+        options = publish_options(tags, latest_key)
+        size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
 
         def encode(id: int) -> bytes:
-            return encode_body(Publish(id, channel, payload, own_key))
+            return encode_body(Publish(id, channel, payload, own_key, options))
 
         postman = self._dialogue.postman
         if ttl is not None and (postman is None or not ttl > 0):
@@ -308,21 +329,48 @@ class Client:
         """
         return Directory(self)
 
-    def subscribe(self, channel: str, *, since: Position | None = None) -> Subscription:
+    def subscribe(
+        self,
+        channel: str,
+        *,
+        since: Position | None = None,
+        rewind: int | None = None,
+        rewind_seconds: float | None = None,
+        filter: str | None = None,
+    ) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
         Args:
             channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client.
             since: Go on after this position (``message.position`` of an earlier subscription); if history no longer
-                reaches it, the iteration begins with `Gap`. None begins with what is published from now on.
+                reaches it, the iteration begins with `Gap`. None begins with what is published from now on, or as
+                ``rewind`` says.
+            rewind: Without ``since``: begin with the last so many messages, as far as they are kept. 0 begins with what
+                is published from now on, whatever the channel declares.
+            rewind_seconds: Without ``since``: begin with the messages of the last so many seconds; with ``rewind``,
+                with what both allow.
+            filter: What the tags of a message have to fulfil, such as ``'kind == "goal" and minute > 80'``; everything
+                else is passed over, and is no gap.
 
         Returns:
             The subscription, to be entered.
+
+        Raises:
+            ValueError: The name is not well-formed, a rewind is below 0, or the filter is none.
+
+        Spec: SUB-2, SUB-10, SUB-12.
         """
         check_name("a channel name", channel)
+        options = subscribe_options(rewind, rewind_seconds, filter)
         config = self._dialogue.config
-        feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
-        return Subscription(self._dialogue, feed)
+        feed = Feed(
+            channel,
+            since,
+            messages_max=config.subscription_messages,
+            bytes_max=config.subscription_bytes,
+            filtered=filter is not None,
+        )
+        return Subscription(self._dialogue, feed, options)
 
     async def authenticate(self, *, token: str | None = None, credentials: Mapping[str, Any] | None = None) -> None:
         """Use new credentials from now on, for example a token that replaces one that is about to expire.

@@ -24,7 +24,6 @@ from hawser_engine.messages import (
     STREAMS,
     Call,
     Cancel,
-    ChannelRequest,
     Continue,
     ErrorReply,
     GapNotice,
@@ -238,14 +237,13 @@ class Dialogue:
     def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
         """One SUBSCRIBE for several channels, each from where it is."""
         names = ", ".join(subscription.channel for subscription in subscriptions)
-        pending = Pending(Kind.SUBSCRIBE, names, sum(len(one.channel) + 300 for one in subscriptions))
+        pending = Pending(Kind.SUBSCRIBE, names, sum(one.request_bytes for one in subscriptions))
         pending.subscriptions = subscriptions
 
         def encode(id: int) -> bytes:
             for subscription in subscriptions:
                 subscription.requested = True
-            wanted = [ChannelRequest(one.channel, one.position) for one in subscriptions]
-            return encode_body(Subscribe(id, tuple(wanted)))
+            return encode_body(Subscribe(id, tuple([one.request() for one in subscriptions])))
 
         return pending, encode
 
@@ -420,7 +418,7 @@ class Dialogue:
         if subscription is None:
             return  # under way from before the UNSUBSCRIBE
         feed = subscription.feed
-        self._pause(feed, feed.publication(message.epoch, message.offset, message.data))
+        self._pause(feed, feed.publication(message.epoch, message.offset, message.data, message.about))
         subscription.arrived()
 
     def _pause(self, feed: Feed, flow: Flow) -> None:

@@ -1,14 +1,15 @@
 """What arrives for one subscription, as pure state: order, bounds, pause and gap (SPEC CHN).
 
 Rule: a publication is queued only if it is the next one after the last one queued. What comes again was queued
-before; what lies ahead is still under way from before a PAUSE, and comes again after the CONTINUE.
+before; what lies ahead is still under way from before a PAUSE, and comes again after the CONTINUE. With a filter there
+is no telling which is the next one: then POSITION says where what follows a CONTINUE begins (CHN-9).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,6 +17,11 @@ from hawser.errors import Gap
 from hawser.payloads import decode_payload
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hawser_engine.messages import About
 
 
 @attrs.frozen
@@ -30,6 +36,28 @@ class Message:
     """Its place in the epoch, from 1 on; the messages of a channel come with rising offsets."""
     raw: bytes
     """The payload as it travelled."""
+    about: About | None = attrs.field(default=None, repr=False)
+    """What it carries beside the payload, as the channel declares; None: nothing."""
+
+    @property
+    def publisher(self) -> str | None:
+        """The id of the principal that published it; None if it is not told, or the application did."""
+        return None if self.about is None else self.about.publisher
+
+    @property
+    def time(self) -> float | None:
+        """When it was published, by the server: seconds since the beginning of 1970 (UTC); None if it is not told."""
+        return None if self.about is None or self.about.time_ms is None else self.about.time_ms / 1_000
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that were given with it; empty if none were."""
+        return {} if self.about is None or self.about.tags is None else self.about.tags
+
+    @property
+    def latest_key(self) -> str | None:
+        """What it is the newest of, as it was given with it; None if that was nothing."""
+        return None if self.about is None else self.about.latest_key
 
     @property
     def data(self) -> Any:
@@ -57,8 +85,12 @@ class Flow(Enum):
 class Feed:
     """The bounded queue of one subscription."""
 
-    def __init__(self, channel: str, since: Position | None, *, messages_max: int, bytes_max: int) -> None:
+    def __init__(
+        self, channel: str, since: Position | None, *, messages_max: int, bytes_max: int, filtered: bool = False
+    ) -> None:
         self.channel = channel
+        self.filtered = filtered
+        """Whether offsets are left out by a filter, so that they do not tell what is missing."""
         self.position = since
         """The last position that is accounted for: asked for, joined at, queued, or told as a gap."""
         self.start: Position | None = None
@@ -94,21 +126,23 @@ class Feed:
         self.paused = self._full()
         return Flow.PAUSE if self.paused else Flow.NOTHING
 
-    def publication(self, epoch: bytes, offset: int, data: bytes) -> Flow:
+    def publication(self, epoch: bytes, offset: int, data: bytes, about: About | None = None) -> Flow:
         """A PUBLICATION has arrived."""
         here = self.position
         if here is not None and (here.epoch == epoch and offset <= here.offset):
             return Flow.NOTHING
         if self.paused or not self.live:
             return Flow.NOTHING
-        if here is not None and (here.epoch != epoch or offset != here.offset + 1):
+        if self.filtered and self._continuing:
+            return Flow.NOTHING  # under way from before the PAUSE; what follows the CONTINUE begins otherwise
+        if here is not None and (here.epoch != epoch or (offset != here.offset + 1 and not self.filtered)):
             if self._continuing:
                 return Flow.NOTHING
             # The server skipped something without saying so: the hole must not be silent.
             self.gap(here, Position(epoch, offset - 1), GapReason.OVERFLOW)
         self._continuing = False
         self.position = Position(epoch, offset)
-        self._queue.append(Message(self.channel, epoch, offset, data))
+        self._queue.append(Message(self.channel, epoch, offset, data, about))
         self._bytes += len(data)
         self.paused = self._full()
         return Flow.PAUSE if self.paused else Flow.NOTHING
@@ -116,6 +150,8 @@ class Feed:
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
         here = self.position
+        if self.filtered and here == Position(epoch, offset):
+            self._continuing = False
         if not self.live or self.paused or self._continuing:
             return
         if here and here.epoch == epoch and here.offset < offset:

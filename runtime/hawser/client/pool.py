@@ -131,7 +131,14 @@ class PooledClient:
         return self._present().client.states
 
     async def publish(
-        self, channel: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        ttl: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Published:
         """Publish and wait until the server has accepted it; as `Client.publish`.
 
@@ -140,11 +147,21 @@ class PooledClient:
             data: As there.
             key: As there.
             ttl: As there.
+            tags: As there.
+            latest_key: As there.
         """
-        return await self._present().client.publish(channel, data, key=key, ttl=ttl)
+        client = self._present().client
+        return await client.publish(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
 
     async def submit(
-        self, channel: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        key: bytes | None = None,
+        ttl: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; as `Client.submit`.
 
@@ -153,8 +170,11 @@ class PooledClient:
             data: As there.
             key: As there.
             ttl: As there.
+            tags: As there.
+            latest_key: As there.
         """
-        return await self._present().client.submit(channel, data, key=key, ttl=ttl)
+        client = self._present().client
+        return await client.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result; as `Client.call`.

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from hawser.errors import Gap, SessionClosed
+from hawser_engine.channels.filters import parse_filter
+from hawser_engine.errors import LocalProtocolError
+from hawser_engine.messages import ChannelRequest, SubscribeOptions
 
 from .feed import Feed, Flow, Message
 
@@ -16,6 +19,22 @@ if TYPE_CHECKING:
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
+
+
+def subscribe_options(rewind: int | None, rewind_seconds: float | None, filter: str | None) -> SubscribeOptions | None:
+    """How to subscribe; None: as the channel declares.
+
+    Raises:
+        ValueError: That cannot be asked for.
+    """
+    if rewind is None and rewind_seconds is None and filter is None:
+        return None
+    if filter is not None:
+        parse_filter(filter)  # here the error says what is wrong; the server's answer would not
+    try:
+        return SubscribeOptions(rewind, None if rewind_seconds is None else round(rewind_seconds * 1_000), filter)
+    except (LocalProtocolError, OverflowError, ValueError) as error:
+        raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
 
 
 class Subscription:
@@ -30,8 +49,9 @@ class Subscription:
         SessionClosed: The client is closed.
     """
 
-    def __init__(self, dialogue: Dialogue, feed: Feed) -> None:
+    def __init__(self, dialogue: Dialogue, feed: Feed, options: SubscribeOptions | None = None) -> None:
         self._dialogue = dialogue
+        self._options = options
         self._entered = False
         self._answered = trio.Event()
         self._arrival = trio.Event()
@@ -107,6 +127,19 @@ class Subscription:
         return item
 
     # ------------------------------------------------------------ for the client
+
+    @property
+    def request_bytes(self) -> int:
+        """How long the request for it is, at most."""
+        filter = "" if self._options is None or self._options.filter is None else self._options.filter
+        return len(self.channel) + 300 + 4 * len(filter)
+
+    def request(self) -> ChannelRequest:
+        """What to ask the server for: to go on from where it is, or to begin as was asked for."""
+        options = self._options
+        if self.position is not None and options is not None:
+            options = None if options.filter is None else SubscribeOptions(filter=options.filter)
+        return ChannelRequest(self.channel, self.position, options)
 
     def answered(self) -> None:
         """The server has answered: the subscription stands."""

@@ -13,24 +13,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum, auto
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from hawser.about import told
 from hawser.brokers import History
 from hawser_engine.batch import Batch
-from hawser_engine.messages import Position, encode_publication
+from hawser_engine.messages import Position, PositionNotice, encode_body, encode_publication
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from hawser.app import ChannelRule
     from hawser.brokers import Entry, Retention
+    from hawser.rules import ChannelRule
+    from hawser_engine.channels.filters import Filter
+    from hawser_engine.messages import About
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
 """A chunk is small enough that a member with most of its window free can take it whole."""
+
+POSITION_EVERY: Final = 100
+"""Whoever is passed over hears of it after so many publications, or a quarter of what is kept (CHN-4)."""
 
 
 class Outlet(ABC):
@@ -109,6 +115,89 @@ class Membership:
             self._rewound_from = None
         self.epoch, self.offset = position.epoch, position.offset
 
+    def fall_behind(self) -> None:
+        """It cannot be given what comes now: from here on it is fed."""
+        self.mode = _BEHIND
+        self.outlet.feed()
+
+    @property
+    def filter(self) -> Filter | None:
+        """What has to hold for a publication to be given to it; None: nothing."""
+        return None
+
+    def passing(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that are for it."""
+        return entries
+
+    def notice(self) -> Batch:
+        """POSITION, with where it stands (CHN-4)."""
+        return Batch.of([encode_body(PositionNotice(self.channel.name, self.epoch, self.offset))])
+
+
+class FilteredMembership(Membership):
+    """One session that gets only what passes a filter; its position counts what it was passed over for, too."""
+
+    __slots__ = ("_filter", "marker", "told")
+
+    def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode, filter: Filter) -> None:
+        super().__init__(channel, outlet, position, mode)
+        self._filter = filter
+        self.told: int = position.offset
+        """The last offset that its client knows to be considered, but for what was given to its whole group."""
+        self.marker: bool = False
+        """Whether POSITION has to come before anything else: the client discards what does not follow it (CHN-9)."""
+
+    @property
+    def filter(self) -> Filter:
+        """See `Membership.filter`."""
+        return self._filter
+
+    def passing(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """See `Membership.passing`."""
+        return [entry for entry in entries if self._filter.matches(_tags(entry))]
+
+    def rewind(self, claim: Position) -> None:
+        """See `Membership.rewind`."""
+        super().rewind(claim)
+        self.told = self.offset
+
+    def moved(self, position: Position) -> None:
+        """See `Membership.moved`."""
+        super().moved(position)
+        self.told = self.offset
+
+
+class Group:
+    """The members of a channel that share a filter, and so share bytes (FLT-5)."""
+
+    def __init__(self, filter: Filter, position_every: int) -> None:
+        self.filter = filter
+        self.members: dict[Outlet, FilteredMembership] = {}
+        self.matched: Position | None = None
+        """The last publication that passed."""
+        self._position_every = position_every
+
+    def pass_over(self, members: Sequence[FilteredMembership], chunk: Chunk, now: float) -> None:
+        """Note that members were considered for a chunk of which nothing passes; tell them now and then (CHN-4)."""
+        notice: Batch | None = None
+        matched = 0 if self.matched is None or self.matched.epoch != chunk.epoch else self.matched.offset
+        for member in members:
+            if member.mode is not _LIVE or not member.active:
+                if member.mode is _BEHIND:
+                    member.outlet.feed()
+            elif member.epoch != chunk.epoch or member.offset >= chunk.last:
+                continue
+            elif member.offset != chunk.first - 1:
+                member.fall_behind()
+            else:
+                member.offset = chunk.last
+                if chunk.last - max(member.told, matched) >= self._position_every:
+                    notice = member.notice() if notice is None else notice
+                    if member.outlet.deliver(notice, now):
+                        member.told = chunk.last
+                    else:  # the feeder tells it when there is window
+                        member.fall_behind()
+
 
 @attrs.frozen
 class Chunk:
@@ -124,6 +213,23 @@ class Chunk:
     """The highest."""
     longest: int
     """The length of the longest message in it."""
+    bodies: tuple[bytes, ...] = ()
+    """Each of them, where they carry tags."""
+    tags: tuple[Mapping[str, str] | None, ...] = ()
+    """What each carries; as many as ``bodies``."""
+    last_body: int = 0
+    """The offset of the last message in it."""
+
+    def passing(self, filter: Filter) -> Chunk | None:
+        """The chunk as those get it who have a filter; None if nothing passes."""
+        places = [place for place, tags in enumerate(self.tags) if filter.matches(tags)]
+        if not places:
+            return None
+        if len(places) == len(self.bodies):
+            return self
+        bodies = [self.bodies[place] for place in places]
+        last_body = self.first + places[-1]
+        return attrs.evolve(self, batch=Batch.of(bodies), longest=max(map(len, bodies)), last_body=last_body)
 
 
 class Channel:
@@ -134,6 +240,9 @@ class Channel:
         self.rule = rule
         self._ring_limits = ring
         self.members: dict[Outlet, Membership] = {}
+        """Those without a filter."""
+        self.groups: dict[Filter, Group] = {}
+        """Those with one, by what it is."""
         self.position: Position = Position(bytes(8), 0)
         """How far the broker has reported."""
         self.chunks: deque[Chunk] = deque()
@@ -144,11 +253,20 @@ class Channel:
         self._ring_bytes = 0
         self._bodies: list[bytes] = []
         self._bytes = 0
+        self._tagged = "tags" in rule.about
+        self._tags: list[Mapping[str, str] | None] = []  # of each body, where they carry any
+        kept = rule.retention.messages or ring.messages
+        self._position_every = max(1, min(POSITION_EVERY, kept // 4))
 
     @property
     def dirty(self) -> bool:
         """Whether something waits to be delivered."""
         return bool(self.chunks or self._bodies)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody is in it."""
+        return not (self.members or self.groups)
 
     def joined(self, position: Position) -> None:
         """The broker reports from here on."""
@@ -166,20 +284,30 @@ class Channel:
         if epoch != self.position.epoch:
             # CHN-11: the feeder tells everyone of the new epoch before its first publication.
             self.seal()
-            for member in self.members.values():
+            for member in self._everybody():
                 if member.mode is Mode.LIVE:
                     member.mode = Mode.BEHIND
             self.ring.clear()
             self._ring_bytes = 0
         for entry in entries:
-            body = encode_publication(self.name, epoch, entry.offset, entry.data)
+            body = self.encode(epoch, entry)
             if len(self._bodies) >= CHUNK_MESSAGES or self._bytes + len(body) > CHUNK_BYTES:
                 self.seal()
             self._bodies.append(body)
             self._bytes += len(body)
+            if self._tagged:
+                self._tags.append(_tags(entry))
             self.position = Position(epoch, entry.offset)
             if not self.rule.retention.messages:
                 self._keep(entry)
+
+    def about(self, entry: Entry) -> About | None:
+        """What the publication carries beside its payload."""
+        return told(self.rule.about, entry) if self.rule.about else None
+
+    def encode(self, epoch: bytes, entry: Entry) -> bytes:
+        """The PUBLICATION, the same bytes for everyone (CHN-2)."""
+        return encode_publication(self.name, epoch, entry.offset, entry.data, self.about(entry))
 
     def seal(self) -> None:
         """Make a chunk of what has been reported since the last one."""
@@ -187,22 +315,40 @@ class Channel:
             return
         epoch, last = self.position.epoch, self.position.offset
         batch = None if self._bytes > CHUNK_BYTES else Batch.of(self._bodies)
-        self.chunks.append(Chunk(batch, epoch, last - len(self._bodies) + 1, last, max(map(len, self._bodies))))
+        first, longest = last - len(self._bodies) + 1, max(map(len, self._bodies))
+        bodies = tuple(self._bodies) if self._tagged else ()
+        self.chunks.append(Chunk(batch, epoch, first, last, longest, bodies, tuple(self._tags), last))
         self._bodies = []
+        self._tags = []
         self._bytes = 0
 
-    def enter(self, outlet: Outlet, position: Position) -> Membership:
-        """Add a member that has everything up to ``position``."""
+    def enter(
+        self, outlet: Outlet, position: Position, filter: Filter | None = None, filters_max: int = 0
+    ) -> Membership | None:
+        """Add a member that has everything up to ``position``; None if there are too many filters for one more."""
         self.seal()
         mode = Mode.LIVE if self._has_everything(position) else Mode.BEHIND
-        member = self.members[outlet] = Membership(self, outlet, position, mode)
-        return member
+        if filter is None:
+            member = self.members[outlet] = Membership(self, outlet, position, mode)
+            return member
+        group = self.groups.get(filter)
+        if group is None:
+            if len(self.groups) >= filters_max:
+                return None
+            group = self.groups[filter] = Group(filter, self._position_every)
+        filtered = group.members[outlet] = FilteredMembership(self, outlet, position, mode, group.filter)
+        return filtered
 
-    def leave(self, outlet: Outlet) -> None:
+    def leave(self, member: Membership) -> None:
         """Take a member away; nothing more is delivered to it."""
-        member = self.members.pop(outlet, None)
-        if member is not None:
-            member.active = False
+        member.active = False
+        if member.filter is None:
+            del self.members[member.outlet]
+            return
+        group = self.groups[member.filter]
+        del group.members[member.outlet]
+        if not group.members:
+            del self.groups[member.filter]
 
     def catch_up(self, member: Membership) -> bool:
         """Make a member live again if it has everything that was reported."""
@@ -235,13 +381,15 @@ class Channel:
             ):
                 member.offset = last
             else:
-                member.mode = _BEHIND
-                member.outlet.feed()
+                member.fall_behind()
 
     def ring_history(self, after: int, limit: int) -> History:
         """What a channel without history still has after an offset, in the shape of a broker's answer."""
         first = self.ring[0].offset if self.ring else self.position.offset + 1
         return History(self.position, first, tuple(islice(self.ring, max(0, after + 1 - first), None))[:limit])
+
+    def _everybody(self) -> Iterator[Membership]:
+        return chain(self.members.values(), *(group.members.values() for group in self.groups.values()))
 
     def _has_everything(self, position: Position) -> bool:
         # A broker's history may be ahead of its reports: what is then reported again is skipped or fed (deliver).
@@ -253,3 +401,7 @@ class Channel:
         limits = self._ring_limits
         while len(self.ring) > limits.messages or (self._ring_bytes > limits.bytes and len(self.ring) > 1):
             self._ring_bytes -= len(self.ring.popleft().data)
+
+
+def _tags(entry: Entry) -> Mapping[str, str] | None:
+    return None if entry.about is None else entry.about.tags

@@ -10,36 +10,33 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 
 from hawser.brokers import Retention
 from hawser.calls import Refused
-from hawser.errors import RequestFailed
-from hawser.middleware import SubscribeRequest, pass_through
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
     ChannelOutcome,
     GapNotice,
     Position,
-    PositionNotice,
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
     encode_body,
-    encode_publication,
 )
 
-from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Membership, Mode
+from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Chunk, FilteredMembership, Membership, Mode
+from .planning import Plan, Planner
 from .requests import publication_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from hawser.app import ChannelRule
     from hawser.brokers import Entry, History
+    from hawser.rules import ChannelRule
+    from hawser_engine.channels.filters import Filter
 
     from .node import Node
     from .sessions import ServerSession
@@ -51,18 +48,6 @@ PAGE: Final = 16
 """History is read in pages that begin at multiples of this, so that members far behind share their bytes too."""
 PAGE_BYTES: Final = 65_536
 SHARED_PAGES: Final = 256
-
-
-@attrs.frozen
-class _Plan:
-    """How one channel of a SUBSCRIBE will be answered."""
-
-    name: str
-    channel: Channel | None = None
-    since: Position | None = None
-    """From where the member is served; None: from the end."""
-    status: SubscribeStatus = SubscribeStatus.LIVE
-    reason: str = ""
 
 
 class Hub:
@@ -77,64 +62,21 @@ class Hub:
         self._wake = trio.Event()
         self._ring = Retention(node.config.ring_messages, node.config.ring_bytes)
         self._reported = 0  # publications, so that the flusher sees whether there are more
-        self._pages: OrderedDict[tuple[str, bytes, int, int], Batch] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, bytes, int, int, Filter | None], Batch] = OrderedDict()
+        self._planner = Planner(node, self._open)
 
     # ------------------------------------------------------------ joining and leaving
 
     async def subscribe(self, session: ServerSession, request: Subscribe) -> None:
         """Answer a SUBSCRIBE: look everything up, then answer and enter in one step (SUB-1 to SUB-5)."""
         with self._pinned([wanted.channel for wanted in request.channels]):
-            plans = [await self._plan(session, wanted.channel, wanted.since) for wanted in request.channels]
+            plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
             await session.room()
             outcomes = [self._enter(session, plan) for plan in plans]
             session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
         session.feed()
 
-    async def _plan(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
-        """Find out how one channel is answered; whatever fails there touches no other (SUB-5)."""
-        try:
-            return await self._look_up_through(session, name, since)
-        except Refused as refused:
-            reason = refused.code.name
-        except RequestFailed as error:
-            # Only an error code has a name that travels here; what the application makes up is a no all the same.
-            known = error.code in ErrorCode.__members__.values()
-            reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
-        except Exception as error:
-            self._node.incident(f"subscribe {name!r}", error)
-            reason = ErrorCode.INTERNAL.name
-        return _Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
-
-    async def _look_up_through(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
-        middleware = self._node.app.middlewares
-        if not middleware:
-            return await self._look_up(session, name, since)
-        plan: _Plan | None = None
-
-        async def look_up(request: SubscribeRequest) -> None:
-            nonlocal plan
-            plan = await self._look_up(session, name, since)
-
-        await pass_through(middleware, SubscribeRequest(session.handle, name, since), look_up)
-        if plan is None:
-            raise TypeError(f"middleware neither refused the subscription to {name!r} nor proceeded with it")
-        return plan
-
-    async def _look_up(self, session: ServerSession, name: str, since: Position | None) -> _Plan:
-        rule = await self._node.allow(session, "subscribe", name)
-        channel = await self._open(name, rule)
-        if since is None:
-            return _Plan(name, channel)
-        page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
-        # SUB-4: everything after `since` is there, or the answer says since where it is.
-        top, kept = page.top, Position(page.top.epoch, page.first - 1)
-        if since.epoch != top.epoch or since.offset > top.offset:
-            return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
-        if page.first > since.offset + 1:
-            return _Plan(name, channel, kept, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
-        return _Plan(name, channel, since, SubscribeStatus.RECOVERED)
-
-    def _enter(self, session: ServerSession, plan: _Plan) -> ChannelOutcome:
+    def _enter(self, session: ServerSession, plan: Plan) -> ChannelOutcome:
         channel, refusal = plan.channel, plan.reason
         if plan.name in session.memberships:
             channel, refusal = None, ErrorCode.BAD_REQUEST.name
@@ -143,7 +85,10 @@ class Hub:
         if channel is None:
             return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, refusal)
         position = channel.position if plan.since is None else plan.since
-        session.memberships[plan.name] = channel.enter(session, position)
+        member = channel.enter(session, position, plan.filter, self._node.config.filters_per_channel)
+        if member is None:
+            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.LIMIT.name)
+        session.memberships[plan.name] = member
         return ChannelOutcome(plan.name, plan.status, position, plan.reason)
 
     async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
@@ -157,7 +102,7 @@ class Hub:
         """Take a session out of a channel."""
         member = session.memberships.pop(name, None)
         if member is not None:
-            member.channel.leave(session)
+            member.channel.leave(member)
             self._release(name)
 
     async def recheck(self, session: ServerSession) -> None:
@@ -208,7 +153,7 @@ class Hub:
         if name in self._pins:
             return
         channel = self._channels.get(name)
-        if channel is not None and not channel.members:
+        if channel is not None and channel.deserted:
             self._node.start_service(self._close, name)
         elif channel is None and not self._locks[name].locked():
             del self._locks[name]
@@ -218,7 +163,7 @@ class Hub:
         try:
             async with self._locks.setdefault(name, trio.Lock()):
                 channel = self._channels.get(name)
-                if channel is not None and name not in self._pins and not channel.members:
+                if channel is not None and name not in self._pins and channel.deserted:
                     del self._channels[name]
                     self._dirty.pop(channel, None)
                     await self._node.app.broker.leave(name, self._report)
@@ -275,7 +220,28 @@ class Hub:
                     await trio.lowlevel.checkpoint()
                     now = trio.current_time()
                 channel.deliver(members[first : first + FLUSH_SOCKETS], chunk, now)
+            if channel.groups:
+                await self._flush_groups(channel, chunk)
             channel.chunks.popleft()
+
+    async def _flush_groups(self, channel: Channel, chunk: Chunk) -> None:
+        """Give a chunk to those with filters: what passes is prepared once for all who share one (FLT-5)."""
+        served, now = 0, trio.current_time()
+        for group in list(channel.groups.values()):
+            passing = chunk.passing(group.filter)
+            members = list(group.members.values())
+            for first in range(0, len(members), FLUSH_SOCKETS):
+                if served >= FLUSH_SOCKETS:
+                    await trio.lowlevel.checkpoint()
+                    served, now = 0, trio.current_time()
+                some = members[first : first + FLUSH_SOCKETS]
+                if passing is None:
+                    group.pass_over(some, chunk, now)
+                else:
+                    channel.deliver(some, passing, now)
+                served += len(some)
+            if passing is not None:
+                group.matched = Position(chunk.epoch, passing.last_body)
 
     def pause(self, session: ServerSession, name: str, position: Position) -> None:
         """PAUSE: nothing more of the channel, from the position that the client has queued (CHN-8)."""
@@ -290,10 +256,12 @@ class Hub:
         if member is not None and member.mode is Mode.PAUSED:
             member.mode = Mode.BEHIND
             member.rewind(position)
-            # CHN-4: whatever of the channel came before this was under way from before the PAUSE. It may be left out.
-            session.offer(
-                Batch.of([encode_body(PositionNotice(name, member.epoch, member.offset))]), trio.current_time()
-            )
+            # CHN-9: whatever of the channel came before this was under way from before the PAUSE. It may be left out
+            # where offsets tell the client as much; with a filter the feeder sends it first of all.
+            if isinstance(member, FilteredMembership):
+                member.marker = True
+            else:
+                session.offer(member.notice(), trio.current_time())
             session.feed()
 
     # ------------------------------------------------------------ feeding
@@ -314,6 +282,8 @@ class Hub:
             Whether it may go on: False if the session takes nothing more, or has everything.
         """
         channel, before = member.channel, member.position
+        if isinstance(member, FilteredMembership) and member.marker and not self._tell_position(session, member):
+            return False
         if channel.rule.retention.messages:
             history = await self._node.app.broker.history(
                 channel.name, before.offset, limit=PAGE - before.offset % PAGE, limit_bytes=PAGE_BYTES
@@ -326,6 +296,8 @@ class Hub:
         if history.top.epoch != before.epoch or history.first > before.offset + 1:
             return self._feed_gap(session, member, history)
         going = self._feed_entries(session, member, history.entries)
+        if going and isinstance(member, FilteredMembership) and member.offset > member.told:
+            going = self._tell_position(session, member)
         session.flush(trio.current_time())
         if not going or channel.catch_up(member):
             return False
@@ -348,24 +320,36 @@ class Hub:
         session.flush(now)
         return True
 
+    def _tell_position(self, session: ServerSession, member: FilteredMembership) -> bool:
+        """Tell a member how far it has been considered, if its session takes that now (CHN-4)."""
+        if not session.offer(member.notice(), trio.current_time()):
+            return False
+        member.told, member.marker = member.offset, False
+        return True
+
     def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
         """Give a member publications: all at once if its window takes them, else one by one as far as it goes."""
-        shared = self._shared(member, entries) if len(entries) > 1 else None
-        if shared is not None and session.offer(shared, trio.current_time()):
+        wanted = member.passing(entries)
+        shared = self._shared(member, wanted) if len(wanted) > 1 else None
+        together = shared is not None and session.offer(shared, trio.current_time())
+        if not together and not all(self._feed_entry(session, member, entry) for entry in wanted):
+            return False
+        if wanted and isinstance(member, FilteredMembership):
+            member.told = wanted[-1].offset
+        if entries:
             member.offset = entries[-1].offset
-            return True
-        return all(self._feed_entry(session, member, entry) for entry in entries)
+        return True
 
     def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
         channel, offset = member.channel, entry.offset
-        length = publication_bytes(channel.name, offset, entry.data)
+        length = publication_bytes(channel.name, offset, entry.data, channel.about(entry))
         if length > session.message_bytes:  # CHN-12
             return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
         if length <= CHUNK_BYTES:
             batch = self._shared(member, [entry])
             taken = batch is not None and session.offer(batch, trio.current_time())
         else:
-            taken = session.queue(encode_publication(channel.name, member.epoch, offset, entry.data))
+            taken = session.queue(channel.encode(member.epoch, entry))
         if taken:
             member.offset = offset
         return taken
@@ -375,11 +359,10 @@ class Hub:
         name = member.channel.name
         if sum(len(entry.data) for entry in entries) > PAGE_BYTES:
             return None
-        key = (name, member.epoch, entries[0].offset, entries[-1].offset)
+        key = (name, member.epoch, entries[0].offset, entries[-1].offset, member.filter)
         batch = self._pages.get(key)
         if batch is None:
-            bodies = [encode_publication(name, member.epoch, entry.offset, entry.data) for entry in entries]
-            batch = self._pages[key] = Batch.of(bodies)
+            batch = self._pages[key] = Batch.of([member.channel.encode(member.epoch, entry) for entry in entries])
             if len(self._pages) > SHARED_PAGES:
                 self._pages.popitem(last=False)
         return batch

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.brokers import Published
+from hawser.about import carry, told
+from hawser.brokers import Entry, Published
 from hawser.calls import Arguments, Callee, Encoded, Refused, Relayed, chosen_error_body, error_body, failure
 from hawser.errors import CallError, PayloadError, RequestFailed
 from hawser.incidents import record_incident
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from hawser.exchange import Exchange
     from hawser.middleware import Middleware
+    from hawser_engine.messages import About, PublishOptions
 
     from .node import Node
     from .sessions import ServerSession
@@ -231,12 +233,12 @@ class Requests:
         """Carry out a publication; returns its answer."""
         handle, middleware = self._session.handle, self._node.app.middlewares
         if not middleware:
-            published = await self._accept(operation.channel, operation.data, operation.key)
+            published = await self._accept(operation.channel, operation.data, operation.key, operation.options)
         else:
-            request = PublishRequest(handle, operation.channel, operation.data, operation.key)
+            request = PublishRequest(handle, operation.channel, operation.data, operation.key, operation.options)
             try:
                 published = await pass_through(
-                    middleware, request, lambda asked: self._accept(asked.channel, asked.raw, asked.key)
+                    middleware, request, lambda asked: self._accept(asked.channel, asked.raw, asked.key, asked.options)
                 )
             except RequestFailed as error:
                 return chosen_error_body(operation.id, error)
@@ -244,15 +246,22 @@ class Requests:
                 raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
         return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
 
-    async def _accept(self, channel: str, data: bytes, key: bytes | None) -> Published:
-        config = self._node.config
-        # PUB-5, whatever its offset will be: what is accepted here never turns out too long for everybody.
-        if publication_bytes(channel, MAX_INTEGER, data) > config.message_bytes:
-            raise Refused(ErrorCode.TOO_LARGE, f"a publication has at most {config.message_bytes} bytes in all")
+    async def _accept(self, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None) -> Published:
         rule = await self._node.allow(self._session, "publish", channel)
-        own_key = scoped_key(self._session.handle.principal, key)
+        principal = self._session.handle.principal
+        try:
+            about = carry(rule.about, principal.id, options)
+        except ValueError as error:
+            raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
+        # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
+        longest = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
+        if publication_bytes(channel, MAX_INTEGER, data, longest) > self._node.config.message_bytes:
+            message = f"a publication has at most {self._node.config.message_bytes} bytes in all"
+            raise Refused(ErrorCode.TOO_LARGE, message)
         # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
-        return await self._node.app.broker.publish(channel, data, retention=rule.retention, key=own_key)
+        return await self._node.app.broker.publish(
+            channel, data, retention=rule.retention, key=scoped_key(principal, key), about=about
+        )
 
     # ------------------------------------------------------------ calls
 
@@ -293,9 +302,9 @@ class Requests:
         return await pass_through(middleware, request, carry_out)
 
 
-def publication_bytes(channel: str, offset: int, data: bytes) -> int:
+def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:
     """How long a PUBLICATION is."""
-    without_data = encode_publication(channel, bytes(8), offset, b"")
+    without_data = encode_publication(channel, bytes(8), offset, b"", about)
     return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)
 
 

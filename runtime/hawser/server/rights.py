@@ -9,7 +9,7 @@ from hawser_engine.codes import ErrorCode
 
 if TYPE_CHECKING:
     from hawser.agents import AgentRule
-    from hawser.app import ChannelRule
+    from hawser.rules import ChannelRule
 
     from .node import Node
     from .sessions import ServerSession

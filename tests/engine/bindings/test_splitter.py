@@ -36,7 +36,7 @@ def split(pieces: list[bytes], limits: FrameLimits, *, client: bool = False) -> 
 
 
 @pytest.mark.parametrize("client", [False, True])
-@settings(max_examples=400)
+@settings(max_examples=settings().max_examples * 4)
 @given(chosen=st.data())
 def test_the_events_are_those_of_wsproto_alone_and_every_chunking_means_the_same(
     client: bool, chosen: st.DataObject

@@ -46,18 +46,24 @@ function plain(value) {
   const keys = Object.keys(value).join();
   if (keys === 'hex') return unhex(value.hex);
   if (keys === 'float') return Object(Number(value.float));
-  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,status,position,reason'].includes(keys)) return Object.values(value).map(plain);
+  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,since,options', 'channel,status,position,reason', 'procedure,description'].includes(keys)) return Object.values(value).map(plain);
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
 }
 const tables = { session: PACKETS, message: MESSAGES };
-/** Comparable: bytes and floats as text, and in limits only the keys of the specification. */
+const OPTIONAL = { about: ['publisher', 'time_ms', 'tags', 'latest_key'], options: ['tags', 'latest_key', 'rewind', 'rewind_ms', 'filter'] };
+/** Comparable: bytes and floats as text, in limits only the keys of the specification, and nothing that says nothing (MSG-9). */
 function tidy(value, kind, key) {
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`;
   if (value instanceof Number) return `float ${value}`;
-  if (Array.isArray(value)) return value.map((v) => tidy(v, kind));
+  if (Array.isArray(value)) {
+    const [name, , options] = value, asked = value.length === 3 && typeof name === 'string'; // one channel of a SUBSCRIBE
+    return asked ? [...value.slice(0, 2), ...(options ? [tidy(options, kind, 'options')] : [])].map((v) => tidy(v, kind)) : value.map((v) => tidy(v, kind));
+  }
   if (value === null || typeof value !== 'object') return value;
-  const known = (k) => key !== 'limits' || k.startsWith('window_') || k === 'message_bytes' || (kind === 'OPENED' && k.startsWith('operation'));
-  return Object.entries(value).filter(([k]) => known(k)).map(([k, v]) => [k, tidy(v, kind ?? value.kind, k)]);
+  const limit = (k) => k.startsWith('window_') || k === 'message_bytes' || (kind === 'OPENED' && k.startsWith('operation'));
+  const known = (k) => (key === 'limits' ? limit(k) : !Object.hasOwn(OPTIONAL, key ?? '') || (OPTIONAL[key].includes(k) && value[k] !== null));
+  const says = (k) => known(k) && !(Object.hasOwn(OPTIONAL, k) && value[k] === null);
+  return Object.entries(value).filter(([k]) => says(k)).map(([k, v]) => [k, tidy(v, kind ?? value.kind, k)]);
 }
 
 for (const one of cases('valid')) {

@@ -61,6 +61,9 @@ class Asking:
                     return reply
                 if not data:
                     raise trio.BrokenResourceError("the server hung up before its reply")
+        except BaseException:
+            self._drop_idle()  # they lead the same way: one that has died in silence would hold up the next request
+            raise
         finally:
             if keep:
                 self._idle.append(wire)
@@ -70,6 +73,9 @@ class Asking:
     def close(self) -> None:
         """Close the connections that nobody uses, and those that are in use when they are done."""
         self._closed = True
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
         for wire in self._idle:
             wire.close()
         self._idle.clear()

@@ -1,0 +1,1 @@
+"""What a node knows of channels, as pure code: nothing here waits, stores or sends."""

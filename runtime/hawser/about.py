@@ -1,0 +1,87 @@
+"""What a publication says beside its payload: who, when, tags, and what it is the newest of (SPEC CHN-13, PUB-7).
+
+Rule: a channel declares what its publications carry, and nothing that a publisher says is dropped silently.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+import attrs
+
+from hawser_engine.errors import LocalProtocolError
+from hawser_engine.messages import About, PublishOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .brokers import Entry
+
+Carried: TypeAlias = Literal["publisher", "time", "tags", "latest_key"]
+"""What the publications of a channel may carry."""
+
+OPTION_BYTES: Final = 1_024
+"""What a publisher says beside the payload, at most: eight tags and a key."""
+
+NOTHING: Final = About()
+
+
+def check_carried(carried: Iterable[str]) -> frozenset[str]:
+    """Refuse what no publication can carry.
+
+    Raises:
+        ValueError: There is something else in it.
+    """
+    known = get_args(Carried)
+    names = frozenset(carried)
+    if names - set(known):
+        raise ValueError(f"about is {sorted(names)}; publications carry {', '.join(known)}")
+    return names
+
+
+def publish_options(tags: Mapping[str, str] | None, latest_key: str | None) -> PublishOptions | None:
+    """What PUBLISH says beside the payload; None if that is nothing.
+
+    Raises:
+        ValueError: It cannot travel.
+    """
+    if not tags and latest_key is None:
+        return None
+    try:
+        return PublishOptions(dict(tags) if tags else None, latest_key)
+    except LocalProtocolError as error:
+        raise ValueError(error.detail) from None
+
+
+def carry(carried: frozenset[str], publisher: str | None, options: PublishOptions | None) -> About | None:
+    """What a broker is given to keep with a publication.
+
+    Args:
+        carried: What the channel declares.
+        publisher: Who publishes it; None for the application.
+        options: What was said with it.
+
+    Raises:
+        ValueError: The channel does not carry what was said.
+
+    Spec: CHN-13, PUB-8.
+    """
+    tags = latest_key = None
+    if options is not None:
+        tags, latest_key = options.tags, options.latest_key
+        for name, value in (("tags", tags), ("latest_key", latest_key)):
+            if value is not None and name not in carried:
+                raise ValueError(f"the publications of this channel carry no {name}")
+    if not carried:
+        return None
+    if "publisher" not in carried:
+        publisher = None
+    about = About(publisher, None, tags, latest_key)
+    return None if about == NOTHING else about
+
+
+def told(carried: frozenset[str], entry: Entry) -> About | None:
+    """What a PUBLICATION carries: what was kept with it, and its time where the channel tells it."""
+    if "time" not in carried:
+        return entry.about
+    return About(time_ms=entry.time_ms) if entry.about is None else attrs.evolve(entry.about, time_ms=entry.time_ms)

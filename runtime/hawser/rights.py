@@ -1,0 +1,156 @@
+"""Who may do what in a channel, declared: by everybody, nobody, claims of the principal, or the hook.
+
+Rule: each action has one decider. What is not declared is for the hook to say, and `App.channel`'s ``open`` where
+there is none; reading history follows subscribing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard
+
+import attrs
+
+from hawser_engine.channels.filters import Filter, parse_filter
+
+if TYPE_CHECKING:
+    from .principals import Principal
+
+    Action: TypeAlias = Literal["publish", "subscribe", "history"]
+
+WILDCARD: Final = "*"
+
+
+def matches(pattern: str, channel: str) -> bool:
+    """Whether a channel's name is of a pattern: an exact name, or a beginning and ``*``."""
+    if pattern.endswith(WILDCARD):
+        return channel.startswith(pattern[:-1])
+    return channel == pattern
+
+
+@attrs.frozen
+class Anybody:
+    """Everyone may, or nobody; `EVERYONE` and `NOBODY` are the two."""
+
+    allowed: bool
+
+    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+        """Whether a principal may do it."""
+        return self.allowed
+
+
+@attrs.frozen
+class Asked:
+    """The hook says who may; `ASK` is the one."""
+
+
+@attrs.frozen
+class Claimed:
+    """Whose claims fulfil an expression; `claims` makes it."""
+
+    expression: Filter
+
+    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+        """Whether a principal may do it."""
+        return self.expression.matches(_Claims(principal.attributes))
+
+
+@attrs.frozen
+class Granted:
+    """Who has a claim that names the channel and the action; `granted` makes it."""
+
+    attribute: str
+
+    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+        """Whether a principal may do it."""
+        grants: Any = principal.attributes.get(self.attribute)  # nobody has checked what came in a token
+        return _is_map(grants) and any(
+            isinstance(pattern, str) and matches(pattern, channel) and _is_list(actions) and _names(actions, action)
+            for pattern, actions in grants.items()
+        )
+
+
+Right: TypeAlias = Anybody | Asked | Claimed | Granted
+
+EVERYONE: Final = Anybody(True)
+"""Everyone may."""
+NOBODY: Final = Anybody(False)
+"""Nobody may; the application itself does not ask."""
+ASK: Final = Asked()
+"""Whoever the `ChannelRule.authorize` handler lets."""
+
+
+def claims(expression: str) -> Claimed:
+    """Let those whose claims fulfil an expression: ``claims('role == "editor" and not suspended')``.
+
+    The language is that of filters, over `Principal.attributes` in place of tags. A claim that is missing, None or
+    False is not there; True is the text ``true``. ``org.plan`` is the claim ``plan`` inside ``org``, and
+    ``roles.editor`` says that the list ``roles`` has ``editor`` in it; a claim that has a dot in its name comes first.
+
+    Args:
+        expression: 1 to 1,024 bytes, as for ``filter`` of `Client.subscribe`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return Claimed(parse_filter(expression))
+
+
+def granted(attribute: str = "channels") -> Granted:
+    """Let those who were granted it by name, for example in their token.
+
+    The claim is a map of patterns to actions: ``{"room:lobby": ["subscribe", "publish"], "news:*": ["subscribe"]}``.
+    Actions are ``publish``, ``subscribe``, ``history``, and ``*`` for all of them.
+
+    Args:
+        attribute: Which of `Principal.attributes` it is.
+    """
+    return Granted(attribute)
+
+
+def _names(actions: Collection[Any], action: str) -> bool:
+    return action in actions or WILDCARD in actions
+
+
+def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> TypeGuard[Collection[Any]]:
+    return isinstance(value, (list, tuple, set, frozenset))
+
+
+class _Claims(Mapping[str, str]):
+    """The attributes of a principal as the texts that an expression compares; looked up when asked for."""
+
+    __slots__ = ("_attributes",)
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._attributes = attributes
+
+    def __getitem__(self, name: str) -> str:
+        value: Any = self._attributes.get(name)
+        if value is None and "." in name:
+            value = self._inside(name.split("."))
+        if value is None or value is False:
+            raise KeyError(name)
+        if value is True:
+            return "true"
+        return str(value) if isinstance(value, (str, int, float)) else ""
+
+    def _inside(self, parts: list[str]) -> Any:
+        value: Any = self._attributes
+        for place, part in enumerate(parts, 1):
+            if _is_map(value):
+                value = value.get(part)
+            elif _is_list(value):
+                return place == len(parts) and part in value
+            else:
+                return None
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._attributes)
+
+    def __len__(self) -> int:
+        return len(self._attributes)

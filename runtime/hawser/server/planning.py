@@ -1,0 +1,145 @@
+"""How the channels of a SUBSCRIBE are answered: rights, the place to begin, the filter.
+
+Everything that has to be waited for happens here, before the hub answers and enters in one step.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import attrs
+
+from hawser.calls import Refused
+from hawser.errors import RequestFailed
+from hawser.middleware import SubscribeRequest, pass_through
+from hawser_engine.channels.filters import FilterError, parse_filter
+from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.messages import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hawser.rules import ChannelRule
+    from hawser_engine.channels.filters import Filter
+    from hawser_engine.messages import ChannelRequest, SubscribeOptions
+
+    from .channels import Channel
+    from .node import Node
+    from .sessions import ServerSession
+
+
+@attrs.frozen
+class Plan:
+    """How one channel of a SUBSCRIBE will be answered."""
+
+    name: str
+    channel: Channel | None = None
+    since: Position | None = None
+    """From where the member is served; None: from the end."""
+    filter: Filter | None = None
+    status: SubscribeStatus = SubscribeStatus.LIVE
+    reason: str = ""
+
+
+class Planner:
+    """Looks up what a SUBSCRIBE asks for.
+
+    Args:
+        node: Whose.
+        open: Opens a channel; the caller of `plan` keeps it open.
+    """
+
+    def __init__(self, node: Node, open: Callable[[str, ChannelRule], Awaitable[Channel]]) -> None:
+        self._node = node
+        self._open = open
+
+    async def plan(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
+        """Find out how one channel is answered; whatever fails there touches no other (SUB-5)."""
+        name = wanted.channel
+        try:
+            return await self._look_up_through(session, wanted)
+        except Refused as refused:
+            reason = refused.code.name
+        except RequestFailed as error:
+            # Only an error code has a name that travels here; what the application makes up is a no all the same.
+            known = error.code in ErrorCode.__members__.values()
+            reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
+        except Exception as error:
+            self._node.incident(f"subscribe {name!r}", error)
+            reason = ErrorCode.INTERNAL.name
+        return Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
+
+    async def _look_up_through(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
+        middleware = self._node.app.middlewares
+        if not middleware:
+            return await self._look_up(session, wanted)
+        plan: Plan | None = None
+
+        async def look_up(request: SubscribeRequest) -> None:
+            nonlocal plan
+            plan = await self._look_up(session, wanted)
+
+        request = SubscribeRequest(session.handle, wanted.channel, wanted.since, wanted.options)
+        await pass_through(middleware, request, look_up)
+        if plan is None:
+            raise TypeError(f"middleware neither refused the subscription to {wanted.channel!r} nor proceeded with it")
+        return plan
+
+    async def _look_up(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
+        name, since, options = wanted.channel, wanted.since, wanted.options
+        rule = await self._node.allow(session, "subscribe", name)
+        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        channel = await self._open(name, rule)
+        if since is None:
+            return Plan(name, channel, await self._rewound(session, name, rule, options), filter)
+        page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
+        # SUB-4: everything after `since` is there, or the answer says since where it is. SUB-14: for whoever may not
+        # read history, nothing is.
+        first = page.first if await self._may_read(session, name) else page.top.offset + 1
+        top, kept = page.top, Position(page.top.epoch, first - 1)
+        if since.epoch != top.epoch or since.offset > top.offset:
+            return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
+        if first > since.offset + 1:
+            return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
+        return Plan(name, channel, since, filter, SubscribeStatus.RECOVERED)
+
+    async def _may_read(self, session: ServerSession, name: str) -> bool:
+        """Whether a session may have what was published before it subscribes (SUB-14)."""
+        try:
+            await self._node.allow(session, "history", name)
+        except Refused as refused:
+            if refused.code == ErrorCode.DENIED:
+                return False
+            raise
+        return True
+
+    async def _rewound(
+        self, session: ServerSession, name: str, rule: ChannelRule, options: SubscribeOptions | None
+    ) -> Position | None:
+        """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
+        count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
+        asked = count is not None or age_ms is not None
+        if not asked:
+            count = 1 if rule.last_value else 0
+        if count == 0 or not rule.retention.messages:
+            return None
+        if not await self._may_read(session, name):
+            if asked:
+                raise Refused(ErrorCode.DENIED, f"history of {name!r}")
+            return None
+        seconds = inf if age_ms is None else age_ms / 1_000
+        page = await self._node.app.broker.history(name, 0, limit=1, limit_bytes=0, seconds=seconds)
+        end = page.top.offset
+        begin = page.entries[0].offset - 1 if page.entries else end
+        return Position(page.top.epoch, begin if count is None else max(begin, end - count))
+
+
+def _filter(rule: ChannelRule, text: str) -> Filter:
+    """Read a filter; where publications carry no tags there is nothing to look at (SUB-13)."""
+    if "tags" not in rule.about:
+        raise Refused(ErrorCode.BAD_REQUEST, "the publications of this channel carry no tags")
+    try:
+        return parse_filter(text)
+    except FilterError as error:
+        raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
