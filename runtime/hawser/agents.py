@@ -30,7 +30,7 @@ def _is_balance(_: object, attribute: attrs.Attribute[Balance], value: Balance) 
 class AgentRule(Rule["AuthorizeAgent"]):
     """What holds for the agents whose names match one pattern; `App.agent` makes them.
 
-    The actions that ``authorize`` is asked about are ``"offer"`` and ``"call"``.
+    The actions that ``authorize`` is asked about are ``"offer"`` and ``"call"``, as far as they are not declared.
     """
 
     balance: Balance = attrs.field(validator=_is_balance)

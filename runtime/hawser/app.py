@@ -16,10 +16,10 @@ from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
 from .errors import CallError
-from .patterns import declare
+from .patterns import declare, find
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
-from .rights import WILDCARD
+from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 
 if TYPE_CHECKING:
@@ -98,24 +98,22 @@ class App:
         Raises:
             ValueError: The pattern is not well-formed, or declared twice, or a value is none.
         """
-        check_name("a channel pattern", pattern)
-        if WILDCARD in pattern[:-1]:
-            raise ValueError(f"{pattern!r}: the wildcard {WILDCARD!r} stands only at the end of a pattern")
-        if any(rule.pattern == pattern for rule in self.rules):
-            raise ValueError(f"the channels {pattern!r} are already declared")
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
-        declared: dict[Action, Right | None] = {"publish": publish, "subscribe": subscribe, "history": read_history}
-        rights: dict[Action, Right] = {action: right for action, right in declared.items() if right is not None}
-        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), rights)
-        self.rules.append(rule)
-        # An exact name before a pattern of the same length, and longer ones first.
-        self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
-        self.rules.reverse()
-        return rule
+        rights = _declared(publish=publish, subscribe=subscribe, history=read_history)
+        rule = ChannelRule(pattern, retention, last_value, check_carried(about), open=open, rights=rights)
+        return declare(self.rules, rule, "channels")
 
-    def agent(self, pattern: str, *, open: bool = False, balance: Balance = "turns") -> AgentRule:
+    def agent(
+        self,
+        pattern: str,
+        *,
+        offer: Right | None = None,
+        call: Right | None = None,
+        open: bool = False,
+        balance: Balance = "turns",
+    ) -> AgentRule:
         """Declare agents: names under which clients offer procedures to each other, see `Client.offer`.
 
         An agent that matches no pattern cannot be offered; the longest match decides. `App.middleware` sees a call of
@@ -123,7 +121,10 @@ class App:
 
         Args:
             pattern: An exact name, or a beginning and ``*``.
-            open: Let everyone offer and call them where no ``authorize`` handler is given; otherwise nobody may.
+            offer: Who may offer them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            call: Who may call them; likewise.
+            open: Let everyone in where no ``authorize`` handler is given; otherwise nobody is.
             balance: Which of several workers gets a call: they take ``turns``, or the one with the ``least`` open
                 calls is preferred.
 
@@ -135,7 +136,8 @@ class App:
 
         Spec: AGT-2 to AGT-6.
         """
-        return declare(self.agent_rules, AgentRule(pattern, open, balance), "agents")
+        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call))
+        return declare(self.agent_rules, rule, "agents")
 
     def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
         """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
@@ -153,11 +155,13 @@ class App:
         """
         if authorize is not None:
             check_handler(authorize, "directory")
-        rule = self.channel(DIRECTORY, history=DIRECTORY_HISTORY)
+        seen_by = EVERYONE if authorize is None else ASK
+        rule = self.channel(DIRECTORY, history=DIRECTORY_HISTORY, publish=NOBODY, subscribe=seen_by)
+        if authorize is not None:
 
-        @rule.authorize
-        async def may(session: Session, action: Action, channel: str) -> bool:
-            return action == "subscribe" and (authorize is None or await authorize(session))
+            @rule.authorize
+            async def may(session: Session, action: Action, channel: str) -> bool:
+                return await authorize(session)
 
         @self.procedure(DIRECTORY)
         async def tell(session: Session) -> AsyncIterator[Any]:
@@ -168,10 +172,7 @@ class App:
 
     def rule_for(self, channel: str) -> ChannelRule | None:
         """The rule that holds for a channel, or None if there is no such channel."""
-        for rule in self.rules:
-            if rule.matches(channel):
-                return rule
-        return None
+        return find(self.rules, channel)
 
     async def publish(
         self,
@@ -304,3 +305,7 @@ class App:
         check_handler(handler, "on_disconnect")
         self.disconnect_hooks.append(handler)
         return handler
+
+
+def _declared(**rights: Right | None) -> dict[str, Right]:
+    return {action: right for action, right in rights.items() if right is not None}

@@ -9,13 +9,22 @@ import attrs
 from .principals import check_handler, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
+
+    from .rights import Right
 
 WILDCARD: Final = "*"
 
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Awaitable[Any]]")
 RuleT = TypeVar("RuleT", bound="Rule[Any]")
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name is of a pattern: an exact name, or a beginning and ``*``."""
+    if pattern.endswith(WILDCARD):
+        return name.startswith(pattern[:-1])
+    return name == pattern
 
 
 @attrs.define(eq=False)
@@ -24,22 +33,24 @@ class Rule(Generic[HandlerT]):
 
     pattern: str
     """An exact name, or a beginning and ``*``: ``room:*`` matches ``room:lobby``."""
-    open: bool
-    """Whether everyone may do everything where no `authorize` handler is given; otherwise nobody may."""
+    open: bool = attrs.field(kw_only=True)
+    """Whether everyone may do what is not declared where no `authorize` handler is given; otherwise nobody may."""
+    rights: Mapping[str, Right] = attrs.field(factory=dict[str, "Right"], kw_only=True)
+    """Who may do what, where that is declared."""
     handler: HandlerT | None = attrs.field(default=None, init=False)
-    """Asked each time; set by `authorize`."""
+    """Asked about everything that is not declared; set by `authorize`."""
 
     def authorize(self, handler: HandlerT) -> HandlerT:
         """Register who may do what: ``async def handler(session, action, name) -> bool``.
 
-        ``action`` is what the session is about to do with the name. Anything but True and False is an error, and an
-        error refuses.
+        It is asked about whatever is not declared, and about what is declared as `ASK`. ``action`` is what the session
+        is about to do with the name. Anything but True and False is an error, and an error refuses.
 
         Raises:
             TypeError: The handler is no async function.
             ValueError: These names have one already.
 
-        Spec: AGT-6.
+        Spec: SUB-8, AGT-6.
         """
         check_handler(handler, "authorize")
         if self.handler is not None:
@@ -49,9 +60,7 @@ class Rule(Generic[HandlerT]):
 
     def matches(self, name: str) -> bool:
         """Whether a name fits the pattern."""
-        if self.pattern.endswith(WILDCARD):
-            return name.startswith(self.pattern[:-1])
-        return name == self.pattern
+        return matches(self.pattern, name)
 
 
 def declare(rules: list[RuleT], rule: RuleT, what: str) -> RuleT:

@@ -12,6 +12,9 @@ import trio
 import trio.lowlevel
 
 from hawser import (
+    ASK,
+    EVERYONE,
+    NOBODY,
     App,
     CallError,
     CallRequest,
@@ -25,7 +28,9 @@ from hawser import (
     RequestFailed,
     Session,
     SessionClosed,
+    claims,
     connect,
+    granted,
 )
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine.agents import Offer, Offered, OfferedProcedure
@@ -492,6 +497,40 @@ async def test_the_application_says_who_offers_and_who_calls(autojump_clock: Moc
             assert caught.value.code == ErrorCode.DENIED
             assert await refused(client, "closed.search", "x") == (ErrorCode.NOT_FOUND, False)
     assert asked[:3] == [("call", "offer", "closed"), ("good", "offer", "closed"), ("call", "call", "closed")]
+
+
+async def test_what_is_declared_of_an_agent_is_judged_without_asking(autojump_clock: MockClock) -> None:
+    """SPEC AGT-6."""
+    app = App()
+    app.agent("declared", offer=claims('role == "worker"'), call=EVERYONE, open=False)
+    app.agent("named", offer=granted("agents"), call=NOBODY, open=True)
+    asked = app.agent("asked", offer=ASK, call=EVERYONE)
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal:
+        return Principal("ada", credentials)
+
+    @asked.authorize
+    async def authorize(session: Session, action: str, agent: str) -> bool:
+        return action == "offer"
+
+    trusted = {"role": "worker", "agents": {"named": ["offer"]}}
+    async with (
+        serving(app),
+        connect(URL, credentials=trusted) as worker,
+        connect(URL, credentials={"agents": {"named": ["call"]}}) as client,
+    ):
+        for agent, code in (("declared", None), ("named", ErrorCode.DENIED), ("asked", None)):
+            async with worker.offer(agent, search):
+                if code is None:
+                    assert await client.call(f"{agent}.search", "x") == "10 of x"
+                else:
+                    assert await refused(client, f"{agent}.search", "x") == (code, False)
+        for agent in ("declared", "named"):
+            with pytest.raises(RequestFailed) as caught:
+                async with client.offer(agent, search):
+                    pass
+            assert caught.value.code == ErrorCode.DENIED
 
 
 async def test_a_server_that_knows_no_agents_is_asked_for_nothing(

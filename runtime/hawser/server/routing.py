@@ -22,7 +22,7 @@ from hawser_engine.messages import encode_body
 
 from .agents import Agents, Offering
 from .directory import Directory
-from .rights import permit
+from .permits import permit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

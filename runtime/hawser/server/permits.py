@@ -1,15 +1,15 @@
-"""Asking the application who may do what."""
+"""Whether a session may do something: what is declared decides, and else the application is asked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hawser.calls import Refused
+from hawser.rights import Asked
 from hawser_engine.codes import ErrorCode
 
 if TYPE_CHECKING:
-    from hawser.agents import AgentRule
-    from hawser.rules import ChannelRule
+    from hawser.patterns import Rule
 
     from .node import Node
     from .sessions import ServerSession
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def permit(node: Node, rule: ChannelRule | AgentRule, session: ServerSession, action: Any, name: str) -> None:
+async def permit(node: Node, rule: Rule[Any], session: ServerSession, action: str, name: str) -> None:
     """Let a session do something if the rule of the name allows it.
 
     Raises:
         Refused: It may not, or nobody could say.
     """
-    if rule.handler is None:
+    right = rule.rights.get(action)
+    if right is not None and not isinstance(right, Asked):
+        allowed = right.allows(session.handle.principal, action, name)
+    elif rule.handler is None:
         allowed = rule.open
     else:
         try:
