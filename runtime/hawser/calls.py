@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 import attrs
 import trio
 
+from hawser_engine.calls import Call, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
-from hawser_engine.messages import Call, ErrorReply, Reply, encode_body
+from hawser_engine.messages import encode_body
 from hawser_engine.streams import Stream
 
 from .errors import PayloadError, RequestFailed

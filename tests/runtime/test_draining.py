@@ -27,7 +27,8 @@ from hawser import (
 from hawser.brokers import History, MemoryBroker
 from hawser.testing import FaultyNetwork
 from hawser_engine import CloseCode
-from hawser_engine.messages import Call, ChannelRequest, Continue, Pause, Publication, Reply, Subscribe, Subscribed
+from hawser_engine.calls import Call, Reply
+from hawser_engine.messages import ChannelRequest, Continue, Pause, Publication, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:

@@ -34,8 +34,9 @@ from hawser import (
 )
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine.agents import Offer, Offered, OfferedProcedure
-from hawser_engine.messages import AGENTS, ErrorReply, Reply
-from hawser_engine.messages import Call as CallMessage
+from hawser_engine.calls import Call as CallMessage
+from hawser_engine.calls import ErrorReply, Reply
+from hawser_engine.messages import AGENTS
 from hawser_transports import Transport, WebSocketTransport
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, serving

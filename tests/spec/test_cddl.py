@@ -13,6 +13,7 @@ import cddl_verifier  # type: ignore[import-untyped]
 import pytest
 
 from hawser_engine.agents import OfferedProcedure
+from hawser_engine.calls import ErrorReply
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.items import (
     Bool,
@@ -36,7 +37,6 @@ from hawser_engine.messages import (
     About,
     ChannelOutcome,
     ChannelRequest,
-    ErrorReply,
     GapNotice,
     Position,
     PositionNotice,

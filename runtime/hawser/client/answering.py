@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hawser.calls import ProcedureHandler
     from hawser.config import Config
     from hawser.exchange import Exchange
-    from hawser_engine.messages import Call
+    from hawser_engine.calls import Call
     from hawser_engine.streams import Stream
 
 

@@ -13,8 +13,9 @@ from hawser.errors import CallError, RequestFailed
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
 from hawser.streams import CallerFlow, Stream
+from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import Call, Cancel, Publish, encode_body
+from hawser_engine.messages import Publish, encode_body
 
 from .directory import AgentWorker, Directory, load_workers
 from .feed import Feed

@@ -17,21 +17,18 @@ from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
 from hawser_engine.agents import Offer, Offered, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
     AGENTS,
     STREAMS,
-    Call,
-    Cancel,
     Continue,
-    ErrorReply,
     GapNotice,
     Pause,
     PositionNotice,
     Publication,
     Publish,
-    Reply,
     Subscribe,
     Subscribed,
     Unsubscribe,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from hawser.errors import CallError, RequestFailed
+from hawser_engine.calls import Cancel
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import STREAMS, Cancel, encode_body
+from hawser_engine.messages import STREAMS, encode_body
 
 from .operations import Kind, Pending
 

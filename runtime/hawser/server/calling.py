@@ -12,8 +12,9 @@ from hawser.errors import CallError, NotSent, OutcomeUnknown, RequestLost
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
 from hawser.streams import CallerFlow, Stream
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import ErrorCode, ResetReason
-from hawser_engine.messages import STREAMS, Call, Cancel, ErrorReply, Reply, encode_body
+from hawser_engine.messages import STREAMS, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -22,6 +22,7 @@ from hawser.middleware import CallRequest, PublishRequest, pass_through
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import scoped_key
 from hawser_engine.agents import Offer, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
@@ -29,14 +30,10 @@ from hawser_engine.messages import (
     AGENTS,
     STREAMS,
     AnyMessage,
-    Call,
-    Cancel,
     Continue,
-    ErrorReply,
     Pause,
     Position,
     Publish,
-    Reply,
     Subscribe,
     Unsubscribe,
     decode_message,

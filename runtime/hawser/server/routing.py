@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hawser.flow import Inflow
     from hawser.streams import CallerFlow
     from hawser_engine.agents import Offer, Withdraw
-    from hawser_engine.messages import ErrorReply, Reply
+    from hawser_engine.calls import ErrorReply, Reply
 
     from .calling import ClientCalls, Waiting
     from .node import Node
