@@ -160,6 +160,37 @@ async def test_a_watcher_sees_the_present_through_restarts_and_long_absence(auto
         nursery.cancel_scope.cancel()
 
 
+async def test_what_another_server_has_told_is_over_where_the_channel_outlives_it(autojump_clock: MockClock) -> None:
+    """SPEC AGT-12: nothing is lost to the watcher, so no Gap sends it for the list; but those workers are gone."""
+    app = open_app()
+    async with FaultyNetwork() as network, FaultyNetwork() as other, trio.open_nursery() as nursery:
+        seen: list[list[tuple[str, str | None, bool]]] = []
+
+        async def watch() -> None:
+            async with connect(URL, transport=network) as client, client.watch_agents() as directory:
+                async for workers in directory:
+                    seen.append(shown(workers))  # noqa: PERF401
+
+        async def offer_for_ever() -> None:
+            async with connect(URL, transport=other) as worker, worker.offer("first", search):
+                await trio.sleep_forever()
+
+        async with serving(app):
+            nursery.start_soon(watch)
+            nursery.start_soon(offer_for_ever)
+            await trio.sleep(1)
+            assert seen[-1] == [("first", None, True)]
+            other.refuse()
+        async with serving(app), connect(URL) as client:
+            await trio.sleep(60)
+            assert seen[-1] == []
+            assert await client.agents() == []
+            async with client.offer("second", search):
+                await trio.sleep(1)
+                assert seen[-1] == [("second", None, True)]
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_application_says_who_sees_it(autojump_clock: MockClock) -> None:
     app = App()
 

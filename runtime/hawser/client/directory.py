@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LIVE: Final = 1
 GONE: Final = 0
+ALL: Final = 0
 
 
 @attrs.frozen
@@ -93,6 +94,11 @@ class Directory:
 
     def _take(self, message: Any) -> None:
         version, *entry = cast("list[Any]", message.data)
+        if entry[0] == ALL:  # another server begins, with versions of its own
+            self._version = version
+            self._fresh = bool(self._workers)
+            self._workers.clear()
+            return
         if version <= self._version:
             return  # it was in the list already
         self._version = version

@@ -1,7 +1,8 @@
 """The directory of a node: who offers what, and who of them is there (SPEC AGT-10 to AGT-12).
 
 Changes are published in a channel of their own, by one task that lives as long as there are any. What changes several
-times before its turn is told once, as it is then.
+times before its turn is told once, as it is then. The list is this server's own; a channel may outlive the server, and
+then the first change says that nothing of what was told before holds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import trio
 from hawser.agents import DIRECTORY
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from .agents import Agents, Offering
     from .node import Node
     from .sessions import ServerSession
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 GONE: Final = 0
 LIVE: Final = 1
 AWAY: Final = 2
+
+ALL: Final = 0
+"""In place of the number of an offer: all of another server's."""
 
 RETRY_SECONDS: Final = 1.0
 """How long a change waits that the broker could not take."""
@@ -51,8 +57,16 @@ class Directory:
             self._publishing = True
             self._node.start_service(self._publish)
 
-    async def _publish(self) -> None:
+    def begin(self) -> None:
+        """The server begins to serve."""
+        if DIRECTORY in self._node.app.procedures:
+            self._publishing = True
+            self._node.start_service(self._publish, True)
+
+    async def _publish(self, beginning: bool = False) -> None:
         try:
+            if beginning:
+                await self._until_done(self._begin)
             while self._dirty:
                 offering = next(iter(self._dirty))
                 del self._dirty[offering]
@@ -65,10 +79,20 @@ class Directory:
         new = offering.number in self._new and known[2] != GONE
         self._new.discard(offering.number)
         self._version += 1
-        change = [self._version, *known, *(_described(offering) if new else [])]
+        await self._until_done(
+            self._node.app.publish, DIRECTORY, [self._version, *known, *(_described(offering) if new else [])]
+        )
+
+    async def _begin(self) -> None:
+        app = self._node.app
+        if (await app.broker.history(DIRECTORY, 0, limit=1, limit_bytes=1)).top.offset:
+            self._version = 1
+            await app.publish(DIRECTORY, [self._version, ALL, "", GONE])
+
+    async def _until_done(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         while True:
             try:
-                await self._node.app.publish(DIRECTORY, change)
+                await function(*arguments)
             except Exception as error:
                 self._node.incident("the directory of agents", error)
                 await trio.sleep(RETRY_SECONDS)

@@ -101,6 +101,7 @@ async def serve(
                 listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
         node.start_service(app.broker.run)
+        node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
         task_status.started(Server([listener.url for listener in listeners], node))
