@@ -12,8 +12,11 @@ from typing import Annotated, ClassVar, Final, TypeAlias, cast, get_args
 import cbor2
 from attrs import field, frozen
 
+from .agents import Offer, Offered, Withdraw
+from .calls import Call, Cancel, ErrorReply, Reply
 from .cbor import BYTES, MAX_INTEGER, TEXT, UINT, broken, encode_head, load_whole
 from .errors import LocalProtocolError, RemoteProtocolError
+from .fields import Data, Epoch, Id, LatestKey, Name, Offset, Remark, Tags, length_only
 from .items import (
     IGNORABLE,
     MAX_ITEMS,
@@ -24,7 +27,6 @@ from .items import (
     Kind,
     Layout,
     ListOf,
-    MapOf,
     Nullable,
     Record,
     Text,
@@ -34,19 +36,7 @@ from .items import (
     kind_at,
     wire_items,
 )
-
-Id: TypeAlias = Annotated[int, Uint(1)]
-Name: TypeAlias = Annotated[str, Text(1, 255)]
-Epoch: TypeAlias = Annotated[bytes, Bytes(8, 8)]
-Offset: TypeAlias = Annotated[int, Uint()]
-Remark: TypeAlias = Annotated[str, Text(0, MAX_INTEGER)]
-Data: TypeAlias = Annotated[bytes, Bytes(0, MAX_INTEGER)]
-Tags: TypeAlias = Annotated[dict[str, str] | None, Nullable(MapOf(Text(1, 32), Text(0, 64), 1, 8))]
-LatestKey: TypeAlias = Annotated[str | None, Nullable(Text(1, 64))]
-
-
-def _length_only(data: bytes | None) -> str:
-    return "None" if data is None else f"<{len(data)} bytes>"
+from .streams import Stream, StreamCredit, StreamItem
 
 
 @frozen(field_transformer=checked)
@@ -200,7 +190,7 @@ class Publish(Kind):
     """Number of the request."""
     channel: Name
     """The channel."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
     key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
     """The same key publishes once, however often it is asked; None: no such promise."""
@@ -236,7 +226,7 @@ class Publication(Kind):
     """The channel's epoch."""
     offset: Offset
     """The publication's place in it."""
-    data: Data = field(repr=_length_only)
+    data: Data = field(repr=length_only)
     """The payload; opaque."""
     about: Annotated[About | None, Nullable(Keyed(About))] = None
     """What it carries beside the payload; None: nothing."""
@@ -304,66 +294,6 @@ class Continue(Kind):
     """The last publication that was queued."""
 
 
-@frozen(field_transformer=checked)
-class Call(Kind):
-    """Calls a procedure (SPEC CAL-1)."""
-
-    KIND: ClassVar[int] = 12
-    NAME: ClassVar[str] = "CALL"
-
-    id: Id
-    """Number of the request."""
-    procedure: Name
-    """The procedure."""
-    arguments: Data = field(repr=_length_only)
-    """The arguments; opaque."""
-    deadline_ms: Annotated[int | None, Nullable(Uint())]
-    """Session time at which the caller stops waiting; None: never."""
-
-
-@frozen(field_transformer=checked)
-class Reply(Kind):
-    """Answers a CALL with its result."""
-
-    KIND: ClassVar[int] = 13
-    NAME: ClassVar[str] = "REPLY"
-
-    id: Id
-    """The request that this answers."""
-    data: Data = field(repr=_length_only)
-    """The result; opaque."""
-
-
-@frozen(field_transformer=checked)
-class ErrorReply(Kind):
-    """Answers any request that has failed: ERROR."""
-
-    KIND: ClassVar[int] = 14
-    NAME: ClassVar[str] = "ERROR"
-
-    id: Id
-    """The request that this answers."""
-    code: Annotated[int, Uint()]
-    """An ErrorCode, a number from 100 on that is the application's, or one that this side does not know."""
-    message: Remark
-    """For people and logs."""
-    temporary: Annotated[bool, Bool()]
-    """Whether the same request may succeed later."""
-    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=_length_only)
-    """More about it, for programs; opaque."""
-
-
-@frozen(field_transformer=checked)
-class Cancel(Kind):
-    """Tells that the caller no longer waits; the call is answered all the same."""
-
-    KIND: ClassVar[int] = 15
-    NAME: ClassVar[str] = "CANCEL"
-
-    id: Id
-    """The CALL."""
-
-
 AnyMessage: TypeAlias = (
     Subscribe
     | Subscribed
@@ -380,10 +310,25 @@ AnyMessage: TypeAlias = (
     | Reply
     | ErrorReply
     | Cancel
+    | Offer
+    | Offered
+    | Withdraw
+    | Stream
+    | StreamItem
+    | StreamCredit
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
-"""Every message of version 1 by its kind."""
+"""Every message of version 1 and its features by its kind."""
+
+AGENTS: Final = "agents"
+"""The feature with which there are OFFER, OFFERED and WITHDRAW (SPEC VER-6)."""
+
+STREAMS: Final = "streams"
+"""The feature with which there are STREAM, ITEM and CREDIT (SPEC VER-6)."""
+
+FEATURES: Final = (AGENTS, STREAMS)
+"""All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)
 

@@ -10,13 +10,17 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
+from .agents import AgentRule
 from .app import App
 from .brokers import Published
 from .client import (
+    AgentWorker,
     Client,
     ClientPool,
     Credentials,
+    Directory,
     Message,
+    Offering,
     Outbox,
     PooledClient,
     Receipt,
@@ -40,17 +44,21 @@ from .errors import (
     RequestLost,
     SessionClosed,
 )
+from .exchange import Inputs, takes_inputs
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
 from .rules import ChannelRule
 from .server import Server, Session, serve
+from .streams import Stream
 
 __all__ = [
     "ANONYMOUS",
     "ASK",
     "EVERYONE",
     "NOBODY",
+    "AgentRule",
+    "AgentWorker",
     "App",
     "CallError",
     "CallRequest",
@@ -61,14 +69,17 @@ __all__ = [
     "Config",
     "ConnectFailed",
     "Credentials",
+    "Directory",
     "ErrorCode",
     "Expired",
     "Gap",
     "HawserError",
     "HttpRequest",
     "HttpResponse",
+    "Inputs",
     "Message",
     "NotSent",
+    "Offering",
     "Outbox",
     "OutboxFull",
     "OutcomeUnknown",
@@ -90,6 +101,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SharedSubscription",
+    "Stream",
     "SubscribeRequest",
     "Subscription",
     "claims",
@@ -97,4 +109,5 @@ __all__ = [
     "granted",
     "serve",
     "states",
+    "takes_inputs",
 ]

@@ -9,14 +9,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Config, OutcomeUnknown, Published, RequestLost, Server, Session, connect, serve, states
+from hawser import (
+    App,
+    Client,
+    Config,
+    Inputs,
+    OutcomeUnknown,
+    Published,
+    RequestLost,
+    Server,
+    Session,
+    connect,
+    serve,
+    states,
+    takes_inputs,
+)
 from hawser.brokers import History, MemoryBroker
 from hawser.testing import FaultyNetwork
 from hawser_engine import CloseCode
-from hawser_engine.messages import Call, ChannelRequest, Continue, Pause, Publication, Reply, Subscribe, Subscribed
+from hawser_engine.calls import Call, Reply
+from hawser_engine.messages import ChannelRequest, Continue, Pause, Publication, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from trio.testing import MockClock
 
 
@@ -220,6 +237,52 @@ async def test_a_handler_that_waits_for_its_client_gets_its_answer(autojump_cloc
             assert isinstance(await client.hear(), Reply)
             await client.until(lambda: bool(client.terminations))
     assert results == [7]
+
+
+@pytest.mark.parametrize("name", ["double", "agent.double"])
+async def test_a_stream_is_finished_with_its_items_and_the_credit_for_them(
+    autojump_clock: MockClock, name: str
+) -> None:
+    app, ready = App(), Ready()
+    app.agent("agent", open=True)
+    outcomes: list[object] = []
+
+    @takes_inputs
+    async def double(inputs: Inputs) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    @app.procedure("double")
+    @takes_inputs
+    async def double_here(session: Session, inputs: Inputs) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    async def use(client: Client) -> None:
+        async with client.stream(name, inputs=True) as items:
+            for number in range(100):
+                await items.send(number)
+                assert await items.receive() == 2 * number
+                await trio.sleep(0.05)
+            await items.finish()
+            outcomes.append([item async for item in items])
+
+    async with trio.open_nursery() as servers:
+        servers.start_soon(run, app, ready)
+        await ready.event.wait()
+        async with connect(URL) as worker, connect(URL) as client, trio.open_nursery() as nursery:
+            # Its WITHDRAW would be held back, so the offer lasts as long as its client.
+            await worker.offer("agent", double).__aenter__()
+            nursery.start_soon(use, client)
+            await trio.sleep(1)
+            began = trio.current_time()
+            await ready.server.drain()
+            while not outcomes and trio.current_time() < began + 30:
+                await trio.sleep(0.1)
+            assert outcomes == [[]]
+            assert trio.current_time() - began < 10
+            nursery.cancel_scope.cancel()
+        servers.cancel_scope.cancel()
 
 
 async def test_a_client_goes_on_with_the_server_that_comes_after(autojump_clock: MockClock) -> None:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "ASK", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
-        "Config", "ConnectFailed", "Credentials", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
-        "HttpRequest", "HttpResponse", "Message", "NOBODY", "NotSent", "Outbox", "OutboxFull", "OutcomeUnknown",
-        "PayloadError", "PoolFull", "PooledClient", "Position", "Principal", "Proceed",
-        "PublishRequest", "Published", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
-        "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
+        "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Directory", "EVERYONE", "ErrorCode",
+        "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Message", "NOBODY", "NotSent",
+        "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position",
+        "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost",
+        "ResetReason", "Right", "Server", "Session", "SessionClosed", "SharedSubscription", "Stream",
+        "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states", "takes_inputs",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "Published", "Retention", "Sink",
@@ -45,8 +45,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "StoreReport", "StoreUnwritable",
     ],
     hawser.client: [
-        "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
-        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
+        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Message", "Offering", "Outbox",
+        "PooledClient", "PooledConnect", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription",
+        "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",

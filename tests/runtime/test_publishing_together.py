@@ -12,10 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 from hawser import App, ErrorCode
 from hawser.brokers import BrokerUnavailable, MemoryBroker, Published, Retention
 from hawser_engine import EngineConfig
+from hawser_engine.calls import ErrorReply
 from hawser_engine.messages import (
     AnyMessage,
     ChannelRequest,
-    ErrorReply,
     Publish,
     PublishOptions,
     Subscribe,

@@ -221,6 +221,7 @@ class ServerScene(Scene):
         *,
         key: str = "secret0",
         session: str = "session",
+        features: tuple[str, ...] = (),
         connect: bool = True,
         **accept: Json,
     ) -> None:
@@ -230,7 +231,7 @@ class ServerScene(Scene):
         packet = packet or open_()
         self.receive(link, packet)
         self.judges(link, credentials=packet[3], **accept)
-        self.welcomes(link, packet[4], key=key, session=session)
+        self.welcomes(link, packet[4], key=key, session=session, features=features)
 
     def welcomes(
         self,

@@ -38,9 +38,11 @@ DEVELOPMENT_HISTORY: Final = 10_000
 
 
 def development_app() -> App:
-    """Every channel open to everybody, with history; the procedure ``echo`` returns its arguments."""
+    """Every channel, with history, and every agent open to everybody; the procedure ``echo`` returns its arguments."""
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, open=True)
+    app.agent("*", open=True)
+    app.directory()
 
     @app.procedure("echo")
     async def echo(_session: Session, *arguments: Any) -> Any:  # pyright: ignore[reportUnusedFunction]

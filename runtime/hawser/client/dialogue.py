@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
@@ -15,19 +16,19 @@ import trio
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser_engine.agents import Offer, Offered, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
-    Call,
-    Cancel,
+    AGENTS,
+    STREAMS,
     Continue,
-    ErrorReply,
     GapNotice,
     Pause,
     PositionNotice,
     Publication,
     Publish,
-    Reply,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -36,15 +37,17 @@ from hawser_engine.messages import (
     encode_body,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
-from .answering import Answering, Offer
+from .answering import Answering, Procedures
 from .feed import Feed, Flow
+from .offering import Offers
 from .operations import Kind, Operations, Pending
 from .postman import Postman
 from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from hawser.config import Config
     from hawser_engine.events import SessionReset
@@ -67,7 +70,7 @@ class Dialogue:
         self,
         config: Config,
         nursery: trio.Nursery,
-        offer: Offer,
+        offer: Procedures,
         random_bytes: Callable[[int], bytes],
         outbox: Outbox | None,
     ) -> None:
@@ -80,6 +83,8 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
+        self.offers: Offers = Offers(self)
+        """What this client offers to others."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
@@ -100,6 +105,15 @@ class Dialogue:
             NotSent: What it was to come after was lost.
             SessionClosed: The client is closed.
         """
+        await self.in_turn(pending, lambda: self.hand_over(pending, encode))
+
+    async def in_turn(self, pending: Pending, make: Callable[[], None]) -> None:
+        """Wait for room for a request and for its turn, then make it, in one step.
+
+        Raises:
+            NotSent: What it was to come after was lost.
+            SessionClosed: The client is closed.
+        """
         counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
@@ -109,11 +123,21 @@ class Dialogue:
                 return False
             return self.line.has_room(pending.size)
 
-        await self.operations.in_turn(ready, lambda: self.hand_over(pending, encode))
+        await self.operations.in_turn(ready, make)
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that ends with the client."""
+        self._nursery.start_soon(function, *arguments)
 
     def time_ms(self) -> int:
         """See `hawser.client.answering.Voice`."""
         return self.line.time_ms()
+
+    def deadline_ms(self, deadline: float) -> int | None:
+        """A deadline of Trio's clock as it travels (CAL-3)."""
+        if deadline == inf:
+            return None
+        return self.time_ms() + round(max(0.0, deadline - trio.current_time()) * 1_000)
 
     async def answer(self, body: bytes, current: Callable[[], bool]) -> None:
         """See `hawser.client.answering.Voice`."""
@@ -124,9 +148,7 @@ class Dialogue:
             await self.operations.change()
 
     def _new_answering(self) -> Answering:
-        return Answering(
-            self, self.offer, self._nursery, limit=self.config.calls_per_session, random_bytes=self._random_bytes
-        )
+        return Answering(self, self.offer, self._nursery, config=self.config, random_bytes=self._random_bytes)
 
     async def authenticate(self, credentials: Mapping[str, Any]) -> None:
         """Use new credentials and wait until they are accepted.
@@ -249,6 +271,7 @@ class Dialogue:
         self.arrived.set()
         self.judged()
         self.operations.end(error)
+        self.offers.end(error)
         if self.postman is not None:
             self.postman.end(error)
         for subscription in list(self._subscriptions.values()):
@@ -267,6 +290,7 @@ class Dialogue:
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+        self.offers.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -304,13 +328,41 @@ class Dialogue:
                     subscription.feed.considered(message.epoch, message.offset)
             case Call():
                 self._answering.callee.start(message)
+            case Stream() | StreamItem() | StreamCredit() if STREAMS in self.line.features:
+                self._stream(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
-            case Subscribe() | Unsubscribe() | Publish() | Pause() | Continue():
+            case Offered() if AGENTS in self.line.features:
+                self.offers.answered(message)
+            case (
+                Subscribe()
+                | Unsubscribe()
+                | Publish()
+                | Pause()
+                | Continue()
+                | Offer()
+                | Offered()
+                | Withdraw()
+                | Stream()
+                | StreamItem()
+                | StreamCredit()
+            ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
                 assert_never(message)
+
+    def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
+        """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""
+        callee = self._answering.callee
+        if isinstance(message, Stream):
+            callee.start(message)
+        elif isinstance(message, StreamItem) and message.inward:
+            callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            callee.credit(message)
+        elif (flow := self.operations.flow(message.id)) is not None:
+            flow.take(message)
 
     def _answer(self, id: int, value: Any) -> None:
         pending = self.operations.take(id)
@@ -324,6 +376,8 @@ class Dialogue:
         error = failure(message, RequestFailed)
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
+        if pending.offering is not None:
+            pending.offering.finish(error)
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:

@@ -31,6 +31,7 @@ from hawser_engine.events import (
     SessionResumed,
     VolatileReceived,
 )
+from hawser_engine.messages import FEATURES
 from hawser_transports import pump
 
 from .carriages import CarriagePolicy
@@ -88,7 +89,13 @@ class Line:
         nursery: trio.Nursery,
     ) -> None:
         self.config = config
-        self.engine: EngineClient = EngineClient(config, trio.current_time(), credentials=wallet.values)
+        self.engine: EngineClient = EngineClient(
+            config,
+            trio.current_time(),
+            credentials=wallet.values,
+            features=FEATURES,
+            resume_period_seconds=config.session_seconds,
+        )
         self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
         self.accepted_credentials: int = 0
@@ -128,6 +135,11 @@ class Line:
         """How many requests, of how many bytes, the server takes unanswered (SPEC OPS-1)."""
         session = self.engine.session
         return session.operations, session.operation_bytes
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features in force (SPEC VER-2)."""
+        return self.engine.session.features
 
     @property
     def attached(self) -> bool:

@@ -13,31 +13,40 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.calls import Arguments, Callee, Refused, error_body
+from hawser.calls import Arguments, Callee, Encoded, Refused, Relayed, error_body, failure
+from hawser.errors import CallError, PayloadError
 from hawser.middleware import CallRequest, pass_through
+from hawser.payloads import decode_payload, encode_payload
+from hawser_engine.agents import Offer, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
-    Call,
-    Cancel,
+    AGENTS,
+    STREAMS,
+    AnyMessage,
     Continue,
-    ErrorReply,
     Pause,
     Position,
     Publish,
-    Reply,
     Subscribe,
     Unsubscribe,
     decode_message,
 )
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .publishing import at_once, publish, publish_all, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hawser.exchange import Exchange
+    from hawser.middleware import Middleware
+
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Offer | Withdraw
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -67,8 +76,7 @@ class Requests:
         self._operation_bytes = 0
         self._unanswered = 0  # of them, those that the client waits for; a check of its rights is none
         self._working = False
-        limit = node.config.calls_per_session
-        self._callee = Callee(session, self._invoke, limit=limit, random_bytes=node.random_bytes)
+        self._callee = Callee(session, self._invoke, config=node.config, random_bytes=node.random_bytes)
 
     # ------------------------------------------------------------ dispatch
 
@@ -96,6 +104,17 @@ class Requests:
                 self._node.hub.pause(self._session, message.channel, Position(message.epoch, message.offset))
             case Continue():
                 self._node.hub.go_on(self._session, message.channel, Position(message.epoch, message.offset))
+            case Offer() | Withdraw():
+                self._check_feature(AGENTS, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
+            case Stream():
+                self._check_feature(STREAMS, message)
+                self._check_id(message.id)
+                self._callee.start(message)
+            case StreamItem() | StreamCredit():
+                self._check_feature(STREAMS, message)
+                self._stream(message)
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 
@@ -104,10 +123,28 @@ class Requests:
         """Whether everything is answered."""
         return not self._operations and not self._callee
 
+    @property
+    def streaming(self) -> bool:
+        """Whether something runs that has items."""
+        return self._callee.streaming
+
     def recheck(self) -> None:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))
         self._work()
+
+    def _stream(self, message: StreamItem | StreamCredit) -> None:
+        """An item, or credit for some: of the client's call or of the application's (STR-1 to STR-4)."""
+        if isinstance(message, StreamItem) and message.inward:
+            self._callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            self._callee.credit(message)
+        else:
+            self._session.calls.take(message)
+
+    def _check_feature(self, feature: str, message: AnyMessage) -> None:
+        if feature not in self._session.engine.features:
+            raise malformed("VER-6", f"saw {message.NAME}, of the feature {feature!r}, which is not in force")
 
     def _check_id(self, id: int) -> None:
         if id <= self._last_id:
@@ -142,6 +179,7 @@ class Requests:
                 done = 1
                 if operation is None:
                     await self._node.hub.recheck(self._session)
+                    await self._node.router.recheck(self._session)
                 elif publications := at_once(self._node.app, self._operations):
                     done = len(publications)
                     await self._publish_all(publications)
@@ -172,6 +210,10 @@ class Requests:
                     await self._node.hub.subscribe(self._session, operation)
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
+                case Offer():
+                    await self._node.router.offer(self._session, operation)
+                case Withdraw():
+                    await self._node.router.withdraw(self._session, operation)
         except MessageTooLarge:
             raise
         except Exception as error:
@@ -190,20 +232,41 @@ class Requests:
 
     # ------------------------------------------------------------ calls
 
-    async def _invoke(self, call: Call) -> object:
-        arguments, middleware = Arguments.decode(call.arguments), self._node.app.middlewares
-        if not middleware:
-            return await self._call(call.procedure, arguments)
-        request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
-        return await pass_through(
-            middleware, request, lambda asked: self._call(asked.procedure, Arguments(asked.arguments, asked.named))
-        )
+    async def _invoke(self, call: Call | Stream, exchange: Exchange | None) -> object:
+        middleware = self._node.app.middlewares
+        if middleware:
+            return await self._call_through(middleware, call, exchange)
+        procedure = self._node.app.procedures.get(call.procedure)
+        if procedure is not None:
+            return await procedure.run(Arguments.decode(call.arguments), self._session.handle, exchange=exchange)
+        answer = await self._node.router.call(self._session, call.procedure, call.arguments, exchange)
+        if isinstance(answer, ErrorReply):
+            raise Relayed(answer)
+        return Encoded(answer.data)
 
-    async def _call(self, name: str, arguments: Arguments) -> object:
-        procedure = self._node.app.procedures.get(name)
-        if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
-        return await procedure.run(arguments, self._session.handle)
+    async def _call_through(
+        self, middleware: Sequence[Middleware], call: Call | Stream, exchange: Exchange | None
+    ) -> object:
+        """With middleware around, which sees values: so the server decodes also what it only relays."""
+        arguments = Arguments.decode(call.arguments)
+        request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
+
+        async def carry_out(asked: CallRequest) -> object:
+            procedure = self._node.app.procedures.get(asked.procedure)
+            if procedure is not None:
+                given = Arguments(asked.arguments, asked.named)
+                return await procedure.run(given, self._session.handle, exchange=exchange)
+            same = asked is request
+            payload = call.arguments if same else encode_payload(dict(asked.named) or list(asked.arguments))
+            answer = await self._node.router.call(self._session, asked.procedure, payload, exchange)
+            if isinstance(answer, ErrorReply):
+                raise failure(answer, CallError)
+            try:
+                return decode_payload(answer.data)
+            except PayloadError:  # an encoding of the two clients' own
+                return Encoded(answer.data)
+
+        return await pass_through(middleware, request, carry_out)
 
 
 def malformed(clause: str, detail: str) -> RemoteProtocolError:

@@ -111,6 +111,7 @@ async def serve(
                 listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
         await services.start(app.broker.run)
+        node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
         task_status.started(Server([listener.url for listener in listeners], node))

@@ -146,6 +146,16 @@ class ServerSession(Outlet):
         """Write what was offered."""
         self.node.flush(self.engine, now)
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a link to the client."""
+        return self.engine.carrier is not None
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls the client has not answered yet."""
+        return self.calls.count
+
     def detached(self) -> None:
         """The connection is gone."""
         if self.engine.carrier is None:
@@ -186,9 +196,11 @@ class ServerSession(Outlet):
         """Begin nothing more that the client asks for; whether nothing is left of what it asked for before.
 
         Messages are held in the engine, not delivered, so that a session that goes on elsewhere loses none. As long as
-        the application waits for an answer of the client, they come in all the same: it is among them.
+        the application waits for an answer of the client, they come in all the same: it is among them. So are items of
+        what streams, and the credit for them.
         """
-        self.engine.paused = not self.calls.waiting
+        streaming = self._requests is not None and self._requests.streaming
+        self.engine.paused = not (self.calls.waiting or streaming)
         return self.engine.paused and not self._owes() and (self._requests is None or self._requests.idle)
 
     def _owes(self) -> bool:
@@ -243,6 +255,7 @@ class ServerSession(Outlet):
         # First of all: a handler that waits for its client is cancelled, and does not fail because there is no answer.
         for scope in list(self._scopes or ()):
             scope.cancel(reason="the session has ended")
+        self.node.router.leave(self)
         self.calls.lose()
         if self.vacancy is not None:
             self.vacancy.set()

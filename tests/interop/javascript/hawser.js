@@ -25,15 +25,18 @@ export const PACKETS = { // of each kind its name, and what its items have to be
   9: ['PING', { token: uint, counts: or(counts) }], 10: ['PONG', { token: uint, counts: or(counts) }], 11: ['AUTH', { credentials }],
   12: ['REAUTH', { within_ms: or(uint) }], 13: ['CLOSE', { code: uint, reason: text(0, 123), reconnect: bool, resume: bool, after_min_ms: uint,
     after_max_ms: uint, url: or(text(0, 2048)), attempt: or(uint) }] };
+const place = { channel, epoch, offset }, call = { id, procedure: channel, arguments: data, deadline_ms: or(uint) };
+const agent = text(1, 127), description = bytes(0, 4096), credit = { items: uint, bytes: uint };
 export const MESSAGES = {
   1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 3: ['UNSUBSCRIBE', { id, channels: some(channel) }],
   2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 15: ['CANCEL', { id }], 13: ['REPLY', { id, data }],
   4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), code: uint, reason }], 6: ['PUBLISHED', { id, position, duplicate: bool }],
-  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 8: ['POSITION', { channel, epoch, offset }],
-  7: ['PUBLICATION', { channel, epoch, offset, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }],
-  9: ['GAP', { channel, since: or(position), position, reason: uint }],
-  10: ['PAUSE', { channel, epoch, offset }], 12: ['CALL', { id, procedure: channel, arguments: data, deadline_ms: or(uint) }],
-  11: ['CONTINUE', { channel, epoch, offset }], 14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }] };
+  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 8: ['POSITION', place], 10: ['PAUSE', place], 11: ['CONTINUE', place],
+  7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 12: ['CALL', call],
+  9: ['GAP', { channel, since: or(position), position, reason: uint }], 25: ['OFFERED', { id: or(id), agent, code: uint, reason }],
+  14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 29: ['CREDIT', { id, inward: bool, ...credit }],
+  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }], 26: ['WITHDRAW', { id, agent }],
+  27: ['STREAM', { ...call, inputs: bool, ...credit }], 28: ['ITEM', { id, inward: bool, data: or(data) }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
   if (!Array.isArray(items) || !uint(items[0]) || items[0] > 255) fail('PKT-1', 'no packet begins here');
@@ -60,8 +63,7 @@ const total = (parts) => parts.reduce((sum, { length }) => sum + length, 0);
 export class Session extends EventEmitter { // touches no socket; emits opened, resumed, message, closed, detached, reset; left: of every connection
   constructor({ limits, ...options } = {}) {
     super();
-    Object.assign(this, DEFAULTS, options);
-    this.limits = { window_messages: 1000, window_bytes: 262_144, message_bytes: 1_048_576, ...limits };
+    Object.assign(this, DEFAULTS, options, { limits: { window_messages: 1000, window_bytes: 262_144, message_bytes: 1_048_576, ...limits } });
     this.#begin();
   }
   #begin() { Object.assign(this, { id: null, attempt: 0, received: 0, owed: [], run: [], accepted: 0, queue: [], sent: 0, replay: [] }); }
@@ -163,18 +165,16 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   }
   #over(why, told) { // the session is; counts of a RESET are used if they can be (RST-1), and the loss is told (RST-6)
     if (told && told[1] <= told[0] && told[0] <= this.sent) this.#trim(told[1]);
-    const open = [...this.replay, ...this.queue].filter(({ more }) => !more).length, known = this.accepted - open;
-    const unsent = this.queue.filter(({ first }) => first).length;
+    const { accepted, queue } = this, open = [...this.replay, ...queue].filter((p) => !p.more).length, unsent = queue.filter((p) => p.first).length;
     this.#begin();
-    this.emit('reset', { reason: why, known_delivered: known, unknown: open - unsent, not_sent: unsent });
+    this.emit('reset', { reason: why, known_delivered: accepted - open, unknown: open - unsent, not_sent: unsent });
   }
   #trim(delivered) { this.replay.splice(0, delivered - this.trimmed); } // only this gives window back (CNT-3, CNT-6)
   #open(state) { return this.#await(state, 1, [1], this.features, this.credentials, this.resumePeriodMs, this.limits); }
   #await(state, ...packet) { // an answer to it, for as long as a handshake may take (ATT-20)
-    this.link.state = state;
     this.#say(...packet);
     this.#watch(this.handshakeMs);
-    return this.link;
+    return Object.assign(this.link, { state });
   }
   #watch(ms) { // what has arrived is processed before any timeout (LIV-6)
     const { link } = this, timer = after(ms, () => setImmediate(() => link.timer === timer && link === this.link && this.close(TIMEOUT)));
@@ -212,7 +212,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   }
 }
 const WEBSOCKET = { perMessageDeflate: false, maxPayload: BATCH, maxFragments: 64, handshakeTimeout: 10_000 }; // CAR-3, CAR-4
-const SENT = ['SUBSCRIBE', 'UNSUBSCRIBE', 'PUBLISH', 'PAUSE', 'CONTINUE'], ANSWERS = ['SUBSCRIBED', 'PUBLISHED', 'ERROR']; // by clients, to them
+const REFUSED = 'SUBSCRIBE UNSUBSCRIBE PUBLISH PAUSE CONTINUE OFFER OFFERED WITHDRAW STREAM ITEM CREDIT'.split(' '); // MSG-4; no features: VER-6
 export class Client extends Session { // a session that dials, and comes back until it is told not to; emits each message of a service, and stopped
   #waiting = []; #open = new Map(); #positions = new Map(); #reached = 0; #idle = 0; #done = false;
   constructor(url, options) {
@@ -257,13 +257,13 @@ export class Client extends Session { // a session that dials, and comes back un
   }
   #hear(body) {
     const [message] = decodeOne(MESSAGES, body), { kind, id: number, channel: name } = message ?? {};
-    if (SENT.includes(kind)) fail('MSG-4', kind);
+    if (REFUSED.includes(kind)) fail('MSG-4', kind);
     if (kind === 'CALL') this.send(encode([14, number, 3, 'no procedures here', false, null])); // CAL-1
     if (name) this.#positions.set(name, message.position ?? [message.epoch, message.offset]); // PUBLICATION, POSITION, GAP
     if (kind === 'UNSUBSCRIBED') for (const each of message.channels) this.#positions.delete(each); // SUB-7
     if (kind === 'SUBSCRIBED') for (const [each, status, place] of message.channels) if (status < 3) this.#positions.set(each, place); // SUB-2
     if (kind) this.emit(kind, message);
-    if (!ANSWERS.includes(kind)) return;
+    if (!['SUBSCRIBED', 'PUBLISHED', 'ERROR'].includes(kind)) return;
     this.#open.get(number)?.resolve(kind === 'ERROR' ? Promise.reject(Object.assign(new Error(), message)) : message); // MSG-6
     this.#open.delete(number);
     this.#admit();
