@@ -10,7 +10,7 @@ from hawser_engine.states import State
 
 from .books import Pair, Violation
 from .coverage import AROUND, cell, following
-from .deadlines import Watch, check_dead
+from .deadlines import Watch, check_dead, check_ping
 
 if TYPE_CHECKING:
     from .lines import Line
@@ -168,14 +168,20 @@ class End:
         connection, now = self.connection, self.actor.host.now
         if late:
             self.watch.late_pass(self.pong_wait, now)
+            self.watch.probed = True
             connection.handle_gap(now)
         elif moved:
-            connection.probe(now)
+            self.probe()
         connection.handle_timeout(now)
         self.wake = 0.0
         if connection.unwritten_bytes and not self.wire.left(self.side):
             self._written(0)
         self.drain()
+
+    def probe(self) -> None:
+        """Ask for life, idle or not (SPEC LIV-5)."""
+        self.watch.probed = True
+        self.connection.probe(self.actor.host.now)
 
     @property
     def pong_wait(self) -> float:
@@ -249,12 +255,15 @@ class End:
             raise Violation("I5", f"{wire.label} writes, and a newer link has the session (SPEC ATT-15)")
         full = left = wire.left(self.side)
         pings = tap.pings
+        earliest = watch.ping_at_the_earliest(wire.world.plan.server.ping_interval_seconds)
         for batch in batches:
             tap.sees(batch)
             left = wire.write(self.side, batch)
             wire.world.steps += 1
         watch.last_out = now
         if tap.pings != pings:
+            if self.side:
+                check_ping(self, earliest)
             watch.pinged(now)
         if not full:
             self._written(left)
