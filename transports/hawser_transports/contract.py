@@ -71,10 +71,6 @@ class Link(trio.abc.AsyncResource):
         """
         return None
 
-    def send_one_nowait(self, batch: bytes) -> bool:
-        """`send_nowait` for one batch, and whether it was taken: what a fan-out asks a thousand links for."""
-        return self.send_nowait((batch,)) == 1
-
     @abstractmethod
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """Hand over as many batches as can leave without waiting.
@@ -97,6 +93,25 @@ class Link(trio.abc.AsyncResource):
 
         Spec: CAR-1, PKT-5.
         """
+
+    def carry(self, batch: bytes) -> bool:
+        """`send_nowait` for one batch of a fan-out, which asks a thousand links.
+
+        A link that was closed or is lost takes it, and it is lost with the link: whoever receives from it learns of it.
+
+        Returns:
+            Whether it was taken. False: there is no room now, and it is untouched.
+
+        Raises:
+            ValueError: It is empty or too long; nothing was taken.
+            trio.BusyResourceError: Another task is inside `send_batches`; nothing was taken.
+
+        Spec: CAR-1, CHN-6.
+        """
+        try:
+            return self.send_nowait((batch,)) == 1
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return True
 
     @abstractmethod
     async def send_batches(self, batches: Sequence[bytes]) -> None:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from hawser.config import Config
     from hawser.rights import Action
     from hawser.rules import ChannelRule
+    from hawser_engine.passage import Passage
     from hawser_engine.session import Session as EngineSession
     from hawser_transports import Link
 
@@ -171,6 +172,11 @@ class Node:
         driver = self._drivers.get(session.carrier)
         if driver is not None and not driver.flush(now):
             self.timekeeper.arm(driver, driver.connection.next_timeout())
+
+    def lay_passage(self, session: EngineSession) -> Passage | None:
+        """The way for shared batches past the engine's queue, if the session is attached."""
+        driver = self._drivers.get(session.carrier)
+        return None if driver is None else driver.lay_passage()
 
     def send_away(self, seconds: float) -> None:
         """Close every connection; their clients come back at some moment in these seconds (CLS-1, CLS-9)."""
@@ -296,7 +302,7 @@ class Node:
             self._arrived(driver, session)
 
     def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
-        session.driver = driver
+        session.passage = None  # the one that it had is barred
         self.router.seen(session)
         if not self._users.arrived(session):
             self._send_back(driver)

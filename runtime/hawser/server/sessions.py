@@ -17,9 +17,9 @@ from .session import Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hawser.driver import Driver
     from hawser.principals import Principal
     from hawser_engine.batch import Batch
+    from hawser_engine.passage import Passage
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
@@ -40,13 +40,13 @@ class ServerSession(Outlet):
         "_starved",
         "calls",
         "counted",
-        "driver",
         "ended",
         "engine",
         "greeted",
         "handle",
         "memberships",
         "node",
+        "passage",
         "vacancy",
     )
 
@@ -58,8 +58,7 @@ class ServerSession(Outlet):
         self.handle: Session = Session(principal, number, self.calls)
         """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
-        self.driver: Driver[Any] | None = None
-        """Of the connection that it was attached to last; of interest as long as it is."""
+        self.passage: Passage | None = None
         self._requests: Requests | None = None
         self.ended: bool = False
         self.counted: bool = False
@@ -90,12 +89,11 @@ class ServerSession(Outlet):
 
     def deliver(self, batch: Batch, now: float) -> bool:
         """See `Outlet.deliver`."""
-        driver = self.driver
-        if driver is not None and driver.connection is self.engine.carrier and driver.pass_on(batch, now):
-            return True
         taken = self.offer(batch, now)
         if taken:
             self.flush(now)
+            if self.passage is None:
+                self.passage = self.node.lay_passage(self.engine)  # for the next ones
         return taken
 
     def offer(self, batch: Batch, now: float) -> bool:
@@ -159,7 +157,7 @@ class ServerSession(Outlet):
     def detached(self) -> None:
         """The connection is gone."""
         if self.engine.carrier is None:
-            self.driver = None
+            self.passage = None
 
     def made_room(self) -> None:
         """The client has acknowledged something, or is attached again: whoever waits may look."""
