@@ -108,7 +108,7 @@ spec: install ## the specification: clauses, vectors and citations agree
 unit: install ## the quick tests, with coverage thresholds
 	$(call say,"quick tests with coverage")
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -n auto -m 'not slow and not verify' --cov --cov-report= $(ARGS)
+	@HYPOTHESIS_PROFILE=few $(BIN)/pytest -n auto -m 'not slow and not verify' --cov --cov-report= $(ARGS)
 	$(call say,"coverage of the engine: every branch")
 	@$(BIN)/coverage report --include='engine/*' --fail-under=100 \
 		|| { echo 'fix: cover the lines above, or delete what nothing reaches' >&2; exit 1; }
@@ -116,14 +116,15 @@ unit: install ## the quick tests, with coverage thresholds
 	@$(BIN)/coverage report --omit='engine/*' --fail-under=95 \
 		|| { echo 'fix: cover the lines above' >&2; exit 1; }
 
-# Without coverage, which doubles the time of a seed: what only these reach is visited, not tested. Twice as many
-# workers as processors, for the tests with real processes mostly wait.
+# Without coverage, which doubles the time of a seed: what only these reach is visited, not tested. So all examples of
+# the properties are tried here, the first few with coverage above. Twice as many workers as processors, for the tests
+# with real processes mostly wait.
 SLOW_WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 
 .PHONY: slow
-slow: install ## the slow tests: the simulator's seeds and planted bugs, real processes, models, programs of the documents
+slow: install ## the slow tests: the simulator's seeds and planted bugs, properties, real processes, models, the documents' programs
 	$(call say,"slow tests")
-	@$(BIN)/pytest -n $(SLOW_WORKERS) --dist worksteal -m 'slow and not verify' $(ARGS)
+	@$(BIN)/pytest -n $(SLOW_WORKERS) --dist worksteal -m '(slow or hypothesis) and not verify' $(ARGS)
 
 .PHONY: pythons
 pythons: install ## the quick tests on every other Python >= 3.11 of this machine

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from hawser import Config
-from hawser.cli.settings import Settings, Tls
+from hawser.cli.settings import Settings, Store, Tls
 from hawser_engine.bindings.head import HeadLimits
 from hawser_engine.bindings.longpoll import PollLimits
 from hawser_engine.bindings.websocket import FrameLimits
@@ -48,9 +48,10 @@ CLASSES: Final[Mapping[str, type]] = {
         PollLimits,
         Settings,
         Tls,
+        Store,
     )
 }
-OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "polls", "head", "wire", "mounts")
+OWN_TABLES: Final = ("tls", "limits", "listener", "frames", "polls", "head", "wire", "mounts", "store")
 """Fields that hold one of those classes."""
 
 REGISTRIES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import attach, broadcast, codec, polls, receiving, record, session
+from . import attach, broadcast, brokers, codec, polls, receiving, record, session
 from .measure import FULL, QUICK, Case, measure
 from .report import as_json, as_table, plot
 
@@ -19,6 +19,7 @@ CASES: list[Case] = [
     *attach.CASES,
     *polls.CASES,
     *record.CASES,
+    *brokers.CASES,
 ]
 
 

@@ -25,8 +25,9 @@ from hawser.cli.bench.meter import process_cpu_seconds
 from hawser_engine import Client, ConnectionTerminated, EngineConfig, MessageReceived, SessionReset, encode_value
 from hawser_engine.bindings.http import Reply, Request, write_request
 from hawser_engine.bindings.longpoll import ClientPoll
-from hawser_engine.messages import Call, decode_message, encode_body
-from hawser_engine.messages import Reply as Answer
+from hawser_engine.calls import Call
+from hawser_engine.calls import Reply as Answer
+from hawser_engine.messages import decode_message, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -106,6 +106,8 @@ class ErrorCode(IntEnum):
     """The callee's session ended before it replied."""
     LIMIT = 11
     """A quota of this session or user is used up."""
+    TAKEN_OVER = 12
+    """Another session stands in this one's place now."""
 
 
 class SubscribeStatus(IntEnum):

@@ -9,16 +9,16 @@ of ``handle_timeout`` are harmless.
 
 Methods come in four kinds (after quinn-proto):
     inputs    receive_data, receive_batch, receive_life, receive_eof, written, handle_timeout, handle_gap, probe
-    commands  close, pass_batch, and those of the session: send, send_batch, delivered; a caller's fault raises and
+    commands  close, lay_passage, and those of the session: send, send_batch, delivered; a caller's fault raises and
               changes nothing
     outputs   data_to_send, next_event, next_timeout
     getters   state, session, unwritten_bytes
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Final, assert_never
 
-from .batch import Batch
 from .codec import encode_ack, encode_volatile
 from .codes import CloseCode, ResetReason
 from .config import EngineConfig
@@ -27,6 +27,7 @@ from .events import Event, SessionDetached
 from .inbox import Taken
 from .link import RCVD, Link
 from .packets import Close, Counts, Message, Packet, Ping, Pong, Reset, Volatile
+from .passage import Passage, Writer
 from .session import Session
 from .states import Input, State
 from .timers import Timer
@@ -82,33 +83,34 @@ class Connection(Link):
         if self._state.current is State.ATTACHED and self.session is not None and not self._liveness.ping_open:
             self._send_ping(now)
 
+    def written(self, now: float, left: int = 0) -> None:
+        """See ``Link.written``; where everything has left, shared bytes may pass again."""
+        super().written(now, left)
+        if self._out.passage is not None:
+            self._judge_passage()
+
     # Commands
 
-    def pass_batch(self, batch: Batch, now: float) -> bool:
-        """Number shared bytes that the caller writes at once, past the queue.
-
-        To a driver that brings one batch to a thousand connections, queueing it and asking for it again costs a third
-        of the time. Anything that has to go with it or before it, as an ACK (SPEC ACK-3), closes this way.
+    def lay_passage(self, carry: Callable[[bytes], bool], writer: Writer) -> Passage:
+        """Return the way past the queue for shared bytes of the attached session, for as long as it is attached here.
 
         Args:
-            batch: Whole messages that other sessions get, too.
-            now: Seconds.
-
-        Returns:
-            True: the caller writes ``batch.data`` before it does anything else here; if the link does not take it now,
-            it gives it to ``push``. False: nothing was accepted; the session's ``send_batch`` knows the rest.
+            carry: See `Passage`.
+            writer: See `Passage`.
 
         Spec: CHN-6, PRT-7.
         """
-        session = self.session
-        if session is None or self._out.unwritten:
-            return False
-        inbox = session.inbox
-        if inbox.delivered > inbox.stated_delivered or not session.outbox.take(batch):
-            return False
-        self._liveness.last_out = now
-        self._now = now
-        return True
+        assert self.session is not None, "a passage leads from a session to its connection"
+        self.bar_passage()
+        passage = self._out.passage = Passage(carry, writer, self._liveness)
+        self._judge_passage()
+        return passage
+
+    def bar_passage(self) -> None:
+        """Close the passage for good, as when its link is given up."""
+        if self._out.passage is not None:
+            self._out.passage.close()
+            self._out.passage = None
 
     # Outputs
 
@@ -161,7 +163,11 @@ class Connection(Link):
             session.refill(now)
         inbox = session.inbox
         count = inbox.delivered - inbox.stated_delivered
-        if not count or self._ack_wanted:
+        if not count:
+            return
+        if self._out.passage is not None:
+            self._out.passage.close()  # the next that leaves takes an ACK along (SPEC ACK-3)
+        if self._ack_wanted:
             return
         config = self._config
         if (
@@ -214,7 +220,18 @@ class Connection(Link):
 
     def _let_go(self) -> None:
         """Tie no session to this connection any more."""
+        self.bar_passage()
         self.session = None
+
+    def _judge_passage(self) -> None:
+        """Open the passage if nothing stands before a batch and nothing has to go along, else close it."""
+        session, passage = self.session, self._out.passage
+        assert session is not None, "a passage is barred with its session"
+        assert passage is not None, "only one that was laid is judged"
+        if self._out.unwritten or session.inbox.delivered > session.inbox.stated_delivered:
+            passage.close()
+        else:
+            passage.open(session.outbox)
 
     def _replay(self, received: int, now: float) -> int:
         """Send what the peer lacks behind ``received``; return how many parts are sent again (SPEC ATT-12)."""

@@ -12,6 +12,8 @@ from typing import Annotated, ClassVar, Final, TypeAlias, cast, get_args
 import cbor2
 from attrs import field, frozen
 
+from .agents import Offer, Offered, Withdraw
+from .calls import Call, Cancel, ErrorReply, Reply
 from .cbor import BYTES, MAX_INTEGER, TEXT, UINT, broken, encode_head, load_whole
 from .errors import LocalProtocolError, RemoteProtocolError
 from .fields import Data, Epoch, Id, LatestKey, Name, Offset, Remark, Tags, length_only
@@ -35,6 +37,7 @@ from .items import (
     wire_items,
 )
 from .presence import Changes, Members, Presence, Present
+from .streams import Stream, StreamCredit, StreamItem
 
 
 @frozen(field_transformer=checked)
@@ -292,66 +295,6 @@ class Continue(Kind):
     """The last publication that was queued."""
 
 
-@frozen(field_transformer=checked)
-class Call(Kind):
-    """Calls a procedure (SPEC CAL-1)."""
-
-    KIND: ClassVar[int] = 12
-    NAME: ClassVar[str] = "CALL"
-
-    id: Id
-    """Number of the request."""
-    procedure: Name
-    """The procedure."""
-    arguments: Data = field(repr=length_only)
-    """The arguments; opaque."""
-    deadline_ms: Annotated[int | None, Nullable(Uint())]
-    """Session time at which the caller stops waiting; None: never."""
-
-
-@frozen(field_transformer=checked)
-class Reply(Kind):
-    """Answers a CALL with its result."""
-
-    KIND: ClassVar[int] = 13
-    NAME: ClassVar[str] = "REPLY"
-
-    id: Id
-    """The request that this answers."""
-    data: Data = field(repr=length_only)
-    """The result; opaque."""
-
-
-@frozen(field_transformer=checked)
-class ErrorReply(Kind):
-    """Answers any request that has failed: ERROR."""
-
-    KIND: ClassVar[int] = 14
-    NAME: ClassVar[str] = "ERROR"
-
-    id: Id
-    """The request that this answers."""
-    code: Annotated[int, Uint()]
-    """An ErrorCode, a number from 100 on that is the application's, or one that this side does not know."""
-    message: Remark
-    """For people and logs."""
-    temporary: Annotated[bool, Bool()]
-    """Whether the same request may succeed later."""
-    data: Annotated[bytes | None, Nullable(Bytes(0, MAX_INTEGER))] = field(repr=length_only)
-    """More about it, for programs; opaque."""
-
-
-@frozen(field_transformer=checked)
-class Cancel(Kind):
-    """Tells that the caller no longer waits; the call is answered all the same."""
-
-    KIND: ClassVar[int] = 15
-    NAME: ClassVar[str] = "CANCEL"
-
-    id: Id
-    """The CALL."""
-
-
 AnyMessage: TypeAlias = (
     Subscribe
     | Subscribed
@@ -372,6 +315,12 @@ AnyMessage: TypeAlias = (
     | Present
     | Members
     | Changes
+    | Offer
+    | Offered
+    | Withdraw
+    | Stream
+    | StreamItem
+    | StreamCredit
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
@@ -380,7 +329,13 @@ MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_arg
 PRESENCE: Final = "presence"
 """The feature with which there are PRESENCE, PRESENT, MEMBERS and CHANGES (SPEC VER-6)."""
 
-FEATURES: Final = (PRESENCE,)
+AGENTS: Final = "agents"
+"""The feature with which there are OFFER, OFFERED and WITHDRAW (SPEC VER-6)."""
+
+STREAMS: Final = "streams"
+"""The feature with which there are STREAM, ITEM and CREDIT (SPEC VER-6)."""
+
+FEATURES: Final = (PRESENCE, AGENTS, STREAMS)
 """All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)

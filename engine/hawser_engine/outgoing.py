@@ -1,6 +1,11 @@
 """What one connection holds for the network: packets, joined into batches when they leave (SPEC PKT-5, LIM-6)."""
 
+from typing import TYPE_CHECKING
+
 from .codec import MAX_BATCH
+
+if TYPE_CHECKING:
+    from .passage import Passage
 
 __all__ = ["Outgoing"]
 
@@ -8,7 +13,7 @@ __all__ = ["Outgoing"]
 class Outgoing:
     """Packets in order, kept by reference; a shared batch that leaves alone is not copied."""
 
-    __slots__ = ("_packets", "_size", "states_counts", "unwritten")
+    __slots__ = ("_packets", "_size", "passage", "states_counts", "unwritten")
 
     def __init__(self) -> None:
         """Start empty."""
@@ -18,6 +23,8 @@ class Outgoing:
         """Bytes queued here that the network has not taken, as far as ``written`` told."""
         self.states_counts: bool = False
         """Whether the last packet states the counts, so that no ACK need follow (SPEC ACK-3)."""
+        self.passage: Passage | None = None
+        """The way past this queue, once it was laid; closed by whatever is queued."""
 
     def __bool__(self) -> bool:
         return self._packets is not None
@@ -32,6 +39,8 @@ class Outgoing:
         self._size += size
         self.unwritten += size
         self.states_counts = False
+        if self.passage is not None:
+            self.passage.close()
 
     def take(self) -> list[bytes]:
         """Hand everything out, in as few batches as the limit allows."""

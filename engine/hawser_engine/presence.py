@@ -1,4 +1,4 @@
-"""The messages of presence: who is in a channel, and what changes (SPEC 15.8)."""
+"""The messages of presence: who is in a channel, and what changes (SPEC 15.10)."""
 
 from typing import Annotated, ClassVar, TypeAlias
 

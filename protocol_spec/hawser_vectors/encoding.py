@@ -89,9 +89,16 @@ class Present(NamedTuple):
     info: bytes
 
 
+class Offering(NamedTuple):
+    """One procedure of an OFFER, named in JSON."""
+
+    procedure: str
+    description: bytes
+
+
 _WIDTHS: Final = {1: 24, 2: 25, 4: 26, 8: 27}
 _INDICATORS: Final = {1: "_0", 2: "_1", 4: "_2", 8: "_3"}
-_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Present)
+_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Present, Offering)
 _LONG: Final = 64
 _RUN: Final = re.compile(rb"(.{1,64}?)\1{7,}", re.DOTALL)
 

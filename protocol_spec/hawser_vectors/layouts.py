@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .encoding import Outcome, Position, Present, Request
+from .encoding import Offering, Outcome, Position, Present, Request
 from .kinds import Kind, array, counts, entries, flag, keyed, nullable, octets, open_map, optional, record, text, uint
 
 Layer: TypeAlias = Literal["session", "message"]
@@ -140,6 +140,14 @@ _present = record(
 )
 _options = optional(_said)
 _about = optional({"publisher": nullable(text(1, 255, "ada")), "time_ms": nullable(uint(1_700_000_000_000)), **_said})
+_part = text(1, 127, "researcher")
+_description = octets(0, 4_096, b"\xa0")
+_offered = record(
+    Offering("search", b"\xa0"),
+    Offering("x", b""),
+    Offering("é" * 63 + "x", b"\xa5" * 4_096),
+    {"procedure": _part, "description": _description},
+)
 _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
 
 MESSAGES: Final = (
@@ -269,5 +277,55 @@ MESSAGES: Final = (
         "message",
         (),
         "presence",
+    ),
+    Layout(
+        "OFFER",
+        24,
+        {
+            "id": _id,
+            "agent": _part,
+            "worker": nullable(text(1, 127, "worker-1")),
+            "description": _description,
+            "procedures": array(_offered, 1, 128),
+        },
+        "message",
+        (),
+        "agent",
+    ),
+    Layout(
+        "OFFERED",
+        25,
+        {"id": nullable(_id), "agent": _part, "code": uint(0), "reason": text(0, None, "")},
+        "message",
+        ("AGT-1",),
+        "agent",
+    ),
+    Layout("WITHDRAW", 26, {"id": _id, "agent": _part}, "message", (), "agent"),
+    Layout(
+        "STREAM",
+        27,
+        {
+            "id": _id,
+            "procedure": text(1, 255, "log.follow"),
+            "arguments": octets(0, None),
+            "deadline_ms": nullable(uint(5_000)),
+            "inputs": flag(),
+            "items": uint(32),
+            "bytes": uint(65_536),
+        },
+        "message",
+        (),
+        "stream",
+    ),
+    Layout(
+        "ITEM", 28, {"id": _id, "inward": flag(), "data": nullable(octets(0, None))}, "message", ("STR-1",), "stream"
+    ),
+    Layout(
+        "CREDIT",
+        29,
+        {"id": _id, "inward": flag(), "items": uint(16), "bytes": uint(20_000)},
+        "message",
+        ("STR-2",),
+        "stream",
     ),
 )

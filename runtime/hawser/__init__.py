@@ -10,13 +10,17 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
+from .agents import AgentRule
 from .app import App
 from .brokers import Published
 from .client import (
+    AgentWorker,
     Client,
     ClientPool,
     Credentials,
+    Directory,
     Message,
+    Offering,
     Outbox,
     PooledClient,
     Presence,
@@ -42,18 +46,22 @@ from .errors import (
     RequestLost,
     SessionClosed,
 )
+from .exchange import Inputs, takes_inputs
 from .members import Member
 from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
 from .rules import ChannelRule
 from .server import Server, Session, serve
+from .streams import Stream
 
 __all__ = [
     "ANONYMOUS",
     "ASK",
     "EVERYONE",
     "NOBODY",
+    "AgentRule",
+    "AgentWorker",
     "App",
     "CallError",
     "CallRequest",
@@ -64,15 +72,18 @@ __all__ = [
     "Config",
     "ConnectFailed",
     "Credentials",
+    "Directory",
     "ErrorCode",
     "Expired",
     "Gap",
     "HawserError",
     "HttpRequest",
     "HttpResponse",
+    "Inputs",
     "Member",
     "Message",
     "NotSent",
+    "Offering",
     "Outbox",
     "OutboxFull",
     "OutcomeUnknown",
@@ -96,6 +107,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "SharedSubscription",
+    "Stream",
     "SubscribeRequest",
     "Subscription",
     "claims",
@@ -103,4 +115,5 @@ __all__ = [
     "granted",
     "serve",
     "states",
+    "takes_inputs",
 ]

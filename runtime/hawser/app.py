@@ -7,19 +7,24 @@ task of its own or in the queue of its session, never in the way of anybody else
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from hawser_engine.codes import ErrorCode
 
 from .about import carry, check_carried, publish_options
+from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
-from .calls import Procedure
+from .calls import Procedure, ProcedureHandler
+from .errors import CallError
 from .members import decode_member
+from .patterns import declare, find
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
-from .rights import WILDCARD
+from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from hawser_transports import HttpHandler
 
@@ -33,7 +38,10 @@ if TYPE_CHECKING:
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
 
-Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
+Handler = TypeVar("Handler", bound="ProcedureHandler")
+
+DIRECTORY_HISTORY: Final = 100
+"""Changes of the directory that are kept for those who were away; who was away for longer reads all of it again."""
 
 
 class App:
@@ -47,6 +55,7 @@ class App:
         self.broker: Broker = MemoryBroker() if broker is None else broker
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
+        self.agent_rules: list[AgentRule] = []
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
@@ -97,35 +106,83 @@ class App:
         Raises:
             ValueError: The pattern is not well-formed, or declared twice, or a value is none.
         """
-        check_name("a channel pattern", pattern)
-        if WILDCARD in pattern[:-1]:
-            raise ValueError(f"{pattern!r}: the wildcard {WILDCARD!r} stands only at the end of a pattern")
-        if any(rule.pattern == pattern for rule in self.rules):
-            raise ValueError(f"the channels {pattern!r} are already declared")
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
-        declared: dict[Action, Right | None] = {
-            "publish": publish,
-            "subscribe": subscribe,
-            "history": read_history,
-            "presence": watch_presence,
-            "appear": appear,
-        }
-        rights: dict[Action, Right] = {action: right for action, right in declared.items() if right is not None}
-        rule = ChannelRule(pattern, retention, open, last_value, check_carried(about), presence, rights)
-        self.rules.append(rule)
-        # An exact name before a pattern of the same length, and longer ones first.
-        self.rules.sort(key=lambda rule: (len(rule.pattern.removesuffix(WILDCARD)), rule.pattern[-1:] != WILDCARD))
-        self.rules.reverse()
-        return rule
+        rights = _declared(
+            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear
+        )
+        rule = ChannelRule(pattern, retention, last_value, check_carried(about), presence, open=open, rights=rights)
+        return declare(self.rules, rule, "channels")
+
+    def agent(
+        self,
+        pattern: str,
+        *,
+        offer: Right | None = None,
+        call: Right | None = None,
+        open: bool = False,
+        balance: Balance = "turns",
+    ) -> AgentRule:
+        """Declare agents: names under which clients offer procedures to each other, see `Client.offer`.
+
+        An agent that matches no pattern cannot be offered; the longest match decides. `App.middleware` sees a call of
+        an agent like any other.
+
+        Args:
+            pattern: An exact name, or a beginning and ``*``.
+            offer: Who may offer them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            call: Who may call them; likewise.
+            open: Let everyone in where no ``authorize`` handler is given; otherwise nobody is.
+            balance: Which of several workers gets a call: they take ``turns``, or the one with the ``least`` open
+                calls is preferred.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            ValueError: The pattern is not well-formed or declared twice, or there is no such balance.
+
+        Spec: AGT-2 to AGT-6.
+        """
+        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call))
+        return declare(self.agent_rules, rule, "agents")
+
+    def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
+        """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
+
+        It declares the channel ``$agents`` and the procedure of that name.
+
+        Args:
+            authorize: Who may see it: ``async def handler(session) -> bool``; everybody, if not given.
+
+        Raises:
+            TypeError: The handler is no async function.
+            ValueError: There is a directory already.
+
+        Spec: AGT-11, AGT-12.
+        """
+        if authorize is not None:
+            check_handler(authorize, "directory")
+        seen_by = EVERYONE if authorize is None else ASK
+        rule = self.channel(DIRECTORY, history=DIRECTORY_HISTORY, publish=NOBODY, subscribe=seen_by)
+        if authorize is not None:
+
+            @rule.authorize
+            async def may(session: Session, action: Action, channel: str) -> bool:
+                return await authorize(session)
+
+        @self.procedure(DIRECTORY)
+        async def tell(session: Session) -> AsyncIterator[Any]:
+            if authorize is not None and not await authorize(session):
+                raise CallError(ErrorCode.DENIED, "the directory of agents")
+            for entry in session.directory():
+                yield entry
 
     def rule_for(self, channel: str) -> ChannelRule | None:
         """The rule that holds for a channel, or None if there is no such channel."""
-        for rule in self.rules:
-            if rule.matches(channel):
-                return rule
-        return None
+        return find(self.rules, channel)
 
     async def publish(
         self,
@@ -198,6 +255,8 @@ class App:
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that clients call: ``async def handler(session, *arguments) -> value``.
 
+        An async generator answers in items, to `Client.stream`; `takes_inputs` is for one that takes some as well.
+
         Args:
             name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
 
@@ -207,10 +266,10 @@ class App:
         check_name("a procedure name", name)
 
         def register(handler: Handler) -> Handler:
-            check_handler(handler, f"procedure {name!r}")
+            check_handler(handler, f"procedure {name!r}", generator=True)
             if name in self.procedures:
                 raise ValueError(f"the procedure {name!r} is already registered")
-            self.procedures[name] = Procedure.of(name, handler)
+            self.procedures[name] = Procedure(name, handler)
             return handler
 
         return register
@@ -270,3 +329,7 @@ class App:
         check_handler(handler, "on_disconnect")
         self.disconnect_hooks.append(handler)
         return handler
+
+
+def _declared(**rights: Right | None) -> dict[str, Right]:
+    return {action: right for action, right in rights.items() if right is not None}

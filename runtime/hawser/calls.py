@@ -8,22 +8,33 @@ carries it across a resume.
 from __future__ import annotations
 
 import inspect
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
 
-from hawser_engine.codes import ErrorCode
-from hawser_engine.errors import MessageTooLarge
-from hawser_engine.messages import Call, ErrorReply, Reply, encode_body
+from hawser_engine.calls import Call, ErrorReply, Reply
+from hawser_engine.codes import CloseCode, ErrorCode
+from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
+from hawser_engine.messages import encode_body
+from hawser_engine.streams import Stream
 
 from .errors import PayloadError, RequestFailed
+from .exchange import Exchange, Inputs, is_taking_inputs
 from .incidents import record_incident
 from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
+from .principals import is_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from hawser_engine.streams import StreamCredit, StreamItem
+
+    from .config import Config
+
+ProcedureHandler: TypeAlias = "Callable[..., Awaitable[Any] | AsyncIterator[Any]]"
+"""What carries out calls: an async function, or an async generator whose items go to the caller as they come."""
 
 Failure = TypeVar("Failure", bound=RequestFailed)
 
@@ -42,6 +53,21 @@ class Refused(Exception):
     def public(self) -> RequestFailed:
         """The same for the application to see."""
         return RequestFailed(self.code, self.message, temporary=self.temporary)
+
+
+class Relayed(Exception):
+    """Another session has answered with an error, which goes on as it is; never leaves this library."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+@attrs.frozen
+class Encoded:
+    """A result that goes on as it came."""
+
+    data: bytes = attrs.field(repr=False)
 
 
 def error_body(id: int, refused: Refused) -> bytes:
@@ -76,16 +102,20 @@ class Arguments:
     named: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     @classmethod
-    def decode(cls, data: bytes) -> Arguments:
+    def decode(cls, data: bytes, *, limit: int = ARGUMENT_BYTES_MAX) -> Arguments:
         """Read what travelled: positional arguments as a list, named ones as a map.
+
+        Args:
+            data: The bytes.
+            limit: How many of them are read (MSG-8).
 
         Raises:
             Refused: It is neither, or too long.
         """
-        if len(data) > ARGUMENT_BYTES_MAX:  # MSG-8
-            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {ARGUMENT_BYTES_MAX} bytes")
+        if len(data) > limit:
+            raise Refused(ErrorCode.TOO_LARGE, f"arguments have at most {limit} bytes")
         try:
-            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
+            value = decode_payload(data, limit=limit)
         except PayloadError as error:
             raise Refused(ErrorCode.BAD_REQUEST, f"the arguments are no CBOR value: {error}") from None
         if isinstance(value, list):
@@ -97,33 +127,50 @@ class Arguments:
 
 @attrs.frozen
 class Procedure:
-    """Something that can be called."""
+    """Something that can be called: an async function, or an async generator, which answers in items."""
 
     name: str
-    handler: Callable[..., Awaitable[Any]]
-    signature: inspect.Signature
+    handler: ProcedureHandler
+    signature: inspect.Signature = attrs.field(init=False)
     """The handler's, to tell wrong arguments from a handler that fails."""
+    streams: bool = attrs.field(init=False)
+    """Whether it answers in items."""
+    takes_inputs: bool = attrs.field(init=False)
 
-    @classmethod
-    def of(cls, name: str, handler: Callable[..., Awaitable[Any]]) -> Procedure:
-        """The procedure that a handler is."""
-        return cls(name, handler, inspect.signature(handler))
+    def __attrs_post_init__(self) -> None:
+        """Look at the handler, once."""
+        object.__setattr__(self, "signature", inspect.signature(self.handler))
+        object.__setattr__(self, "streams", is_generator(self.handler))
+        object.__setattr__(self, "takes_inputs", is_taking_inputs(self.handler))
 
-    async def run(self, arguments: Arguments, *leading: object) -> object:
+    async def run(self, arguments: Arguments, *leading: object, exchange: Exchange | None = None) -> object:
         """Call the handler.
 
         Args:
             arguments: What came.
             leading: What the handler gets before them.
+            exchange: The way of items, if the caller takes some.
 
         Raises:
-            Refused: The arguments are not this handler's.
+            Refused: The arguments are not this handler's, or its caller takes no items.
+            MessageTooLarge: An item is longer than the caller takes.
         """
+        if self.takes_inputs or self.streams:
+            if exchange is None:  # STR-5
+                raise Refused(ErrorCode.BAD_REQUEST, f"{self.name} has items: it is called by stream")
+            if self.takes_inputs:
+                leading = (*leading, Inputs(exchange.inflow))
         try:
             self.signature.bind(*leading, *arguments.positional, **arguments.named)
         except TypeError as error:
             raise Refused(ErrorCode.BAD_REQUEST, f"{self.name}: {error}") from None
-        return await self.handler(*leading, *arguments.positional, **arguments.named)
+        answer: Any = self.handler(*leading, *arguments.positional, **arguments.named)
+        if exchange is None or not self.streams:
+            return await answer
+        async with aclosing(answer) as items:
+            async for item in items:
+                await exchange.send(encode_payload(item))
+        return None
 
 
 class Host(Protocol):
@@ -152,51 +199,83 @@ class Callee:
 
     Args:
         host: The session's side here.
-        invoke: Runs one call and returns its result.
-        limit: How many run at once.
+        invoke: Runs one call and returns its result; `Exchange` is the way of its items, if it has any.
+        config: How many run at once, and how many inputs of each may wait.
         random_bytes: Where incident ids come from.
     """
 
-    __slots__ = ("_calls", "_host", "_invoke", "_limit", "_random_bytes")
+    __slots__ = ("_calls", "_config", "_host", "_invoke", "_random_bytes")
 
     def __init__(
         self,
         host: Host,
-        invoke: Callable[[Call], Awaitable[object]],
+        invoke: Callable[[Call | Stream, Exchange | None], Awaitable[object]],
         *,
-        limit: int,
+        config: Config,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._host = host
         self._invoke = invoke
-        self._limit = limit
+        self._config = config
         self._random_bytes = random_bytes
-        self._calls: dict[int, trio.CancelScope] = {}
+        self._calls: dict[int, tuple[trio.CancelScope, Exchange | None]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def start(self, call: Call) -> None:
+    @property
+    def streaming(self) -> bool:
+        """Whether one of them has items."""
+        return any(exchange is not None for _, exchange in self._calls.values())
+
+    def start(self, call: Call | Stream) -> None:
         """Run a call; its answer comes later."""
-        if len(self._calls) >= self._limit:
-            message = f"{self._limit} calls of this session are running"
+        limit = self._config.calls_per_session
+        if len(self._calls) >= limit:
+            message = f"{limit} calls of this session are running"
             self._host.tell(error_body(call.id, Refused(ErrorCode.BUSY, message, temporary=True)))
             return
-        scope = self._calls[call.id] = trio.CancelScope()
-        self._host.spawn(self._run, call, scope)
+        exchange: Exchange | None = None
+        if isinstance(call, Stream):
+            exchange = Exchange(self._host, call, self._config.stream_items, self._config.stream_bytes)
+        scope = trio.CancelScope()
+        self._calls[call.id] = scope, exchange
+        self._host.spawn(self._run, call, scope, exchange)
 
     def cancel(self, id: int) -> None:
         """The answer to a call is not wanted (CAL-4); unknown ones are answered already (MSG-6)."""
-        scope = self._calls.get(id)
-        if scope is not None:
-            scope.cancel(reason="CANCEL")
+        if id in self._calls:
+            self._calls[id][0].cancel(reason="CANCEL")
 
-    async def _run(self, call: Call, scope: trio.CancelScope) -> None:
+    def item(self, message: StreamItem) -> None:
+        """An input has come; one for nothing that is open is ignored (STR-4).
+
+        Raises:
+            RemoteProtocolError: Its caller has said that there will be none, or has no credit for it.
+        """
+        _, exchange = self._calls.get(message.id, (None, None))
+        if exchange is None:
+            return
+        if exchange.inflow is None:
+            detail = "saw an input of a stream that has none"
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "STR-3", detail, "ITEM")
+        if message.data is None:
+            exchange.inflow.end()
+        else:
+            exchange.inflow.put(message.data)
+
+    def credit(self, message: StreamCredit) -> None:
+        """More items may be sent (STR-2); where nothing is open that is ignored (STR-4)."""
+        _, exchange = self._calls.get(message.id, (None, None))
+        if exchange is not None:
+            exchange.credit.add(message.items, message.bytes)
+
+    async def _run(self, call: Call | Stream, scope: trio.CancelScope, exchange: Exchange | None) -> None:
         """Run one call and answer it, once; it keeps its place until the answer has room (CAL-6, CAL-7)."""
         try:
             body = error_body(call.id, Refused(ErrorCode.CANCELLED, "the caller cancelled"))
             with scope:
-                body = await self._answer(call, scope)
+                body = await self._answer(call, scope, exchange)
             # By the clock of the scope: the session's, in whole milliseconds, may not have got there yet.
             if scope.cancelled_caught and trio.current_time() >= scope.deadline:
                 body = error_body(call.id, Refused(ErrorCode.DEADLINE, "the deadline has passed"))
@@ -208,30 +287,36 @@ class Callee:
         finally:
             del self._calls[call.id]
 
-    async def _answer(self, call: Call, scope: trio.CancelScope) -> bytes:
+    async def _answer(self, call: Call | Stream, scope: trio.CancelScope, exchange: Exchange | None) -> bytes:
         try:
             if call.deadline_ms is not None:
                 if self._late(call):  # CAL-2
                     raise Refused(ErrorCode.DEADLINE, "the deadline had passed before it started", temporary=True)
                 scope.deadline = trio.current_time() + (call.deadline_ms - self._host.time_ms()) / 1_000
-            return encode_body(Reply(call.id, encode_payload(await self._invoke(call))))
+            result = await self._invoke(call, exchange)
+            data = result.data if isinstance(result, Encoded) else encode_payload(result)
+            return encode_body(Reply(call.id, data))
         except Refused as refused:
             return error_body(call.id, refused)
+        except Relayed as relayed:
+            return encode_body(attrs.evolve(relayed.reply, id=call.id, message=_text(relayed.reply.message)))
         except RequestFailed as error:
             return self._chosen(call, error)
+        except MessageTooLarge as error:  # an item
+            return error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error)))
         except Exception as error:
             return self._incident(call, f"procedure {call.procedure!r}", error)
 
-    def _chosen(self, call: Call, error: RequestFailed) -> bytes:
+    def _chosen(self, call: Call | Stream, error: RequestFailed) -> bytes:
         try:
             return chosen_error_body(call.id, error)
         except Exception as failure:
             return self._incident(call, f"procedure {call.procedure!r}: its error", failure)
 
-    def _late(self, call: Call) -> bool:
+    def _late(self, call: Call | Stream) -> bool:
         return call.deadline_ms is not None and self._host.time_ms() >= call.deadline_ms
 
-    def _incident(self, call: Call, what: str, error: Exception) -> bytes:
+    def _incident(self, call: Call | Stream, what: str, error: Exception) -> bytes:
         incident = record_incident(self._random_bytes, what, error)  # CAL-8
         return error_body(call.id, Refused(ErrorCode.INTERNAL, f"incident {incident}"))
 

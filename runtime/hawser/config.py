@@ -9,14 +9,18 @@ import attrs
 from hawser_engine.config import EngineConfig
 
 
-def _number(default: float, least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
+def _least(least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, kinds):
             raise ValueError(f"{attribute.name} is {value!r}; it must be a {'whole ' * (float not in kinds)}number")
         if not value >= least:  # type: ignore[operator]
             raise ValueError(f"{attribute.name} is {value!r}; it must be {least:g} or more")
 
-    return attrs.field(default=default, validator=check)
+    return check
+
+
+def _number(default: float, least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
+    return attrs.field(default=default, validator=_least(least, kinds))
 
 
 def _amount(default: int) -> Any:
@@ -28,7 +32,16 @@ class Config(EngineConfig):
     """The configuration of a server or a client; a wrong value is refused with the name of the field."""
 
     calls_per_session: int = _amount(64)
-    """Calls of one session that run at once; one more is answered BUSY (SPEC CAL-6)."""
+    """Calls of one session that run at once; one more is answered BUSY (SPEC CAL-6). A worker has at most so many calls
+    of others (SPEC AGT-4)."""
+    stream_items: int = _amount(32)
+    """Items of one stream that may be on their way to this side or wait here, in each direction (SPEC STR-2)."""
+    stream_bytes: int = _amount(65_536)
+    """Sum of their payloads; one item may be beyond it."""
+    agents_per_session: int = _amount(16)
+    """Agents that one session offers; one more is answered LIMIT (SPEC AGT-8)."""
+    workers_per_agent: int = _amount(1_000)
+    """Sessions that offer one agent; one more is answered LIMIT."""
     channels_per_session: int = _amount(128)
     """Channels that one session subscribes to; one more is refused LIMIT (SPEC SUB-5)."""
     cleanup_seconds: float = _number(5.0, 0)
@@ -51,6 +64,9 @@ class Config(EngineConfig):
     """The least wait before the first probe; it doubles with every one that fails, up to `backoff_cap_seconds`."""
     probe_max_seconds: float = _number(5.0, 0.001)
     """The most of it; not below `probe_min_seconds`."""
+    session_seconds: float | None = attrs.field(default=None, validator=attrs.validators.optional(_least(0.001)))
+    """How long the session of a client lives without a link, if less than the server would have it; None leaves it to
+    the server. Whoever waits for an agent is told as late that it is lost: 10 is a good choice for one (SPEC AGT-9)."""
     spread_seconds: float = _number(5.0, 0)
     """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
     spread_max_seconds: float = _number(3_600.0, 0)

@@ -15,8 +15,8 @@ import trio
 from hawser_engine.gaps import Gap
 
 if TYPE_CHECKING:
-    from hawser_engine.batch import Batch
     from hawser_engine.connection import Connection
+    from hawser_engine.passage import Passage
     from hawser_transports import Link
 
 ConnectionT = TypeVar("ConnectionT", bound="Connection")
@@ -146,22 +146,14 @@ class Driver(Generic[ConnectionT]):
         self._start()
         return False
 
-    def pass_on(self, batch: Batch, now: float) -> bool:
-        """Send a shared batch at once, past the engine's queue, if nothing stands before it.
+    def lay_passage(self) -> Passage:
+        """The way for shared batches straight to the link, as long as its session stays (SPEC CHN-6)."""
+        return self.connection.lay_passage(self.link.carry, self)
 
-        Returns:
-            False: nothing was accepted or sent, for a reason that `Session.send_batch` and `flush` know to deal with.
-        """
-        if self._writing or self.over or not self.connection.pass_batch(batch, now):
-            return False
-        try:
-            taken = self.link.send_one_nowait(batch.data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return True  # as in `flush`
-        if not taken:
-            self.connection.push(batch.data, now)
-            self._owner.touch(self)
-        return True
+    def refused(self, data: bytes, now: float) -> None:
+        """See `hawser_engine.passage.Writer`."""
+        self.connection.push(data, now)
+        self._owner.touch(self)
 
     def finish(self, code: int) -> None:
         """Send the last words, and close the link once everything is written.
@@ -178,6 +170,7 @@ class Driver(Generic[ConnectionT]):
     def abandon(self) -> None:
         """Close the link without asking the connection any more."""
         self.over = self.abandoned = True
+        self.connection.bar_passage()  # nothing may follow what is thrown away here
         self._backlog.clear()
         if not self._writing:
             self._start()

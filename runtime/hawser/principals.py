@@ -32,14 +32,26 @@ def check_name(what: str, name: object) -> str:
     return name
 
 
-def check_handler(handler: object, what: str) -> None:
+def is_generator(handler: object) -> bool:
+    """Whether a handler is an async generator function, or an object whose class has an async generator call."""
+    return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(type(handler).__call__)
+
+
+def check_handler(handler: object, what: str, *, generator: bool = False) -> None:
     """Refuse what is no handler.
+
+    Args:
+        handler: What was given.
+        what: For whom it was.
+        generator: Whether it may also be an async generator.
 
     Raises:
         TypeError: It is neither an async function nor an object with an async call.
     """
     # A function, or an object whose class has an async __call__.
     call = type(handler).__call__
+    if generator and is_generator(handler):
+        return
     if not (inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)):
         raise TypeError(f"the {what} handler is an async function; {handler!r} is not")
 

@@ -1,7 +1,7 @@
-"""Who may do what in a channel, declared: by everybody, nobody, claims of the principal, or the hook.
+"""Who may do what with a channel or an agent, declared: by everybody, nobody, claims of the principal, or the hook.
 
-Rule: each action has one decider. What is not declared is for the hook to say, and `App.channel`'s ``open`` where
-there is none; reading history follows subscribing.
+Rule: each action has one decider. What is not declared is for the hook to say, and where there is none for ``open`` of
+`App.channel` or `App.agent`; reading history follows subscribing.
 """
 
 from __future__ import annotations
@@ -13,19 +13,12 @@ import attrs
 
 from hawser_engine.channels.filters import Filter, parse_filter
 
+from .patterns import WILDCARD, matches
+
 if TYPE_CHECKING:
     from .principals import Principal
 
     Action: TypeAlias = Literal["publish", "subscribe", "history", "presence", "appear"]
-
-WILDCARD: Final = "*"
-
-
-def matches(pattern: str, channel: str) -> bool:
-    """Whether a channel's name is of a pattern: an exact name, or a beginning and ``*``."""
-    if pattern.endswith(WILDCARD):
-        return channel.startswith(pattern[:-1])
-    return channel == pattern
 
 
 @attrs.frozen
@@ -34,7 +27,7 @@ class Anybody:
 
     allowed: bool
 
-    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+    def allows(self, principal: Principal, action: str, name: str) -> bool:
         """Whether a principal may do it."""
         return self.allowed
 
@@ -50,22 +43,22 @@ class Claimed:
 
     expression: Filter
 
-    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+    def allows(self, principal: Principal, action: str, name: str) -> bool:
         """Whether a principal may do it."""
         return self.expression.matches(_Claims(principal.attributes))
 
 
 @attrs.frozen
 class Granted:
-    """Who has a claim that names the channel and the action; `granted` makes it."""
+    """Who has a claim that names the channel or agent, and the action; `granted` makes it."""
 
     attribute: str
 
-    def allows(self, principal: Principal, action: Action, channel: str) -> bool:
+    def allows(self, principal: Principal, action: str, name: str) -> bool:
         """Whether a principal may do it."""
         grants: Any = principal.attributes.get(self.attribute)  # nobody has checked what came in a token
         return _is_map(grants) and any(
-            isinstance(pattern, str) and matches(pattern, channel) and _is_list(actions) and _names(actions, action)
+            isinstance(pattern, str) and matches(pattern, name) and _is_list(actions) and _names(actions, action)
             for pattern, actions in grants.items()
         )
 
@@ -77,7 +70,7 @@ EVERYONE: Final = Anybody(True)
 NOBODY: Final = Anybody(False)
 """Nobody may; the application itself does not ask."""
 ASK: Final = Asked()
-"""Whoever the `ChannelRule.authorize` handler lets."""
+"""Whoever the ``authorize`` handler lets."""
 
 
 def claims(expression: str) -> Claimed:
@@ -100,7 +93,8 @@ def granted(attribute: str = "channels") -> Granted:
     """Let those who were granted it by name, for example in their token.
 
     The claim is a map of patterns to actions: ``{"room:lobby": ["subscribe", "publish"], "news:*": ["subscribe"]}``.
-    Actions are ``publish``, ``subscribe``, ``history``, ``presence``, ``appear``, and ``*`` for all of them.
+    Actions are ``publish``, ``subscribe``, ``history``, ``presence``, ``appear``, of agents ``offer`` and ``call``, and
+    ``*`` for all of them.
 
     Args:
         attribute: Which of `Principal.attributes` it is.

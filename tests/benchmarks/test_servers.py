@@ -50,7 +50,7 @@ def places_in(folder: Path, suite: str) -> Places:
     [
         pytest.param("macro", macro, [load.name for load in MACRO_LOADS], marks=pytest.mark.verify),  # eight servers
         ("peers", peers, [contender.name for contender in CONTENDERS]),
-        ("polls", polls, [contender.name for contender in POLLED]),
+        pytest.param("polls", polls, [contender.name for contender in POLLED], marks=pytest.mark.verify),
     ],
 )
 def test_a_tiny_run_measures_everything_and_records_it(

@@ -16,7 +16,7 @@ import pytest
 
 from hawser import Config
 from hawser.cli import main
-from hawser.cli.settings import read_settings
+from hawser.cli.settings import Store, read_settings
 from hawser_engine import CloseCode, ErrorCode, GapReason, ResetReason
 from hawser_engine.bindings.head import HeadLimits
 from hawser_engine.bindings.longpoll import PollLimits
@@ -42,6 +42,7 @@ PUBLIC: Final = (
     "hawser",
     "hawser.testing",
     "hawser.brokers",
+    "hawser.brokers.sqlite",
     "hawser.client.states",
     "hawser_transports",
     "hawser_engine",
@@ -91,7 +92,8 @@ def test_every_field_and_every_code_has_its_row() -> None:
         for field in attrs.fields(cls)
         if field.name not in ("head", "wire", "limits", "mounts")
     ]
-    assert rows == [*fields, "listen", "app", "origins", "certificate", "key"]
+    store = [field.name for field in attrs.fields(Store)]
+    assert rows == [*fields, "listen", "app", "origins", "certificate", "key", *store]
     codes = (ROOT / "docs/reference/codes.md").read_text(encoding="utf-8")
     numbered = [(int(number), name) for number, name in re.findall(r"^\| (\d+) \| (\w+) \|", codes, re.MULTILINE)]
     assert numbered == [
@@ -141,6 +143,7 @@ def test_the_configuration_that_is_shown_is_taken(tmp_path: Path) -> None:
     settings = read_settings(file)
     assert (settings.listen, settings.app) == (("wss://0.0.0.0:443/chat",), "chat:app")
     assert settings.limits == Config(resume_period_seconds=300)
+    assert settings.store == Store("chat.db", "full")
     assert settings.listener == ListenerSettings(connections_per_address=1_000, proxies=("10.0.0.0/8",))
 
 

@@ -112,6 +112,27 @@ class Wire:
     """Every packet the client ever sent here."""
     by_server: list[Packet] = attrs.Factory(list[Packet])
     cut: bool = False
+    left: int = 0
+    """How many bytes of the server's the network never takes."""
+
+
+class Way:
+    """The link and driver of one connection, for its passage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.carried: list[bytes] = []
+        """What has passed."""
+        self.takes = True
+        """Whether the link takes anything now."""
+        self.passage = connection.lay_passage(self.carry, self)
+
+    def carry(self, data: bytes) -> bool:
+        self.carried += [data] if self.takes else []
+        return self.takes
+
+    def refused(self, data: bytes, now: float) -> None:
+        self.connection.push(data, now)
 
 
 class Pair:
@@ -256,7 +277,7 @@ class Pair:
         for batch in wire.server.data_to_send():
             wire.by_server += decode_batch(batch)
             wire.to_client += [] if wire.cut else [batch]
-        wire.server.written(self.now)
+        wire.server.written(self.now, wire.left)
 
     def _events_of(self, source: Connection | Session | Client, end: Connection | None) -> bool:
         at_client = isinstance(source, (Client, ClientConnection))

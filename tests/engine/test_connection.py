@@ -6,7 +6,7 @@ import pytest
 from hawser_engine import BacklogFull, Batch, CloseCode, ConnectionTerminated, EngineConfig, ResetReason, State
 from hawser_engine.codec import MAX_BODY, encode
 from hawser_engine.packets import Ack, Auth, Close, Counts, Message, Packet, Ping, Pong, Reset, Volatile
-from tests.engine.pair import Hands, Pair, a_resume, close_of, kinds, reset_of, state_of
+from tests.engine.pair import Hands, Pair, Way, Wire, a_resume, close_of, kinds, reset_of, state_of
 
 ZERO = Counts(0, 0, 0)
 FIRST = Ack(ZERO)
@@ -317,39 +317,128 @@ def test_a_shared_batch_may_pass_the_queue() -> None:
     for pair in (passing, queueing):
         pair.connect()
     wire = passing.wires[0]
-    assert wire.server.pass_batch(batch, 1.0) is True
+    way = Way(wire.server)
+    assert way.passage.send(batch, 1.0) is True
+    assert way.carried == [batch.data]
     assert wire.server.data_to_send() == []
     assert wire.server.unwritten_bytes == 0
     assert queueing.session.send_batch(batch, 1.0) is True
     assert queueing.wires[0].server.data_to_send() == [batch.data]
     assert passing.session.export(1.0) == queueing.session.export(1.0)
-    wire.server.push(batch.data, 1.0)  # the link did not take it
-    assert wire.server.data_to_send() == [batch.data]
-    assert wire.server.unwritten_bytes == len(batch.data)
+
+
+def test_what_the_link_refuses_is_queued_and_closes_the_passage_until_it_is_written() -> None:
+    """SPEC CHN-6."""
+    first, second, third = (Batch.of([body]) for body in (b"first", b"second", b"third"))
+    pair = Pair()
+    connection = pair.connect().server
+    way = Way(connection)
+    way.takes = False
+    assert way.passage.send(first, 1.0) is True
+    assert not way.passage.is_open
+    assert connection.data_to_send() == [first.data]
+    way.takes = True
+    assert way.passage.send(second, 1.0) is False  # it would overtake the first
+    connection.written(1.0, left=1)
+    assert way.passage.send(second, 1.0) is False
+    connection.written(1.0)
+    assert way.passage.send(third, 1.0) is True
+    assert way.carried == [third.data]
+    assert pair.session.outbox.replay == [first, third]
 
 
 def test_nothing_passes_what_has_to_go_first_or_along() -> None:
     """SPEC ACK-3, CHN-6."""
     batch = Batch.of([b"x"] * 5)
     hands = Hands(config=SMALL)
-    assert hands.connection.pass_batch(batch, 0.0) is False  # nothing is attached
     hands.open()
     hands.say(FIRST)
     hands.hear()
+    passage = Way(hands.connection).passage
+    assert passage.is_open
     hands.session.send(b"first", 0.0)
-    assert hands.connection.pass_batch(batch, 0.0) is False  # something is queued
+    assert passage.send(batch, 0.0) is False  # something is queued
     hands.connection.data_to_send()
-    assert hands.connection.pass_batch(batch, 0.0) is False  # something is not written yet
+    assert passage.send(batch, 0.0) is False  # something is not written yet
+    passage = Way(hands.connection).passage
+    assert not passage.is_open  # one that is laid now begins no better
     hands.connection.written(0.0)
+    assert passage.is_open
     hands.say(Message(False, b"up"))
     hands.events()
+    assert passage.is_open  # what was only received is not stated
     hands.session.delivered(1, 0.0)
-    assert hands.connection.pass_batch(batch, 0.0) is False  # an ACK goes along
+    assert passage.send(batch, 0.0) is False  # an ACK goes along
+    hands.connection.written(0.0)
+    assert passage.send(batch, 0.0) is False
     assert hands.session.send_batch(batch, 0.0) is True
     assert kinds(hands.hear()) == ["Message"] * 5 + ["Ack"]
+    assert passage.is_open
     before = hands.session.export(0.0)
-    assert hands.connection.pass_batch(batch, 0.0) is False  # there is no window
+    assert passage.send(batch, 0.0) is False  # there is no window
     assert hands.session.export(0.0) == before
+
+
+def test_a_passage_ends_with_the_attach() -> None:
+    """SPEC ATT-7, NUM-1: whatever takes the session away, nothing gets a number here any more."""
+    batch = Batch.of([b"x"])
+
+    def attached() -> tuple[Pair, Wire, Way]:
+        pair = Pair()
+        wire = pair.connect()
+        return pair, wire, Way(wire.server)
+
+    def cut(pair: Pair, wire: Wire) -> None:
+        pair.drop(wire)
+
+    def move(pair: Pair, wire: Wire) -> None:
+        pair.connect()
+
+    def close(pair: Pair, wire: Wire) -> None:
+        wire.server.close(CloseCode.GOING_AWAY, "", pair.now)
+        pair.drain()
+
+    def end(pair: Pair, wire: Wire) -> None:
+        pair.session.end(ResetReason.REVOKED, pair.now)
+        pair.settle()
+
+    def give_the_link_up(pair: Pair, wire: Wire) -> None:
+        wire.server.bar_passage()
+
+    for leave in (cut, move, close, end, give_the_link_up):
+        pair, wire, way = attached()
+        leave(pair, wire)
+        wire.server.written(pair.now)  # which opens none that is barred
+        sent = [session.outbox.sent for session in pair.server.sessions.values()]
+        assert way.passage.send(batch, pair.now) is False, leave.__name__
+        assert way.carried == []
+        assert [session.outbox.sent for session in pair.server.sessions.values()] == sent
+
+
+def test_what_passes_keeps_a_link_from_being_idle() -> None:
+    """SPEC LIV-1."""
+    config = EngineConfig(ping_interval_seconds=20.0)
+    batch = Batch.of([b"x"])
+
+    def first_ping(pass_at: float | None) -> float:
+        hands = Hands(config=config)
+        hands.open()
+        hands.say(FIRST)
+        hands.events()
+        passage = Way(hands.connection).passage
+        while "Ping" not in kinds(hands.hear()):
+            due = hands.connection.next_timeout()
+            assert due is not None
+            if pass_at is not None and due > pass_at > hands.now:
+                hands.now = pass_at
+                hands.connection.receive_life(pass_at)
+                assert passage.send(batch, pass_at)
+            hands.now = due
+            hands.connection.handle_timeout(due)
+        return hands.now
+
+    quiet = first_ping(None)
+    assert first_ping(quiet / 2) == pytest.approx(1.5 * quiet)
 
 
 # Heartbeat

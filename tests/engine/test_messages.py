@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hawser_engine.calls import Call, ErrorReply
 from hawser_engine.codes import SubscribeStatus
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
 from hawser_engine.items import layout_of
 from hawser_engine.messages import (
     About,
     AnyMessage,
-    Call,
     ChannelOutcome,
     ChannelRequest,
-    ErrorReply,
     Position,
     Publication,
     Publish,

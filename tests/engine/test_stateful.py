@@ -7,8 +7,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hawser_engine import BacklogFull, Batch, ClientSession, EngineConfig, Server, ServerSession, Session, State
-from tests.engine.pair import INCARNATION, Pair, Wire
+from hawser_engine import (
+    BacklogFull,
+    Batch,
+    ClientSession,
+    Connection,
+    EngineConfig,
+    Server,
+    ServerSession,
+    Session,
+    State,
+)
+from tests.engine.pair import INCARNATION, Pair, Way, Wire
 
 CONFIG = EngineConfig(
     window_messages=4,
@@ -18,6 +28,14 @@ CONFIG = EngineConfig(
     resumes_per_minute=10_000,
     controls_burst=10_000,
 )
+
+
+class SessionWay(Way):
+    """A passage, and the session that it was laid for."""
+
+    def __init__(self, connection: Connection, session: Session) -> None:
+        super().__init__(connection)
+        self.session = session
 
 
 class Guarantee(RuleBasedStateMachine):
@@ -31,6 +49,7 @@ class Guarantee(RuleBasedStateMachine):
         self.sent_volatile: list[bytes] = []
         self.clients: list[ClientSession] = []
         self.counter = 0
+        self.ways: dict[Connection, SessionWay] = {}
 
     # Sending
 
@@ -81,16 +100,32 @@ class Guarantee(RuleBasedStateMachine):
             self.note(session, droppable=False)
         self.pair.drain()
 
-    @rule(at_client=st.booleans())
-    def pass_batch(self, at_client: bool) -> None:
-        session = self.sender(at_client)
-        wires = [wire for wire in self.pair.wires if session and session.carrier in (wire.client, wire.server)]
-        if session is None or not wires:
+    @rule(index=st.integers(0, 3), at_client=st.booleans(), takes=st.booleans())
+    def pass_batch(self, index: int, at_client: bool, takes: bool) -> None:
+        """Through the newest passage of a connection, whatever became of its session."""
+        wires = self.pair.wires
+        if not wires:
             return
-        batch = Batch.of([self.body(session)])
-        if (wires[0].client if at_client else wires[0].server).pass_batch(batch, self.pair.now):
-            (wires[0].to_server if at_client else wires[0].to_client).append(batch.data)
-            self.note(session, droppable=False)
+        wire = wires[index % len(wires)]
+        connection = wire.client if at_client else wire.server
+        way = self.ways.get(connection)
+        session = connection.session
+        if session is not None and (way is None or way.session is not session):
+            way = self.ways[connection] = SessionWay(connection, session)
+        if way is None:
+            return
+        way.takes = takes
+        batch = Batch.of([self.body(way.session)])
+        if way.passage.send(batch, self.pair.now):
+            self.note(way.session, droppable=False)
+        (wire.to_server if at_client else wire.to_client).extend([] if wire.cut else way.carried)
+        way.carried.clear()
+        self.pair.drain()
+
+    @precondition(lambda self: bool(self.pair.wires))
+    @rule(index=st.integers(0, 3), left=st.sampled_from([0, 0, 1]))
+    def take_slowly(self, index: int, left: int) -> None:
+        self.wire(index).left = left
         self.pair.drain()
 
     @rule(at_client=st.booleans())
@@ -192,6 +227,17 @@ class Guarantee(RuleBasedStateMachine):
                 self.clients[index] = pair.client.session
 
     # What always holds
+
+    @invariant()
+    def a_passage_is_open_only_where_nothing_stands_before_a_batch(self) -> None:
+        """SPEC ACK-3, CHN-6, NUM-1."""
+        for connection, way in self.ways.items():
+            if way.passage.is_open:
+                inbox = way.session.inbox
+                assert way.session.carrier is connection
+                assert connection.session is way.session
+                assert not connection.unwritten_bytes
+                assert inbox.stated_delivered == inbox.delivered
 
     @invariant()
     def every_accepted_message_arrives_once_and_in_order(self) -> None:

@@ -1,4 +1,4 @@
-"""The programs that embed the engine print what they promise: every line once and in order, across a torn link."""
+"""The programs print what they promise: every line once and in order, across a torn link or a killed agent."""
 
 import re
 import subprocess
@@ -31,6 +31,25 @@ def test_every_line_arrives_once_and_in_order_across_a_torn_link(name: str) -> N
     assert notes[0] == "-- the link is torn --"
     resumed = sorted(re.sub(r"\d+ sent again", "… sent again", note) for note in notes[1:])
     assert resumed == ["-- ClientConnection: resumed, … sent again --", "-- ServerConnection: resumed, … sent again --"]
+
+
+@pytest.mark.slow
+def test_a_team_says_everything_once_though_its_writer_is_killed() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "team_of_agents.py")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == [
+        "here are: editor researcher writer",
+        "A hawser has three strands.",
+        "-- the writer is lost; 2 facts are left --",
+        "A hawser has a core.",
+        "A hawser has two ends.",
+    ]
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)

@@ -103,11 +103,17 @@ async def only_session(server: Server) -> ServerSession:
 class RawClient:
     """A client without the library's manners: it sends what it is told and keeps what it gets."""
 
-    def __init__(self, config: EngineConfig | None = None, credentials: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config: EngineConfig | None = None,
+        credentials: dict[str, Any] | None = None,
+        features: tuple[str, ...] = (),
+    ) -> None:
         self.engine = Client(
             EngineConfig() if config is None else config,
             trio.current_time(),
             credentials=credentials,
+            features=features,
         )
         self.messages: deque[AnyMessage | None] = deque()
         self.brought: list[int] = []  # how many messages each batch did that brought any

@@ -28,6 +28,8 @@ class Road(Transport):
         self.dials = 0
         """How often somebody tried to open a link."""
         self.dial_seconds = 0.0
+        self.refusal: OSError | None = None
+        """What whoever wants to open a link is told after that time."""
         self.met: Callable[[Wire], Awaitable[None]] | None = None
         self._sure = sure
 
@@ -39,6 +41,8 @@ class Road(Transport):
         """See `Transport.connect`."""
         self.dials += 1
         await trio.sleep(self.dial_seconds)
+        if self.refusal is not None:
+            raise self.refusal
         link = await self.network.connect(url)
         link.carriage = self.name
         if self.met is not None:

@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from hawser import Config, connect, states
+from hawser.client.comeback import Ended
 from hawser.testing import FaultyNetwork
-from hawser_engine import CloseCode
+from hawser_engine import CloseCode, ConnectionTerminated
 from hawser_transports import Listener, MemoryTransport, Transport, TurnedAway
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
@@ -69,6 +70,32 @@ async def test_who_resumes_comes_in_where_who_begins_is_sent_back(autojump_clock
                 with trio.fail_after(PATIENCE):
                     await client.publish("room", 2)
         assert server.resumes == 1
+
+
+def told(code: CloseCode, after_seconds: tuple[float, float], initiator: str = "remote") -> Ended:
+    """An attempt that was ended by CLOSE."""
+    termination = ConnectionTerminated(code, "why", initiator, True, True, after_seconds, None)
+    return Ended("why", termination=termination)
+
+
+@pytest.mark.parametrize(
+    ("ended", "away_seconds"),
+    [
+        (Ended("busy", error=TurnedAway("busy", 7)), (7, 8)),
+        (Ended("busy", error=TurnedAway("busy", 0)), (0, 0)),
+        (told(CloseCode.OVERLOADED, (7.0, 9.0)), (7, 9)),
+        (told(CloseCode.GOING_AWAY, (0.0, 9.0)), (0, 9)),
+        (told(CloseCode.INTERNAL, (0.0, 0.0)), None),
+        (told(CloseCode.TIMEOUT, (7.0, 9.0), "local"), None),
+        (Ended("refused", error=ConnectionRefusedError()), None),
+        (Ended("the link broke"), None),
+    ],
+)
+def test_who_is_asked_to_stay_away_is_told_from_who_has_failed(
+    ended: Ended, away_seconds: tuple[float, float] | None
+) -> None:
+    """SPEC REC-4."""
+    assert ended.away_seconds == away_seconds
 
 
 class Full(Transport):

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from hawser import Position
-from hawser.brokers import Entry, History, MemoryBroker, Published, Retention, Sink
+from hawser.brokers import BrokerUnavailable, Entry, History, MemoryBroker, Published, Retention, Sink, Submission
 from hawser.brokers.check import BrokerContractError, check_broker
 
 if TYPE_CHECKING:
@@ -135,6 +135,36 @@ class PublishesAndIsThenCancelled(Wrong):
         result = await super().publish(channel, data, retention=retention, about=about)
         await trio.lowlevel.checkpoint()
         return result
+
+
+class TurnsThemAround(Wrong):
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        return (await super().publish_all(submissions[::-1]))[::-1]
+
+
+class AnswersBackwards(Wrong):
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        return (await super().publish_all(submissions))[::-1]
+
+
+class FinishesWithTheLast(Wrong):
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        try:
+            return await super().publish_all(submissions)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await super().publish_all(submissions[-1:])
+            raise
+
+
+class IsAway(Wrong):
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        return [BrokerUnavailable("away") for _ in submissions]
+
+
+class LosesTheRest(Wrong):
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        return await super().publish_all(submissions[:1])
 
 
 @pytest.mark.parametrize("kind", Wrong.__subclasses__())

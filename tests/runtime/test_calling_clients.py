@@ -23,7 +23,7 @@ from hawser import (
     connect,
 )
 from hawser.testing import CutKind, FaultyNetwork
-from hawser_engine.messages import Call, Cancel, ErrorReply, Reply
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
 

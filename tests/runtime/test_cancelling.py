@@ -30,7 +30,7 @@ from hawser import (
 )
 from hawser.payloads import encode_payload
 from hawser.testing import FaultyNetwork
-from hawser_engine.messages import Call, ErrorReply
+from hawser_engine.calls import Call, ErrorReply
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import URL, RawClient, collect, open_app, serving
 

@@ -9,14 +9,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Config, OutcomeUnknown, Published, RequestLost, Server, Session, connect, serve, states
+from hawser import (
+    App,
+    Client,
+    Config,
+    Inputs,
+    OutcomeUnknown,
+    Published,
+    RequestLost,
+    Server,
+    Session,
+    connect,
+    serve,
+    states,
+    takes_inputs,
+)
 from hawser.brokers import History, MemoryBroker
 from hawser.testing import FaultyNetwork
 from hawser_engine import CloseCode
-from hawser_engine.messages import Call, ChannelRequest, Continue, Pause, Publication, Reply, Subscribe, Subscribed
+from hawser_engine.calls import Call, Reply
+from hawser_engine.messages import ChannelRequest, Continue, Pause, Publication, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from trio.testing import MockClock
 
 
@@ -127,6 +144,51 @@ async def test_clients_are_sent_away_over_a_span_that_the_next_server_bears(auto
         assert end.after_seconds == (0.0, 15.0)
 
 
+async def test_clients_may_be_sent_to_another_place(autojump_clock: MockClock) -> None:
+    """SPEC CLS-1, CLS-8: with the spread; the place that is named last holds."""
+    ready = Ready()
+    async with trio.open_nursery() as servers, serving(open_app(), url="memory://next") as there:
+        servers.start_soon(run, open_app(), ready, Config(returns_per_second=0.05))
+        await ready.event.wait()
+        async with RawClient().connected() as raw, connect(URL, hosts=["next"]) as client:
+            stream = client.states
+            await client.publish("room", 1)
+            await ready.server.drain(url="memory://nobody")
+            await ready.server.drain(url="memory://next")
+            await ready.server.drain()
+            await raw.until(lambda: bool(raw.terminations))
+            [end] = raw.terminations
+            assert (end.code, end.after_seconds, end.url) == (CloseCode.GOING_AWAY, (0.0, 40.0), "memory://next")
+            with trio.fail_after(PATIENCE):
+                kinds = [type(await anext(stream)) for _ in range(5)]
+            assert kinds == [states.Connected, states.Waiting, states.Resuming, states.Reset, states.Connected]
+            await client.publish("room", 2)
+            assert there.sessions == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "elsewhere",
+        "memory:",
+        "ws://a:b",
+        "ws://[",
+        "https://ada:pw@a.example/",
+        "wss://ada@a.example",
+        "ws://a#b",
+        "ws://" + "a" * 2_048,
+    ],
+)
+async def test_nobody_is_sent_where_no_client_goes(autojump_clock: MockClock, url: str) -> None:
+    async with serving(open_app()) as server, connect(URL) as client:
+        with pytest.raises(ValueError, match="clients are sent to a URL"):
+            await server.drain(url=url)
+        await trio.sleep(1)
+        await client.publish("room", 1)
+        assert server.sessions == 1
+
+
 async def test_what_a_client_has_not_taken_is_waited_for_and_a_client_that_is_away_is_not(
     autojump_clock: MockClock,
 ) -> None:
@@ -175,6 +237,52 @@ async def test_a_handler_that_waits_for_its_client_gets_its_answer(autojump_cloc
             assert isinstance(await client.hear(), Reply)
             await client.until(lambda: bool(client.terminations))
     assert results == [7]
+
+
+@pytest.mark.parametrize("name", ["double", "agent.double"])
+async def test_a_stream_is_finished_with_its_items_and_the_credit_for_them(
+    autojump_clock: MockClock, name: str
+) -> None:
+    app, ready = App(), Ready()
+    app.agent("agent", open=True)
+    outcomes: list[object] = []
+
+    @takes_inputs
+    async def double(inputs: Inputs) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    @app.procedure("double")
+    @takes_inputs
+    async def double_here(session: Session, inputs: Inputs) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    async def use(client: Client) -> None:
+        async with client.stream(name, inputs=True) as items:
+            for number in range(100):
+                await items.send(number)
+                assert await items.receive() == 2 * number
+                await trio.sleep(0.05)
+            await items.finish()
+            outcomes.append([item async for item in items])
+
+    async with trio.open_nursery() as servers:
+        servers.start_soon(run, app, ready)
+        await ready.event.wait()
+        async with connect(URL) as worker, connect(URL) as client, trio.open_nursery() as nursery:
+            # Its WITHDRAW would be held back, so the offer lasts as long as its client.
+            await worker.offer("agent", double).__aenter__()
+            nursery.start_soon(use, client)
+            await trio.sleep(1)
+            began = trio.current_time()
+            await ready.server.drain()
+            while not outcomes and trio.current_time() < began + 30:
+                await trio.sleep(0.1)
+            assert outcomes == [[]]
+            assert trio.current_time() - began < 10
+            nursery.cancel_scope.cancel()
+        servers.cancel_scope.cancel()
 
 
 async def test_a_client_goes_on_with_the_server_that_comes_after(autojump_clock: MockClock) -> None:

@@ -13,9 +13,9 @@ from hawser import connect, states
 from hawser_transports import WebSocketTransport
 from hawser_transports.longpoll import Asking
 from tests.faults.proxy.middlebox import Habit, Middlebox
-from tests.runtime.helpers import FAST
+from tests.runtime.helpers import FAST, serving
 from tests.runtime.test_over_longpoll import MESSAGES, port, publish_and_receive, serving_http
-from tests.runtime.test_over_websocket import SETTINGS
+from tests.runtime.test_over_websocket import SETTINGS, make_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,6 +35,7 @@ EAGER = attrs.evolve(
     resumes_per_minute=100_000,
 )
 PATIENT = attrs.evolve(EAGER, upgrade_pause_seconds=600, upgrade_pause_cap_seconds=600)
+TRUSTING = attrs.evolve(PATIENT, upgrade_head_start_seconds=20, upgrade_probe_seconds=20)
 
 
 @asynccontextmanager
@@ -92,6 +93,73 @@ async def test_once_the_session_has_moved_nothing_more_is_polled(monkeypatch: py
             assert polled.count("over") == len(polled) / 2 >= 2
             assert await client.call("math.add", 2, 3) == 5
         assert asked == polled
+
+
+@asynccontextmanager
+async def full(habit: Habit) -> AsyncGenerator[tuple[Client, Middlebox, str], None]:
+    """A server that has room for one connection, the client that has it, and a box before the server."""
+    transport = WebSocketTransport(settings=attrs.evolve(SETTINGS, connections=1))
+    async with (
+        serving(make_app(), config=EAGER, transport=transport, url="http://127.0.0.1:0") as server,
+        trio.open_nursery() as nursery,
+    ):
+        box: Middlebox = await nursery.start(Middlebox(port(server.url), habit).run)
+        async with connect(server.url, token="good", config=TRUSTING) as inside:
+            assert carriage(inside) == "websocket"
+            yield inside, box, f"http://127.0.0.1:{box.port}/"
+        nursery.cancel_scope.cancel()
+
+
+async def waiting(client: Client) -> states.Waiting:
+    async for state in client.states:
+        if isinstance(state, states.Waiting):
+            return state
+    raise AssertionError("it never does")
+
+
+async def test_a_server_without_room_is_not_polled_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC REC-4, LIM-3: its 503 answers the upgrade, and the next thing that it hears is an upgrade, in its turn."""
+    polled = 0
+
+    class Counting(Asking):
+        async def open(self) -> None:
+            nonlocal polled
+            polled += 1
+            await super().open()
+
+    monkeypatch.setattr("hawser_transports.web.Asking", Counting)
+    with trio.fail_after(60):
+        async with full(Habit.PASS) as (inside, box, url):
+            async with connect(url, token="good", config=TRUSTING, wait=False) as client:
+                ended = await waiting(client)
+                assert "the server answered 503" in ended.why
+                assert ended.seconds >= 1
+                await inside.aclose()
+                await until(client, "websocket")
+                assert await client.call("math.add", 2, 3) == 5
+                assert box.upgrades >= 2
+    assert polled == 0
+
+
+async def test_a_server_that_has_no_room_for_a_poll_is_not_upgraded_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPEC REC-4: its CLOSE(OVERLOADED) answers the attach while the upgrade is on its way, in a box that keeps it."""
+    asked: list[str] = []
+
+    class Recording(Asking):
+        async def ask(self, request: Request) -> Reply:
+            asked.append(request.method)
+            return await super().ask(request)
+
+    monkeypatch.setattr("hawser_transports.web.Asking", Recording)
+    at_once = attrs.evolve(PATIENT, upgrade_head_start_seconds=0)
+    with trio.fail_after(60):
+        async with full(Habit.STALL) as (_, box, url):
+            async with connect(url, token="good", config=at_once, wait=False) as client:
+                ended = await waiting(client)
+                assert "too many connections" in ended.why
+                assert ended.seconds >= 1
+                assert asked == ["POST"]
+                assert box.upgrades <= 1
 
 
 @pytest.mark.parametrize("habit", [Habit.REFUSE, Habit.STALL, Habit.SWALLOW])

@@ -10,13 +10,11 @@ import trio
 from hawser import App, CallError, CloseCode, Config, ErrorCode, RequestFailed, Session, connect
 from hawser.payloads import encode_payload
 from hawser_engine import EngineConfig, ResetReason
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.messages import (
     AnyMessage,
-    Call,
-    Cancel,
     ChannelRequest,
     Continue,
-    ErrorReply,
     GapNotice,
     Pause,
     Position,
@@ -24,7 +22,6 @@ from hawser_engine.messages import (
     Publication,
     Publish,
     Published,
-    Reply,
     Subscribe,
     Subscribed,
     Unsubscribe,

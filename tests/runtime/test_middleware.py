@@ -22,8 +22,9 @@ from hawser import (
     SubscribeRequest,
     connect,
 )
+from hawser_engine.calls import Call, ErrorReply, Reply
 from hawser_engine.codes import SubscribeStatus
-from hawser_engine.messages import Call, ChannelRequest, ErrorReply, Publish, Reply, Subscribe, Subscribed
+from hawser_engine.messages import ChannelRequest, Publish, Subscribe, Subscribed
 from hawser_engine.messages import Published as PublishedMessage
 from tests.runtime.helpers import PATIENCE, URL, RawClient, collect, open_app, serving
 

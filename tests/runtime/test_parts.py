@@ -256,7 +256,8 @@ async def test_a_shared_batch_passes_the_queue_as_long_as_the_link_takes_it(auto
     now = trio.current_time()
     async with trio.open_nursery() as nursery:
         driver = Driver(Spawner(nursery), connection, near, close_seconds=1.0)
-        taken = [driver.pass_on(batch, now) for batch in batches]
+        passage = driver.lay_passage()
+        taken = [passage.send(batch, now) for batch in batches]
         assert taken == [True] * 3 + [False] * 2  # the third is with the writer, and what follows goes behind it
         assert [pair.session.send_batch(batch, now) for batch in batches[3:]] == [True, True]
         assert not driver.flush(now)
@@ -273,10 +274,31 @@ async def test_a_shared_batch_on_a_link_that_broke_is_kept_for_the_resume() -> N
         driver = Driver(Spawner(nursery), connection, near, close_seconds=1.0)
         await far.aclose()
         await near.aclose()
-        assert driver.pass_on(batch, 0.0)
+        passage = driver.lay_passage()
+        assert passage.send(batch, 0.0)
         assert pair.session.outbox.replay == [batch]
         driver.ended(None)
-        assert not driver.pass_on(batch, 0.0)
+        assert not passage.send(batch, 0.0)
+
+
+async def test_nothing_passes_to_a_link_that_was_given_up(autojump_clock: MockClock) -> None:
+    pair = Pair()
+    connection = pair.connect().server
+    near, far = memory_pair(pipe_bytes=20_000)
+    batches = [Batch.of([bytes([number]) * 9_000]) for number in range(4)]
+    async with trio.open_nursery() as nursery:
+        driver = Driver(Spawner(nursery), connection, near, close_seconds=1.0)
+        passage = driver.lay_passage()
+        for batch in batches[:3]:
+            assert passage.send(batch, 0.0)
+        await trio.testing.wait_all_tasks_blocked()  # the writer has the third, for which there is no room
+        driver.abandon()
+        got = await far.receive_batches()
+        await trio.testing.wait_all_tasks_blocked()  # now it has left, or is lost
+        assert connection.session is pair.session
+        assert not passage.send(batches[3], 0.0)
+        got += await everything_from(far)
+        assert got == [batch.data for batch in batches[: len(got)]]
 
 
 class Writer(Link):

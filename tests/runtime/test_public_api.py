@@ -14,6 +14,7 @@ import pytest
 import hawser
 import hawser.brokers
 import hawser.brokers.check
+import hawser.brokers.sqlite
 import hawser.client
 import hawser.server
 import hawser.testing
@@ -26,22 +27,28 @@ if TYPE_CHECKING:
 
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
-        "ANONYMOUS", "ASK", "App", "CallError", "CallRequest", "ChannelRule", "Client", "ClientPool", "CloseCode",
-        "Config", "ConnectFailed", "Credentials", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
-        "HttpRequest", "HttpResponse", "Member", "Message", "NOBODY", "NotSent", "Outbox", "OutboxFull",
-        "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Presence", "PresenceChange",
-        "Principal", "Proceed", "PublishRequest", "Published", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
-        "SharedSubscription", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve", "states",
+        "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Directory", "EVERYONE", "ErrorCode",
+        "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member", "Message", "NOBODY",
+        "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
+        "Position", "Presence", "PresenceChange", "Principal", "Proceed", "PublishRequest", "Published", "Receipt",
+        "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
+        "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve",
+        "states", "takes_inputs",
     ],
     hawser.brokers: [
-        "Broker", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink", "PresenceStore", "Published",
-        "Retention", "Sink",
+        "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink",
+        "PresenceStore", "Published", "Retention", "Sink", "Submission",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
+    hawser.brokers.sqlite: [
+        "SqliteBroker", "StoreClosed", "StoreDamaged", "StoreError", "StoreForeign", "StoreFull", "StoreInUse",
+        "StoreReport", "StoreUnwritable",
+    ],
     hawser.client: [
-        "Client", "ClientPool", "Connect", "Credentials", "Message", "Outbox", "PooledClient", "PooledConnect",
-        "Presence", "PresenceChange", "Receipt", "SharedSubscription", "State", "StateStream", "Subscription",
+        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Message", "Offering", "Outbox",
+        "PooledClient", "PooledConnect", "Presence", "PresenceChange", "Receipt", "SharedSubscription", "State",
+        "StateStream", "Subscription",
         "connect", "states",
     ],
     hawser.client.states: [

@@ -1,6 +1,9 @@
-"""When a client comes back (SPEC REC-1 to REC-3)."""
+"""When a client comes back (SPEC REC-1 to REC-4)."""
 
 from __future__ import annotations
+
+from functools import partial
+from operator import mul
 
 import pytest
 
@@ -97,11 +100,17 @@ def test_probes_wait_for_the_spread_of_a_server_that_refuses_every_attempt() -> 
 
 
 def test_no_server_keeps_a_client_away_for_ever() -> None:
-    policy = ReconnectPolicy(lambda count: b"\xff" * count, Config(spread_max_seconds=60))
-    pause = policy.pause_after(
-        attached=True, progressed=True, closed_by_server=True, spread_seconds=(86_400.0, 2.0**50)
-    )
-    assert pause == pytest.approx(60)
+    """SPEC REC-2, REC-4: and those who are sent beyond their bound do not come back at one instant."""
+    for draw, spread, expected in (
+        (b"\x00", (86_400.0, 2.0**50), 30),
+        (b"\xff", (86_400.0, 2.0**50), 60),
+        (b"\x00", (60.0, 61.0), 30),
+        (b"\x00", (50.0, 70.0), 50),
+        (b"\xff", (50.0, 70.0), 60),
+    ):
+        policy = ReconnectPolicy(partial(mul, draw), Config(spread_max_seconds=60))
+        pause = policy.pause_after(attached=True, progressed=True, closed_by_server=True, spread_seconds=spread)
+        assert pause == pytest.approx(expected)
 
 
 def test_an_attempt_that_was_not_made_waits_like_one_and_counts_for_no_circuit() -> None:

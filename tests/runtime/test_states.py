@@ -14,7 +14,8 @@ import trio
 from hawser import Config, Principal, connect, states
 from hawser.client import StateStream
 from hawser.testing import FaultyNetwork
-from hawser_engine.messages import Cancel, encode_body
+from hawser_engine.calls import Cancel
+from hawser_engine.messages import encode_body
 from tests.runtime.helpers import PATIENCE, URL, open_app, serving
 
 if TYPE_CHECKING:

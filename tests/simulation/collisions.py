@@ -50,7 +50,8 @@ def collide(world: "World", client: "ClientActor") -> bool:
     if other.closed or other.connection.session is not pair.server:
         return True
     now = server.host.now
-    other.connection.probe(now)
+    now = server.host.now
+    other.probe()
     kept = pair.server
     server.application.send_some(kept, pair.down, now)
     kept.send_volatile(b"both", now)

@@ -1,14 +1,15 @@
 """When a connection has to be asked for life, when it may be held dead, and when it must be (SPEC LIV-1 to LIV-5).
 
 Rule: deadlines are reckoned from what the driver did and what was on the wire, never from the engine's own timers.
-L5: a connection is held dead only if no byte came in time. L6: one that is silent is asked for life, and one that stays
-so is found out. Both allow for a late pass what LIV-5 gives.
+L5: a connection is held dead only if no byte came in time, and is asked for life only if a way was idle. L6: one that
+is silent is asked for life, and one that stays so is found out. All allow for a late pass what LIV-5 gives.
 """
 
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.codes import CloseCode
+from hawser_engine.liveness import JITTER
 from hawser_engine.states import State
 
 from .books import Violation
@@ -30,12 +31,14 @@ class Watch:
 
     __slots__ = (
         "answered_at",
+        "asked",
         "attached_at",
         "last_in",
         "last_out",
         "ping_at",
         "ping_left_at",
         "pong_floor",
+        "probed",
         "session",
         "silence_floor",
         "silence_moved",
@@ -51,6 +54,8 @@ class Watch:
         self.silence_floor = -inf  # and the end of the silence
         self.silence_moved = False  # and no byte has come since
         self.session: object | None = None  # attached after the last step
+        self.asked = False  # for life, since then, because the link was idle
+        self.probed = False  # a PING may come for another reason than that the link was idle
 
     def heard(self, now: float) -> None:
         """Note that bytes have arrived."""
@@ -65,6 +70,8 @@ class Watch:
         self.ping_at = now
         self.ping_left_at = None
         self.pong_floor = -inf
+        self.asked = self.asked or not self.probed
+        self.probed = False
 
     def left(self, now: float) -> None:
         """Note that the network has taken every byte."""
@@ -88,6 +95,7 @@ class Watch:
             self.attached_at = now
             self.ping_at = self.ping_left_at = None
             self.silence_moved = False
+            self.asked = False
 
     def dead_at(self, pong_wait: float, silence: float | None, *, at_the_latest: bool = False) -> float:
         """Return when the connection is dead unless a byte comes; infinity while nothing is waited for.
@@ -107,6 +115,21 @@ class Watch:
         if self.ping_at is not None:
             return inf
         return max(min(self.last_in, self.last_out), self.attached_at, self.answered_at - interval) + interval
+
+    def ping_at_the_earliest(self, interval: float) -> float:
+        """Return when a server may ask for life again; the first time after an attach is drawn from the whole."""
+        if not self.asked or self.probed:
+            return -inf
+        return min(self.last_in, self.last_out) + (1.0 - JITTER) * interval
+
+
+def check_ping(end: "End", earliest: float) -> None:
+    """L5: judge a PING that is being written (SPEC LIV-1)."""
+    now = end.actor.host.now
+    if now < earliest - _EARLY:
+        raise Violation(
+            "L5", f"{end.wire.label} is asked for life at {now:.3f}, not idle before {earliest:.3f} (SPEC LIV-1)"
+        )
 
 
 def check_dead(end: "End") -> None:

@@ -10,9 +10,13 @@ from hawser_engine.states import State
 
 from .books import Pair, Violation
 from .coverage import AROUND, cell, following
-from .deadlines import Watch, check_dead
+from .deadlines import Watch, check_dead, check_ping
 
 if TYPE_CHECKING:
+    from hawser_engine.batch import Batch
+    from hawser_engine.passage import Passage
+    from hawser_engine.session import Session
+
     from .lines import Line
     from .world import World
 
@@ -87,6 +91,7 @@ class End:
 
     __slots__ = (
         "actor",
+        "carried",
         "closed",
         "connection",
         "drain_again",
@@ -96,6 +101,7 @@ class End:
         "terminated",
         "wake",
         "watch",
+        "way",
         "wire",
     )
 
@@ -110,6 +116,8 @@ class End:
         self.wake = 0.0  # world time of the planned pass; 0 for none
         self.draining = self.drain_again = False
         self.retired = False  # a newer link has the session (SPEC ATT-15)
+        self.way: tuple[Session, Passage] | None = None  # laid for this session
+        self.carried: list[bytes] = []  # what has passed the queue, written by the next step of the drain
         wire.ends[side] = self
         actor.ends.append(self)
 
@@ -168,19 +176,44 @@ class End:
         connection, now = self.connection, self.actor.host.now
         if late:
             self.watch.late_pass(self.pong_wait, now)
+            self.watch.probed = True
             connection.handle_gap(now)
         elif moved:
-            connection.probe(now)
+            self.probe()
         connection.handle_timeout(now)
         self.wake = 0.0
         if connection.unwritten_bytes and not self.wire.left(self.side):
             self._written(0)
         self.drain()
 
+    def probe(self) -> None:
+        """Ask for life, idle or not (SPEC LIV-5)."""
+        self.watch.probed = True
+        self.connection.probe(self.actor.host.now)
+
     @property
     def pong_wait(self) -> float:
         """Seconds for which this side waits for life."""
         return self.connection.pong_wait
+
+    # The passage
+
+    def pass_batch(self, session: "Session", batch: "Batch") -> bool:
+        """Send shared bytes of a session through the passage that was laid for it here, as long as it lets them."""
+        if self.connection.session is session and (self.way is None or self.way[0] is not session):
+            self.way = session, self.connection.lay_passage(self.carry, self)
+        return self.way is not None and self.way[0] is session and self.way[1].send(batch, self.actor.host.now)
+
+    def carry(self, data: bytes) -> bool:
+        """Take bytes for the link, unless some wait for it; now and then it has no room without telling why."""
+        if self.wire.left(self.side) or not self.wire.world.steps % 5:
+            return False
+        self.carried.append(data)
+        return True
+
+    def refused(self, data: bytes, now: float) -> None:
+        """Queue what the link does not take."""
+        self.connection.push(data, now)
 
     # The drain rule
 
@@ -200,7 +233,8 @@ class End:
             if rounds > _ROUNDS:
                 raise Violation("L3", "a drain never ends")
             busy = self.drain_again = False
-            batches = connection.data_to_send()
+            carried, self.carried = self.carried, []
+            batches = carried + connection.data_to_send()
             if batches:
                 busy = True
                 self._write(batches)
@@ -249,12 +283,15 @@ class End:
             raise Violation("I5", f"{wire.label} writes, and a newer link has the session (SPEC ATT-15)")
         full = left = wire.left(self.side)
         pings = tap.pings
+        earliest = watch.ping_at_the_earliest(wire.world.plan.server.ping_interval_seconds)
         for batch in batches:
             tap.sees(batch)
             left = wire.write(self.side, batch)
             wire.world.steps += 1
         watch.last_out = now
         if tap.pings != pings:
+            if self.side:
+                check_ping(self, earliest)
             watch.pinged(now)
         if not full:
             self._written(left)

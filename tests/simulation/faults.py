@@ -212,7 +212,7 @@ class Faults:
     def _probe(self, actor: Actor) -> None:
         for end in list(actor.ends):
             if not end.closed:
-                end.connection.probe(actor.host.now)
+                end.probe()
                 end.drain()
 
     def suspend(self, actor: Actor, seconds: float, *, stops: bool) -> bool:

@@ -344,12 +344,14 @@ class ServerActor(Actor):
         batch = Batch.of(bodies)
         reached: list[ServerSession] = []
         for session in list(self.engine.sessions.values()):
-            if session.send_batch(batch, now):
+            # Older connections of the session are tried, too: nothing may pass there any more.
+            end = next((end for end in self.ends if end.pass_batch(session, batch)), None)
+            if end is not None or session.send_batch(batch, now):
                 out = world.pairs[session.session_id].down
                 for body in bodies:
                     out.accept(body, len(out.accepted) + 1, droppable=False)
                 reached.append(session)
-                self.drain_session(session)
+                self._drain(end or self._end_of(session))
         return reached
 
     def end_some(self) -> None:

@@ -57,7 +57,9 @@ def described(event: Any, link: str | None) -> dict[str, Any] | None:
             counts = {"known_delivered": event.known_delivered, "unknown": event.unknown, "not_sent": event.not_sent}
             return counts | {"name": "reset", "reason": named(event.reason, ResetReason)}
         case ConnectionTerminated() if event.initiator != "link":
-            answers = {"reconnect": event.reconnect, "resume": event.resume}
+            answers: dict[str, Any] = {"reconnect": event.reconnect, "resume": event.resume}
+            low, high = event.after_seconds
+            answers |= {"after_min_ms": round(low * 1000), "after_max_ms": round(high * 1000)}
             return on | answers | {"name": "closed", "code": named(event.code, CloseCode)}
         case _:
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import NOBODY, App, Config, Principal, Session, serve
+from hawser import NOBODY, App, Config, Inputs, Principal, Session, serve, takes_inputs
 from hawser.brokers import MemoryBroker
 from hawser_engine import codec
 from hawser_engine.errors import RemoteProtocolError
@@ -23,7 +23,7 @@ from tests.runtime.helpers import counting_bytes
 from tests.spec.scenario_patterns import Names, expected_bytes, settings, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from hawser_transports import MemoryLink
 
@@ -58,6 +58,10 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100, presence=True)
 
+    app.agent("*", open=True)
+    club = app.agent("members")
+    app.directory()
+
     @app.authenticate
     async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
         return Principal(credentials["token"], credentials)
@@ -69,6 +73,10 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
     @members.authorize
     async def members_only(session: Session, action: str, channel: str) -> bool:
+        return session.principal.attributes.get("member") is True
+
+    @club.authorize
+    async def members_of_the_club_only(session: Session, action: str, agent: str) -> bool:
         return session.principal.attributes.get("member") is True
 
     @app.procedure("echo")
@@ -87,6 +95,17 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     @app.procedure("fails")
     async def fails(session: Session) -> None:
         raise RuntimeError("as it was asked to")
+
+    @app.procedure("count")
+    async def count(session: Session, top: int) -> AsyncGenerator[int]:
+        for number in range(1, top + 1):
+            yield number
+
+    @app.procedure("double")
+    @takes_inputs
+    async def double(session: Session, inputs: Inputs) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield 2 * number
 
     @app.procedure("renew")
     async def renew(session: Session, channel: str) -> None:

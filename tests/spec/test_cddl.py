@@ -12,6 +12,8 @@ import cbor2
 import cddl_verifier  # type: ignore[import-untyped]
 import pytest
 
+from hawser_engine.agents import OfferedProcedure
+from hawser_engine.calls import ErrorReply
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.items import (
     Bool,
@@ -35,7 +37,6 @@ from hawser_engine.messages import (
     About,
     ChannelOutcome,
     ChannelRequest,
-    ErrorReply,
     GapNotice,
     Position,
     PositionNotice,
@@ -61,6 +62,8 @@ NAMES: dict[Item, str] = {
     Text(0, 2048): "url",
     Text(1, 255): "name",
     Bytes(0, 1024): "info",
+    Text(1, 127): "name-part",
+    Bytes(0, 4096): "description",
     Text(1, 64): "latest-key",
     Text(1, 32): "tag",
     Text(1, 1024): "filter",
@@ -77,6 +80,7 @@ RULES: dict[type[Layout], str] = {
     ErrorReply: "error-reply",
     ChannelRequest: "channel-request",
     ChannelOutcome: "channel-outcome",
+    OfferedProcedure: "offered-procedure",
     PublishOptions: "publish-options",
     SubscribeOptions: "subscribe-options",
 }
@@ -160,7 +164,8 @@ def rendered_map(cls: type[Layout]) -> str:
 
 
 def rules_of_classes() -> dict[str, str]:
-    arrays = (*PACKETS.values(), *MESSAGES.values(), Counts, Position, ChannelRequest, ChannelOutcome, Member)
+    rows = (Counts, Position, ChannelRequest, ChannelOutcome, Member, OfferedProcedure)
+    arrays = (*PACKETS.values(), *MESSAGES.values(), *rows)
     rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
     rules |= {
         rule_of(cls): rendered_map(cls) for cls in (Limits, ServerLimits, SubscribeOptions, PublishOptions, About)

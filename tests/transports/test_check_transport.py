@@ -156,14 +156,27 @@ class ForgetsToSayWhatItTook(Wrapper):
 
 
 class ForgetsToSayThatItTookOne(Wrapper):
-    def send_one_nowait(self, batch: bytes) -> bool:
-        self.link.send_one_nowait(batch)
+    def carry(self, batch: bytes) -> bool:
+        self.link.carry(batch)
         return False
 
 
 class TakesOneOfAnySize(Wrapper):
-    def send_one_nowait(self, batch: bytes) -> bool:
-        return not 0 < len(batch) <= BATCH_BYTES_MAX or self.link.send_one_nowait(batch)
+    def carry(self, batch: bytes) -> bool:
+        return not 0 < len(batch) <= BATCH_BYTES_MAX or self.link.carry(batch)
+
+
+class CarriesWithAnError(Wrapper):
+    def carry(self, batch: bytes) -> bool:
+        return self.link.send_nowait((batch,)) == 1
+
+
+class CarriesUntilItIsClosed(Wrapper):
+    def carry(self, batch: bytes) -> bool:
+        try:
+            return self.link.send_nowait((batch,)) == 1
+        except trio.ClosedResourceError:
+            return False
 
 
 class NeverPushesBack(Wrapper):
@@ -355,8 +368,10 @@ CAUGHT_BY: dict[type[Wrapper], str] = {
     EatsTheCallersList: "leaves_the_callers_list_alone",
     InventsAnAnswer: "leaves_the_callers_list_alone",
     ForgetsToSayWhatItTook: "order",
-    ForgetsToSayThatItTookOne: "send_one_nowait_says_what_it_took",
-    TakesOneOfAnySize: "send_one_nowait_says_what_it_took",
+    ForgetsToSayThatItTookOne: "carry_says_what_it_took",
+    TakesOneOfAnySize: "carry_says_what_it_took",
+    CarriesWithAnError: "carry_takes_what_is_lost",
+    CarriesUntilItIsClosed: "carry_takes_what_is_lost",
     NeverPushesBack: "back_pressure",
     TakesEverythingNow: "back_pressure",
     LosesTheTailAtClose: "end_comes_after_everything_sent",

@@ -107,18 +107,18 @@ async def _check_send_nowait_counts_what_it_took(bench: Bench) -> None:
         await bench.soon("sending the rest", near.send_batches, batches[taken:])
 
 
-async def _check_send_one_nowait_says_what_it_took(bench: Bench) -> None:
+async def _check_carry_says_what_it_took(bench: Bench) -> None:
     batches = [make_batch(number, 30_000) for number in range(40)]
     async with bench.pair() as (near, far), trio.open_nursery() as nursery:
         for wrong in (b"", bytes(BATCH_BYTES_MAX + 1)):
             try:
-                near.send_one_nowait(wrong)
+                near.carry(wrong)
             except ValueError:
                 pass
             else:
-                bench.fail(f"send_one_nowait took a batch of {len(wrong)} bytes")
+                bench.fail(f"carry took a batch of {len(wrong)} bytes")
         taken = 0
-        while taken < len(batches) and near.send_one_nowait(batches[taken]):
+        while taken < len(batches) and near.carry(batches[taken]):
             taken += 1
         nursery.start_soon(bench.receive, far, batches)
         await bench.soon("sending the rest", near.send_batches, batches[taken:])
@@ -174,6 +174,18 @@ async def _check_close_is_final_and_idempotent(bench: Bench) -> None:
             pass
         else:
             bench.fail("send_nowait after closing did not raise ClosedResourceError")
+
+
+async def _check_carry_takes_what_is_lost(bench: Bench) -> None:
+    async with bench.pair() as (near, _):
+        await bench.soon("closing", near.aclose)
+        try:
+            taken = near.carry(make_batch(1, 10))
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            bench.fail("carry raised on a link that was closed")
+        else:
+            if not taken:
+                bench.fail("carry refused what it would have to refuse for ever: the link was closed")
 
 
 async def _check_cancelled_close_closes(bench: Bench) -> None:
@@ -354,10 +366,11 @@ CHECKS: Final[tuple[Callable[[Bench], Awaitable[None]], ...]] = (
     _check_refuses_wrong_sizes,
     _check_leaves_the_callers_list_alone,
     _check_send_nowait_counts_what_it_took,
-    _check_send_one_nowait_says_what_it_took,
+    _check_carry_says_what_it_took,
     _check_back_pressure,
     _check_end_comes_after_everything_sent,
     _check_close_is_final_and_idempotent,
+    _check_carry_takes_what_is_lost,
     _check_cancelled_close_closes,
     _check_close_wakes_own_tasks,
     _check_close_while_the_peer_sends,

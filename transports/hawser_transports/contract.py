@@ -31,7 +31,10 @@ UNREAD_BYTES_MIN: Final = 16_384
 
 
 class TurnedAway(ConnectionRefusedError):
-    """The server is there, and has no room now; ``retry_seconds`` is when it asks to try again."""
+    """The server is there, and has no room now.
+
+    ``retry_seconds`` is when it asks to try again; 0 if it names no time.
+    """
 
     def __init__(self, detail: str, retry_seconds: float) -> None:
         """Tell what the server has answered."""
@@ -68,10 +71,6 @@ class Link(trio.abc.AsyncResource):
         """
         return None
 
-    def send_one_nowait(self, batch: bytes) -> bool:
-        """`send_nowait` for one batch, and whether it was taken: what a fan-out asks a thousand links for."""
-        return self.send_nowait((batch,)) == 1
-
     @abstractmethod
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """Hand over as many batches as can leave without waiting.
@@ -94,6 +93,25 @@ class Link(trio.abc.AsyncResource):
 
         Spec: CAR-1, PKT-5.
         """
+
+    def carry(self, batch: bytes) -> bool:
+        """`send_nowait` for one batch of a fan-out, which asks a thousand links.
+
+        A link that was closed or is lost takes it, and it is lost with the link: whoever receives from it learns of it.
+
+        Returns:
+            Whether it was taken. False: there is no room now, and it is untouched.
+
+        Raises:
+            ValueError: It is empty or too long; nothing was taken.
+            trio.BusyResourceError: Another task is inside `send_batches`; nothing was taken.
+
+        Spec: CAR-1, CHN-6.
+        """
+        try:
+            return self.send_nowait((batch,)) == 1
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return True
 
     @abstractmethod
     async def send_batches(self, batches: Sequence[bytes]) -> None:
@@ -322,7 +340,7 @@ class Transport(ABC):
 
         Raises:
             ValueError: The URL does not fit this transport; the message says what does.
-            TurnedAway: The server has no room, and says when to try again.
+            TurnedAway: The server has no room, and asks to try again later.
             OSError: Nobody listens there, or the way there failed.
         """
 

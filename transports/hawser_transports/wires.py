@@ -102,13 +102,7 @@ class Wire(ABC):
         self.unwritten += len(data)
 
     def offer(self, data: bytes) -> bool:
-        """`write` where there is room; False if there is none, and nothing was taken.
-
-        Raises:
-            trio.BrokenResourceError: A write has failed.
-        """
-        if self.broken:
-            raise trio.BrokenResourceError("the wire is broken: a write has failed")
+        """`write` where there is room; False if there is none, and nothing was taken."""
         if self.unwritten >= ROOM_BYTES:
             return False
         self.write(data)

@@ -10,14 +10,13 @@ import time
 from typing import ClassVar, Final
 
 from hawser_engine import Client, ConnectionTerminated, EngineConfig, MessageReceived, SessionReset, encode_value
+from hawser_engine.calls import Call, Reply
 from hawser_engine.codec import encode_ack
 from hawser_engine.codes import SubscribeStatus
 from hawser_engine.messages import (
-    Call,
     ChannelRequest,
     Publish,
     Published,
-    Reply,
     Subscribe,
     Subscribed,
     decode_message,

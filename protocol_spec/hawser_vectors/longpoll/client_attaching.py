@@ -1,4 +1,4 @@
-"""How a client attaches, and what it makes of the answer: CAR-10 to CAR-14, CAR-24, CAR-27."""
+"""How a client attaches, and what it makes of the answer: CAR-10 to CAR-14, CAR-24, CAR-27, CAR-35."""
 
 from collections.abc import Iterator
 
@@ -71,15 +71,38 @@ def scenes() -> Iterator[PollingScene]:
     c.attaches("c")
     yield c
 
-    c = PollingScene("an attach that is told to wait is made again as it was", "CAR-28")
+    for status, after, kind, spread in (
+        (429, "7", None, (7_000, 8_000)),
+        (429, "7", "text/html", (7_000, 8_000)),
+        (429, "soon", None, (0, 0)),
+        (429, None, None, (0, 0)),
+        (503, "7", "text/plain", (7_000, 8_000)),
+        (503, "0", None, (0, 0)),
+        (503, "Sat, 21 Nov 2026 11:00:00 GMT", "text/html", (0, 0)),
+    ):
+        named = "no Retry-After" if after is None else f"Retry-After: {after}"
+        c = PollingScene(f"an attach that is answered {status} {kind or 'without a body'}, {named}, is over", "CAR-35")
+        c.begins()
+        c.gone()
+        c.reattaches("b", 1)
+        headers = {} if after is None else {"retry-after": after}
+        if kind is None:
+            c.replies("b", status, headers=headers)
+        else:
+            c.replies("b", status, message("busy"), headers=headers | {"content-type": kind})
+        c.closed("b")
+        least, most = spread
+        c.event("closed", "b", code="OVERLOADED", reconnect=True, resume=True, after_min_ms=least, after_max_ms=most)
+        c.reattaches("c", 2)
+        yield c
+
+    c = PollingScene(
+        "a 503 without Retry-After asks for nothing: it is an attach without an answer", "CAR-35", "CAR-24"
+    )
     c.attaches()
-    c.replies("a", 429, headers={"retry-after": "7"})
-    c.advance(6.9)
-    c.advance(0.1)
-    c.requests("again", "POST", c.wants())
-    c.replies("again", 200, opened())
-    c.polls("get1", "GET", 1)
-    c.event("opened")
+    c.replies("a", 503)
+    c.closed("a")
+    c.attaches("b")
     yield c
 
     c = PollingScene(

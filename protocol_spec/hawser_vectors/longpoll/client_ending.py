@@ -1,24 +1,25 @@
-"""How a connection ends for a client, and what it does then: CAR-14, CAR-18, CAR-25, CAR-27, CAR-28."""
+"""How a connection ends for a client, and what it does then: CAR-14, CAR-18, CAR-25, CAR-27, CAR-28, CAR-36."""
 
 from collections.abc import Iterator
 
-from ..scenarios.packets import close, message, opened, reset
+from ..scenarios.packets import close, message, opened, reset, resumed, secret
 from .notation import PollingScene
 
 
 def scenes() -> Iterator[PollingScene]:
     """Yield them all."""
     for method, name in (("GET", "get1"), ("POST", "post1")):
-        c = PollingScene(
-            f"a {method} that is answered 401 without a body ends the connection, and the client attaches anew",
-            "CAR-14",
-        )
-        c.begins()
-        c.posts("one", number=1)
-        c.replies(name, 401)
-        c.ends()
-        c.reattaches("b", 1, (0, 0, 1))
-        yield c
+        for status, clause in ((401, "CAR-14"), (409, "CAR-36")):
+            c = PollingScene(
+                f"a {method} answered {status} without a body ends the connection, and the client attaches anew",
+                clause,
+            )
+            c.begins()
+            c.posts("one", number=1)
+            c.replies(name, status)
+            c.ends()
+            c.reattaches("b", 1, (0, 0, 1))
+            yield c
 
         c = PollingScene(
             f"a RESET that answers a {method} is followed by the attach of a new connection", "CAR-27", "RST-5"
@@ -45,6 +46,27 @@ def scenes() -> Iterator[PollingScene]:
         c.event("closed", "a", code="SUPERSEDED")
         c.ended("TAKEN_OVER", (0, 1, 0))
         c.attaches("b")
+        yield c
+
+    for where, received in (("behind", 1), ("before", 0)):
+        c = PollingScene(
+            f"the counts of the next attach say what a 409 was about: {where} what was stated", "CAR-36", "ATT-11"
+        )
+        c.begins()
+        c.posts("one", number=1)
+        c.replies("post1", 204, counts=(1, 1, 0))
+        c.posts("two", number=2)
+        c.replies("post2", 409, counts=(0, 0, 0))
+        c.ends()
+        c.reattaches("b", 1, (0, 0, 2))
+        c.replies("b", 200, resumed(1, (received, received, 0), secret(1)))
+        if received:
+            c.polls("bget1", "GET", 1, (0, 0, 2), generation=1, link="b")
+            c.polls("bpost1", "POST", 1, (0, 0, 2), message("two"), first=2, generation=1, link="b")
+            c.event("resumed", replayed=1)
+        else:
+            c.polls("bpost1", "POST", 1, (0, 0, 0), reset("DRIFT", (0, 0, 2)), generation=1, link="b")
+            c.ended("DRIFT", (1, 1, 0))
         yield c
 
     c = PollingScene("a CLOSE that comes with 503 keeps the session", "CAR-24", "CAR-28", "CLS-1")

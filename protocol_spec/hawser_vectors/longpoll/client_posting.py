@@ -1,4 +1,4 @@
-"""How a client brings packets to the server: CAR-21 to CAR-23, CAR-26, CAR-28."""
+"""How a client brings packets to the server: CAR-21, CAR-23, CAR-26, CAR-28."""
 
 from collections.abc import Iterator
 

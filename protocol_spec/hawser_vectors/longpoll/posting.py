@@ -1,4 +1,4 @@
-"""What POSTs bring: CAR-21 to CAR-23."""
+"""What POSTs bring: CAR-21, CAR-23, CAR-36."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def scenes() -> Iterator[PollScene]:
     s.answers("older", 204, counts=(2, 2, 0))
     yield s
 
-    s = PollScene("a POST that begins too far on is 409, and its number is not seen", "CAR-22")
+    s = PollScene("a POST that begins too far on is 409, and its number is not seen", "CAR-36")
     s.begins()
     s.polls("ahead", "POST", 1, (0, 0, 2), message("two"), volatile("v"), first=2)
     s.answers("ahead", 409, counts=(0, 0, 0))

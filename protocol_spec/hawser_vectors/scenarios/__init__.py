@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import (
+    agents,
     attach,
     calls,
     carrying,
@@ -21,6 +22,7 @@ from . import (
     resume,
     rewinding,
     secrets,
+    streams,
     subscribing,
     windows,
     wire,
@@ -48,6 +50,8 @@ FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
     "service-carrying": carrying.server,
     "service-filtering": filtering.server,
     "service-calls": calls.server,
+    "service-agents": agents.server,
+    "service-streams": streams.server,
     "client-attach": attach.client,
     "client-resume": resume.client,
     "client-counts": counts.client,

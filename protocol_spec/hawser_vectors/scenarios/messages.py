@@ -20,7 +20,9 @@ ERRORS: Final = {
     "CANCELLED": 6,
     "INTERNAL": 7,
     "TOO_LARGE": 8,
+    "CALLEE_LOST": 10,
     "LIMIT": 11,
+    "TAKEN_OVER": 12,
 }
 GAPS: Final = {"HISTORY_TOO_SHORT": 1, "EPOCH_CHANGED": 2, "OVERFLOW": 3}
 
@@ -136,11 +138,50 @@ def reply(id: int, value: Any = ()) -> Message:
     return [13, id, encode(value)]
 
 
-def error(id: int, code: str, *, temporary: bool = False) -> Message:
-    """Write ERROR, with any message."""
-    return [14, id, ERRORS[code], REASON, temporary, None]
+def error(id: int, code: str, *, temporary: bool = False, message: Any = REASON, data: bytes | None = None) -> Message:
+    """Write ERROR, with any message where none is given."""
+    return [14, id, ERRORS[code], message, temporary, data]
 
 
 def cancel(id: int) -> Message:
     """Write CANCEL."""
     return [15, id]
+
+
+def offer(id: int, agent: str, *procedures: str, worker: str | None = None, description: bytes = b"") -> Message:
+    """Write OFFER; each procedure has the same description as the agent."""
+    return [24, id, agent, worker, description, [[procedure, description] for procedure in procedures]]
+
+
+def offered(id: int | None, agent: str, *, code: str | None = None) -> Message:
+    """Write OFFERED."""
+    return [25, id, agent, 0 if code is None else ERRORS[code], REASON]
+
+
+def withdraw(id: int, agent: str) -> Message:
+    """Write WITHDRAW."""
+    return [26, id, agent]
+
+
+def stream(
+    id: int,
+    procedure: str,
+    arguments: Any = (),
+    *,
+    deadline_ms: int | None = None,
+    inputs: bool = False,
+    items: int = 32,
+    bytes: int = 65_536,
+) -> Message:
+    """Write STREAM."""
+    return [27, id, procedure, encode(arguments), deadline_ms, inputs, items, bytes]
+
+
+def item(id: int, value: Any, *, inward: bool = False) -> Message:
+    """Write ITEM."""
+    return [28, id, inward, encode(value)]
+
+
+def credit(id: int, items: int, bytes: int, *, inward: bool = False) -> Message:
+    """Write CREDIT."""
+    return [29, id, inward, items, bytes]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .base import Broker, Entry, History, Published, Retention, Sink
+from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
 from .memory import MemoryBroker
 from .presence import MemoryPresence, PresenceSink, PresenceStore
 
 __all__ = [
     "Broker",
+    "BrokerUnavailable",
     "Entry",
     "History",
     "MemoryBroker",
@@ -17,4 +18,5 @@ __all__ = [
     "Published",
     "Retention",
     "Sink",
+    "Submission",
 ]

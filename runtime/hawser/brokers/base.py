@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 import trio
+
+from hawser_engine.errors import HawserError
 
 from .presence import MemoryPresence, PresenceStore
 
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser_engine.messages import About, Position
+
+KEY_WINDOW_SECONDS: Final = 300.0
+"""How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
+
+
+class BrokerUnavailable(HawserError):
+    """A broker cannot do now what it was asked to: it is not reached, or has no room. Nothing was done.
+
+    Clients are told UNAVAILABLE, which is temporary, and nothing else of it.
+    """
 
 
 @attrs.frozen
@@ -47,6 +59,22 @@ class Entry:
     never falls from one offset to the next."""
     about: About | None = None
     """What it carries beside the payload, as it was given; without a time, which is the broker's to say."""
+
+
+@attrs.frozen(eq=False)
+class Submission:
+    """A publication that has no place yet: what `Broker.publish` is told of it."""
+
+    channel: str
+    """Where it is to be."""
+    data: bytes
+    """The payload."""
+    retention: Retention
+    """How much of the channel to keep from now on."""
+    key: bytes | None = None
+    """Its idempotency key."""
+    about: About | None = None
+    """What it carries beside the payload."""
 
 
 @attrs.frozen
@@ -81,17 +109,27 @@ class Sink(Protocol):
 class Broker(ABC):
     """Where publications get their place, and where history is.
 
-    Every method is a checkpoint, may raise any exception where the broker cannot be reached, and if it raises
+    Every method is a checkpoint, raises `BrokerUnavailable` where the broker cannot do its work, and if it raises
     `trio.Cancelled` has done either everything or nothing.
     """
+
+    at_once: int = 1
+    """So many publications of one client are worth being handed over together, by `publish_all`."""
 
     @cached_property
     def presence(self) -> PresenceStore:
         """Who is in the channels; kept in this process, unless a broker of several nodes has something else."""
         return MemoryPresence()
 
-    async def run(self) -> None:
-        """Do what has to be done in the background until cancelled. A server runs it while it serves."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do what has to be done in the background until cancelled.
+
+        A server runs it while it serves, and listens when it has started; what it raises ends the server.
+
+        Args:
+            task_status: Told when the other methods may be called.
+        """
+        task_status.started()
         await trio.sleep_forever()
 
     @abstractmethod
@@ -108,6 +146,29 @@ class Broker(ABC):
                 added, and its answer is the first one's.
             about: What it carries beside the payload; None: nothing.
         """
+
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        """Publish several, each as `publish` would, in this order.
+
+        For brokers for which several cost little more than one, as they share a commit or a round trip; they say so by
+        `at_once`. Each has an outcome of its own, though what shares a commit may fail with it. If this raises
+        `trio.Cancelled`, the first so many of them are published, perhaps none, and the others are not.
+
+        Args:
+            submissions: One or more.
+
+        Returns:
+            What became of each, in order.
+        """
+        outcomes: list[Published | BrokerUnavailable] = []
+        for one in submissions:
+            try:
+                outcomes.append(
+                    await self.publish(one.channel, one.data, retention=one.retention, key=one.key, about=one.about)
+                )
+            except BrokerUnavailable as error:
+                outcomes.append(error)
+        return outcomes
 
     @abstractmethod
     async def join(self, channel: str, sink: Sink) -> Position:

@@ -9,7 +9,7 @@ import trio
 from hawser_engine.messages import About
 from hawser_transports.cancelling import cancel_at_checkpoint
 
-from .base import Broker, Entry, Retention
+from .base import Broker, BrokerUnavailable, Entry, Published, Retention, Submission
 from .check_presence import PRESENCE_CHECKS, check_leases
 from .expecting import BrokerContractError, expect
 
@@ -63,7 +63,7 @@ async def check_broker(
         BrokerContractError: The contract is broken.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(broker.run)
+        await nursery.start(broker.run)
         nursery.start_soon(broker.presence.run)
         for check in _CHECKS:
             await check(broker)
@@ -166,6 +166,49 @@ async def _check_publications_at_once(broker: Broker) -> None:
     await broker.leave("check:crowd", reports)
 
 
+async def _check_publications_together(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:together", reports)
+    asked = [(1, b"1", None), (2, b"2", None), (1, b"3", b"k"), (1, b"4", b"k"), (2, b"5", b"k"), (1, b"6", None)]
+    channels = {1: "check:together", 2: "check:together:2"}
+    outcomes = await broker.publish_all([Submission(channels[where], data, KEEP, key) for where, data, key in asked])
+    seen = [_place(outcome) for outcome in outcomes]
+    expect("places given together", seen, [(1, False), (1, False), (2, False), (2, True), (2, False), (3, False)])
+    expect("reports of what was published together", await reports.until(3), [(1, b"1"), (2, b"3"), (3, b"6")])
+    [outcome] = await broker.publish_all([Submission("check:together", b"7", KEEP, b"k")])
+    expect("one alone", _place(outcome), (2, True))
+    await broker.leave("check:together", reports)
+
+
+async def _check_cancelled_publications_together(broker: Broker) -> None:
+    reports = _Reports()
+    await broker.join("check:cancel all", reports)
+    published = 0
+    for number in range(100):
+        together = [Submission("check:cancel all", b"%d" % one, KEEP, b"%d %d" % (number, one)) for one in range(3)]
+
+        async def publish(submissions: Sequence[Submission] = together) -> None:
+            await broker.publish_all(submissions)
+
+        cancelled = await cancel_at_checkpoint(publish, number)
+        again = [_place(outcome) for outcome in await broker.publish_all(together)]
+        offsets = [offset for offset, _ in again]
+        expect("offsets after some were cancelled", offsets, [published + one for one in (1, 2, 3)])
+        done = [known for _, known in again]
+        expect("what was done, the first of them", done, sorted(done, reverse=True))
+        published += 3
+        if not cancelled:
+            break
+    expect("all of them", [data for _, data in await reports.until(published)], [b"0", b"1", b"2"] * (published // 3))
+    await broker.leave("check:cancel all", reports)
+
+
+def _place(outcome: Published | BrokerUnavailable) -> tuple[int, bool]:
+    if not isinstance(outcome, Published):
+        raise BrokerContractError(f"publications together: saw {outcome!r}")
+    return outcome.position.offset, outcome.duplicate
+
+
 async def _check_cancelled_publications(broker: Broker) -> None:
     reports = _Reports()
     await broker.join("check:cancel", reports)
@@ -245,5 +288,7 @@ _CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
     _check_reports_follow_the_join,
     _check_keys,
     _check_publications_at_once,
+    _check_publications_together,
     _check_cancelled_publications,
+    _check_cancelled_publications_together,
 )

@@ -12,21 +12,18 @@ import time
 from collections import deque
 from itertools import dropwhile, islice
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
 from hawser_engine.messages import Position
 
-from .base import Broker, Entry, History, Published, Retention, Sink
+from .base import KEY_WINDOW_SECONDS, Broker, Entry, History, Published, Retention, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hawser_engine.messages import About
-
-KEY_WINDOW_SECONDS: Final = 300.0
-"""How long an idempotency key is remembered, as Centrifugo does for its server API."""
 
 
 class _Stream:

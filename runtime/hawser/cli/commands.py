@@ -40,16 +40,20 @@ SERVE_HELP: Final = "\n\n".join(
         "second signal ends it at once.",
         "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
         "10,000 messages, `echo` can be called, and nobody is slowed down.",
+        "With --store, channels are kept in a file, and a server that is started again with it has them again: clients "
+        "resume their subscriptions by offset. Without, they end with the server.",
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
         "hawser.Config under `[limits]`, of hawser_transports.ListenerSettings under `[listener]`, of "
-        "hawser_engine.bindings.websocket.FrameLimits under `[frames]`, and of hawser_transports.PollSettings under "
-        "`[polls]`. Among them are `accepts_per_second`, `connections_per_address`, `proxies`, and how long a drain "
-        "may take: `drain_seconds`. Flags stand above the environment, and the environment above the file.",
+        "hawser_engine.bindings.websocket.FrameLimits under `[frames]`, of hawser_transports.PollSettings under "
+        "`[polls]`, and `file`, `synchronous` and limits under `[store]`. Among them are `accepts_per_second`, "
+        "`connections_per_address`, `proxies`, and how long a drain may take: `drain_seconds`. Flags stand above the "
+        "environment, and the environment above the file.",
     )
 )
 SERVE_EXAMPLES: Final = """Try:
   hawser serve
   hawser serve --listen http://127.0.0.1:0
+  hawser serve --store chat.db
   hawser serve --app chat:app --config hawser.toml"""
 
 SUB_HELP: Final = "\n\n".join(
@@ -146,12 +150,15 @@ def serve(
     app: Annotated[
         str | None, Parameter(name="--app", env_var="HAWSER_APP", help="What to serve, as module:name.")
     ] = None,
+    store: Annotated[
+        str | None, Parameter(env_var="HAWSER_STORE", help="The file that keeps the channels over a restart.")
+    ] = None,
 ) -> int:
     """Run a server; see `SERVE_HELP`."""
     from .serving import run_serve
     from .settings import read_settings
 
-    return run_serve(read_settings(config, listen=listen, app=app))
+    return run_serve(read_settings(config, listen=listen, app=app, store=store))
 
 
 @app.command(help=SUB_HELP, help_epilogue=SUB_EXAMPLES, usage="Usage: hawser sub [URL] CHANNEL... [OPTIONS]")

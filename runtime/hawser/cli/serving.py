@@ -24,6 +24,7 @@ from hawser_transports import WebSocketTransport
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .arguments import EXAMPLE_URL
 from .standard import say
+from .storing import keep_in_store, what_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,9 +38,11 @@ DEVELOPMENT_HISTORY: Final = 10_000
 
 
 def development_app() -> App:
-    """Every channel open to everybody, with history; the procedure ``echo`` returns its arguments."""
+    """Every channel, with history, and every agent open to everybody; the procedure ``echo`` returns its arguments."""
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
+    app.agent("*", open=True)
+    app.directory()
 
     @app.procedure("echo")
     async def echo(_session: Session, *arguments: Any) -> Any:  # pyright: ignore[reportUnusedFunction]
@@ -54,6 +57,7 @@ def run_serve(settings: Settings) -> int:
 
     Raises:
         CommandFailed: The app cannot be loaded, or the place to listen cannot be had.
+        BrokerUnavailable: The store cannot be used.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if not settings.listen:
@@ -71,6 +75,7 @@ def run_serve(settings: Settings) -> int:
             f"--app module:name, or listen on http://127.0.0.1:8000 instead of {far[0]}",
             WRONG_USAGE,
         )
+    keep_in_store(app, settings.store)
     return trio.run(_serve, app, settings, find_listening_transport(settings))
 
 
@@ -81,8 +86,10 @@ async def _serve(app: App, settings: Settings, transport: Transport | None) -> i
             async with trio.open_nursery() as running:
                 server = await _listen(running, app, settings, transport)
                 print(*(f"listening on {url}" for url in server.urls), sep="\n", flush=True)
+                for line in what_is_kept(app):
+                    say(line)
                 if settings.app is None:
-                    say(what_to_try(server.url))
+                    say(what_to_try(server.url, kept=settings.store.file is not None))
                 watching.start_soon(_obey, signals, server, running.cancel_scope, received)
             watching.cancel_scope.cancel(reason="the server has ended")
     return INTERRUPTED if signal.SIGINT in received[:1] else DONE
@@ -198,11 +205,12 @@ def load_app(name: str) -> App:
     return found
 
 
-def what_to_try(url: str) -> str:
-    """Three commands for whoever has just started the development app."""
+def what_to_try(url: str, *, kept: bool) -> str:
+    """Three commands for whoever has just started the development app, with or without a store."""
     hawser = program()
     return (
-        "This is the development app: every channel is open, and nothing outlives it. In other terminals, try:\n"
+        "This is the development app: every channel is open"
+        f"{'' if kept else ', and nothing outlives it'}. In other terminals, try:\n"
         f"  {hawser} sub {url} room:lobby\n"
         f'  {hawser} pub {url} room:lobby \'{{"text": "hello"}}\'\n'
         f"  {hawser} call {url} echo '[1, 2, 3]'"

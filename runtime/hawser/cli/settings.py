@@ -22,6 +22,10 @@ What is wrong is refused with the path of the field: ``limits.window_messages is
 
     [polls]                            # any field of hawser_transports.PollSettings
     patience_seconds = 60
+
+    [store]
+    file = "chat.db"
+    synchronous = "full"
 """
 
 from __future__ import annotations
@@ -74,6 +78,31 @@ class Tls:
     """Its private key."""
 
 
+def _word(*words: str) -> Callable[[object, attrs.Attribute[Any], str], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name} is {value!r}; it must be {' or '.join(map(repr, words))}")
+
+    return check
+
+
+@attrs.frozen
+class Store:
+    """The file that keeps channels, so that a restarted server has them again."""
+
+    file: str | None = None
+    """Where it is; it is made if there is none. None: channels end with the server."""
+    synchronous: str = attrs.field(default="normal", validator=_word("normal", "full"))
+    """`normal`: what is acknowledged survives `kill -9`; a power cut may take the last of it. `full`: it survives
+    that, too, and each commit waits for the disk."""
+    channels_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
+    """Channels kept at once; beyond, the one unused for longest that nobody has joined makes room."""
+    keys_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
+    """Idempotency keys kept at once; beyond, the oldest is forgotten before its time."""
+    file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))
+    """How large the file may become; beyond, publications are refused. None: as the disk has room."""
+
+
 @attrs.frozen
 class Settings:
     """What to serve, where, and within which limits."""
@@ -94,15 +123,20 @@ class Settings:
     """Limits of what one WebSocket brings."""
     polls: PollSettings = attrs.field(factory=PollSettings)
     """Limits and times of long-poll links."""
+    store: Store = attrs.field(factory=Store)
+    """The file that keeps channels."""
 
 
-def read_settings(path: Path | None, *, listen: Sequence[str] | None = None, app: str | None = None) -> Settings:
+def read_settings(
+    path: Path | None, *, listen: Sequence[str] | None = None, app: str | None = None, store: str | None = None
+) -> Settings:
     """Put together what holds.
 
     Args:
         path: The TOML file, with the fields of `Settings`; None: defaults.
         listen: Stands above the file's, if there is any.
         app: Stands above the file's.
+        store: Stands above the file of the file's ``[store]``.
 
     Raises:
         CommandFailed: The file cannot be read, is no TOML, or has a field that is wrong.
@@ -114,6 +148,9 @@ def read_settings(path: Path | None, *, listen: Sequence[str] | None = None, app
         content["listen"] = [content["listen"]]
     if app is not None:
         content["app"] = app
+    if store is not None:
+        given = content.get("store", {})
+        content["store"] = {**cast("dict[str, Any]", given), "file": store} if isinstance(given, dict) else given
     if content.get("app") is None:
         for name, values in DEVELOPMENT.items():
             given = content.get(name, {})

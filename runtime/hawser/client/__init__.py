@@ -6,7 +6,9 @@ from . import states
 from .client import Client
 from .connect import Connect, connect
 from .credentials import Credentials
+from .directory import AgentWorker, Directory
 from .feed import Message
+from .offering import Offering
 from .operations import Receipt
 from .outbox import Outbox
 from .pool import ClientPool, PooledClient, PooledConnect
@@ -16,11 +18,14 @@ from .states import State, StateStream
 from .subscription import Subscription
 
 __all__ = [
+    "AgentWorker",
     "Client",
     "ClientPool",
     "Connect",
     "Credentials",
+    "Directory",
     "Message",
+    "Offering",
     "Outbox",
     "PooledClient",
     "PooledConnect",

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from hawser.calls import Arguments, Callee, Procedure, Refused
+from hawser.payloads import RELAYED_BYTES_MAX
 from hawser.principals import check_handler, check_name
 from hawser_engine.codes import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from hawser_engine.messages import Call
+    from hawser.calls import ProcedureHandler
+    from hawser.config import Config
+    from hawser.exchange import Exchange
+    from hawser_engine.calls import Call
+    from hawser_engine.streams import Stream
 
 
 class Voice(Protocol):
@@ -34,15 +39,15 @@ class Voice(Protocol):
         """Send what cannot wait, unless the client is closed."""
 
 
-class Offer:
+class Procedures:
     """The procedures of a client."""
 
-    def __init__(self, procedures: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+    def __init__(self, procedures: Mapping[str, ProcedureHandler]) -> None:
         self._procedures: dict[str, Procedure] = {}
         for name, handler in procedures.items():
             self.add(name, handler)
 
-    def add(self, name: str, handler: Callable[..., Awaitable[Any]]) -> None:
+    def add(self, name: str, handler: ProcedureHandler) -> None:
         """Offer a procedure.
 
         Raises:
@@ -50,12 +55,28 @@ class Offer:
             ValueError: The name is taken or not well-formed.
         """
         check_name("a procedure name", name)
-        check_handler(handler, f"procedure {name!r}")
+        check_handler(handler, f"procedure {name!r}", generator=True)
         if name in self._procedures:
             raise ValueError(f"the procedure {name!r} is already registered")
-        self._procedures[name] = Procedure.of(name, handler)
+        self._procedures[name] = Procedure(name, handler)
 
-    async def invoke(self, call: Call) -> object:
+    def include(self, procedures: Mapping[str, Procedure]) -> None:
+        """Offer procedures until they are excluded.
+
+        Raises:
+            ValueError: A name is taken.
+        """
+        for name in procedures:
+            if name in self._procedures:
+                raise ValueError(f"the procedure {name!r} is already registered")
+        self._procedures.update(procedures)
+
+    def exclude(self, procedures: Mapping[str, Procedure]) -> None:
+        """Offer them no more."""
+        for name in procedures:
+            del self._procedures[name]
+
+    async def invoke(self, call: Call | Stream, exchange: Exchange | None) -> object:
         """Run what is called.
 
         Raises:
@@ -64,7 +85,8 @@ class Offer:
         procedure = self._procedures.get(call.procedure)
         if procedure is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
-        return await procedure.run(Arguments.decode(call.arguments))
+        # What another client calls has been relayed, so it may be longer than what servers read (MSG-8).
+        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange=exchange)
 
 
 class Answering:
@@ -73,13 +95,13 @@ class Answering:
     def __init__(
         self,
         voice: Voice,
-        offer: Offer,
+        offer: Procedures,
         nursery: trio.Nursery,
         *,
-        limit: int,
+        config: Config,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        self.callee: Callee = Callee(self, offer.invoke, limit=limit, random_bytes=random_bytes)
+        self.callee: Callee = Callee(self, offer.invoke, config=config, random_bytes=random_bytes)
         self._voice = voice
         self._nursery = nursery
         self._scopes: dict[trio.CancelScope, None] = {}

@@ -7,6 +7,9 @@ A try ends in one of three ways. It *carried*: it stood for a while, or the serv
 it opened and answered its probe, and was gone soon after, whatever it had moved; only several of these in a row speak
 against a carriage, for every link dies some day. Or it was *blocked*: refused, too slow, or open and without an answer,
 while the other one went through; once is enough, for that does not change from one minute to the next.
+
+A server that asks to be left alone (SPEC REC-4) says nothing about carriages: such a try has not been made, and the
+next one waits for its turn.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from hawser.randomness import uniform
+
+from .reconnect import draw_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +41,13 @@ class CarriagePolicy:
         self._random_bytes = random_bytes
         self._failures = 0  # in a row; a blocked one counts for as many as it takes
         self.due: float = -inf
-        """When the better carriage is tried next, at the earliest."""
+        """When the better carriage is tried next if the other one does it: at the earliest."""
+        self.turn: float = -inf
+        """When it is tried next whatever the other one does: the server has asked for nothing sooner."""
 
-    @property
-    def head_start(self) -> float:
+    def head_start(self, now: float) -> float:
         """Seconds that the other carriage waits for the better one when an attempt begins."""
-        return 0.0 if self._failures else self._config.upgrade_head_start_seconds
+        return 0.0 if self._failures or now < self.turn else self._config.upgrade_head_start_seconds
 
     def ended(self, now: float, *, lasted: float, parted: bool) -> None:
         """Note that a link of the better carriage has ended, which had answered its probe.
@@ -60,6 +66,15 @@ class CarriagePolicy:
     def blocked(self, now: float) -> None:
         """Note that the better carriage did not come about where the other one did."""
         self._fail(max(self._failures + 1, self._config.upgrade_strikes), now)
+
+    def turned_away(self, now: float, away_seconds: tuple[float, float]) -> None:
+        """Note that the server wants no other link now; what is known of the carriages stays as it was.
+
+        Args:
+            now: Seconds.
+            away_seconds: When it may be asked again, at the earliest and at the latest; zeros if it names no time.
+        """
+        self.turn = now + draw_turn(self._random_bytes, self._config, away_seconds)
 
     def _fail(self, failures: int, now: float) -> None:
         self._failures = failures

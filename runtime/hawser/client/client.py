@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,25 +13,31 @@ from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_name
+from hawser.streams import CallerFlow, Stream
+from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import Call, Cancel, Publish, encode_body
+from hawser_engine.messages import Publish, encode_body
 
+from .directory import AgentWorker, Directory, load_workers
 from .feed import Feed
 from .keys import KeyMaker
+from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .presence import Presence
+from .streaming import open_stream
 from .subscription import Subscription, subscribe_options
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hawser.brokers import Published
+    from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
     from .states import State, StateStream
 
-Handler = TypeVar("Handler", bound="Callable[..., Awaitable[Any]]")
+Handler = TypeVar("Handler", bound="ProcedureHandler")
 
 HEAD_BYTES = 1_024
 """What a request has beside its payload, at most: names, a key and heads."""
@@ -205,7 +212,7 @@ class Client:
         def encode(id: int) -> bytes:
             nonlocal call_id
             call_id = id
-            return encode_body(Call(id, procedure, payload, self._deadline_ms(deadline)))
+            return encode_body(Call(id, procedure, payload, self._dialogue.deadline_ms(deadline)))
 
         await self._dialogue.request(pending, encode)
         try:
@@ -219,6 +226,35 @@ class Client:
             if not pending.answered:
                 self._dialogue.tell(encode_body(Cancel(call_id)))
         return decode_payload(data)
+
+    def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
+        """Call a procedure that answers in items: ``async with client.stream("agent.search", "boats") as items``.
+
+        Deadline and cancelling are those of `call`, from entering on. Leaving the block cancels a procedure that has
+        not ended.
+
+        Args:
+            procedure: As for `call`; one that returns a value and has no items is called as well.
+            arguments: As for `call`.
+            inputs: Whether items are sent to the procedure, too, with `Stream.send`.
+            named: As for `call`; a procedure with an argument of the name ``inputs`` gets positional ones.
+
+        Returns:
+            The stream, to be entered.
+
+        Raises:
+            TypeError: Both positional and named arguments were given.
+            PayloadError: The arguments cannot travel.
+
+        Spec: STR-1 to STR-5.
+        """
+        check_name("a procedure name", procedure)
+        if arguments and named:
+            raise TypeError("a call has positional or named arguments, not both")
+        payload = encode_payload(named or list(arguments))
+        config = self._dialogue.config
+        flow = CallerFlow(self._dialogue.tell, config.stream_items, config.stream_bytes, inputs=inputs)
+        return Stream(flow, partial(open_stream, self._dialogue, procedure, payload, flow), inputs=inputs)
 
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
@@ -239,6 +275,62 @@ class Client:
             return handler
 
         return register
+
+    def offer(
+        self,
+        agent: str,
+        *procedures: ProcedureHandler,
+        worker: str | None = None,
+        doc: str = "",
+        capabilities: Sequence[str] = (),
+    ) -> Offering:
+        """Offer procedures to other clients: ``async with client.offer("researcher", search, summarize):``.
+
+        Others call them as ``client.call("researcher.search", …)``. Several clients may offer one agent: they take
+        calls in turn. Each call runs in a task of its own, and raises `CallError` as in `procedure`.
+
+        The session of an agent should not live long without a link: see ``session_seconds`` in `Config`.
+
+        Args:
+            agent: Its name, 1 to 127 bytes of UTF-8 without a full stop.
+            procedures: Async functions; their names, signatures and docstrings are what others see of them.
+            worker: A name for this one of the workers, which stays the same when its program is started again: then the
+                new one takes the place of the old one at once, and whoever waits for that is told.
+            doc: What the agent is, for others.
+            capabilities: What it is able to do, in words that others look for.
+
+        Returns:
+            The offer, to be entered.
+
+        Raises:
+            TypeError: One of them is no async function.
+            ValueError: A name or a description cannot travel, or is there twice.
+
+        Spec: AGT-1 to AGT-7.
+        """
+        return Offering(self._dialogue, agent, procedures, worker=worker, doc=doc, capabilities=capabilities)
+
+    async def agents(self) -> list[AgentWorker]:
+        """Ask who offers what now, by agent and in the order in which they came.
+
+        Raises:
+            CallError: The server has no directory (NOT_FOUND), or does not let this client see it (DENIED).
+            OutcomeUnknown: The session was reset meanwhile; ask again.
+            SessionClosed: The client is closed.
+
+        Spec: AGT-11.
+        """
+        _, workers = await load_workers(self)
+        return sorted(workers, key=lambda one: (one.agent, one.id))
+
+    def watch_agents(self) -> Directory:
+        """Watch who offers what: ``async with client.watch_agents() as directory: async for workers in directory``.
+
+        Once at a time for each client.
+
+        Spec: AGT-12.
+        """
+        return Directory(self)
 
     def subscribe(
         self,
@@ -337,9 +429,3 @@ class Client:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._dialogue.line.ended.wait()
-
-    def _deadline_ms(self, deadline: float) -> int | None:
-        if deadline == inf:
-            return None
-        remaining = max(0.0, deadline - trio.current_time())
-        return self._dialogue.line.time_ms() + round(remaining * 1_000)

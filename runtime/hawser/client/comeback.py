@@ -41,6 +41,19 @@ class Ended:
         """Whether the server said why: then it was not the carriage that failed."""
         return self.termination is not None and self.termination.initiator == "remote"
 
+    @property
+    def away_seconds(self) -> tuple[float, float] | None:
+        """When the server asks to be visited again, at the earliest and at the latest: zeros if it names no time.
+
+        None if it does not ask to be left alone (SPEC REC-4).
+        """
+        if isinstance(self.error, TurnedAway):
+            soonest = self.error.retry_seconds
+            return (soonest, soonest + 1) if soonest else (0.0, 0.0)
+        if self.termination is not None and self.parted and self.termination.after_seconds[1]:
+            return self.termination.after_seconds
+        return None
+
 
 class Comeback:
     """Decides after each attempt of one client."""
@@ -74,16 +87,15 @@ class Comeback:
         self._places.ended(attached=ended.attached, progressed=ended.progressed)
         if not ended.made:
             return self._wait(self._policy.withdrawn(), ended.reason)
-        if isinstance(ended.error, TurnedAway):  # what a CLOSE with a spread is on a link
-            soonest = ended.error.retry_seconds
+        away = ended.away_seconds
+        if termination is None or not ended.parted:
             pause = self._policy.pause_after(
-                attached=False, progressed=False, closed_by_server=True, spread_seconds=(soonest, soonest + 1)
+                attached=ended.attached,
+                progressed=ended.progressed,
+                closed_by_server=away is not None,  # what a CLOSE with a spread is on a link
+                spread_seconds=away or (0.0, 0.0),
             )
             return self._wait(pause, ended.reason)
-        if termination is None or termination.initiator != "remote":
-            return self._wait(
-                self._policy.pause_after(attached=ended.attached, progressed=ended.progressed), ended.reason
-            )
         if not self._may_return(termination):
             return Closed(termination.code, termination.reason)
         why = ended.reason
@@ -94,7 +106,7 @@ class Comeback:
             attached=ended.attached,
             progressed=ended.progressed,
             closed_by_server=termination.code != CloseCode.UNAUTHORIZED,  # its time is that of other credentials
-            spread_seconds=termination.after_seconds if termination.after_seconds[1] else None,
+            spread_seconds=away or (0.0, 0.0),
         )
         return self._wait(pause, why)
 

@@ -12,7 +12,7 @@ from hawser.config import Config
 from hawser.errors import ConnectFailed
 from hawser_transports import find_transport
 
-from .answering import Offer
+from .answering import Procedures
 from .client import Client
 from .credentials import Wallet
 from .dialogue import Dialogue
@@ -20,9 +20,10 @@ from .line import Line
 from .places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
+    from hawser.calls import ProcedureHandler
     from hawser_transports import Transport
 
     from .credentials import FetchCredentials
@@ -40,7 +41,7 @@ class Connect:
         wallet: Wallet,
         config: Config,
         random_bytes: Callable[[int], bytes],
-        offer: Offer,
+        offer: Procedures,
         outbox: Outbox | None,
         wait: bool,
     ) -> None:
@@ -119,7 +120,7 @@ def connect(
     credentials: Mapping[str, Any] | FetchCredentials | None = None,
     hosts: Collection[str] = (),
     config: Config | None = None,
-    procedures: Mapping[str, Callable[..., Awaitable[Any]]] | None = None,
+    procedures: Mapping[str, ProcedureHandler] | None = None,
     outbox: Outbox | None = None,
     wait: bool = True,
     transport: Transport | None = None,
@@ -172,7 +173,7 @@ def connect(
         ),
         config,
         random_bytes,
-        Offer(procedures or {}),
+        Procedures(procedures or {}),
         outbox,
         wait,
     )

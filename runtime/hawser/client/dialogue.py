@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
@@ -15,20 +16,20 @@ import trio
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser_engine.agents import Offer, Offered, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    AGENTS,
     PRESENCE,
-    Call,
-    Cancel,
+    STREAMS,
     Continue,
-    ErrorReply,
     GapNotice,
     Pause,
     PositionNotice,
     Publication,
     Publish,
-    Reply,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -38,16 +39,18 @@ from hawser_engine.messages import (
 )
 from hawser_engine.messages import Published as PublishedMessage
 from hawser_engine.presence import Changes, Members, Presence, Present
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
-from .answering import Answering, Offer
+from .answering import Answering, Procedures
 from .feed import Feed, Flow
+from .offering import Offers
 from .operations import Kind, Operations, Pending
 from .postman import Postman
 from .presence import Presences
 from .states import FOLLOWING, Closed, Connecting, State, StateStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from hawser.config import Config
     from hawser_engine.events import SessionReset
@@ -59,6 +62,9 @@ if TYPE_CHECKING:
 SUBSCRIBE_MAX = 128
 """Channels in one SUBSCRIBE (SUB-1)."""
 
+TEMPORARY = frozenset({ErrorCode.BUSY, ErrorCode.UNAVAILABLE})
+"""What always is (SPEC section 15), also where SUBSCRIBED has no word for it."""
+
 
 class Dialogue:
     """Everything of a client that is not the line itself."""
@@ -67,7 +73,7 @@ class Dialogue:
         self,
         config: Config,
         nursery: trio.Nursery,
-        offer: Offer,
+        offer: Procedures,
         random_bytes: Callable[[int], bytes],
         outbox: Outbox | None,
     ) -> None:
@@ -80,6 +86,8 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
+        self.offers: Offers = Offers(self)
+        """What this client offers to others."""
         self.presences: Presences = Presences(self, nursery)
         """Where this client is a member, or watches who is."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
@@ -102,6 +110,15 @@ class Dialogue:
             NotSent: What it was to come after was lost.
             SessionClosed: The client is closed.
         """
+        await self.in_turn(pending, lambda: self.hand_over(pending, encode))
+
+    async def in_turn(self, pending: Pending, make: Callable[[], None]) -> None:
+        """Wait for room for a request and for its turn, then make it, in one step.
+
+        Raises:
+            NotSent: What it was to come after was lost.
+            SessionClosed: The client is closed.
+        """
         counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
@@ -111,11 +128,21 @@ class Dialogue:
                 return False
             return self.line.has_room(pending.size)
 
-        await self.operations.in_turn(ready, lambda: self.hand_over(pending, encode))
+        await self.operations.in_turn(ready, make)
+
+    def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run something that ends with the client."""
+        self._nursery.start_soon(function, *arguments)
 
     def time_ms(self) -> int:
         """See `hawser.client.answering.Voice`."""
         return self.line.time_ms()
+
+    def deadline_ms(self, deadline: float) -> int | None:
+        """A deadline of Trio's clock as it travels (CAL-3)."""
+        if deadline == inf:
+            return None
+        return self.time_ms() + round(max(0.0, deadline - trio.current_time()) * 1_000)
 
     async def answer(self, body: bytes, current: Callable[[], bool]) -> None:
         """See `hawser.client.answering.Voice`."""
@@ -126,9 +153,7 @@ class Dialogue:
             await self.operations.change()
 
     def _new_answering(self) -> Answering:
-        return Answering(
-            self, self.offer, self._nursery, limit=self.config.calls_per_session, random_bytes=self._random_bytes
-        )
+        return Answering(self, self.offer, self._nursery, config=self.config, random_bytes=self._random_bytes)
 
     async def authenticate(self, credentials: Mapping[str, Any]) -> None:
         """Use new credentials and wait until they are accepted.
@@ -251,6 +276,7 @@ class Dialogue:
         self.arrived.set()
         self.judged()
         self.operations.end(error)
+        self.offers.end(error)
         if self.postman is not None:
             self.postman.end(error)
         self.presences.end(None if error.code == CloseCode.NORMAL else error)
@@ -270,6 +296,7 @@ class Dialogue:
         again = [one for one in self._subscriptions.values() if one.requested]
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+        self.offers.opened()
         self.presences.opened()
 
     def lost(self, report: SessionReset) -> None:
@@ -308,8 +335,12 @@ class Dialogue:
                     subscription.feed.considered(message.epoch, message.offset)
             case Call():
                 self._answering.callee.start(message)
+            case Stream() | StreamItem() | StreamCredit() if STREAMS in self.line.features:
+                self._stream(message)
             case Cancel():
                 self._answering.callee.cancel(message.id)
+            case Offered() if AGENTS in self.line.features:
+                self.offers.answered(message)
             case Present() | Members() | Changes() if PRESENCE in self.line.features:
                 if isinstance(message, Present) and message.id is not None:
                     self._answer(message.id, None)
@@ -324,11 +355,29 @@ class Dialogue:
                 | Present()
                 | Members()
                 | Changes()
+                | Offer()
+                | Offered()
+                | Withdraw()
+                | Stream()
+                | StreamItem()
+                | StreamCredit()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
                 assert_never(message)
+
+    def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
+        """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""
+        callee = self._answering.callee
+        if isinstance(message, Stream):
+            callee.start(message)
+        elif isinstance(message, StreamItem) and message.inward:
+            callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            callee.credit(message)
+        elif (flow := self.operations.flow(message.id)) is not None:
+            flow.take(message)
 
     def _answer(self, id: int, value: Any) -> None:
         pending = self.operations.take(id)
@@ -342,6 +391,8 @@ class Dialogue:
         error = failure(message, RequestFailed)
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
+        if pending.offering is not None:
+            pending.offering.finish(error)
         if pending.presence is not None:
             pending.presence.requested = False
             pending.presence.finish(error)
@@ -357,7 +408,8 @@ class Dialogue:
                 continue  # given up meanwhile
             if outcome.position is None:
                 code = ErrorCode.__members__.get(outcome.reason, ErrorCode.INTERNAL)
-                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}"))
+                temporary = code in TEMPORARY
+                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
             else:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
                 gap = reason if outcome.status == SubscribeStatus.GAP else None

@@ -90,7 +90,11 @@ class Line:
     ) -> None:
         self.config = config
         self.engine: EngineClient = EngineClient(
-            config, trio.current_time(), features=FEATURES, credentials=wallet.values
+            config,
+            trio.current_time(),
+            credentials=wallet.values,
+            features=FEATURES,
+            resume_period_seconds=config.session_seconds,
         )
         self.credentials: int = 1
         """Counts the credentials that were to be used, from those of `connect` on."""
@@ -131,6 +135,11 @@ class Line:
         """How many requests, of how many bytes, the server takes unanswered (SPEC OPS-1)."""
         session = self.engine.session
         return session.operations, session.operation_bytes
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features in force (SPEC VER-2)."""
+        return self.engine.session.features
 
     @property
     def attached(self) -> bool:
@@ -217,11 +226,6 @@ class Line:
             self.touch(self._driver)
 
     # ------------------------------------------------------------ coming back
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The features in force (SPEC VER-2)."""
-        return self.engine.session.features
 
     async def run(self) -> None:
         """Connect again and again until the line is over, or `stop`.

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hawser.brokers import Published
+    from hawser.streams import CallerFlow
 
+    from .offering import Offering
     from .presence import Presence
     from .subscription import Subscription
 
@@ -30,6 +32,8 @@ class Kind(Enum):
     SUBSCRIBE = "subscription"
     UNSUBSCRIBE = "end of a subscription"
     PRESENCE = "presence"
+    OFFER = "offer"
+    WITHDRAW = "end of an offer"
 
 
 class Pending:
@@ -42,8 +46,10 @@ class Pending:
         "after",
         "answered",
         "detail",
+        "flow",
         "key",
         "kind",
+        "offering",
         "ordinal",
         "presence",
         "size",
@@ -59,6 +65,10 @@ class Pending:
         self.answered: bool = False
         self.subscriptions: list[Subscription] = []
         """What a SUBSCRIBE asked for, in its order."""
+        self.flow: CallerFlow | None = None
+        """The items of a STREAM."""
+        self.offering: Offering | None = None
+        """What an OFFER offers."""
         self.presence: Presence | None = None
         """What a PRESENCE is for, to be told if it is refused."""
         self.after: Pending | None = None
@@ -89,6 +99,8 @@ class Pending:
 
     def _finish(self) -> None:
         self.answered = True
+        if self.flow is not None:
+            self.flow.end()
         if self._event is not None:
             self._event.set()
 
@@ -100,6 +112,14 @@ class Pending:
             if self._event is None:
                 self._event = trio.Event()
             await self._event.wait()
+        return self.outcome()
+
+    def outcome(self) -> Any:
+        """The answer that has come.
+
+        Raises:
+            Exception: An error came instead, or nothing will.
+        """
         if self._error is not None:
             raise self._error
         return self._value
@@ -176,6 +196,11 @@ class Operations:
             self._counted += 1
             self._bytes += pending.size
         return self._last_id
+
+    def flow(self, id: int) -> CallerFlow | None:
+        """The items of an open call; None if there is no such call, or it has none."""
+        pending = self._open.get(id)
+        return None if pending is None else pending.flow
 
     def take(self, id: int) -> Pending | None:
         """The request that an answer names, which is then no longer open; None if none is (SPEC MSG-6)."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hawser.brokers import Published
+    from hawser.streams import Stream
     from hawser_engine.messages import Position
     from hawser_transports import Transport
 
@@ -184,6 +185,17 @@ class PooledClient:
             named: As there.
         """
         return await self._present().client.call(procedure, *arguments, **named)
+
+    def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
+        """Call a procedure that answers in items; as `Client.stream`.
+
+        Args:
+            procedure: As there.
+            arguments: As there.
+            inputs: As there.
+            named: As there.
+        """
+        return self._present().client.stream(procedure, *arguments, inputs=inputs, **named)
 
     def subscribe(self, channel: str, *, since: Position | None = None) -> SharedSubscription:
         """Subscribe to a channel, together with the other users of the session; for the rest as `Client.subscribe`.

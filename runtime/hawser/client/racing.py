@@ -7,6 +7,9 @@ step in which the other link is dropped, so nothing waits longer than for the on
 
 A move back is no business of this module: a link that dies ends the attempt, and the next one begins with what the
 policy has learned.
+
+A server that asks on one carriage to be left alone means all of them (SPEC REC-4): it ends the attempt, unless the
+session is attached beside it, or an attach is under way, which is answered first.
 """
 
 from __future__ import annotations
@@ -79,6 +82,7 @@ class Race:
         self._sure_failed = trio.Event()
         self._errors: dict[Transport, Exception] = {}
         self._attached = self._progressed = False
+        self._away: Ended | None = None  # the server has asked to be left alone
         self._outcome: Ended | None = None
         self._over = trio.Event()
 
@@ -88,13 +92,13 @@ class Race:
             self._nursery.start_soon(self._start_sure)
             self._nursery.start_soon(self._try_better)
             await self._over.wait()
-        if self._outcome is not None:
-            return attrs.evolve(self._outcome, attached=self._attached, progressed=self._progressed)
+        outcome = self._outcome or self._away
+        if outcome is not None:
+            return attrs.evolve(outcome, attached=self._attached, progressed=self._progressed)
         if not self._errors:
             return Ended("closed by this side")
         reason = "; ".join(map(str, self._errors.values()))
-        turns = [error.retry_seconds for error in self._errors.values() if isinstance(error, TurnedAway)]
-        return Ended(reason, error=TurnedAway(reason, max(turns)) if turns else ConnectionError(reason))
+        return Ended(reason, error=ConnectionError(reason))
 
     def cancel(self, *, reason: str | None = None) -> None:
         """Try nothing more; a link on which the session is goes on."""
@@ -108,15 +112,24 @@ class Race:
         if self._present is None and not self._better_open and not self._sure_open:
             self._over.set()
 
+    def _leave_alone(self, ended: Ended) -> None:
+        """Begin nothing more; end the attempt, or leave it to the attach that is under way."""
+        self._away = ended
+        self._better_open = False
+        if self._present is None:
+            self._over.set()
+
     # ------------------------------------------------------------ the sure one
 
     async def _start_sure(self) -> None:
         link: Link | None = None
         with self._sure_scope as scope:
-            with trio.move_on_after(self._policy.head_start):
+            with trio.move_on_after(self._policy.head_start(trio.current_time())):
                 await self._better_failed.wait()
             try:
                 link = await self._rider.dial(self._sure)
+            except TurnedAway as error:
+                self._leave_alone(Ended(str(error), error=error))
             except OSError as error:
                 self._errors[self._sure] = error
         if link is None or scope.cancel_called:
@@ -140,25 +153,41 @@ class Race:
         with self._better_scope:
             while True:
                 await self._wait_for_turn()
-                driver = await self._probe()
-                if driver is None:
+                tried = await self._probe()
+                if isinstance(tried, Ended):
+                    await self._wait_beside(tried)
+                elif tried is None:
                     await self._fall_back()
                     self._policy.blocked(trio.current_time())
-                elif await self._promote(driver):
+                elif await self._promote(tried):
                     return
+                elif (ended := _tried(tried)).away_seconds is not None:
+                    await self._wait_beside(ended)
                 else:
                     self._policy.ended(trio.current_time(), lasted=0.0, parted=False)
                     await self._fall_back()
 
     async def _wait_for_turn(self) -> None:
-        """Wait until the better one is due, or the sure one fails: then it is needed."""
+        """Wait until the better one is due, or the sure one fails: then it is needed, if the server wants it now."""
         with trio.move_on_at(self._policy.due):
             await self._sure_failed.wait()
+        if trio.current_time() < self._policy.turn:
+            with trio.move_on_at(self._policy.turn):
+                await self._sure_failed.wait()
+                self._better_open = False
+                self._check()
+                await trio.sleep_forever()  # the attempt is about to end
 
-    async def _probe(self) -> ClientDriver | None:
-        """Open a link and ask whether it carries both ways; None if not."""
+    async def _probe(self) -> ClientDriver | Ended | None:
+        """Open a link and ask whether it carries both ways.
+
+        Returns:
+            Its driver if it does; how it ended if the server asks to be left alone; None if it does not.
+        """
         try:
             link = await self._rider.dial(self._better)
+        except TurnedAway as error:
+            return Ended(str(error), error=error)
         except OSError as error:
             self._errors[self._better] = error
             return None
@@ -176,7 +205,10 @@ class Race:
         if driver.connection.answered and not driver.over:
             return driver
         driver.abandon()
-        self._errors[self._better] = ConnectionError(f"{link.description} opened and did not answer")
+        ended = _tried(driver)
+        if ended.away_seconds is not None:
+            return ended
+        self._errors[self._better] = ConnectionError(ended.reason)
         return None
 
     async def _promote(self, driver: ClientDriver) -> bool:
@@ -202,6 +234,19 @@ class Race:
         self._better_failed.set()
         self._better_open = False
         self._check()
+        await self._attached_beside()
+
+    async def _wait_beside(self, ended: Ended) -> None:
+        """Leave the server alone; if the session is attached for all that, try again when it is asked for."""
+        self._leave_alone(ended)
+        await self._attached_beside()
+        self._away = None
+        away_seconds = ended.away_seconds
+        assert away_seconds is not None, "that is why nothing was begun"
+        self._policy.turned_away(trio.current_time(), away_seconds)
+
+    async def _attached_beside(self) -> None:
+        """Wait until the session is on the sure one."""
         await self._sure_begun.wait()
         while self._present is None or not self._present.attached:
             if self._present is None or self._present.over:
@@ -229,6 +274,14 @@ class Race:
             return
         self._outcome = ended
         self._over.set()
+
+
+def _tried(driver: ClientDriver) -> Ended:
+    """How a link has ended that was only tried."""
+    termination = driver.termination
+    if termination is None or not driver.parted:
+        return Ended(f"{driver.link.description} opened and did not answer", termination=termination)
+    return Ended(termination.reason, termination=termination)
 
 
 class Asked:

@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from hawser.config import Config
 
 
+def draw_turn(random_bytes: Callable[[int], bytes], config: Config, spread_seconds: tuple[float, float]) -> float:
+    """Draw in how many seconds to come back to a server that has asked to be left alone until then.
+
+    Args:
+        random_bytes: Where the draw comes from.
+        config: What holds where no time is named, and how far a server can send anybody.
+        spread_seconds: The earliest and the latest moment that it named; zeros if it named none.
+
+    Spec: REC-2, REC-4.
+    """
+    low, high = spread_seconds if spread_seconds[1] else (0.0, config.spread_seconds)
+    longest = config.spread_max_seconds
+    if low >= longest:
+        low = longest / 2  # or all who are sent so far would come back at the same instant
+    return uniform(random_bytes, low, min(high, longest))
+
+
 class ReconnectPolicy:
     """Decides the pause before the next attempt (SPEC REC-1 to REC-3).
 
@@ -60,7 +77,7 @@ class ReconnectPolicy:
         attached: bool,
         progressed: bool,
         closed_by_server: bool = False,
-        spread_seconds: tuple[float, float] | None = None,
+        spread_seconds: tuple[float, float] = (0.0, 0.0),
     ) -> float:
         """Seconds to wait after an attempt has ended.
 
@@ -68,7 +85,7 @@ class ReconnectPolicy:
             attached: Whether it reached OPENED or RESUMED; `reached` was told then.
             progressed: Whether, after that, a count moved.
             closed_by_server: Whether a CLOSE of the server ended it.
-            spread_seconds: The time over which that CLOSE asked clients to come back, if it named one.
+            spread_seconds: The time over which that CLOSE asked clients to come back; zeros if it named none.
         """
         self._idle_attempts = 0 if progressed else self._idle_attempts + 1
         if not attached:
@@ -82,9 +99,7 @@ class ReconnectPolicy:
         if not closed_by_server:
             return own
         # REC-2: the server's word is the least; who gets nowhere waits longer all the same.
-        low, high = spread_seconds or (0.0, self._config.spread_seconds)
-        longest = self._config.spread_max_seconds
-        return max(own, self._uniform(min(low, longest), min(high, longest)))
+        return max(own, draw_turn(self._random_bytes, self._config, spread_seconds))
 
     def _backoff(self) -> float:
         config = self._config

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hawser.rules import ChannelRule
     from hawser_engine.channels.filters import Filter
     from hawser_engine.messages import About
+    from hawser_engine.passage import Passage
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
@@ -43,6 +44,9 @@ class Outlet(ABC):
     """What a channel needs of a session."""
 
     __slots__ = ()
+
+    passage: Passage | None = None
+    """The short way to its client, once something was delivered on its present connection."""
 
     @property
     @abstractmethod
@@ -373,15 +377,13 @@ class Channel:
             offset = member.offset
             if member.epoch != epoch or offset >= last:
                 continue
-            if (
-                offset == before
-                and longest <= member.longest
-                and batch is not None
-                and member.outlet.deliver(batch, now)
-            ):
-                member.offset = last
-            else:
-                member.fall_behind()
+            if offset == before and longest <= member.longest and batch is not None:
+                outlet = member.outlet
+                passage = outlet.passage
+                if (passage is not None and passage.send(batch, now)) or outlet.deliver(batch, now):
+                    member.offset = last
+                    continue
+            member.fall_behind()
 
     def ring_history(self, after: int, limit: int) -> History:
         """What a channel without history still has after an offset, in the shape of a broker's answer."""

@@ -11,6 +11,7 @@ the end, for long-poll clients take their last words with new ones.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import trio
 
@@ -24,6 +25,28 @@ GOODBYE_SECONDS: Final = 5.0
 
 LOOK_SECONDS: Final = 0.1
 """How often it looks whether all is done: no session tells anybody that it has become idle."""
+
+
+_URL_BYTES: Final = 2_048
+"""The longest that a CLOSE holds (SPEC 3.2)."""
+
+
+def check_place(url: str) -> str:
+    """Return a URL to which clients may be sent.
+
+    Raises:
+        ValueError: None of them would follow it.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"clients are sent to a URL, and this is none: {error}") from None
+    if not parts.scheme or not parts.hostname or parts.username is not None or parts.password is not None:
+        raise ValueError("clients are sent to a URL with a scheme and a host, and without a user or a password")
+    if parts.fragment or len(url.encode()) > _URL_BYTES:
+        raise ValueError(f"clients are sent to a URL without a fragment, of at most {_URL_BYTES} bytes")
+    return url
 
 
 async def drain(node: Node, gone: Sequence[trio.Event]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.brokers import Retention
+from hawser.brokers import BrokerUnavailable, Retention
 from hawser.calls import Refused
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
@@ -29,7 +29,7 @@ from hawser_engine.messages import (
 
 from .channels import CHUNK_BYTES, CHUNK_MESSAGES, Channel, Chunk, FilteredMembership, Membership, Mode
 from .planning import Plan, Planner
-from .requests import publication_bytes
+from .publishing import publication_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -48,6 +48,9 @@ PAGE: Final = 16
 """History is read in pages that begin at multiples of this, so that members far behind share their bytes too."""
 PAGE_BYTES: Final = 65_536
 SHARED_PAGES: Final = 256
+
+AGAIN_SECONDS: Final = 1.0
+"""Where the broker does not answer, history is asked for again after this."""
 
 
 class Hub:
@@ -273,7 +276,11 @@ class Hub:
             going = False
             for member in list(session.memberships.values()):
                 if member.active and member.mode is Mode.BEHIND:
-                    going |= await self._feed_page(session, member)
+                    try:
+                        going |= await self._feed_page(session, member)
+                    except BrokerUnavailable:
+                        await trio.sleep(AGAIN_SECONDS)
+                        going = True
 
     async def _feed_page(self, session: ServerSession, member: Membership) -> bool:
         """Feed one page of one channel.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import trio
 
@@ -17,7 +17,6 @@ from hawser.calls import Refused
 from hawser.driver import Driver
 from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
-from hawser.rights import Asked
 from hawser.timekeeper import Timekeeper
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
@@ -44,7 +43,9 @@ from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
 from .hub import Hub
+from .permits import checked, permit
 from .presence import PresenceDesk
+from .routing import Router
 from .sessions import ServerSession
 from .users import Users
 
@@ -55,10 +56,9 @@ if TYPE_CHECKING:
     from hawser.config import Config
     from hawser.rights import Action
     from hawser.rules import ChannelRule
+    from hawser_engine.passage import Passage
     from hawser_engine.session import Session as EngineSession
     from hawser_transports import Link
-
-T = TypeVar("T")
 
 COME_BACK_SECONDS: Final = (1.0, 5.0)
 """When a client for whose connection there is no room tries again."""
@@ -101,7 +101,10 @@ class Node:
         self.replayed: int = 0
         self.drain_asked: trio.Event = trio.Event()
         """Set when the server is to end in peace; see `hawser.server.draining`."""
+        self.successor: str | None = None
+        """Where its clients are sent then; None for where they came from."""
         self.hub: Hub = Hub(self)
+        self.router: Router = Router(self)
         self.presence: PresenceDesk = PresenceDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, features=FEATURES, random_bytes=random_bytes)
@@ -172,11 +175,18 @@ class Node:
         if driver is not None and not driver.flush(now):
             self.timekeeper.arm(driver, driver.connection.next_timeout())
 
+    def lay_passage(self, session: EngineSession) -> Passage | None:
+        """The way for shared batches past the engine's queue, if the session is attached."""
+        driver = self._drivers.get(session.carrier)
+        return None if driver is None else driver.lay_passage()
+
     def send_away(self, seconds: float) -> None:
-        """Close every connection; their clients come back at some moment in these seconds (CLS-9)."""
+        """Close every connection; their clients come back at some moment in these seconds (CLS-1, CLS-9)."""
         now = trio.current_time()
         for driver in list(self._drivers.values()):
-            driver.connection.close(CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds))
+            driver.connection.close(
+                CloseCode.GOING_AWAY, "the server is drained", now, after_seconds=(0.0, seconds), url=self.successor
+            )
             self.touch(driver)
 
     def contain(self, driver: Driver[Any], error: Exception) -> None:
@@ -294,13 +304,15 @@ class Node:
             self._arrived(driver, session)
 
     def _arrived(self, driver: ServerDriver, session: ServerSession) -> None:
-        session.driver = driver
+        session.passage = None  # the one that it had is barred
+        self.router.seen(session)
         self.presence.attached(session)
         if not self._users.arrived(session):
             self._send_back(driver)
 
     def _left(self, session: ServerSession) -> None:
         session.detached()
+        self.router.seen(session)
         self.presence.detached(session)
         self._users.left(session)
 
@@ -362,7 +374,7 @@ class Node:
             with trio.move_on_after(self.config.handshake_seconds) as patience:
                 try:
                     answer = await self.app.authenticator(event.credentials)
-                    principal = _checked(answer, (Principal, type(None)), "authenticate")
+                    principal = checked(answer, (Principal, type(None)), "authenticate")
                 except Exception as error:
                     self.incident("authenticate", error)
                     failed = True
@@ -400,21 +412,8 @@ class Node:
         rule = self.app.rule_for(channel)
         if rule is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no channel {channel!r}")
-        right = rule.rights.get(action)
-        if right is not None and not isinstance(right, Asked):
-            allowed = right.allows(session.handle.principal, action, channel)
-        elif right is None and action == "history":
-            allowed = True  # as to subscribe
-        elif rule.handler is None:
-            allowed = rule.open
-        else:
-            try:
-                allowed = _checked(await rule.handler(session.handle, action, channel), (bool,), "authorize")
-            except Exception as error:
-                incident = self.incident(f"authorize {rule.pattern!r}", error)
-                raise Refused(ErrorCode.INTERNAL, f"incident {incident}") from None
-        if not allowed:
-            raise Refused(ErrorCode.DENIED, f"{action} {channel!r}")
+        if action in rule.rights or action != "history":  # else history is as to subscribe
+            await permit(self, rule, session, action, channel)
         return rule
 
     # ------------------------------------------------------------ time
@@ -430,11 +429,3 @@ class Node:
             self._engine.handle_gap(now)
         for driver in list(self._drivers.values()):
             driver.gap(now, found)
-
-
-def _checked(value: T, kinds: tuple[type, ...], what: str) -> T:
-    """What a handler returned, if it is what it should be: a handler that forgets to answer must not let anyone in."""
-    if not isinstance(value, kinds):
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"{what} returned {value!r}; expected {expected}")
-    return value

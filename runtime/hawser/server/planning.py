@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from hawser.brokers import BrokerUnavailable
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
 from hawser.middleware import SubscribeRequest, pass_through
@@ -65,6 +66,8 @@ class Planner:
             # Only an error code has a name that travels here; what the application makes up is a no all the same.
             known = error.code in ErrorCode.__members__.values()
             reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
+        except BrokerUnavailable:
+            reason = ErrorCode.UNAVAILABLE.name
         except Exception as error:
             self._node.incident(f"subscribe {name!r}", error)
             reason = ErrorCode.INTERNAL.name

@@ -13,43 +13,42 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.about import carry, told
-from hawser.brokers import Entry, Published
-from hawser.calls import Arguments, Callee, Refused, chosen_error_body, error_body
-from hawser.errors import RequestFailed
-from hawser.incidents import record_incident
-from hawser.middleware import CallRequest, PublishRequest, pass_through
-from hawser.principals import scoped_key
-from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser.calls import Arguments, Callee, Encoded, Refused, Relayed, error_body, failure
+from hawser.errors import CallError, PayloadError
+from hawser.middleware import CallRequest, pass_through
+from hawser.payloads import decode_payload, encode_payload
+from hawser_engine.agents import Offer, Withdraw
+from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    AGENTS,
     PRESENCE,
+    STREAMS,
     AnyMessage,
-    Call,
-    Cancel,
     Continue,
-    ErrorReply,
     Pause,
     Position,
     Publish,
-    Reply,
     Subscribe,
     Unsubscribe,
     decode_message,
-    encode_body,
-    encode_publication,
 )
-from hawser_engine.messages import Published as PublishedMessage
 from hawser_engine.presence import Presence
+from hawser_engine.streams import Stream, StreamCredit, StreamItem
+
+from .publishing import at_once, publish, publish_all, refusal
 
 if TYPE_CHECKING:
-    from hawser_engine.messages import About, PublishOptions
+    from collections.abc import Sequence
+
+    from hawser.exchange import Exchange
+    from hawser.middleware import Middleware
 
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -79,8 +78,7 @@ class Requests:
         self._operation_bytes = 0
         self._unanswered = 0  # of them, those that the client waits for; a check of its rights is none
         self._working = False
-        limit = node.config.calls_per_session
-        self._callee = Callee(session, self._invoke, limit=limit, random_bytes=node.random_bytes)
+        self._callee = Callee(session, self._invoke, config=node.config, random_bytes=node.random_bytes)
 
     # ------------------------------------------------------------ dispatch
 
@@ -112,6 +110,17 @@ class Requests:
                 self._node.hub.pause(self._session, message.channel, Position(message.epoch, message.offset))
             case Continue():
                 self._node.hub.go_on(self._session, message.channel, Position(message.epoch, message.offset))
+            case Offer() | Withdraw():
+                self._check_feature(AGENTS, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
+            case Stream():
+                self._check_feature(STREAMS, message)
+                self._check_id(message.id)
+                self._callee.start(message)
+            case StreamItem() | StreamCredit():
+                self._check_feature(STREAMS, message)
+                self._stream(message)
             case _:
                 raise malformed("MSG-4", f"saw {message.NAME}, which is not a client's to send")
 
@@ -120,10 +129,24 @@ class Requests:
         """Whether everything is answered."""
         return not self._operations and not self._callee
 
+    @property
+    def streaming(self) -> bool:
+        """Whether something runs that has items."""
+        return self._callee.streaming
+
     def recheck(self) -> None:
         """Check the rights to all channels again, in turn with the operations (SUB-8)."""
         self._operations.append((None, 0))
         self._work()
+
+    def _stream(self, message: StreamItem | StreamCredit) -> None:
+        """An item, or credit for some: of the client's call or of the application's (STR-1 to STR-4)."""
+        if isinstance(message, StreamItem) and message.inward:
+            self._callee.item(message)
+        elif isinstance(message, StreamCredit) and not message.inward:
+            self._callee.credit(message)
+        else:
+            self._session.calls.take(message)
 
     def _check_feature(self, feature: str, message: AnyMessage) -> None:
         if feature not in self._session.engine.features:
@@ -158,27 +181,37 @@ class Requests:
         count = 0
         try:
             while self._operations:
-                operation, size = self._operations[0]
+                operation, _ = self._operations[0]
+                done = 1
                 if operation is None:
                     await self._node.hub.recheck(self._session)
                     await self._node.presence.recheck(self._session)
+                    await self._node.router.recheck(self._session)
+                elif publications := at_once(self._node.app, self._operations):
+                    done = len(publications)
+                    await self._publish_all(publications)
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
-                    self._unanswered -= 1
-                del self._operations[0]
-                self._operation_bytes -= size
+                self._forget(done)
                 count += 1
                 if count % FAIR_EVERY == 0:
                     await trio.lowlevel.checkpoint()
         finally:
             self._working = False
 
+    def _forget(self, count: int) -> None:
+        """The first operations are answered."""
+        for operation, size in self._operations[:count]:
+            self._operation_bytes -= size
+            self._unanswered -= operation is not None
+        del self._operations[:count]
+
     async def _run_operation(self, operation: Operation) -> None:
         try:
             match operation:
                 case Publish():
-                    await self._session.send(await self._publish(operation))
+                    await self._session.send(await publish(self._session, operation))
                 case Subscribe():
                     await self._wait_for_joins(len(operation.channels))
                     await self._node.hub.subscribe(self._session, operation)
@@ -186,13 +219,19 @@ class Requests:
                     await self._node.hub.unsubscribe(self._session, operation)
                 case Presence():
                     await self._node.presence.carry_out(self._session, operation)
-        except Refused as refused:
-            await self._session.send(error_body(operation.id, refused))
+                case Offer():
+                    await self._node.router.offer(self._session, operation)
+                case Withdraw():
+                    await self._node.router.withdraw(self._session, operation)
         except MessageTooLarge:
             raise
         except Exception as error:
-            incident = record_incident(self._node.random_bytes, operation.NAME, error)
-            await self._session.send(error_body(operation.id, Refused(ErrorCode.INTERNAL, f"incident {incident}")))
+            await self._session.send(error_body(operation.id, refusal(self._node, operation.NAME, error)))
+
+    async def _publish_all(self, operations: list[Publish]) -> None:
+        for answer in await publish_all(self._session, operations):
+            with suppress(MessageTooLarge):
+                await self._session.send(answer)
 
     async def _wait_for_joins(self, count: int) -> None:
         """Joins above the rate wait, and so does what was asked for behind them: no error, only slower (LIM-1)."""
@@ -200,62 +239,43 @@ class Requests:
         self._joins_free_at = max(self._joins_free_at, now) + count / config.joins_per_second
         await trio.sleep_until(self._joins_free_at - config.joins_burst / config.joins_per_second)
 
-    async def _publish(self, operation: Publish) -> bytes:
-        """Carry out a publication; returns its answer."""
-        handle, middleware = self._session.handle, self._node.app.middlewares
-        if not middleware:
-            published = await self._accept(operation.channel, operation.data, operation.key, operation.options)
-        else:
-            request = PublishRequest(handle, operation.channel, operation.data, operation.key, operation.options)
-            try:
-                published = await pass_through(
-                    middleware, request, lambda asked: self._accept(asked.channel, asked.raw, asked.key, asked.options)
-                )
-            except RequestFailed as error:
-                return chosen_error_body(operation.id, error)
-            if not isinstance(published, Published):
-                raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
-        return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
-
-    async def _accept(self, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None) -> Published:
-        rule = await self._node.allow(self._session, "publish", channel)
-        principal = self._session.handle.principal
-        try:
-            about = carry(rule.about, principal.id, options)
-        except ValueError as error:
-            raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
-        # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
-        longest = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
-        if publication_bytes(channel, MAX_INTEGER, data, longest) > self._node.config.message_bytes:
-            message = f"a publication has at most {self._node.config.message_bytes} bytes in all"
-            raise Refused(ErrorCode.TOO_LARGE, message)
-        # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
-        return await self._node.app.broker.publish(
-            channel, data, retention=rule.retention, key=scoped_key(principal, key), about=about
-        )
-
     # ------------------------------------------------------------ calls
 
-    async def _invoke(self, call: Call) -> object:
-        arguments, middleware = Arguments.decode(call.arguments), self._node.app.middlewares
-        if not middleware:
-            return await self._call(call.procedure, arguments)
+    async def _invoke(self, call: Call | Stream, exchange: Exchange | None) -> object:
+        middleware = self._node.app.middlewares
+        if middleware:
+            return await self._call_through(middleware, call, exchange)
+        procedure = self._node.app.procedures.get(call.procedure)
+        if procedure is not None:
+            return await procedure.run(Arguments.decode(call.arguments), self._session.handle, exchange=exchange)
+        answer = await self._node.router.call(self._session, call.procedure, call.arguments, exchange)
+        if isinstance(answer, ErrorReply):
+            raise Relayed(answer)
+        return Encoded(answer.data)
+
+    async def _call_through(
+        self, middleware: Sequence[Middleware], call: Call | Stream, exchange: Exchange | None
+    ) -> object:
+        """With middleware around, which sees values: so the server decodes also what it only relays."""
+        arguments = Arguments.decode(call.arguments)
         request = CallRequest(self._session.handle, call.procedure, arguments.positional, arguments.named)
-        return await pass_through(
-            middleware, request, lambda asked: self._call(asked.procedure, Arguments(asked.arguments, asked.named))
-        )
 
-    async def _call(self, name: str, arguments: Arguments) -> object:
-        procedure = self._node.app.procedures.get(name)
-        if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
-        return await procedure.run(arguments, self._session.handle)
+        async def carry_out(asked: CallRequest) -> object:
+            procedure = self._node.app.procedures.get(asked.procedure)
+            if procedure is not None:
+                given = Arguments(asked.arguments, asked.named)
+                return await procedure.run(given, self._session.handle, exchange=exchange)
+            same = asked is request
+            payload = call.arguments if same else encode_payload(dict(asked.named) or list(asked.arguments))
+            answer = await self._node.router.call(self._session, asked.procedure, payload, exchange)
+            if isinstance(answer, ErrorReply):
+                raise failure(answer, CallError)
+            try:
+                return decode_payload(answer.data)
+            except PayloadError:  # an encoding of the two clients' own
+                return Encoded(answer.data)
 
-
-def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:
-    """How long a PUBLICATION is."""
-    without_data = encode_publication(channel, bytes(8), offset, b"", about)
-    return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)
+        return await pass_through(middleware, request, carry_out)
 
 
 def malformed(clause: str, detail: str) -> RemoteProtocolError:

@@ -12,7 +12,7 @@ from hawser.background import Background
 from hawser.config import Config
 from hawser_transports import find_transport
 
-from .draining import drain
+from .draining import check_place, drain
 from .node import Node
 
 if TYPE_CHECKING:
@@ -47,15 +47,24 @@ class Server:
         """How many message parts were sent again at resumes."""
         return self._node.replayed
 
-    async def drain(self) -> None:
+    async def drain(self, *, url: str | None = None) -> None:
         """Begin to end in peace: returns at once, and `serve` returns when it is done.
 
         Nobody new is let in. What clients ask for from now on is not begun; what is running is finished and answered.
-        Then every client is sent away, to come back somewhere else in a while; all of it within
-        ``config.drain_seconds``. Idempotent.
+        Then every client is sent away, to come back in a while; all of it within ``config.drain_seconds``. Idempotent.
 
-        Spec: CLS-9.
+        Args:
+            url: Where clients are to go instead. They follow it to hosts that they trust (SPEC CLS-8), and take it for
+                the place where they are from then on. None: where they came from, and whom a balancer leads elsewhere.
+                Of several calls the last one that names a place before clients are sent away holds.
+
+        Raises:
+            ValueError: No client would follow the URL; nothing has begun.
+
+        Spec: CLS-1, CLS-9.
         """
+        if url is not None:
+            self._node.successor = check_place(url)
         self._node.drain_asked.set()
         await trio.lowlevel.checkpoint()
 
@@ -88,6 +97,7 @@ async def serve(
         UnknownSchemeError: No transport serves a URL's scheme.
         ValueError: A URL does not fit its transport.
         OSError: A place to listen is taken.
+        BrokerUnavailable: The app's broker cannot be had.
     """
     config = Config() if config is None else config
     async with (
@@ -100,9 +110,10 @@ async def serve(
             for listener in listeners:
                 listener.mount(prefix, handler)
         node = Node(app, config, random_bytes, connections, sessions, services)
-        node.start_service(app.broker.run)
+        await services.start(app.broker.run)
         node.start_service(app.broker.presence.run)
         services.start_soon(node.presence.run)
+        node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
         task_status.started(Server([listener.url for listener in listeners], node))

@@ -8,6 +8,7 @@ import attrs
 
 if TYPE_CHECKING:
     from hawser.principals import Principal
+    from hawser.streams import Stream
 
     from .calling import ClientCalls
 
@@ -51,3 +52,20 @@ class Session:
         Spec: CAL-1 to CAL-4.
         """
         return await self._calls.call(procedure, arguments, named)
+
+    def directory(self) -> list[Any]:
+        """Who offers what on this server, as it goes to clients; see `App.directory`."""
+        return self._calls.agents()
+
+    def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
+        """Call a procedure of the client that answers in items; as `Client.stream`.
+
+        Args:
+            procedure: As for `call`.
+            arguments: As for `call`.
+            inputs: Whether items are sent to the procedure, too.
+            named: As for `call`.
+
+        Spec: STR-1 to STR-5.
+        """
+        return self._calls.stream(procedure, arguments, named, inputs=inputs)

@@ -17,9 +17,9 @@ from .session import Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hawser.driver import Driver
     from hawser.principals import Principal
     from hawser_engine.batch import Batch
+    from hawser_engine.passage import Passage
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
@@ -40,13 +40,13 @@ class ServerSession(Outlet):
         "_starved",
         "calls",
         "counted",
-        "driver",
         "ended",
         "engine",
         "greeted",
         "handle",
         "memberships",
         "node",
+        "passage",
         "vacancy",
     )
 
@@ -58,8 +58,7 @@ class ServerSession(Outlet):
         self.handle: Session = Session(principal, number, self.calls)
         """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
-        self.driver: Driver[Any] | None = None
-        """Of the connection that it was attached to last; of interest as long as it is."""
+        self.passage: Passage | None = None
         self._requests: Requests | None = None
         self.ended: bool = False
         self.counted: bool = False
@@ -90,12 +89,11 @@ class ServerSession(Outlet):
 
     def deliver(self, batch: Batch, now: float) -> bool:
         """See `Outlet.deliver`."""
-        driver = self.driver
-        if driver is not None and driver.connection is self.engine.carrier and driver.pass_on(batch, now):
-            return True
         taken = self.offer(batch, now)
         if taken:
             self.flush(now)
+            if self.passage is None:
+                self.passage = self.node.lay_passage(self.engine)  # for the next ones
         return taken
 
     def offer(self, batch: Batch, now: float) -> bool:
@@ -146,10 +144,20 @@ class ServerSession(Outlet):
         """Write what was offered."""
         self.node.flush(self.engine, now)
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a link to the client."""
+        return self.engine.carrier is not None
+
+    @property
+    def open_calls(self) -> int:
+        """How many calls the client has not answered yet."""
+        return self.calls.count
+
     def detached(self) -> None:
         """The connection is gone."""
         if self.engine.carrier is None:
-            self.driver = None
+            self.passage = None
 
     def made_room(self) -> None:
         """The client has acknowledged something, or is attached again: whoever waits may look."""
@@ -187,9 +195,11 @@ class ServerSession(Outlet):
         """Begin nothing more that the client asks for; whether nothing is left of what it asked for before.
 
         Messages are held in the engine, not delivered, so that a session that goes on elsewhere loses none. As long as
-        the application waits for an answer of the client, they come in all the same: it is among them.
+        the application waits for an answer of the client, they come in all the same: it is among them. So are items of
+        what streams, and the credit for them.
         """
-        self.engine.paused = not self.calls.waiting
+        streaming = self._requests is not None and self._requests.streaming
+        self.engine.paused = not (self.calls.waiting or streaming)
         return self.engine.paused and not self._owes() and (self._requests is None or self._requests.idle)
 
     def _owes(self) -> bool:
@@ -244,6 +254,7 @@ class ServerSession(Outlet):
         # First of all: a handler that waits for its client is cancelled, and does not fail because there is no answer.
         for scope in list(self._scopes or ()):
             scope.cancel(reason="the session has ended")
+        self.node.router.leave(self)
         self.calls.lose()
         if self.vacancy is not None:
             self.vacancy.set()

@@ -171,6 +171,30 @@ def test_an_attach_that_is_not_answered_is_not_made_again(answer: Reply | None) 
     assert poll.again(attach) is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "spread"),
+    [
+        (Reply(429, (("retry-after", "7"),)), (7_000, 8_000)),
+        (Reply(429, (("retry-after", "7"), ("content-type", "text/html")), b"<html>"), (7_000, 8_000)),
+        (Reply(503, (("retry-after", "7"), ("content-type", "text/plain")), b"too many sockets"), (7_000, 8_000)),
+        (Reply(429, ()), (0, 0)),
+        (Reply(503, (("retry-after", "soon"),)), (0, 0)),
+    ],
+)
+def test_an_attach_that_is_asked_to_come_later_is_closed_with_that_time(answer: Reply, spread: tuple[int, int]) -> None:
+    """SPEC CAR-35: it is not made again, and its session hears what it would hear on any carriage."""
+    poll = ClientPoll()
+    poll.send([encode(an_open())])
+    (attach,) = poll.requests()
+    assert poll.receive(attach, answer) is None
+    (close,) = packets(poll.batches())
+    assert isinstance(close, Close)
+    assert (close.code, close.reconnect, close.resume) == (CloseCode.OVERLOADED, True, True)
+    assert (close.after_min_ms, close.after_max_ms) == spread
+    assert poll.ended == f"the server answered {answer.status}"
+    assert poll.requests() == []
+
+
 def test_an_answer_to_something_else_is_for_the_session_to_judge() -> None:
     poll = ClientPoll()
     poll.send([encode(an_open())])
@@ -357,7 +381,7 @@ def test_too_many_requests_are_made_again_no_earlier_than_asked() -> None:
 
 @pytest.mark.parametrize("status", [401, 409])
 def test_a_connection_that_the_server_does_not_have_is_over(status: int) -> None:
-    """SPEC CAR-14, CAR-22: it takes nothing from behind what it has stated, so a 409 is no place to go on from."""
+    """SPEC CAR-14, CAR-36: it begins each body behind what was stated, so a 409 is no place to go on from."""
     hands = Hands()
     hands.poll.send([message(b"a")])
     hands.hear(hands.post(), reply(status))

@@ -475,7 +475,7 @@ def test_a_post_brings_what_is_new_in_it() -> None:
 
 
 def test_a_post_that_begins_too_far_on_is_409_and_not_seen() -> None:
-    """SPEC CAR-22."""
+    """SPEC CAR-36."""
     hands = Hands()
     hands.attach()
     ahead = hands.ask("POST", 1, "0,0,9", encode(Volatile(b"v")) + message(b"x"), first=2)

@@ -25,19 +25,21 @@ export const PACKETS = { // of each kind its name, and what its items have to be
   9: ['PING', { token: uint, counts: or(counts) }], 10: ['PONG', { token: uint, counts: or(counts) }], 11: ['AUTH', { credentials }],
   12: ['REAUTH', { within_ms: or(uint) }], 13: ['CLOSE', { code: uint, reason: text(0, 123), reconnect: bool, resume: bool, after_min_ms: uint,
     after_max_ms: uint, url: or(text(0, 2048)), attempt: or(uint) }] };
-const member = incarnation, info = bytes(0, 1024), present = tuple(member, channel, info);
+const place = { channel, epoch, offset }, call = { id, procedure: channel, arguments: data, deadline_ms: or(uint) }, told = { code: uint, reason };
+const agent = text(1, 127), description = bytes(0, 4096), credit = { items: uint, bytes: uint }, roll = { channel, version: uint, total: uint };
+const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 128);
 export const MESSAGES = {
-  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 3: ['UNSUBSCRIBE', { id, channels: some(channel) }],
-  2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 15: ['CANCEL', { id }], 13: ['REPLY', { id, data }],
-  4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), code: uint, reason }], 6: ['PUBLISHED', { id, position, duplicate: bool }],
-  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 8: ['POSITION', { channel, epoch, offset }],
-  7: ['PUBLICATION', { channel, epoch, offset, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }],
-  9: ['GAP', { channel, since: or(position), position, reason: uint }], 10: ['PAUSE', { channel, epoch, offset }],
-  11: ['CONTINUE', { channel, epoch, offset }], 12: ['CALL', { id, procedure: channel, arguments: data, deadline_ms: or(uint) }],
-  14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }],
-  19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }], 20: ['PRESENT', { id: or(id), channel, member: or(member), code: uint, reason }],
-  21: ['MEMBERS', { channel, version: uint, total: uint, more: bool, members: or(list(present, 0, 128)) }],
-  22: ['CHANGES', { channel, version: uint, total: uint, here: list(present, 0, 128), gone: list(member, 0, 128) }] };
+  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
+  2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 21: ['MEMBERS', { ...roll, more: bool, members: or(here) }],
+  3: ['UNSUBSCRIBE', { id, channels: some(channel) }], 11: ['CONTINUE', place], 19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }],
+  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 20: ['PRESENT', { id: or(id), channel, member: or(incarnation), ...told }],
+  6: ['PUBLISHED', { id, position, duplicate: bool }], 8: ['POSITION', place], 28: ['ITEM', { id, inward: bool, data: or(data) }],
+  7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 13: ['REPLY', { id, data }],
+  9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
+  10: ['PAUSE', place], 15: ['CANCEL', { id }], 25: ['OFFERED', { id: or(id), agent, ...told }], 29: ['CREDIT', { id, inward: bool, ...credit }],
+  12: ['CALL', call],
+  14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
+  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }], 26: ['WITHDRAW', { id, agent }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
   if (!Array.isArray(items) || !uint(items[0]) || items[0] > 255) fail('PKT-1', 'no packet begins here');
@@ -212,7 +214,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   }
 }
 const WEBSOCKET = { perMessageDeflate: false, maxPayload: BATCH, maxFragments: 64, handshakeTimeout: 10_000 }; // CAR-3, CAR-4
-const REFUSED = 'SUBSCRIBE UNSUBSCRIBE PUBLISH PAUSE CONTINUE PRESENCE PRESENT MEMBERS CHANGES'.split(' '); // MSG-4; no features: VER-6
+const REFUSED = Object.keys(MESSAGES).filter((k) => k > 15 || [1, 3, 5, 10, 11].includes(+k)).map((k) => MESSAGES[k][0]); // MSG-4, VER-6
 export class Client extends Session { // a session that dials, and comes back until it is told not to; emits each message of a service, and stopped
   #waiting = []; #open = new Map(); #positions = new Map(); #reached = 0; #idle = 0; #done = false;
   constructor(url, options) {
@@ -236,9 +238,7 @@ export class Client extends Session { // a session that dials, and comes back un
     [this.#idle, this.#reached] = [reached === this.#reached ? this.#idle + 1 : 0, reached]; // attempts in a row without progress
     setTimeout(() => this.#done || this.#dial(), least + Math.random() * span);
   }
-  #operate(kind, ...items) {
-    return new Promise((resolve, reject) => { this.#waiting.push({ kind, items, resolve, reject }); this.#admit(); });
-  }
+  #operate(kind, ...items) { return new Promise((resolve, reject) => { this.#waiting.push({ kind, items, resolve, reject }); this.#admit(); }); }
   #admit() { // OPS-2: what the server would answer BUSY waits here; an operation's place in the session is its id (MSG-5)
     while (this.id && this.#waiting.length) {
       const [operation] = this.#waiting, place = this.accepted + 1, message = encode([operation.kind, place, ...operation.items]);

@@ -46,7 +46,7 @@ function plain(value) {
   const keys = Object.keys(value).join();
   if (keys === 'hex') return unhex(value.hex);
   if (keys === 'float') return Object(Number(value.float));
-  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,since,options', 'channel,status,position,reason', 'member,user,info'].includes(keys)) return Object.values(value).map(plain);
+  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,since,options', 'channel,status,position,reason', 'procedure,description', 'member,user,info'].includes(keys)) return Object.values(value).map(plain);
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
 }
 const tables = { session: PACKETS, message: MESSAGES };

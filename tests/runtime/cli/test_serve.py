@@ -93,8 +93,12 @@ def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
         ("origins = [5]", "origins is [5]; it must be a list of texts"),
         ("listen = 5", "listen is 5; it must be a list of texts"),
         ("app = 5", "app is 5; it must be a text"),
-        ("port = 5", "port is no field; there are listen, app, origins, tls, limits, listener, frames, polls"),
+        ("port = 5", "port is no field; there are listen, app, origins, tls, limits, listener, frames, polls, store"),
         ("listen = 5\nport = 5", "listen is 5; it must be a list of texts; port is no field"),
+        ("[store]\nfile = 5", "store.file is 5; it must be a text"),
+        ("[store]\nsynchronous = 'off'", "store.synchronous is 'off'; it must be 'normal' or 'full'"),
+        ("[store]\nkeys_max = 0", "store.keys_max is 0; it must be >= 1"),
+        ("[store]\nfile_bytes = 5", "store.file_bytes is 5; it must be >= 65536"),
         ("= nonsense", "is no TOML: "),
     ],
 )
@@ -165,7 +169,9 @@ def test_what_to_try_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program() == "python -m hawser"
     monkeypatch.setattr(sys, "argv", [".venv/bin/hawser"])
     assert program() == ".venv/bin/hawser"
-    lines = what_to_try("ws://h:1").splitlines()
+    lines = what_to_try("ws://h:1", kept=False).splitlines()
+    assert lines[0].startswith("This is the development app: every channel is open, and nothing outlives it.")
+    assert "outlives" not in what_to_try("ws://h:1", kept=True)
     assert lines[1:] == [
         "  .venv/bin/hawser sub ws://h:1 room:lobby",
         """  .venv/bin/hawser pub ws://h:1 room:lobby '{"text": "hello"}'""",

@@ -163,6 +163,39 @@ SENDING: Final = (
         ),
     ),
     Mutant(
+        "passage-outlives-its-attach",
+        "The way past the queue stays open at a connection whose session has gone on elsewhere.",
+        "ATT-7",
+        "connection",
+        (
+            Edit(
+                """\
+            self._out.passage.close()
+            self._out.passage = None
+""",
+                """\
+            self._out.passage = None
+""",
+            ),
+        ),
+    ),
+    Mutant(
+        "refused-by-the-link",
+        "A shared batch that has its numbers is dropped where the link takes nothing now.",
+        "NUM-6",
+        "passage",
+        (
+            Edit(
+                """\
+            self._writer.refused(batch.data, now)
+""",
+                """\
+            return True
+""",
+            ),
+        ),
+    ),
+    Mutant(
         "number-while-detached",
         "Waiting messages get their numbers although no connection is attached.",
         "NUM-1",

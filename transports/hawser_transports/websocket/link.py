@@ -8,7 +8,7 @@ import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from hawser_engine.bindings.websocket import CLOSE_CODES
-from hawser_transports.contract import BATCH_BYTES_MAX, Link, check_batches
+from hawser_transports.contract import Link, check_batches
 from hawser_transports.wires import ROOM_BYTES
 
 if TYPE_CHECKING:
@@ -75,22 +75,19 @@ class WebSocketLink(Link):
 
     def send_nowait(self, batches: Sequence[bytes]) -> int:
         """See `Link.send_nowait`."""
-        if len(batches) == 1:  # as nearly always
-            return int(self.send_one_nowait(batches[0]))
-        self._check_sending()
+        if not self._ready or self._wire.broken:
+            self._check_sending()  # which says why
         check_batches(batches)
+        if len(batches) == 1:  # as nearly always
+            return int(self._wire.offer(self._framer.batch(batches[0])))
         return self._send_some(batches, 0)
 
-    def send_one_nowait(self, batch: bytes) -> bool:
-        """See `Link.send_one_nowait`."""
-        if not self._ready:
-            self._check_sending()  # which says why
+    def carry(self, batch: bytes) -> bool:
+        """See `Link.carry`."""
         framer = self._framer
-        if batch is framer.newest:  # as in a fan-out: what is the same for many links was looked at once
+        if batch is framer.newest and self._ready:  # what is the same for many links was looked at once
             return self._wire.offer(framer.newest_frame)
-        if not 0 < len(batch) <= BATCH_BYTES_MAX:
-            check_batches((batch,))
-        return self._wire.offer(framer.batch(batch))
+        return super().carry(batch)
 
     async def send_batches(self, batches: Sequence[bytes]) -> None:
         """See `Link.send_batches`."""

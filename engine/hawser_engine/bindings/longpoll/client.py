@@ -11,6 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from hawser_engine.bindings.http import Reply, Request
+from hawser_engine.bindings.retry import away_seconds
 from hawser_engine.codec import decode, encode, encode_ack
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
@@ -32,6 +33,7 @@ from .fields import (
     closing,
     encode_ping,
     header_text,
+    overload,
 )
 from .outflow import Body, Outflow
 
@@ -39,7 +41,7 @@ __all__ = ["ClientPoll", "Retry"]
 
 _ANSWERS: Final = (200, 204)
 _ENDING: Final = (400, 401, 403, 409, 410, 413, 429, 503)
-_WITHOUT_BODY: Final = (401, 409)
+_WITHOUT_BODY: Final = (401, 409)  # SPEC CAR-14, CAR-36: only an attach can tell what is the matter
 _TYPE: Final = ("content-type", CONTENT_TYPE)
 _NOTHING: Final = Standing(0, 0, 0)
 _LONGEST_WAIT: Final = 3_600
@@ -199,7 +201,7 @@ class ClientPoll:
         Returns:
             What to do with the same request, None if it is done with.
 
-        Spec: CAR-19, CAR-24, CAR-28.
+        Spec: CAR-19, CAR-24, CAR-28, CAR-35.
         """
         if not self.wants(request):
             return None
@@ -207,11 +209,11 @@ class ClientPoll:
         status, body = reply.status, reply.body
         try:
             if body and fields.get("content-type") != CONTENT_TYPE.encode("ascii"):
-                return self.fail(request)
-            if status == 429 and not body:
-                return Retry(min(fields.needed(RETRY_AFTER), _LONGEST_WAIT))
+                return self._stranger(request, reply)
             if request is self._attach:
                 return self._attached(request, reply)
+            if status == 429 and not body:
+                return Retry(min(fields.needed(RETRY_AFTER), _LONGEST_WAIT))
             if status in _ANSWERS and bool(body) == (status == 200):
                 self._hear(request, status, fields.counts(), fields.number(FIRST), body)
             elif body and status in _ENDING:
@@ -293,7 +295,7 @@ class ClientPoll:
         """Take the answer to the attach (SPEC CAR-13)."""
         status, body = reply.status, reply.body
         if not body or status not in (200, *_ENDING):
-            return self.fail(request)
+            return self._stranger(request, reply)
         sent = self._attach_packet
         packet = decode(body)
         self._attach_packet = None
@@ -308,6 +310,19 @@ class ClientPoll:
             self._begin()
         else:
             self._end(f"the server answered {status}")
+        return None
+
+    def _stranger(self, request: Request, reply: Reply) -> Retry | None:
+        """Take a reply that is none of the protocol's (SPEC CAR-24); an attach may have been asked to come later."""
+        seconds = away_seconds(
+            reply.status, [value.encode("ascii") for name, value in reply.headers if name == RETRY_AFTER]
+        )
+        if seconds is None or request is not self._attach:
+            return self.fail(request)
+        why = f"the server answered {reply.status}"
+        self._attach_packet = None
+        self._give(encode(overload(why, seconds)))  # the session hears it as it would on any carriage (SPEC CAR-35)
+        self._end(why)
         return None
 
     def _identify(self, session: bytes, secret: bytes, generation: int) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from attrs import evolve
+
 from hawser_engine.bindings.head import Head
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.codec import encode_ack
@@ -31,6 +33,7 @@ __all__ = [
     "encode_ping",
     "fault",
     "header_text",
+    "overload",
     "secret_digest",
 ]
 
@@ -207,6 +210,19 @@ def closing(code: int, reason: str) -> Close:
     text = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
     reconnect, resume = close_advice(code)
     return Close(code, text, reconnect, resume, 0, 0, None, None)
+
+
+def overload(reason: str, after_seconds: int) -> Close:
+    """Build the CLOSE of a place where there is no room.
+
+    Args:
+        reason: For people.
+        after_seconds: When the client may come back, or in the second behind it; 0 names no time.
+
+    Spec: LIM-3, CAR-35.
+    """
+    low, high = (after_seconds * 1_000, (after_seconds + 1) * 1_000) if after_seconds else (0, 0)
+    return evolve(closing(CloseCode.OVERLOADED, reason), after_min_ms=low, after_max_ms=high)
 
 
 def _decimal(text: bytes, name: str) -> int:

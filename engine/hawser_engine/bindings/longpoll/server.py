@@ -190,7 +190,7 @@ class ServerPoll:
             self._answer_get()
 
     def post(self, exchange: Exchange, number: int, first: int | None, counts: Standing, body: bytes) -> None:
-        """Take a POST (SPEC CAR-21 to CAR-23).
+        """Take a POST (SPEC CAR-21, CAR-23, CAR-36).
 
         Raises:
             RemoteProtocolError: It breaks a clause; hand the exchange to ``fail``.

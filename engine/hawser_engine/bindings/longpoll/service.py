@@ -7,7 +7,7 @@ import hmac
 from collections import OrderedDict
 from typing import Final
 
-from attrs import evolve, field, frozen, validators
+from attrs import field, frozen, validators
 
 from hawser_engine.bindings.http import Reply
 from hawser_engine.codec import decode
@@ -26,6 +26,7 @@ from .fields import (
     Fields,
     closing,
     fault,
+    overload,
     secret_digest,
 )
 from .server import Exchange, ServerPoll, close_reply
@@ -189,8 +190,7 @@ def overloaded(reason: str, after_seconds: int) -> Reply:
 
     Spec: LIM-3, CAR-28.
     """
-    low = after_seconds * 1_000
-    return _closed(evolve(closing(CloseCode.OVERLOADED, reason), after_min_ms=low, after_max_ms=low + 1_000))
+    return _closed(overload(reason, after_seconds))
 
 
 def _refusal(code: int, reason: str) -> Reply:

@@ -16,6 +16,7 @@ from wsproto.handshake import H11Handshake
 from wsproto.utilities import generate_accept_token
 
 from hawser_engine.bindings.head import Head, HeadGate, HeadLimits, HeadRefused
+from hawser_engine.bindings.retry import away_seconds
 from hawser_engine.errors import HawserError
 
 __all__ = ["SUBPROTOCOL", "ClientHandshake", "UpgradeRefused", "accept_upgrade", "is_upgrade"]
@@ -27,9 +28,6 @@ _VERSION: Final = b"13"
 _KEY_BYTES: Final = 16
 _SWITCHING: Final = 101
 _REASON_SHOWN: Final = 100
-_BUSY: Final = (429, 503)
-_RETRY_DIGITS: Final = 3
-"""Of a Retry-After that is believed: a quarter of an hour is more than any server of ours asks for."""
 
 
 def is_upgrade(head: Head) -> bool:
@@ -91,7 +89,7 @@ class UpgradeRefused(HawserError):
         self.status: int | None = status
         self.detail: str = detail
         self.retry_seconds: int | None = retry_seconds
-        """When the server has room again, if it says so."""
+        """In how many seconds the server may be asked again: 0 if it names no time, None if it says nothing of it."""
 
     def __str__(self) -> str:
         return self.detail if self.status is None else f"the server answered {self.status}: {self.detail}"
@@ -158,7 +156,8 @@ class ClientHandshake:
             raise UpgradeRefused(None, f"the answer is no head of HTTP/1.1: {refused.detail}") from None
         status = int(head.start[1])
         if status != _SWITCHING:
-            raise UpgradeRefused(status, head.start[2][:_REASON_SHOWN].decode("ascii"), _retry_seconds(status, head))
+            seconds = away_seconds(status, head.values(b"retry-after"))
+            raise UpgradeRefused(status, head.start[2][:_REASON_SHOWN].decode("ascii"), seconds)
         if _tokens(head, b"upgrade") != [b"websocket"] or b"upgrade" not in _tokens(head, b"connection"):
             raise UpgradeRefused(status, "without Upgrade: websocket and Connection: Upgrade")
         if head.values(b"sec-websocket-accept") != [generate_accept_token(self._key)]:
@@ -168,14 +167,6 @@ class ClientHandshake:
         if head.values(b"sec-websocket-extensions"):
             raise UpgradeRefused(status, "with an extension that was not offered")
         return head.rest
-
-
-def _retry_seconds(status: int, head: Head) -> int | None:
-    """Read ``Retry-After`` where it is a number of seconds; as a date it would ask for a wall clock."""
-    values = head.values(b"retry-after") if status in _BUSY else []
-    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _RETRY_DIGITS:
-        return int(values[0])
-    return None
 
 
 def _tokens(head: Head, name: bytes, *, lower: bool = True) -> list[bytes]:

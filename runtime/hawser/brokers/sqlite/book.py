@@ -1,0 +1,290 @@
+"""What a store knows without reading: the head of every channel and the keys of the last minutes, as pure state.
+
+The file is written by one program at a time, so this is never behind it. A batch of requests becomes a `Change`, which
+is written in one transaction. Only what is committed is then applied here, answered and reported.
+
+Rule 1: nothing here changes before the commit, but for a channel that makes room: it is not found while that is
+written, so nobody joins what is about to go.
+Rule 2: retention is exact for readers at once (`Kept`) and lazy in the file.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import attrs
+
+from hawser.brokers.base import KEY_WINDOW_SECONDS, Entry, Published, Retention, Submission
+from hawser_engine.messages import Position, encode_about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
+
+PRUNE_MESSAGES: Final = 64
+PRUNE_BYTES: Final = 1_048_576
+"""After so much of a channel, what is not kept any more is deleted from the file."""
+
+AGE_MAX_SECONDS: Final = 2.0**40
+"""Longer than anything lasts, and a number of milliseconds that the file can hold."""
+
+FORGET_KEYS: Final = 64
+"""So many keys that are out of date are deleted from the file at once."""
+
+EntryRow: TypeAlias = tuple[int, int, int, int, bytes | None, bytes]
+"""Channel, offset, start, time, about, data; see ``schema``."""
+HeadRow: TypeAlias = tuple[int, str, bytes, int, int, int, int, int | None, int, int]
+"""Id, name, epoch, top, total, first, low, age, time, used."""
+KeyRow: TypeAlias = tuple[int, str, bytes, bytes, int, int]
+"""Id, channel, key, epoch, offset, expires."""
+
+
+@attrs.frozen
+class Kept:
+    """What of a channel is kept, whatever the file still has beside it."""
+
+    channel: int
+    """Its number in the file."""
+    first: int
+    """Nothing below this offset, …"""
+    low: int
+    """… nothing that begins below this one of all its bytes, …"""
+    since: int
+    """… and nothing from before this time, in ms since 1970."""
+
+
+@attrs.define(eq=False)
+class Head:
+    """One channel, without its publications."""
+
+    id: int
+    """Its number in the file."""
+    name: str
+    epoch: bytes
+    top: int = 0
+    """The newest offset …"""
+    total: int = 0
+    """… and the bytes of all payloads that it ever had."""
+    first: int = 1
+    """Nothing is kept below this offset …"""
+    low: int = 0
+    """… nor what begins below this one of all its bytes …"""
+    age: int | None = None
+    """… nor what is older than this, in ms."""
+    time: int = 0
+    """When it got its newest offset, in ms since 1970."""
+    used: int = 0
+    """The commit that changed it last."""
+    stored: bool = False
+    """Whether the file may have publications of it."""
+    fresh: int = 0
+    """Publications since it was last cleared of old ones …"""
+    fresh_bytes: int = 0
+    """… and their bytes."""
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return Position(self.epoch, self.top)
+
+    def kept(self, now: int) -> Kept:
+        """What is kept of it at a time."""
+        return Kept(self.id, self.first, self.low, 0 if self.age is None else now - self.age)
+
+    def row(self) -> HeadRow:
+        """As it stands in the file."""
+        return (
+            self.id, self.name, self.epoch, self.top, self.total, self.first, self.low, self.age, self.time, self.used
+        )  # fmt: skip
+
+    def append(self, size: int, retention: Retention, now: int) -> None:
+        """One more publication."""
+        start = self.total
+        self.top += 1
+        self.total += size
+        self.first = max(self.first, self.top - retention.messages + 1)
+        self.low = max(self.low, self.total - retention.bytes)
+        if self.low > start:
+            self.first = self.top + 1  # it alone is more than is kept
+        self.age = None if retention.seconds >= AGE_MAX_SECONDS else ceil(retention.seconds * 1_000)
+        self.time = max(self.time, now)  # a clock that was set back does not turn the order around
+        self.stored |= self.first <= self.top
+        self.fresh += 1
+        self.fresh_bytes += size
+
+
+@attrs.frozen(eq=False)
+class Opening:
+    """A request to have a channel, though nothing is published to it: who joins it is promised its epoch."""
+
+    channel: str
+
+
+Asked: TypeAlias = Submission | Opening
+
+
+@attrs.define(eq=False)
+class Change:
+    """What one transaction writes, and what is true when it has."""
+
+    number: int
+    """Of the commit; rises by one."""
+    answers: list[Published | None] = attrs.field(factory=list[Published | None])
+    """To each request, in order; None to an `Opening`."""
+    heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
+    entries: list[EntryRow] = attrs.field(factory=list[EntryRow])
+    keys: dict[tuple[str, bytes], KeyRow] = attrs.field(factory=dict[tuple[str, bytes], KeyRow])
+    prunes: list[Kept] = attrs.field(factory=list[Kept])
+    """What the file need keep of some channels."""
+    removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
+    """Channels that make room."""
+    forgotten: int | None = None
+    """Keys up to this id are deleted."""
+    reports: dict[str, list[Entry]] = attrs.field(factory=dict[str, list[Entry]])
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.heads
+
+
+@attrs.frozen
+class Contents:
+    """What a store holds when it is opened."""
+
+    commits: int
+    """The number of the last commit."""
+    heads: Sequence[HeadRow]
+    """Unused for longest first."""
+    keys: Sequence[KeyRow]
+    """Oldest first."""
+
+
+class Book:
+    """The heads of all channels, and the keys.
+
+    Args:
+        contents: What the file holds.
+        random_bytes: Where epochs come from.
+        channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
+        keys_max: Keys kept at once; beyond, the oldest is forgotten before its time.
+    """
+
+    def __init__(
+        self, contents: Contents, random_bytes: Callable[[int], bytes], channels_max: int, keys_max: int
+    ) -> None:
+        self._random_bytes = random_bytes
+        self._channels_max = channels_max
+        self._keys_max = keys_max
+        self._commits = contents.commits
+        self._heads = {row[1]: Head(*row, stored=True) for row in contents.heads}
+        self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
+        self._keys: dict[tuple[str, bytes], KeyRow] = {(row[1], row[2]): row for row in contents.keys}
+        self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
+        self._next_key = 1 + max((row[0] for row in contents.keys), default=0)
+        self._forgotten = self._deleted = 0  # keys up to these ids: here, in the file
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def head(self, channel: str) -> Head | None:
+        """The head of a channel, or None if there is no such channel."""
+        return self._heads.get(channel)
+
+    def touch(self, channel: str, *, joined: bool) -> None:
+        """Note that a channel is used, and whether somebody has joined it."""
+        self._idle.pop(channel, None)
+        if not joined and channel in self._heads:
+            self._idle[channel] = None
+
+    # ------------------------------------------------------------ planning
+
+    def plan(self, requests: Iterable[Asked], now: int, date: int) -> Change:
+        """What a batch of requests comes to; `apply` or `revoke` has to follow.
+
+        Args:
+            requests: In the order in which they were made.
+            now: What keys go by, in ms; never less than before.
+            date: What publications are dated by, in ms since 1970.
+        """
+        self._forget(now)
+        change = Change(self._commits + 1)
+        for request in requests:
+            if isinstance(request, Submission):
+                change.answers.append(self._publish(change, request, now, date))
+            else:
+                self._draft(change, request.channel)
+                change.answers.append(None)
+        for head in change.heads.values():
+            head.used = change.number
+            if head.stored and (head.fresh >= PRUNE_MESSAGES or head.fresh_bytes >= PRUNE_BYTES):
+                head.fresh = head.fresh_bytes = 0
+                change.prunes.append(head.kept(date))
+        if self._forgotten - self._deleted >= FORGET_KEYS and not change.empty:
+            change.forgotten = self._forgotten
+        return change
+
+    def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
+        key = None if request.key is None else (request.channel, request.key)
+        if key is not None and (known := change.keys.get(key) or self._keys.get(key)) is not None:
+            return Published(Position(known[3], known[4]), True)
+        head, data, about = self._draft(change, request.channel), request.data, request.about
+        start = head.total
+        head.append(len(data), request.retention, date)
+        if head.first <= head.top:
+            said = None if about is None else encode_about(about)
+            change.entries.append((head.id, head.top, start, head.time, said, data))
+        change.reports.setdefault(request.channel, []).append(Entry(head.top, data, head.time, about))
+        if key is not None:
+            change.keys[key] = (self._next_key, *key, head.epoch, head.top, now + KEY_WINDOW_MS)
+            self._next_key += 1
+        return Published(head.position, False)
+
+    def _draft(self, change: Change, channel: str) -> Head:
+        """The head of a channel as this change will leave it."""
+        head = change.heads.get(channel)
+        if head is None:
+            known = self._heads.get(channel)
+            if known is None:
+                self._make_room(change)
+                head = Head(self._next_channel, channel, self._random_bytes(8))
+                self._next_channel += 1
+            else:
+                head = attrs.evolve(known)
+            change.heads[channel] = head
+        return head
+
+    def _make_room(self, change: Change) -> None:
+        new = sum(1 for channel in change.heads if channel not in self._heads)
+        if len(self._heads) + new < self._channels_max:
+            return
+        oldest = next((channel for channel in self._idle if channel not in change.heads), None)
+        if oldest is not None:
+            del self._idle[oldest]
+            change.removed[oldest] = self._heads.pop(oldest)
+
+    def _forget(self, now: int) -> None:
+        """Forget the keys that are out of date, whatever becomes of the file."""
+        while self._keys:
+            oldest, row = next(iter(self._keys.items()))
+            if row[5] > now and len(self._keys) <= self._keys_max:
+                break
+            del self._keys[oldest]
+            self._forgotten = row[0]
+
+    # ------------------------------------------------------------ after the commit
+
+    def apply(self, change: Change) -> None:
+        """A change is committed: it holds from now on."""
+        self._commits = change.number
+        self._heads |= change.heads
+        self._keys |= change.keys
+        if change.forgotten is not None:
+            self._deleted = change.forgotten
+
+    def revoke(self, change: Change) -> None:
+        """A change could not be committed: nothing of it has happened."""
+        self._heads |= change.removed
+        self._idle = dict.fromkeys((*change.removed, *self._idle))

@@ -1,0 +1,294 @@
+"""The broker that keeps channels in one file.
+
+Rule 1: whatever changes waits in one queue and is written in batches, each in one transaction; while one is written the
+next gathers. An answer, and a report to those who have joined, follows its commit.
+Rule 2: the event loop never touches the file. Heads and keys are in the `Book`; history is read in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from math import inf
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from hawser.brokers.base import Broker, BrokerUnavailable, History, Published, Retention, Sink, Submission
+
+from .book import KEY_WINDOW_MS, Asked, Book, Opening
+from .errors import StoreClosed, StoreError
+from .file import StoreFile, Stretch
+from .queue import Waiting, WriteQueue
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hawser_engine.messages import About, Position
+
+    from .book import Change, Contents, Head
+    from .file import Synchronous
+
+log: Final = logging.getLogger("hawser")
+
+AT_ONCE: Final = 64
+"""Publications of one client that share a commit: of a longer row the first would wait for the last."""
+
+
+@attrs.frozen
+class StoreReport:
+    """What was found when a store was opened."""
+
+    path: str
+    """Where it is."""
+    channels: int
+    """How many it has."""
+    lost: bool
+    """Whether it has lost commits since it was open last, so that its channels have new epochs."""
+
+
+class _Clock:
+    """What keys go by, in ms: wall time when a store is opened, and then the monotonic clock alone.
+
+    So no step of the wall clock forgets a key early, nor does a start at which it is behind.
+    """
+
+    def __init__(self, contents: Contents, wall: float) -> None:
+        last = max((row[5] for row in contents.keys), default=0) - KEY_WINDOW_MS
+        self._begin = max(int(wall * 1_000), last)
+        self._opened = trio.current_time()
+
+    def now(self) -> int:
+        return self._begin + int((trio.current_time() - self._opened) * 1_000)
+
+
+class _Open:
+    """What there is of a store while it is open."""
+
+    def __init__(self, file: StoreFile, book: Book, wall: float) -> None:
+        self.file = file
+        self.book = book
+        self.clock = _Clock(file.contents, wall)
+        self.queue = WriteQueue()
+        self.reading = trio.CapacityLimiter(1)
+        self.failing = False
+        """Whether the last commit failed: what everybody is told is logged once."""
+
+
+class SqliteBroker(Broker):
+    """Keeps channels in a file of SQLite, so that a restarted server has them again.
+
+    A publication is answered when it is committed: with ``synchronous="normal"`` it survives ``kill -9``, with
+    ``"full"`` a power cut, too, for which each commit waits for the disk. Publications that are made at the same time
+    share a commit. It opens the file when it is run, which a server does, and for itself alone.
+
+    Args:
+        path: The file; it is made if there is none. It has others beside it, whose names begin with its own.
+        synchronous: What a commit survives. After a power cut that took some, all channels go on under new epochs.
+        channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
+        keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+        bytes_max: How large the file may become; None leaves that to the disk.
+        random_bytes: Where epochs come from.
+        clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
+    """
+
+    at_once: int = AT_ONCE
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        synchronous: Synchronous = "normal",
+        channels_max: int = 100_000,
+        keys_max: int = 100_000,
+        bytes_max: int | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if synchronous not in ("normal", "full"):
+            raise ValueError(f"synchronous is {synchronous!r}; it must be 'normal' or 'full'")
+        self.synchronous: Synchronous = synchronous
+        self.report: StoreReport | None = None
+        """What was found when it was opened last; None before that."""
+        self._path = fspath(path)
+        self._channels_max = channels_max
+        self._keys_max = keys_max
+        self._bytes_max = bytes_max
+        self._random_bytes = random_bytes
+        self._clock = clock
+        self._store: _Open | None = None
+        self._sinks: dict[str, tuple[Sink, ...]] = {}
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """See `Broker.run`.
+
+        Raises:
+            StoreError: The file cannot be used; the kind and the text say why.
+        """
+        file = await trio.to_thread.run_sync(StoreFile, self._path, self.synchronous, self._bytes_max)
+        book = Book(file.contents, self._random_bytes, self._channels_max, self._keys_max)
+        store = _Open(file, book, self._clock())
+        self.report = StoreReport(file.path, len(book), file.lost)
+        self._store = store
+        try:
+            writer = Writer(file.commit)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(writer.run)
+                try:
+                    task_status.started()
+                    while True:
+                        await self._write(store, writer, await store.queue.batch())
+                finally:
+                    writer.stop()
+        finally:
+            self._store = None
+            store.queue.close(self._closed())
+            with trio.CancelScope(shield=True):
+                async with store.reading:
+                    await trio.to_thread.run_sync(_close, file)
+
+    # ------------------------------------------------------------ the contract
+
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        """See `Broker.publish`.
+
+        Raises:
+            StoreError: It is not published.
+        """
+        channel.encode()  # a name that is no text fails here, and not for everybody who shares the commit
+        published = await self._ask(Submission(channel, data, retention, key, about), len(data))
+        assert published is not None
+        return published
+
+    async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
+        """See `Broker.publish_all`: they share a commit.
+
+        Raises:
+            StoreClosed: It does not run.
+        """
+        for one in submissions:
+            one.channel.encode()
+        return [*await self._opened().queue.publish(submissions)]
+
+    async def join(self, channel: str, sink: Sink) -> Position:
+        """See `Broker.join`.
+
+        Raises:
+            StoreError: The channel is new, and cannot be written.
+        """
+        head = await self._head(channel)
+        self._sinks[channel] = (*self._sinks.get(channel, ()), sink)
+        self._opened().book.touch(channel, joined=True)
+        return head.position
+
+    async def leave(self, channel: str, sink: Sink) -> None:
+        """See `Broker.leave`."""
+        await trio.lowlevel.checkpoint()
+        left = tuple(other for other in self._sinks.get(channel, ()) if other != sink)
+        if left:
+            self._sinks[channel] = left
+        else:
+            self._sinks.pop(channel, None)
+        if self._store is not None:
+            self._touch(self._store, channel)
+
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        """See `Broker.history`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        head = await self._head(channel)
+        store, top = self._opened(), head.position
+        self._touch(store, channel)
+        if head.first > head.top:
+            return History(top, head.top + 1, ())
+        if not head.low and head.age is None and (after >= head.top or not limit):
+            return History(top, head.first, ())  # nothing of the file is needed to say so
+        now = self._date()
+        since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
+        # The file holds no number of more than 63 bits.
+        stretch = Stretch(head.kept(now), top, min(after, top.offset), since, min(limit, top.offset), limit_bytes)
+        return await trio.to_thread.run_sync(store.file.read, stretch, limiter=store.reading)
+
+    # ------------------------------------------------------------ below it
+
+    def _date(self) -> int:
+        return int(self._clock() * 1_000)
+
+    def _opened(self) -> _Open:
+        if self._store is None:
+            raise self._closed()
+        return self._store
+
+    def _closed(self) -> StoreClosed:
+        return StoreClosed(f"store {self._path}: it is not open; it is while a server serves its app")
+
+    async def _ask(self, asked: Asked, size: int) -> Published | None:
+        return await self._opened().queue.ask(asked, size)
+
+    async def _head(self, channel: str) -> Head:
+        """The head of a channel, which is written first if it is new: its epoch is promised from now on."""
+        head = self._opened().book.head(channel)
+        if head is not None:
+            await trio.lowlevel.checkpoint()
+            head = self._opened().book.head(channel)
+        while head is None:
+            channel.encode()
+            await self._ask(Opening(channel), 0)
+            head = self._opened().book.head(channel)
+        return head
+
+    def _touch(self, store: _Open, channel: str) -> None:
+        store.book.touch(channel, joined=channel in self._sinks)
+
+    async def _write(self, store: _Open, writer: Writer, batch: list[Waiting]) -> None:
+        """Write a batch; then answer and report it in one step, so that whoever joins is told all that follows."""
+        change = store.book.plan([waiting.asked for waiting in batch], store.clock.now(), self._date())
+        if not change.empty:
+            try:
+                await writer.write(change)
+            except StoreError as error:
+                store.book.revoke(change)
+                for waiting in batch:
+                    waiting.answer(error)
+                self._fares(store, error)
+                return
+            except BaseException:
+                store.book.revoke(change)
+                for waiting in batch:
+                    waiting.answer(self._closed())
+                raise
+            self._fares(store, None)
+            store.book.apply(change)
+        for waiting, answer in zip(batch, change.answers, strict=True):
+            waiting.answer(answer)
+        self._tell(store, change)
+
+    def _tell(self, store: _Open, change: Change) -> None:
+        for channel in change.heads:
+            self._touch(store, channel)
+        for channel, entries in change.reports.items():
+            for sink in self._sinks.get(channel, ()):
+                sink(channel, change.heads[channel].epoch, entries)
+
+    def _fares(self, store: _Open, error: StoreError | None) -> None:
+        """Log a change of fortune."""
+        if error is not None and not store.failing:
+            log.error("%s; nothing is published until it can be written again", error)
+        elif error is None and store.failing:
+            log.info("store %s: written again", self._path)
+        store.failing = error is not None
+
+
+def _close(file: StoreFile) -> None:
+    try:
+        file.close()
+    except StoreError as error:
+        log.warning("%s; it was closed all the same, and the next start will look after it", error)

@@ -1,0 +1,73 @@
+"""What can be wrong with a store; every text names the file and what to do about it.
+
+BrokerUnavailable
+└─ StoreError                 the store cannot be used now
+   ├─ StoreClosed             its broker does not run
+   ├─ StoreInUse              another process has it
+   ├─ StoreUnwritable         the file cannot be opened or written
+   ├─ StoreFull               there is no room for more
+   ├─ StoreDamaged            the file is no database, or not whole
+   └─ StoreForeign            the file belongs to something else, or to a newer Hawser
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from hawser.brokers.base import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class StoreError(BrokerUnavailable):
+    """A store cannot be used now."""
+
+
+class StoreClosed(StoreError):
+    """The broker of the store does not run: it does while a server serves its app."""
+
+
+class StoreInUse(StoreError):
+    """Another process has the store."""
+
+
+class StoreUnwritable(StoreError):
+    """The file, or one beside it, cannot be opened or written."""
+
+
+class StoreFull(StoreError):
+    """There is no room for more, on the disk or within ``file_bytes``. It goes on by itself when there is."""
+
+
+class StoreDamaged(StoreError):
+    """The file is no database, or not a whole one."""
+
+
+class StoreForeign(StoreError):
+    """The file is a database of something else, or of a newer Hawser."""
+
+
+_KINDS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
+    sqlite3.SQLITE_FULL: (StoreFull, "there is no room for more"),
+    sqlite3.SQLITE_CORRUPT: (StoreDamaged, "it is damaged; put a copy in its place, or begin with another file"),
+    sqlite3.SQLITE_NOTADB: (StoreDamaged, "it is no database, or a damaged one; name another file"),
+    sqlite3.SQLITE_BUSY: (StoreInUse, "another program has locked it"),
+    sqlite3.SQLITE_READONLY: (StoreUnwritable, "it cannot be written"),
+    sqlite3.SQLITE_CANTOPEN: (StoreUnwritable, "it cannot be opened"),
+    sqlite3.SQLITE_PERM: (StoreUnwritable, "it cannot be opened"),
+    sqlite3.SQLITE_IOERR: (StoreUnwritable, "it cannot be read or written"),
+}
+
+
+def store_error(path: str, error: sqlite3.Error) -> StoreError:
+    """What an error of SQLite means for the store at a path."""
+    # The low byte is the kind; errors of Python's own about SQLite have no code.
+    kind, what = _KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (StoreError, "it cannot be used"))
+    return kind(f"store {path}: {what} ({error})")
+
+
+def again(error: StoreError) -> StoreError:
+    """The same error once more: each of those who wait for one commit raises its own."""
+    return type(error)(str(error))

@@ -1,0 +1,64 @@
+"""``hawser serve --store``: the file that keeps the channels, and what is said of it.
+
+Rule: what a store needs of Python and the system is imported with a store only; a server without one does not need it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hawser.brokers import MemoryBroker
+
+from . import WRONG_USAGE, CommandFailed
+
+if TYPE_CHECKING:
+    from hawser import App
+
+    from .settings import Store
+
+
+def keep_in_store(app: App, store: Store) -> None:
+    """Let an app keep its channels in a file, if one is named.
+
+    Raises:
+        CommandFailed: The app has a broker of its own.
+    """
+    if store.file is None:
+        return
+    if not isinstance(app.broker, MemoryBroker):
+        own = type(app.broker).__name__
+        raise CommandFailed(f"--store {store.file}: the app keeps its channels in a {own} of its own", WRONG_USAGE)
+    from hawser.brokers.sqlite import SqliteBroker
+
+    app.broker = SqliteBroker(
+        store.file,
+        synchronous="full" if store.synchronous == "full" else "normal",
+        channels_max=store.channels_max,
+        keys_max=store.keys_max,
+        bytes_max=store.file_bytes,
+    )
+
+
+def what_is_kept(app: App) -> list[str]:
+    """What to tell of the store of an app that is served: what is in it, and which loss it survives."""
+    broker = app.broker
+    if isinstance(broker, MemoryBroker):
+        return []
+    from hawser.brokers.sqlite import SqliteBroker
+
+    if not isinstance(broker, SqliteBroker) or broker.report is None:
+        return []
+    report = broker.report
+    lines: list[str] = []
+    if report.lost:
+        lines.append(
+            f"store {report.path} has lost its last commits, to a power cut or to whoever put an older copy in its "
+            "place: its channels go on under new epochs, and subscribers are told"
+        )
+    if broker.synchronous == "full":
+        survives = "what is acknowledged survives kill -9, and a power cut"
+    else:
+        survives = "what is acknowledged survives kill -9; a power cut may take the last of it, and begins new epochs"
+    channels = f"{report.channels} channel{'s' * (report.channels != 1)}"
+    lines.append(f"store {report.path}: {channels}; {survives} (synchronous = {broker.synchronous})")
+    return lines

@@ -1,0 +1,67 @@
+"""What a procedure says of itself, from its Python signature and docstring: for people and programs that want to call.
+
+A description is a map: ``doc``, ``parameters``, ``returns``, and ``items`` and ``inputs``, true where the procedure
+answers in items or takes them. A parameter is a map of its ``name``, its ``type`` as
+it is annotated, whether it is ``required``, and ``kind`` where it is not simply one that may be given either way:
+``"positional"``, ``"named"``, ``"list"`` (any number of positional ones), ``"map"`` (any number of named ones). What
+is not known is left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from .exchange import is_taking_inputs
+from .principals import is_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOC_BYTES_MAX: Final = 2_048
+"""Of a longer docstring the beginning is told."""
+
+_KINDS: Final = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional",
+    inspect.Parameter.KEYWORD_ONLY: "named",
+    inspect.Parameter.VAR_POSITIONAL: "list",
+    inspect.Parameter.VAR_KEYWORD: "map",
+}
+_REST: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def describe(handler: Callable[..., Any]) -> dict[str, Any]:
+    """Describe a procedure.
+
+    Args:
+        handler: The function that carries it out.
+    """
+    signature = inspect.signature(handler)
+    inputs = is_taking_inputs(handler)
+    parameters = list(signature.parameters.values())[1 if inputs else 0 :]
+    description: dict[str, Any] = {"parameters": [_parameter(each) for each in parameters]}
+    if inputs:
+        description["inputs"] = True
+    if is_generator(handler):
+        description["items"] = True
+    doc = inspect.getdoc(handler)
+    if doc:
+        description["doc"] = doc.encode(errors="replace")[:DOC_BYTES_MAX].decode(errors="ignore")
+    if signature.return_annotation is not inspect.Signature.empty:
+        description["returns"] = _type(signature.return_annotation)
+    return description
+
+
+def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
+    required = parameter.default is inspect.Parameter.empty and parameter.kind not in _REST
+    described: dict[str, Any] = {"name": parameter.name, "required": required}
+    if parameter.annotation is not inspect.Parameter.empty:
+        described["type"] = _type(parameter.annotation)
+    if parameter.kind in _KINDS:
+        described["kind"] = _KINDS[parameter.kind]
+    return described
+
+
+def _type(annotation: object) -> str:
+    """An annotation as it is written; it is a string already where its module postpones annotations."""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)

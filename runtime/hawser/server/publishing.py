@@ -1,0 +1,152 @@
+"""What clients publish, on its way to the broker: checked in turn, and answered when it is committed.
+
+Rule: publications of one session are checked, and handed over, in the order in which they were sent (SPEC PUB-1,
+PUB-4). Those that wait behind one that is being committed go together, where the broker gains by that.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hawser.about import carry, told
+from hawser.brokers import BrokerUnavailable, Entry, Published, Submission
+from hawser.calls import Refused, chosen_error_body, error_body
+from hawser.errors import RequestFailed
+from hawser.incidents import record_incident
+from hawser.middleware import PublishRequest, pass_through
+from hawser.principals import scoped_key
+from hawser.rights import ASK
+from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser_engine.codes import ErrorCode
+from hawser_engine.messages import Publish, encode_body, encode_publication
+from hawser_engine.messages import Published as PublishedMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hawser.app import App
+    from hawser_engine.messages import About, PublishOptions
+
+    from .node import Node
+    from .sessions import ServerSession
+
+
+async def publish(session: ServerSession, operation: Publish) -> bytes:
+    """Carry out a publication; returns its answer.
+
+    Raises:
+        Refused: It is not published.
+        BrokerUnavailable: It is not published.
+    """
+    middleware = session.node.app.middlewares
+    if not middleware:
+        published = await _accept(session, operation.channel, operation.data, operation.key, operation.options)
+    else:
+        request = PublishRequest(session.handle, operation.channel, operation.data, operation.key, operation.options)
+        try:
+            published = await pass_through(
+                middleware, request, lambda asked: _accept(session, asked.channel, asked.raw, asked.key, asked.options)
+            )
+        except RequestFailed as error:
+            return chosen_error_body(operation.id, error)
+        if not isinstance(published, Published):
+            raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
+    return _answer(operation, published)
+
+
+def at_once(app: App, operations: Sequence[tuple[object, int]]) -> list[Publish]:
+    """The publications at the head of the queue that are handed over together; none where that is one alone.
+
+    None where there is middleware, which sees each from its beginning to its end. One for which a handler has to be
+    asked is only ever the first: however long that takes, nothing that is checked already waits for it.
+    """
+    most = app.broker.at_once
+    found: list[Publish] = []
+    if most > 1 and not app.middlewares:
+        for operation, _ in islice(operations, most):
+            if not isinstance(operation, Publish) or (found and _asks(app, operation.channel)):
+                break
+            found.append(operation)
+    return found if len(found) > 1 else []
+
+
+async def publish_all(session: ServerSession, operations: Iterable[Publish]) -> list[bytes]:
+    """Carry out several publications together; returns their answers."""
+    checked: list[tuple[Publish, Submission | Refused]] = []
+    for operation in operations:
+        try:
+            submission: Submission | Refused = await _check(
+                session, operation.channel, operation.data, operation.key, operation.options
+            )
+        except Exception as error:
+            submission = refusal(session.node, operation.NAME, error)
+        checked.append((operation, submission))
+    submissions = [one for _, one in checked if isinstance(one, Submission)]
+    outcomes: list[Published | BrokerUnavailable | Refused] = []
+    if submissions:
+        try:
+            outcomes += await session.node.app.broker.publish_all(submissions)
+        except Exception as error:
+            outcomes += [refusal(session.node, Publish.NAME, error)] * len(submissions)
+    waiting = iter(outcomes)
+    answers: list[bytes] = []
+    for operation, submission in checked:
+        outcome = submission if isinstance(submission, Refused) else next(waiting)
+        if isinstance(outcome, Published):
+            answers.append(_answer(operation, outcome))
+        else:
+            answers.append(error_body(operation.id, refusal(session.node, operation.NAME, outcome)))
+    return answers
+
+
+def refusal(node: Node, what: str, error: Exception) -> Refused:
+    """What a client is told of a request that was not carried out; a fault is an incident."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, BrokerUnavailable):  # which says what there is to say of it in the log of this server
+        return Refused(ErrorCode.UNAVAILABLE, "what keeps the channels does not answer", temporary=True)
+    return Refused(ErrorCode.INTERNAL, f"incident {record_incident(node.random_bytes, what, error)}")
+
+
+async def _accept(
+    session: ServerSession, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None
+) -> Published:
+    one = await _check(session, channel, data, key, options)
+    # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
+    return await session.node.app.broker.publish(channel, data, retention=one.retention, key=one.key, about=one.about)
+
+
+async def _check(
+    session: ServerSession, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None
+) -> Submission:
+    """Whether a session may publish something, and what the broker is told of it."""
+    node = session.node
+    rule = await node.allow(session, "publish", channel)
+    principal = session.handle.principal
+    try:
+        about = carry(rule.about, principal.id, options)
+    except ValueError as error:
+        raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
+    # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
+    longest = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
+    if publication_bytes(channel, MAX_INTEGER, data, longest) > node.config.message_bytes:
+        message = f"a publication has at most {node.config.message_bytes} bytes in all"
+        raise Refused(ErrorCode.TOO_LARGE, message)
+    return Submission(channel, data, rule.retention, scoped_key(principal, key), about)
+
+
+def _asks(app: App, channel: str) -> bool:
+    """Whether a handler has to be asked who may publish."""
+    rule = app.rule_for(channel)
+    return rule is not None and rule.handler is not None and rule.rights.get("publish", ASK) is ASK
+
+
+def _answer(operation: Publish, published: Published) -> bytes:
+    return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
+
+
+def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:
+    """How long a PUBLICATION is."""
+    without_data = encode_publication(channel, bytes(8), offset, b"", about)
+    return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)

@@ -1,0 +1,121 @@
+"""``hawser serve --store``: which broker an app gets, and what is said of the store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from hawser import App, connect
+from hawser.brokers import MemoryBroker
+from hawser.brokers.sqlite import SqliteBroker
+from hawser.brokers.sqlite.lock import StoreLock
+from hawser.cli import CommandFailed, main
+from hawser.cli.serving import development_app
+from hawser.cli.settings import Store, read_settings
+from hawser.cli.storing import keep_in_store, what_is_kept
+from tests.runtime.helpers import URL, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Own(SqliteBroker):
+    pass
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Of a store, as it is told."""
+    return os.path.realpath(tmp_path / "s.db")
+
+
+async def kept(store: Store, *texts: str) -> tuple[list[str], list[str]]:
+    """What is said of a store when it is served, and what its channel holds after some more texts."""
+    app = development_app()
+    keep_in_store(app, store)
+    async with serving(app), connect(URL) as client:
+        said = what_is_kept(app)
+        for text in texts:
+            await client.publish("room", text)
+        page = await app.broker.history("room", 0, limit=100, limit_bytes=10_000)
+    return said, [entry.data.decode(errors="replace")[1:] for entry in page.entries]
+
+
+async def test_a_store_is_there_again_and_says_which_loss_it_survives(path: str) -> None:
+    said, held = await kept(Store(path), "one")
+    assert said == [
+        f"store {path}: 0 channels; what is acknowledged survives kill -9; a power cut may take the last of it, and "
+        "begins new epochs (synchronous = normal)"
+    ]
+    said, held = await kept(Store(path, "full"), "two")
+    assert held == ["one", "two"]
+    assert said == [
+        # Two: the directory of agents is a channel, too.
+        f"store {path}: 2 channels; what is acknowledged survives kill -9, and a power cut (synchronous = full)"
+    ]
+
+
+async def test_a_store_that_has_lost_something_says_so_first(path: str) -> None:
+    await kept(Store(path), "one")
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE store SET unsynced = 'another boot'")
+    connection.close()
+    said, held = await kept(Store(path))
+    assert held == ["one"]
+    assert len(said) == 2
+    assert said[0].startswith(f"store {path} has lost its last commits, to a power cut or to whoever put an older copy")
+
+
+def refusal(path: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `hawser serve` says of a store that it cannot use."""
+    assert main(["serve", "--listen", "memory://nowhere", "--store", path]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
+def test_a_store_that_another_process_has_is_one_line(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    held = StoreLock(path)
+    said = refusal(path, capsys)
+    held.release()
+    assert said == f"hawser: store {path}: process {os.getpid()} has it already; give each server a file of its own\n"
+
+
+def test_a_damaged_store_is_one_line(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    trio.run(kept, Store(path), *["x" * 5_000] * 20)
+    os.truncate(path, 50_000)
+    said = refusal(path, capsys)
+    assert said.startswith(f"hawser: store {path}: it is damaged; put a copy in its place, or begin with another file")
+    assert said.count("\n") == 1
+
+
+async def test_without_a_file_nothing_is_kept() -> None:
+    app = App()
+    keep_in_store(app, Store())
+    assert isinstance(app.broker, MemoryBroker)
+    assert what_is_kept(app) == []
+    await trio.lowlevel.checkpoint()
+
+
+def test_an_app_with_a_broker_of_its_own_keeps_it(tmp_path: Path) -> None:
+    app = App(broker=Own(tmp_path / "own.db"))
+    assert what_is_kept(app) == []  # it does not run
+    with pytest.raises(CommandFailed, match="the app keeps its channels in a Own of its own") as caught:
+        keep_in_store(app, Store("s.db"))
+    assert caught.value.exit_code == 2
+
+
+def test_a_flag_stands_above_the_file_and_leaves_the_rest_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text('[store]\nfile = "a.db"\nsynchronous = "full"\nfile_bytes = 1_000_000\n')
+    assert read_settings(path).store == Store("a.db", "full", file_bytes=1_000_000)
+    assert read_settings(path, store="b.db").store == Store("b.db", "full", file_bytes=1_000_000)
+    assert read_settings(None, store="b.db").store == Store("b.db")
+    path.write_text("store = 5\n")
+    with pytest.raises(CommandFailed, match="store"):
+        read_settings(path, store="b.db")

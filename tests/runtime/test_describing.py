@@ -1,0 +1,60 @@
+"""What a procedure says of itself."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from hawser.describing import DOC_BYTES_MAX, describe
+
+
+async def search(query: str, *, limit: int = 10) -> list[str]:
+    """Find pages.
+
+    The best ones first.
+    """
+    return [query] * limit
+
+
+async def _everything(first: Any, /, second, *rest: bytes, third, **more: object) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+    return None
+
+
+def test_parameters_documents_and_results_are_told() -> None:
+    assert describe(search) == {
+        "doc": "Find pages.\n\nThe best ones first.",
+        "parameters": [
+            {"name": "query", "required": True, "type": "str"},
+            {"name": "limit", "required": False, "type": "int", "kind": "named"},
+        ],
+        "returns": "list[str]",
+    }
+
+
+def test_what_is_not_known_is_left_out_and_kinds_are_told() -> None:
+    assert describe(cast("Any", _everything)) == {
+        "parameters": [
+            {"name": "first", "required": True, "type": "Any", "kind": "positional"},
+            {"name": "second", "required": True},
+            {"name": "rest", "required": False, "type": "bytes", "kind": "list"},
+            {"name": "third", "required": True, "kind": "named"},
+            {"name": "more", "required": False, "type": "object", "kind": "map"},
+        ],
+        "returns": "None",
+    }
+
+
+def test_annotations_that_are_types_are_written_out() -> None:
+    async def typed(number: int) -> dict[str, int]:
+        return {"number": number}
+
+    typed.__annotations__ = {"number": int, "return": dict[str, int]}
+    description = describe(typed)
+    assert description["parameters"] == [{"name": "number", "required": True, "type": "int"}]
+    assert description["returns"] == "dict[str, int]"
+
+
+def test_of_a_long_document_the_beginning_is_told() -> None:
+    async def long() -> None: ...
+
+    long.__doc__ = "é" * DOC_BYTES_MAX
+    assert describe(long)["doc"] == "é" * (DOC_BYTES_MAX // 2)
