@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hawser.streams import CallerFlow
 
-SEEDS: Final = 60
+SEEDS: Final = 30
 SEEDS_OF_THE_LONG_FORM: Final = 300
 CHUNK: Final = 3
 MORE_SEEDS: Final = 120
@@ -159,9 +159,9 @@ PLANTED: Final = (
     Planted(Router, "leave", forget_nobody, "the directory still tells", 0),
     Planted(Router, "seen", look_away, "the directory says", 0),
     Planted(Offers, "opened", offer_once, "there are", 4),
-    Planted(Answering, "end", go_on_for_nobody, "nobody waits for it", 25),
+    Planted(Answering, "end", go_on_for_nobody, "nobody waits for it", 22),
     Planted(Watcher, "_take", believe_the_server_before, "the directory says", 1),
-    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 18),
+    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 38),
 )
 
 

@@ -100,8 +100,8 @@ class Planted:
 
 
 PLANTED: Final = (
-    Planted(Feed, "considered", hear_the_subscription_before, "nobody said so", 36),
-    Planted(Line, "_handle", wait_for_what_is_gone, "did not come to an end", 281),
+    Planted(Feed, "considered", hear_the_subscription_before, "nobody said so", 60),
+    Planted(Line, "_handle", wait_for_what_is_gone, "did not come to an end", 530),
     Planted(Share, "_seat", seat_where_it_stands, "nobody said so", 7),
     Planted(Queue, "message", queue_it_again, "nobody said so", 4),
     Planted(Queue, "_miss", miss_it_in_silence, "nobody said so", 1),

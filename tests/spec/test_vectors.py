@@ -77,7 +77,6 @@ def test_the_files_are_as_the_generator_writes_them(capsys: pytest.CaptureFixtur
 def test_the_generator_writes_mends_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = ["--to", str(tmp_path)]
     assert generator.main(there) == 0
-    assert generator.main(["--check", *there]) == 0
     (tmp_path / "valid/ping.json").write_text("[]")
     (tmp_path / "invalid/other.json").write_text("[]")
     assert generator.main(["--check", *there]) == 1
