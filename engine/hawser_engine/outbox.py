@@ -295,22 +295,22 @@ class Outbox:
     def _trim(self, delivered: int) -> None:
         self.delivered = delivered
         before, done = self._behind, 0
+        payload, messages = -self._head_payload, -self._head_messages
+        head_payload = head_messages = 0
         for batch in self.replay:
             last = before + batch.count
             if last > delivered:
-                index = delivered - before
-                if index:
-                    payload, messages = batch.payload_before(index), batch.messages_before(index)
-                    self.inflight_bytes -= payload - self._head_payload
-                    self.delivered_messages += messages - self._head_messages
-                    self._head_payload, self._head_messages = payload, messages
+                if index := delivered - before:
+                    head_payload, head_messages = batch.payload_before(index), batch.messages_before(index)
                 break
             before = last
             done += 1
-            self.inflight_bytes -= batch.payload - self._head_payload
-            self.delivered_messages += batch.messages - self._head_messages
-            self._head_payload = self._head_messages = 0
+            payload += batch.payload
+            messages += batch.messages
         self._behind = before
+        self._head_payload, self._head_messages = head_payload, head_messages
+        self.inflight_bytes -= payload + head_payload
+        self.delivered_messages += messages + head_messages
         del self.replay[:done]
 
     def _drop(self, waiting: Waiting, reason: str) -> None:

@@ -307,10 +307,10 @@ SENDING: Final = (
         (
             Edit(
                 """\
-            self.inflight_bytes -= batch.payload - self._head_payload
+        payload, messages = -self._head_payload, -self._head_messages
 """,
                 """\
-            self.inflight_bytes -= batch.payload
+        payload, messages = 0, -self._head_messages
 """,
             ),
         ),
@@ -323,10 +323,10 @@ SENDING: Final = (
         (
             Edit(
                 """\
-            self.delivered_messages += batch.messages - self._head_messages
+        payload, messages = -self._head_payload, -self._head_messages
 """,
                 """\
-            self.delivered_messages += batch.messages
+        payload, messages = -self._head_payload, 0
 """,
             ),
         ),
