@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import pytest
 import trio
 
@@ -23,11 +22,9 @@ from hawser.server.calling import ClientCalls, Waiting
 from hawser.server.routing import Router
 from hawser_engine.codes import ResetReason
 from tests.runtime.agents_world import run_world
-from tests.runtime.reading import Broken
+from tests.runtime.planting import Planted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hawser.streams import CallerFlow
 
 SEEDS: Final = 30
@@ -137,19 +134,6 @@ async def take_inputs_early(waiting: Waiting, flow: CallerFlow, inflow: Inflow) 
             await waiting.send(flow.input(data))
 
 
-@attrs.frozen
-class Planted:
-    """A bug in the place of a function."""
-
-    owner: Any
-    name: str
-    bug: Callable[..., Any]
-    says: str
-    """What a world that notices it says of it."""
-    seed: int
-    """One that does."""
-
-
 PLANTED: Final = (
     Planted(ClientCalls, "lose", call_it_not_sent, "times", 0),
     Planted(Credit, "take", spend_nothing, "in place of", 1),
@@ -168,11 +152,4 @@ PLANTED: Final = (
 @pytest.mark.slow
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
 def test_a_planted_bug_of_agents_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted.owner, planted.name, planted.bug)
-    for seed in (planted.seed, *range(MORE_SEEDS)):
-        try:
-            run_world(seed)
-        except Broken as broken:
-            if planted.says in str(broken):
-                return
-    raise AssertionError("no world noticed")
+    planted.check_caught(monkeypatch, run_world, range(MORE_SEEDS))
