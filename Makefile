@@ -80,8 +80,14 @@ demo: install ## messages through links that keep breaking, counted
 # ---------------------------------------------------------------- checks, cheapest first
 
 .PHONY: test
-test: lint spec unit slow pythons ## every check; what CI runs
+test: environments lint spec unit slow pythons ## every check; what CI runs
 	$(call say,"all checks passed")
+
+# All environments beside one another. If one of the other Pythons fails here, `pythons` tries again and says why.
+.PHONY: environments
+environments:
+	@"$(or $(wildcard $(BIN)/python),$(PYTHON))" scripts/test-pythons.py --environments 2>/dev/null & \
+		$(MAKE) install; status=$$?; wait; exit $$status
 
 .PHONY: lint
 lint: install ## format, style, types, import contracts

@@ -3,10 +3,14 @@
 Each has an environment of its own (.venv-3.12, ...); the Python of .venv, where all tests run, is left out. What
 differs there is the language, so few examples of each property do. Nothing is split finer than the processors ask for:
 each further process of one Python would import and collect everything once more.
+
+With ``--environments`` it only makes them: `make test` has that done beside the making of .venv, which leaves a
+processor idle and waits for the network. So nothing here needs a package.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -80,7 +84,14 @@ def tested(version: str, python: str, processes: int) -> bool:
 
 def main() -> int:
     """Test everywhere; 0 if all passed."""
+    parser = argparse.ArgumentParser(description="Run the quick tests on every other Python of this machine.")
+    parser.add_argument("--environments", action="store_true", help="make their environments, and test nothing")
+    wanted = parser.parse_args()
     versions = others()
+    if wanted.environments:
+        for version, python in versions.items():
+            prepared(version, python)
+        return 0
     print(f"beside {sys.version.split()[0]} there are: {', '.join(versions) or 'no others'}", flush=True)
     if not versions:
         return 0

@@ -10,6 +10,7 @@ from benchmarks.micro.measure import QUICK, Case, Result, measure
 from benchmarks.micro.report import as_table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_case_runs_and_reports(case: Case) -> None:
     heard: list[str] = []

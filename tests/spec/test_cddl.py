@@ -215,6 +215,7 @@ def test_a_valid_vector_keeps_the_rule_of_its_kind(vector: Vector) -> None:
     assert judged(vector) is (None if vector.packet is None else True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", WRONG, ids=str)
 def test_a_vector_with_a_wrong_item_breaks_the_rule_of_its_kind(vector: Vector) -> None:
     """SPEC PKT-8, PKT-12, PKT-13."""

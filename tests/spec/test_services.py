@@ -25,6 +25,7 @@ async def test_a_scenario_runs_as_written(autojump_clock: MockClock, path: str, 
     await play(scenario)
 
 
+@pytest.mark.slow
 @every_service
 async def test_a_scenario_with_an_output_left_out_fails(
     autojump_clock: MockClock, path: str, scenario: dict[str, Any]
@@ -35,6 +36,7 @@ async def test_a_scenario_with_an_output_left_out_fails(
         await play(scenario, steps)
 
 
+@pytest.mark.slow
 @every_service
 async def test_a_scenario_with_another_output_fails(
     autojump_clock: MockClock, path: str, scenario: dict[str, Any]

@@ -145,6 +145,7 @@ def test_a_valid_packet(vector: Vector) -> None:
             assert codec.encode(packet) == vector.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", vectors("valid", "session"), ids=str)
 def test_a_valid_packet_in_pieces_and_with_another_behind(vector: Vector) -> None:
     whole = [vector.packet, {"kind": "PING", "token": 255, "counts": {"received": 1, "delivered": 2, "sent": 3}}]
@@ -166,6 +167,7 @@ def test_an_invalid_packet(vector: Vector) -> None:
         assert caught.value.clause == vector.clause
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vector", vectors("invalid", "session"), ids=str)
 def test_an_invalid_packet_in_pieces(vector: Vector) -> None:
     """Where it is found earlier, it is found for the same reason."""
