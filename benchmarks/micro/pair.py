@@ -12,17 +12,15 @@ from hawser_engine import (
     ServerSession,
 )
 
-__all__ = ["CONFIG", "attached", "clear", "new_server", "random_bytes", "server_session", "settle"]
+__all__ = ["CONFIG", "attached", "clear", "new_server", "server_session", "settle"]
 
 CONFIG = EngineConfig(unconfirmed_sessions=10_000, controls_per_second=1e9, controls_burst=2**31)
 """The defaults, but for two limits that a benchmark on a clock that stands still would run into."""
 
-random_bytes = random.Random(1).randbytes
-
 
 def new_server() -> Server:
-    """Make a server without sessions."""
-    return Server(CONFIG, random_bytes=random_bytes)
+    """Make a server without sessions; each draws the same, whatever ran before it."""
+    return Server(CONFIG, random_bytes=random.Random(1).randbytes)
 
 
 def attached(server: Server, now: float = 0.0) -> tuple[ClientConnection, ServerConnection]:
