@@ -18,7 +18,7 @@ __all__ = ["CASES"]
 
 BODIES = [bytes([index]) * 256 for index in range(16)]
 LOADED = 16
-MESSAGES = 32
+MESSAGES = 64
 """Messages to everybody per round: as many as go out to a subscriber between two of its ACKs (SPEC ACK-1)."""
 
 TARGET_LOADED = 0.15

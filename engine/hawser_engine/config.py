@@ -59,7 +59,7 @@ class EngineConfig:
     """How long before credentials expire the server asks for new ones (SPEC AUT-1)."""
     gap_seconds: float = _seconds(2.0)
     """A pass later than this, or a step of the wall clock larger than this, is a gap (SPEC LIV-5)."""
-    ack_messages: int = _amount(32)
+    ack_messages: int = _amount(64)
     """An ACK leaves after this many deliveries (SPEC ACK-1)."""
     ack_seconds: float = _seconds(0.25)
     """An ACK leaves this long after the first unstated delivery (SPEC ACK-2)."""

@@ -131,8 +131,8 @@ def test_a_pong_nobody_asked_for_states_counts_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("config", "sizes", "at_once"),
     [
-        pytest.param(EngineConfig(), [1] * 31, False, id="fewer than 32"),
-        pytest.param(EngineConfig(), [1] * 32, True, id="32"),
+        pytest.param(EngineConfig(), [1] * 63, False, id="fewer than 64"),
+        pytest.param(EngineConfig(), [1] * 64, True, id="64"),
         pytest.param(SMALL, [1], False, id="less than a quarter of the window"),
         pytest.param(SMALL, [1, 1], True, id="a quarter of the window in parts"),
         pytest.param(SMALL, [199], False, id="less than a quarter in bytes"),

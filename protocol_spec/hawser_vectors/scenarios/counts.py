@@ -113,12 +113,12 @@ def server() -> Iterator[ServerScene]:
     s.advance(2)
     yield s
 
-    s = ServerScene("32 deliveries are stated at once", "ACK-1")
+    s = ServerScene("64 deliveries are stated at once", "ACK-1")
     s.starts()
-    s.receive("a", *(message(f"{number}") for number in range(31)))
-    s.told(*(f"{number}" for number in range(31)))
-    s.takes("a", "last", first=32)
-    s.send("a", ack(32, 32, 0))
+    s.receive("a", *(message(f"{number}") for number in range(63)))
+    s.told(*(f"{number}" for number in range(63)))
+    s.takes("a", "last", first=64)
+    s.send("a", ack(64, 64, 0))
     yield s
 
     s = ServerScene("a quarter of the window in parts is stated at once", "ACK-1", window_messages=8)
@@ -212,13 +212,13 @@ def client() -> Iterator[ClientScene]:
     c.advance(2)
     yield c
 
-    c = ClientScene("32 deliveries are stated at once", "ACK-1", deliver=False)
+    c = ClientScene("64 deliveries are stated at once", "ACK-1", deliver=False)
     c.starts()
-    c.receive("a", *(message(f"{number}") for number in range(40)))
-    c.told(*(f"{number}" for number in range(40)))
-    c.command("delivered", "a", number=31)
-    c.command("delivered", "a", number=32)
-    c.send("a", ack(40, 32, 0))
+    c.receive("a", *(message(f"{number}") for number in range(70)))
+    c.told(*(f"{number}" for number in range(70)))
+    c.command("delivered", "a", number=63)
+    c.command("delivered", "a", number=64)
+    c.send("a", ack(70, 64, 0))
     yield c
 
     c = ClientScene("VOLATILE is not counted and never replayed", "CNT-7")

@@ -195,7 +195,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
     if (!this.attached) return;
     const { link, limits, owed } = this, { length } = owed;
     this.#pump(link);
-    const many = length >= 32 || length * 4 >= limits.window_messages || total(owed) * 4 >= limits.window_bytes; // ACK-1
+    const many = length >= 64 || length * 4 >= limits.window_messages || total(owed) * 4 >= limits.window_bytes; // ACK-1
     if (link.pong !== undefined) this.#state(10, link.pong);
     else if (many || (length && link.said)) this.#state(8); // ACK-3
     else if (length) this.ackTimer ??= after(250, () => this.#state(8)); // ACK-2
