@@ -60,6 +60,7 @@ class _Connection:
         self._browsers = Browsers([ORIGIN])
         self._service = PollService()
         self._number = 0
+        self._gate = HeadGate(request=True, limits=LIMITS)
         attach = self._service.begin("POST", Fields.written((("content-type", CONTENT_TYPE),)), len(OPEN))
         self._service.receive(attach, OPEN)
         (self._poll,) = self._service.arrivals()
@@ -90,7 +91,7 @@ class _Connection:
 
     def answer(self, data: bytes) -> bytes:
         """Do with a request what listener, route and link do with it, in their order."""
-        head = HeadGate(request=True, limits=LIMITS).receive_data(data)
+        head = self._gate.receive_data(data)
         assert head is not None
         frame = framing(head)
         named = head.value(b"origin")

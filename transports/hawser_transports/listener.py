@@ -258,6 +258,7 @@ class HttpListener(Listener):
         began = trio.current_time()
         wire: Wire | None = None
         head: Head | None = None
+        gate = HeadGate(request=True, limits=self._settings.head)
         try:
             with trio.move_on_after(self._settings.handshake_seconds) as deadline:
                 self._shaking.add(deadline)
@@ -265,7 +266,7 @@ class HttpListener(Listener):
                     wire = await self._wire(connected, description)
                     wire.began = began
                     wire.on_close = partial(self.door.closed, own)
-                    head = await self._read_head(wire)
+                    head = await _read_head(gate, wire)
                 finally:
                     self._shaking.discard(deadline)
                     if wire is None:
@@ -277,7 +278,7 @@ class HttpListener(Listener):
                     return
                 head = None
                 with trio.move_on_after(self._settings.idle_seconds):
-                    head = await self._read_head(wire, rest)
+                    head = await _read_head(gate, wire, rest)
         except HeadRefused as refused:
             assert wire is not None, "the head came over it"
             await _refuse(wire, refused, to_head=head is not None and _is_head(head))
@@ -299,20 +300,6 @@ class HttpListener(Listener):
         )
         await stream.do_handshake()
         return StreamWire(stream, description, self._settings.wire)
-
-    async def _read_head(self, wire: Wire, data: bytes = b"") -> Head | None:
-        """Read a request's head, of which the beginning may be there; None if the peer leaves before its end."""
-        gate = HeadGate(request=True, limits=self._settings.head)
-        if data:
-            await trio.lowlevel.checkpoint()  # who sends many requests at once waits for others between them
-            head = gate.receive_data(data)
-            if head is not None:
-                return head
-        while data := await wire.receive():
-            head = gate.receive_data(data)
-            if head is not None:
-                return head
-        return None
 
     def _mounted(self, path: bytes) -> Mount | None:
         """Find the mount of a path: that with the longest prefix of whole segments."""
@@ -340,6 +327,20 @@ class HttpListener(Listener):
 
 def _is_head(head: Head) -> bool:
     return head.start[0] == b"HEAD"
+
+
+async def _read_head(gate: HeadGate, wire: Wire, data: bytes = b"") -> Head | None:
+    """Read a request's head, of which the beginning may be there; None if the peer leaves before its end."""
+    if data:
+        await trio.lowlevel.checkpoint()  # who sends many requests at once waits for others between them
+        head = gate.receive_data(data)
+        if head is not None:
+            return head
+    while data := await wire.receive():
+        head = gate.receive_data(data)
+        if head is not None:
+            return head
+    return None
 
 
 async def _refuse(wire: Wire, refused: HeadRefused, *, to_head: bool) -> None:

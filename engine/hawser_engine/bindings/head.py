@@ -10,6 +10,7 @@ Rule 3: a request's head that is there as a whole and in every way usual is take
 time; whatever is unusual about it, that way has no opinion, and the lines are judged one by one.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -61,7 +62,9 @@ _ONCE: Final = frozenset(
     )
 )
 """Headers that mean something here; two of one could mean two things."""
-_USUAL_METHODS: Final = frozenset((b"GET", b"POST", b"HEAD", b"OPTIONS"))
+_USUAL_START: Final = re.compile(rb"(GET|POST|HEAD|OPTIONS) (/[!-~]*) HTTP/1\.1\r\n")
+_USUAL_HEADER: Final = re.compile(rb"(?m)^([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~][ -~]*)\r\n")
+"""One blank in front of the value; behind it ``usual_head`` looks for none."""
 _USUAL_NAMES: Final = {
     spelled: name
     for name in (
@@ -142,7 +145,7 @@ class Head:
 
 
 class HeadGate:
-    """Collects one head, of a request or of a response."""
+    """Collects heads, of requests or of responses, one after the other."""
 
     __slots__ = ("_buffer", "_headers", "_limits", "_line_start", "_request", "_start")
 
@@ -169,7 +172,7 @@ class HeadGate:
         """Take bytes, split anywhere.
 
         Returns:
-            The head once it is complete, None before. Afterwards this gate is done.
+            The head once it is complete, None before. What is given afterwards begins the next one.
 
         Raises:
             HeadRefused: The head is not taken. Nothing of it is held any more, and this gate is done.
@@ -208,8 +211,10 @@ class HeadGate:
             if line == b"\r" and self._start is not None:
                 raw = bytes(buffer[: end + 1])
                 rest = bytes(buffer[end + 1 :]) + data[room:]
+                start, headers = self._start, self._headers
+                self._start, self._headers, self._line_start = None, [], 0
                 buffer.clear()
-                return Head(self._start, tuple(self._headers), raw, rest, dict(self._headers))
+                return Head(start, tuple(headers), raw, rest, dict(headers))
             self._take(line[:-1])
 
     def _take(self, line: bytes) -> None:
@@ -237,33 +242,21 @@ def usual_head(data: bytes, limits: HeadLimits) -> Head | None:
     end = data.find(b"\r\n\r\n", 0, limits.total_bytes)
     if end < 0 or end > limits.line_bytes:  # so no line is longer than that
         return None
-    block = data[:end]
-    lines = block.split(b"\r\n")
-    # What is neither printable nor a tab are the line ends, each of them whole: no bare CR, no bare LF, nothing else.
-    count = len(lines) - 1
-    if block.translate(None, _VALUE) != b"\r\n" * count or count > limits.headers:
+    start = _USUAL_START.match(data)
+    if start is None:
         return None
-    parts = lines[0].split(b" ")
-    if len(parts) != _START_LINE_PARTS:
+    first = start.end()
+    pairs = _USUAL_HEADER.findall(data, first, end + 2)
+    # Every line feed ends a header that was found, so there is nothing between them.
+    if len(pairs) != data.count(b"\n", first, end + 2) or len(pairs) > limits.headers:
         return None
-    method, target, version = parts
-    if method not in _USUAL_METHODS or target[:1] != b"/" or b"\t" in target or version != _VERSION:
+    if data.find(b" \r", first, end + 1) >= 0:
         return None
-    del lines[0]
-    named: dict[bytes, bytes] = {}
-    for line in lines:
-        spelled, colon, value = line.partition(b":")
-        name = _USUAL_NAMES.get(spelled)
-        if name is None:
-            if not spelled or spelled.translate(None, _TOKEN):
-                return None
-            name = spelled.lower()
-        if not colon:
-            return None
-        named[name] = value.strip(b" \t")
-    if len(named) < count:  # one of them stands there twice
+    named = {_USUAL_NAMES.get(spelled) or spelled.lower(): value for spelled, value in pairs}
+    if len(named) < len(pairs):  # one of them stands there twice
         return None
-    return Head((method, target, version), tuple(named.items()), data[: end + 4], data[end + 4 :], named)
+    method, target = start.groups()
+    return Head((method, target, _VERSION), tuple(named.items()), data[: end + 4], data[end + 4 :], named)
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

@@ -23,9 +23,20 @@ CLIENT = (
 BROWSER = (
     b"GET /hawser?a=b HTTP/1.1\r\nHost: example.org\r\nConnection: keep-alive\r\n"
     b'sec-ch-ua: "Chromium";v="142", "Not_A Brand";v="99"\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n'
-    b"Accept: */*\r\nOrigin: https://app.example.org\r\nSec-Fetch-Site: same-site\r\nX-Own:\t odd \r\nx-empty:\r\n"
+    b"Accept: */*\r\nOrigin: https://app.example.org\r\nSec-Fetch-Site: same-site\r\nX-Own: odd\r\n"
     b"Accept-Language: en-GB,en;q=0.9\r\nCookie: a=b; c=d\r\n\r\n"
 )
+
+BLANKS = [
+    b"GET / HTTP/1.1\r\nHost: x\r\nX:a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX:  a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX:\t odd \r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: a \r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: a\tb\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX:\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: \r\n\r\n",
+]
+"""Right, but for the blanks not as they are usually written."""
 
 AMBIGUOUS = [
     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -111,6 +122,12 @@ def test_what_clients_and_browsers_send_takes_the_quick_way(data: bytes) -> None
     assert head is not None
     assert head.raw + head.rest == data
     assert HeadGate(request=True, limits=LIMITS).receive_data(data) == head
+
+
+@pytest.mark.parametrize("data", BLANKS, ids=range(len(BLANKS)))
+def test_other_blanks_around_a_value_take_the_slow_way(data: bytes) -> None:
+    assert usual_head(data, LIMITS) is None
+    assert isinstance(line_by_line(data, LIMITS), Head)
 
 
 @pytest.mark.parametrize("data", AMBIGUOUS, ids=range(len(AMBIGUOUS)))

@@ -138,12 +138,10 @@ CARRYING: Final = (
         (
             Edit(
                 """\
-            self._counts = Standing(received, self._counts.delivered, self._counts.sent)
-            self._inbox += batches
+        self._received += new
 """,
                 """\
-            self._counts = Standing(received - len(batches), self._counts.delivered, self._counts.sent)
-            self._inbox += batches
+        self._received += new - len(batches)
 """,
             ),
         ),

@@ -5,14 +5,14 @@ from typing import Final
 
 from hawser_engine.bindings.http import Reply
 
-from .fields import COUNTS, FIRST, GENERATION, NUMBER, RETRY_AFTER, SECRET, SESSION
+from .fields import COUNTS, FIRST, GENERATION, NUMBER, RETRY_AFTER, SECRET, SESSION, TYPE
 
 __all__ = ["Browsers"]
 
 _MAX_AGE_SECONDS: Final = 7_200
 """How long a browser keeps the answer to a preflight: Chromium takes no more, Firefox up to a day."""
 
-_ASKED: Final = ", ".join((SESSION, SECRET, GENERATION, NUMBER, COUNTS, FIRST, "content-type"))
+_ASKED: Final = ", ".join((SESSION, SECRET, GENERATION, NUMBER, COUNTS, FIRST, TYPE))
 _EXPOSED: Final = ", ".join((COUNTS, FIRST, RETRY_AFTER))
 
 

@@ -28,6 +28,7 @@ from .fields import (
     RETRY_AFTER,
     SECRET,
     SESSION,
+    TYPE,
     Fields,
     Standing,
     closing,
@@ -42,7 +43,7 @@ __all__ = ["ClientPoll", "Retry"]
 _ANSWERS: Final = (200, 204)
 _ENDING: Final = (400, 401, 403, 409, 410, 413, 429, 503)
 _WITHOUT_BODY: Final = (401, 409)  # SPEC CAR-14, CAR-36: only an attach can tell what is the matter
-_TYPE: Final = ("content-type", CONTENT_TYPE)
+_TYPE: Final = (TYPE, CONTENT_TYPE)
 _NOTHING: Final = Standing(0, 0, 0)
 _LONGEST_WAIT: Final = 3_600
 
@@ -208,7 +209,7 @@ class ClientPoll:
         fields = Fields.written(reply.headers)
         status, body = reply.status, reply.body
         try:
-            if body and fields.get("content-type") != CONTENT_TYPE.encode("ascii"):
+            if body and fields.get(TYPE) != CONTENT_TYPE.encode("ascii"):
                 return self._stranger(request, reply)
             if request is self._attach:
                 return self._attached(request, reply)

@@ -27,6 +27,7 @@ __all__ = [
     "RETRY_AFTER",
     "SECRET",
     "SESSION",
+    "TYPE",
     "Fields",
     "Standing",
     "closing",
@@ -51,6 +52,13 @@ COUNTS: Final = "hawser-counts"
 FIRST: Final = "hawser-first"
 RETRY_AFTER: Final = "retry-after"
 
+TYPE: Final = "content-type"
+
+_KEYS: Final = {
+    name: name.encode("ascii") for name in (SESSION, SECRET, GENERATION, NUMBER, COUNTS, FIRST, RETRY_AFTER, TYPE)
+}
+"""As they are read: to look one up is quicker than to encode it for every request."""
+
 _SESSION_BYTES: Final = 64
 _SECRET_BYTES: Final = 32
 _COUNTS: Final = 3
@@ -73,7 +81,7 @@ class Standing(NamedTuple):
 class Fields:
     """The headers of one request or reply; what is wrong with one raises when it is read."""
 
-    __slots__ = ("_headers", "_values")
+    __slots__ = ("_headers", "_repeats", "_values")
 
     def __init__(self, headers: Collection[tuple[bytes, bytes]], values: Mapping[bytes, bytes] | None = None) -> None:
         """Hold the headers.
@@ -84,6 +92,7 @@ class Fields:
         """
         self._headers = headers
         self._values = dict(headers) if values is None else values
+        self._repeats = len(self._values) < len(headers)
 
     @classmethod
     def of(cls, head: Head) -> "Fields":
@@ -96,7 +105,7 @@ class Fields:
         return cls([(name.encode("ascii"), value.encode("ascii")) for name, value in headers])
 
     def __contains__(self, name: str) -> bool:
-        return name.encode("ascii") in self._values
+        return _KEYS[name] in self._values
 
     def get(self, name: str) -> bytes | None:
         """Return the value of a header, None if it is absent.
@@ -104,13 +113,9 @@ class Fields:
         Raises:
             RemoteProtocolError: It stands there more than once.
         """
-        key = name.encode("ascii")
+        key = _KEYS[name]
         value = self._values.get(key)
-        if (
-            value is not None
-            and len(self._values) < len(self._headers)
-            and sum(each == key for each, _ in self._headers) > 1
-        ):
+        if self._repeats and value is not None and sum(each == key for each, _ in self._headers) > 1:
             raise fault("CAR-11", "saw it more than once, expected it once", name)
         return value
 
@@ -144,8 +149,7 @@ class Fields:
         parts = [] if text is None else text.split(b",")
         if len(parts) != _COUNTS:
             raise fault("CAR-11", "expected received,delivered,sent", COUNTS)
-        received, delivered, sent = parts
-        return Standing(_decimal(received, COUNTS), _decimal(delivered, COUNTS), _decimal(sent, COUNTS))
+        return Standing(*[_decimal(part, COUNTS) for part in parts])
 
     def session(self) -> bytes:
         """Return the session id that a request names.

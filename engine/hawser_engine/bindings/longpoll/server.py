@@ -22,6 +22,7 @@ from .fields import (
     COUNTS,
     FIRST,
     RETRY_AFTER,
+    TYPE,
     Fields,
     Standing,
     closing,
@@ -48,6 +49,7 @@ _STATUS: Final[Mapping[int, int]] = {
 _UNAVAILABLE: Final = 503
 _WITH_RETRY: Final = (429, _UNAVAILABLE)
 _UNKNOWN: Final = Reply(401)
+_BODY_HEADER: Final = (TYPE, CONTENT_TYPE)
 
 
 class Exchange:
@@ -75,8 +77,8 @@ class ServerPoll:
         "_auth_answer",
         "_auth_number",
         "_client",
-        "_counts",
         "_counts_owed",
+        "_delivered",
         "_final",
         "_get_number",
         "_hold_over",
@@ -89,7 +91,9 @@ class ServerPoll:
         "_proved",
         "_reauth",
         "_reauth_new",
+        "_received",
         "_resume",
+        "_sent",
         "_taking",
         "_told",
         "context",
@@ -118,7 +122,7 @@ class ServerPoll:
         self._answered: list[Exchange] = []
         self._outflow = Outflow(0)
         self._client = Standing(0, 0, 0)  # by maximum (SPEC CAR-15)
-        self._counts = Standing(0, 0, 0)
+        self._received = self._delivered = self._sent = 0  # our own counts
         self._counts_owed = False  # the session wants them stated (SPEC ACK-1, ACK-2)
         self._parked: Exchange | None = None
         self._get_number = 0
@@ -201,7 +205,7 @@ class ServerPoll:
             self._hear(counts)
             self._repeated(exchange, number)
         else:
-            arrival = arrive(body, first, self._counts.received)
+            arrival = arrive(body, first, self._received)
             if arrival.ahead:
                 self._reply(exchange, 409)
                 return
@@ -212,7 +216,7 @@ class ServerPoll:
                     self._auth_number, self._auth_answer = number, None
                 elif isinstance(packet, Reset | Close):
                     self.over = True
-            self._hear(counts, arrival.batches, self._counts.received + arrival.new)
+            self._hear(counts, arrival.batches, arrival.new)
 
     def fail(self, exchange: Exchange, error: RemoteProtocolError) -> None:
         """End the connection, because a request breaks a clause that is not the session's to judge."""
@@ -267,8 +271,8 @@ class ServerPoll:
 
     # Receiving
 
-    def _hear(self, counts: Standing, batches: Sequence[bytes] = (), received: int | None = None) -> None:
-        """Give the session the proof, what a body has brought, and a PING with the client's counts.
+    def _hear(self, counts: Standing, batches: Sequence[bytes] = (), new: int = 0) -> None:
+        """Give the session the proof, what a body has brought with its new MESSAGEs, and a PING with the client's counts.
 
         Spec: CAR-14, CAR-15.
         """
@@ -278,16 +282,13 @@ class ServerPoll:
                 received_max, delivered_max = max(counts[0], known[0]), max(counts[1], known[1])
                 counts = Standing(received_max, delivered_max, counts.sent)
             self._client = counts
-        before = self._counts.received
         if not self._proved:
             self._proved = True
-            self._inbox.append(encode_ack(counts.received, counts.delivered, before))
-        if received is not None:
-            self._counts = Standing(received, self._counts.delivered, self._counts.sent)
-            self._inbox += batches
+            self._inbox.append(encode_ack(counts.received, counts.delivered, self._received))
+        self._inbox += batches
+        self._received += new
         if not self.over:
-            sent = self._counts.received
-            self._inbox.append(encode_ping(counts.received, counts.delivered, sent))
+            self._inbox.append(encode_ping(counts.received, counts.delivered, self._received))
         self._outflow.received(counts.received)
         self._taking = True
 
@@ -306,8 +307,7 @@ class ServerPoll:
     def _push(self, data: bytes, ends: Sequence[int]) -> None:
         if ends and self._final is None:
             self._outflow.push_messages(data, ends)
-            counts = self._counts
-            self._counts = Standing(counts.received, counts.delivered, max(counts.sent, self._outflow.last))
+            self._sent = max(self._sent, self._outflow.last)
 
     def _take(self, packet: Packet, data: bytes) -> None:
         """Do what a packet of the session means, other than MESSAGE."""
@@ -317,7 +317,7 @@ class ServerPoll:
             self._hold_over = True
         elif isinstance(packet, Pong | Ack):
             if packet.counts is not None:
-                self._counts = Standing(self._counts.received, packet.counts.delivered, self._counts.sent)
+                self._delivered = packet.counts.delivered
             self._counts_owed = self._counts_owed or isinstance(packet, Ack)
         elif isinstance(packet, Reauth):
             self._take_reauth(packet, data)
@@ -341,7 +341,8 @@ class ServerPoll:
             assert resume is not None, "RESUMED answers RESUME"
             self.session, self.generation = header_text(resume.session).encode("ascii"), packet.attempt
             self._client = Standing(resume.counts.received, resume.counts.delivered, resume.counts.sent)
-            self._counts = Standing(packet.counts.received, packet.counts.delivered, packet.counts.sent)
+            counts = packet.counts
+            self._received, self._delivered, self._sent = counts.received, counts.delivered, counts.sent
             self._outflow = Outflow(resume.counts.received)
         self._on_attached(self)
         exchange, self._attach = self._attach, None
@@ -408,12 +409,12 @@ class ServerPoll:
         self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...], body: bytes, first: int
     ) -> None:
         if self.session:
-            headers = (*headers, (COUNTS, self._counts.text))
+            headers = (*headers, (COUNTS, f"{self._received},{self._delivered},{self._sent}"))
             self._counts_owed = False
         if first:
             headers = (*headers, (FIRST, header_text(first)))
         if body:
-            headers = (*headers, ("content-type", CONTENT_TYPE))
+            headers = (*headers, _BODY_HEADER)
         exchange.reply = Reply(status, headers, body)
         self._answered.append(exchange)
 

@@ -23,6 +23,7 @@ from .fields import (
     NUMBER,
     SECRET,
     SESSION,
+    TYPE,
     Fields,
     closing,
     fault,
@@ -200,7 +201,7 @@ def _refusal(code: int, reason: str) -> Reply:
 
 def _closed(packet: Close) -> Reply:
     reply = close_reply(packet)
-    return Reply(reply.status, (*reply.headers, ("content-type", CONTENT_TYPE)), reply.body)
+    return Reply(reply.status, (*reply.headers, (TYPE, CONTENT_TYPE)), reply.body)
 
 
 def _check_form(exchange: Exchange, length: int, limit: int) -> None:
@@ -214,5 +215,5 @@ def _check_form(exchange: Exchange, length: int, limit: int) -> None:
     if length > limit:
         detail = f"saw {length} bytes, expected at most {limit}"
         raise RemoteProtocolError(CloseCode.TOO_LARGE, "CAR-12", detail, "body")
-    if length and exchange.fields.get("content-type") != _CONTENT_TYPE:
-        raise fault("CAR-12", f"saw another type of body, expected {CONTENT_TYPE}", "content-type")
+    if length and exchange.fields.get(TYPE) != _CONTENT_TYPE:
+        raise fault("CAR-12", f"saw another type of body, expected {CONTENT_TYPE}", TYPE)
