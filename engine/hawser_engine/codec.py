@@ -32,10 +32,12 @@ __all__ = [
     "encode",
     "encode_ack",
     "encode_message",
+    "encode_probe",
     "encode_value",
     "encode_volatile",
     "message_at",
     "next_packet",
+    "probe_at",
     "volatile_at",
 ]
 
@@ -59,6 +61,8 @@ _LONG: Final = {0x8306F459: False, 0x8306F559: True}  # two bytes
 _FULL: Final = {0x8306F45A: False, 0x8306F55A: True}  # four bytes, which only a body of 65,536 needs
 _PROBES: Final = {Ping.KIND: b"\x83\x09", Pong.KIND: b"\x83\x0a"}
 _PROBE_HEADS: Final[dict[bytes, type[Ping] | type[Pong]]] = {b"\x83\x09": Ping, b"\x83\x0a": Pong}
+_TOKENS: Final = 24
+"""Tokens below are one byte."""
 _WORDS: Final = struct.Struct(">IH")
 _U32: Final = struct.Struct(">I")
 _SMALL_HEADS: Final = tuple(
@@ -218,13 +222,39 @@ def ack_at(data: bytes, position: int) -> tuple[int, int, int, int] | None:
     return _counts_at(data, position + 3) if data.startswith(b"\x82\x08\x83", position) else None
 
 
-def _probe_at(data: bytes, position: int) -> tuple[Ping | Pong, int] | None:
-    """Recognise a whole PING or PONG with counts, a token below 24 and its usual head (SPEC PKT-9)."""
-    cls = _PROBE_HEADS.get(data[position : position + 2])
-    if cls is None or data[position + 2 : position + 3] >= b"\x18" or not data.startswith(b"\x83", position + 3):
+def probe_at(data: bytes, position: int, cls: type[Ping] | type[Pong]) -> tuple[int, int, int, int, int] | None:
+    """Recognise a whole PING or PONG with counts, a token below 24 and its usual head, without building anything.
+
+    Args:
+        data: The bytes.
+        position: Where a packet starts.
+        cls: Which of the two.
+
+    Returns:
+        (token, received, delivered, sent, end of the packet); None if ``next_packet`` has to look.
+
+    Spec: PKT-9.
+    """
+    if (
+        _PROBE_HEADS.get(data[position : position + 2]) is not cls
+        or data[position + 2 : position + 3] >= b"\x18"
+        or not data.startswith(b"\x83", position + 3)
+    ):
         return None
     counts = _counts_at(data, position + 4)
-    return None if counts is None else (cls(data[position + 2], Counts(*counts[:3])), counts[3])
+    return None if counts is None else (data[position + 2], *counts)
+
+
+def encode_probe(cls: type[Ping] | type[Pong], token: int, received: int, delivered: int, sent: int) -> bytes:
+    """Encode one PING or PONG with counts and a token below 24: it is the ACK of these counts but for the head.
+
+    Raises:
+        LocalProtocolError: A count is negative or beyond 2^53.
+
+    Spec: PKT-9.
+    """
+    assert token < _TOKENS, "others take more than a byte"
+    return bytes((0x83, cls.KIND, token)) + encode_ack(received, delivered, sent)[2:]
 
 
 def _counts_at(data: bytes, position: int) -> tuple[int, int, int, int] | None:
@@ -280,9 +310,10 @@ def next_packet(data: bytes, position: int, *, end: int | None = None) -> tuple[
     volatile = volatile_at(data, position)
     if volatile is not None and volatile[1] <= stop:
         return Volatile(data[volatile[0] : volatile[1]]), volatile[1]
-    probe = _probe_at(data, position)
-    if probe is not None and probe[1] <= stop:
-        return probe
+    cls = _PROBE_HEADS.get(data[position : position + 2])
+    probe = None if cls is None else probe_at(data, position, cls)
+    if cls is not None and probe is not None and probe[4] <= stop:
+        return cls(probe[0], Counts(*probe[1:4])), probe[4]
     return _any_packet(data, position, stop)
 
 

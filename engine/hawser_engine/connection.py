@@ -19,7 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from .codec import encode_ack, encode_volatile
+from .codec import encode_ack, encode_probe, encode_volatile
 from .codes import CloseCode, ResetReason
 from .config import EngineConfig
 from .errors import LocalProtocolError, RemoteProtocolError
@@ -346,6 +346,13 @@ class Connection(Link):
         if self._state.allows(Input.SENT_PONG):
             # Before an attach it says nothing of any session (SPEC LIV-9).
             self._send(Pong(packet.token, None if session is None else _counts(session, session.outbox.sent)), now)
+            self._stated(session)
+
+    def _answer_ping(self, token: int, now: float) -> None:
+        session = self.session
+        if session is not None and self._state.current is State.ATTACHED:
+            inbox = session.inbox
+            self.push(encode_probe(Pong, token, inbox.received, inbox.delivered, session.outbox.sent), now)
             self._stated(session)
 
     def _check_counts_given(self, counts: Counts | None, where: str) -> None:

@@ -7,7 +7,7 @@ What the packets of a session mean is in ``connection``, built on this; what dif
 from abc import ABC, abstractmethod
 from typing import Final
 
-from .codec import MAX_BATCH, ack_at, encode, message_at, next_packet
+from .codec import MAX_BATCH, ack_at, encode, message_at, next_packet, probe_at
 from .codes import CloseCode, close_advice
 from .config import EngineConfig
 from .errors import RemoteProtocolError
@@ -214,6 +214,10 @@ class Link(ABC):
         """Take a part."""
 
     @abstractmethod
+    def _answer_ping(self, token: int, now: float) -> None:
+        """Send the PONG for a PING with a token below 24, if this state sends one."""
+
+    @abstractmethod
     def _take_counts(self, received: int, delivered: int, sent: int, now: float) -> None:
         """Take the counts of an ACK."""
 
@@ -320,6 +324,12 @@ class Link(ABC):
                     if ack is not None:
                         position = ack[3]
                         self._take_counts(ack[0], ack[1], ack[2], now)
+                        continue
+                    ping = probe_at(data, position, Ping)
+                    if ping is not None:
+                        token, received, delivered, sent, position = ping
+                        self._take_counts(received, delivered, sent, now)
+                        self._answer_ping(token, now)
                         continue
                 taken = next_packet(data, position)
                 if taken is None:

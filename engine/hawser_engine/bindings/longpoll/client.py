@@ -12,7 +12,7 @@ from attrs import frozen
 
 from hawser_engine.bindings.http import Reply, Request
 from hawser_engine.bindings.retry import away_seconds
-from hawser_engine.codec import decode, encode, encode_ack
+from hawser_engine.codec import decode, encode, encode_ack, encode_probe
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.packets import Ack, Close, Open, Opened, Packet, Ping, Pong, Reset, Resume, Resumed
@@ -32,7 +32,6 @@ from .fields import (
     Fields,
     Standing,
     closing,
-    encode_ping,
     header_text,
     overload,
 )
@@ -362,7 +361,7 @@ class ClientPoll:
             self._end(f"the server answered {status}")
             return
         self._outflow.received(counts.received)
-        self._give(encode_ping(counts.received, counts.delivered, self._received))
+        self._give(encode_probe(Ping, 0, counts.received, counts.delivered, self._received))
 
     def _posted(self, counts: Standing, status: int) -> bool:
         """Note that the POST is answered; say whether the connection goes on."""

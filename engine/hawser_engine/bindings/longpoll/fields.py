@@ -12,7 +12,6 @@ from attrs import evolve
 
 from hawser_engine.bindings.head import Head
 from hawser_engine.cbor import MAX_INTEGER
-from hawser_engine.codec import encode_ack
 from hawser_engine.codes import CloseCode, close_advice
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.packets import Close
@@ -31,7 +30,6 @@ __all__ = [
     "Fields",
     "Standing",
     "closing",
-    "encode_ping",
     "fault",
     "header_text",
     "overload",
@@ -202,11 +200,6 @@ def secret_digest(written: bytes) -> bytes:
 def fault(clause: str, detail: str, where: str) -> RemoteProtocolError:
     """Build the error for a request or reply that breaks a clause."""
     return RemoteProtocolError(CloseCode.PROTOCOL_ERROR, clause, detail, where)
-
-
-def encode_ping(received: int, delivered: int, sent: int) -> bytes:
-    """Encode one PING with counts, its token 0: it is the ACK of these counts but for the head (SPEC PKT-9)."""
-    return b"\x83\x09\x00" + encode_ack(received, delivered, sent)[2:]
 
 
 def closing(code: int, reason: str) -> Close:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final
 
 from hawser_engine.bindings.http import Reply
-from hawser_engine.codec import encode, encode_ack
+from hawser_engine.codec import encode, encode_ack, encode_probe, message_at, probe_at
 from hawser_engine.codes import CloseCode
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.packets import Ack, Auth, Close, Opened, Packet, Ping, Pong, Reauth, Reset, Resume, Resumed
@@ -26,7 +26,6 @@ from .fields import (
     Fields,
     Standing,
     closing,
-    encode_ping,
     header_text,
     secret_digest,
 )
@@ -230,6 +229,14 @@ class ServerPoll:
     def send(self, batches: Sequence[bytes]) -> None:
         """Take what the session sends, in order."""
         for batch in batches:
+            pong = probe_at(batch, 0, Pong)  # the answer to the PING of nearly every request
+            if pong is not None and pong[4] == len(batch) and self._final is None:
+                self._delivered = pong[2]
+                continue
+            message = message_at(batch, 0)
+            if message is not None and message[1] == len(batch):
+                self._push(batch, (message[1],))
+                continue
             start = 0
             ends: list[int] = []
             for piece in pieces(batch):
@@ -272,7 +279,7 @@ class ServerPoll:
     # Receiving
 
     def _hear(self, counts: Standing, batches: Sequence[bytes] = (), new: int = 0) -> None:
-        """Give the session the proof, what a body has brought with its new MESSAGEs, and a PING with the client's counts.
+        """Give the session the proof, what a body has brought, new MESSAGEs in it, and a PING with the client's counts.
 
         Spec: CAR-14, CAR-15.
         """
@@ -288,7 +295,7 @@ class ServerPoll:
         self._inbox += batches
         self._received += new
         if not self.over:
-            self._inbox.append(encode_ping(counts.received, counts.delivered, self._received))
+            self._inbox.append(encode_probe(Ping, 0, counts.received, counts.delivered, self._received))
         self._outflow.received(counts.received)
         self._taking = True
 
