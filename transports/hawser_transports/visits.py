@@ -16,6 +16,7 @@ from .wires import Wire
 if TYPE_CHECKING:
     from .contract import Link
     from .door import Door
+    from .settings import ListenerSettings
 
 
 @attrs.frozen(eq=False)
@@ -27,6 +28,11 @@ class Visit:
     _door: Door
     _socket: str
     _deliver: Callable[[Link], Awaitable[None]]
+
+    @property
+    def settings(self) -> ListenerSettings:
+        """The listener's limits and times."""
+        return self._door.attendance.settings
 
     @property
     def last(self) -> bool:

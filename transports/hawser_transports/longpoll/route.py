@@ -13,6 +13,7 @@ from hawser_transports.bodies import read_body
 from hawser_transports.door import Busy
 
 from .ends import PollLink
+from .lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -45,8 +46,8 @@ class PollServerLink(PollLink):
 
     def _flush(self) -> None:
         for exchange in self._server_poll.answered():
-            if isinstance(exchange.context, trio.Event):
-                exchange.context.set()
+            if callable(exchange.context):
+                exchange.context()
 
     def _begin_close(self) -> None:
         self._server_poll.close()
@@ -79,6 +80,7 @@ class PollRoute:
         self._browsers = Browsers(origins)
         self._settings = settings
         self._service = PollService(settings.limits)
+        self._lane = Lane(self._service, self._browsers, _look)
 
     async def __call__(self, head: Head, wire: Wire, visit: Visit) -> bytes | None:
         """Serve one request; see `hawser_transports.visits.Handler`."""
@@ -100,7 +102,7 @@ class PollRoute:
         wire.write(write_reply(reply, more, persists=persists))
         if persists:
             await wire.wait_room()
-            return rest
+            return rest or await self._lane.host(wire, head.start[1], visit)
         await wire.finish()
         return None
 
@@ -140,7 +142,8 @@ class PollRoute:
 async def _answer(exchange: Exchange) -> Reply:
     _look(exchange)
     if exchange.reply is None:
-        exchange.context = answered = trio.Event()
+        answered = trio.Event()
+        exchange.context = answered.set
         await answered.wait()
     assert exchange.reply is not None
     return exchange.reply
