@@ -477,12 +477,16 @@ def test_a_session_that_is_over_posts_its_reset_and_nothing_before_it() -> None:
 
 
 @pytest.mark.parametrize("crossed", [False, True])
-def test_an_open_that_waits_never_leaves_once_the_session_has_said_close(*, crossed: bool) -> None:
+@pytest.mark.parametrize("said", [False, True], ids=["closed", "CLOSE"])
+def test_an_open_that_waits_never_leaves_once_nobody_wants_the_link(*, said: bool, crossed: bool) -> None:
     """SPEC CLS-3, CAR-27: nobody would go on with what it opened, even if the server resets the session too."""
     hands = Hands()
     hands.say(Reset(ResetReason.OVERFLOW, None), an_open())
     goodbye = hands.post()
-    hands.say(GONE)
+    if said:
+        hands.say(GONE)
+    else:
+        hands.poll.close()
     if crossed:
         reset = Reset(ResetReason.REVOKED, None)
         assert hands.hear(hands.get, reply(410, encode(reset))) == [reset]

@@ -88,7 +88,7 @@ class ClientPoll:
         self._inbox: list[bytes] = []
         self._taking = False
         self._attach_packet: Open | Resume | None = None
-        self._parting = False  # the session has said CLOSE
+        self._parting = False  # the session has said CLOSE, or its driver has closed this
         self.ended: str | None = None
         """How it ended, for people; None as long as it has not."""
         self._begin()
@@ -189,7 +189,9 @@ class ClientPoll:
         """Say goodbye for a session that has not: it goes on elsewhere (SPEC CAR-27)."""
         if not self._identity:
             self._end("closed before it was attached")
-        elif not self._closing and self.ended is None:
+        elif self._closing:
+            self._part()
+        elif self.ended is None:
             packet = closing(CloseCode.GOING_AWAY, "")
             self._take(packet, encode(packet))
 
@@ -273,8 +275,12 @@ class ClientPoll:
             self._outflow.push(data, packet)
             self._closing = self._closing or isinstance(packet, Reset | Close)
             if isinstance(packet, Close):
-                self._parting = True
-                self._attach_packet = None  # nothing follows it, not even the OPEN behind a RESET (SPEC CLS-3)
+                self._part()
+
+    def _part(self) -> None:
+        """Let nothing follow the last word, not even the OPEN behind a RESET (SPEC CLS-3, CAR-27)."""
+        self._parting = True
+        self._attach_packet = None
 
     def _request(self, method: str, number: int, body: Body | None = None) -> Request:
         headers = [
