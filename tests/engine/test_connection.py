@@ -40,10 +40,11 @@ def carrying(kind: str, counts: Counts) -> bytes:
     """Encode a packet that states counts."""
     ack = encode(Ack(counts))
     long_head = bytes.fromhex("821808") + ack[2:]
-    return {"ACK": ack, "long": long_head, "PING": encode(Ping(1, counts)), "PONG": encode(Pong(1, counts))}[kind]
+    probes = {f"PING {token}": encode(Ping(token, counts)) for token in (1, 255)}
+    return {"ACK": ack, "long": long_head, "PONG": encode(Pong(1, counts)), **probes}[kind]
 
 
-@pytest.mark.parametrize("kind", ["ACK", "long", "PING", "PONG"])
+@pytest.mark.parametrize("kind", ["ACK", "long", "PING 1", "PING 255", "PONG"])
 @pytest.mark.parametrize(
     "counts",
     [
