@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from hawser.calls import Arguments, Callee, Procedure, Refused
+from hawser.contract.signatures import types_of
 from hawser.payloads import RELAYED_BYTES_MAX
 from hawser.principals import check_handler, check_name
 from hawser_engine.codes import ErrorCode
@@ -58,7 +59,8 @@ class Procedures:
         check_handler(handler, f"procedure {name!r}", generator=True)
         if name in self._procedures:
             raise ValueError(f"the procedure {name!r} is already registered")
-        self._procedures[name] = Procedure(name, handler)
+        types = types_of(handler, f"procedure {name!r}", leading=0, checked=None)
+        self._procedures[name] = Procedure(name, handler, types=types)
 
     def include(self, procedures: Mapping[str, Procedure]) -> None:
         """Offer procedures until they are excluded.
