@@ -116,6 +116,18 @@ BENCH_HELP: Final = "\n\n".join(
     )
 )
 
+CONTRACT_HELP: Final = "\n\n".join(
+    (
+        "Print what an app and its clients agree on: the events of its channels, its procedures, and their types.",
+        "Nothing is served, the module of the app is only imported. The same app gives the same document, to the byte: "
+        "keep it beside the clients that are generated from it, and compare.",
+    )
+)
+CONTRACT_EXAMPLES: Final = """Try:
+  hawser contract shop:app
+  hawser contract shop:app --title Shop --release 1.2.0 --output shop.asyncapi.json
+  hawser contract shop:app --format json-schema"""
+
 Transport = Annotated[
     Choice,
     Parameter(
@@ -251,6 +263,24 @@ def demo(
             WRONG_USAGE,
         )
     return run_demo(file, Settings(seconds, cut_every / 1_000, subscribers, seed, transport), plain=plain)
+
+
+@app.command(help=CONTRACT_HELP, help_epilogue=CONTRACT_EXAMPLES, usage="Usage: hawser contract APP [OPTIONS]")
+def contract(
+    name: Annotated[str, Parameter(name="APP", help="The app, as module:name.")],
+    /,
+    *,
+    format: Annotated[
+        Literal["asyncapi", "json-schema"], Parameter(help="AsyncAPI 3.0, or JSON Schema 2020-12; both as JSON.")
+    ] = "asyncapi",
+    title: Annotated[str | None, Parameter(help="What the service is called. [default: APP]")] = None,
+    release: Annotated[str | None, Parameter(help="Its version, for AsyncAPI. [default: 0.0.0]")] = None,
+    output: Annotated[Path | None, Parameter(help="The file to write; standard output if not given.")] = None,
+) -> int:
+    """Print a contract; see `CONTRACT_HELP`."""
+    from .describing import run_contract
+
+    return run_contract(name, format, title=title, release=release, output=output)
 
 
 def run(arguments: Sequence[str]) -> int:
