@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .about import Carried
     from .brokers import Broker, Published
     from .members import Member
-    from .middleware import Middleware
+    from .middleware import ConnectMiddleware, Middleware
     from .rights import Action, Right
     from .server.session import Session
 
@@ -61,6 +61,7 @@ class App:
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
+        self.connect_middlewares: list[ConnectMiddleware] = []
         self.connect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
 
@@ -245,7 +246,8 @@ class App:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.
 
         ``credentials`` is the map that the client sent (``{"token": …}`` from ``connect(token=…)``), empty if it
-        sent none. None refuses; an exception means "try again later". It is asked at every attach (SPEC SEC-4).
+        sent none. None refuses; `RequestFailed` does so, too, and says why, or, if it is temporary, means "try again
+        later", as any other exception does. It is asked at every attach (SPEC SEC-4).
         Without a handler everyone is `ANONYMOUS`.
 
         Raises:
@@ -326,6 +328,20 @@ class App:
         """
         check_handler(handler, "middleware")
         self.middlewares.append(handler)
+        return handler
+
+    def connect_middleware(self, handler: ConnectMiddleware) -> ConnectMiddleware:
+        """Put a function around `authenticate`: ``async def handler(request, proceed) -> Principal | None``.
+
+        It is called for whoever wants in, comes back, or shows new credentials. ``return await proceed()`` goes on, and
+        ``proceed(request.with_credentials(…))`` with other credentials; it may return a principal of its own, and None
+        refuses. Raising `RequestFailed` refuses and says why, or, if it is temporary, has the client come again later;
+        so does whatever else it raises. It has as long as a handshake may take.
+
+        The first that is registered is the outermost. What the client asks for afterwards is for `middleware`.
+        """
+        check_handler(handler, "connect_middleware")
+        self.connect_middlewares.append(handler)
         return handler
 
     def on_connect(self, handler: Hook) -> Hook:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
-        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
         "Directory", "EVERYONE", "ErrorCode",
         "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member", "Message", "NOBODY",
         "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
