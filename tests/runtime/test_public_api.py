@@ -59,7 +59,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.contract: ["asyncapi", "json_schema"],
     hawser.server: ["Server", "Session", "serve"],
-    hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
+    hawser.testing: ["CutKind", "FaultyNetwork", "make_session", "run_seeded", "seeded_bytes", "seeded_scheduling"],
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpHandler", "HttpListener", "HttpRequest",
         "HttpResponse", "Link", "Listener", "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener",

@@ -84,11 +84,19 @@ class Procedures:
         Raises:
             Refused: Nothing of that name is offered, or the arguments are wrong.
         """
-        procedure = self._procedures.get(call.procedure)
-        if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
         # What another client calls has been relayed, so it may be longer than what servers read (MSG-8).
-        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange=exchange)
+        return await self.run(call.procedure, Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange)
+
+    async def run(self, name: str, arguments: Arguments, exchange: Exchange | None = None) -> object:
+        """Run a procedure.
+
+        Raises:
+            Refused: Nothing of that name is offered, or the arguments are wrong.
+        """
+        procedure = self._procedures.get(name)
+        if procedure is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+        return await procedure.run(arguments, exchange=exchange)
 
 
 class Answering:
