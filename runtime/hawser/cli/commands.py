@@ -82,6 +82,7 @@ PUB_HELP: Final = "\n\n".join(
 PUB_EXAMPLES: Final = """Try:
   hawser pub http://127.0.0.1:8000 room:lobby '{"text": "hello"}'
   hawser pub http://127.0.0.1:8000 room:lobby --text < README.md
+  hawser pub http://127.0.0.1:8000 orders:7 '{"id": "7"}' --tag event=shipped
   seq 1000 | hawser pub http://127.0.0.1:8000 numbers"""
 
 CALL_HELP: Final = "Call a procedure and print its result as JSON. Each ARG is JSON."
@@ -202,17 +203,22 @@ def sub(
 def pub(
     *words: Annotated[str, Parameter(name="URL-CHANNEL-DATA", help="The server, the channel, and one JSON value.")],
     text: Annotated[bool, Parameter(help="DATA, or each line, is a text as it stands, and no JSON.")] = False,
+    tag: Annotated[
+        tuple[str, ...],
+        Parameter(help="NAME=VALUE, for each publication. Give it again for each further tag. An event is event=NAME."),
+    ] = (),
     transport: Transport = "auto",
 ) -> int:
     """Publish; see `PUB_HELP`."""
-    from .publishing import run_pub
+    from .publishing import read_tags, run_pub
 
+    tags = read_tags(tag)
     place, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
     match rest:
         case [channel]:
-            return run_pub(place, named("a channel name", channel), None, text=text)
+            return run_pub(place, named("a channel name", channel), None, text=text, tags=tags)
         case [channel, data]:
-            return run_pub(place, named("a channel name", channel), data, text=text)
+            return run_pub(place, named("a channel name", channel), data, text=text, tags=tags)
         case _:
             raise CommandFailed(
                 f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
