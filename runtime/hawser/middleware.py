@@ -111,6 +111,24 @@ class SubscribeRequest:
 
 
 @attrs.frozen
+class OfferRequest:
+    """A client offers procedures under the name of an agent; `Proceed` returns None when nothing stands against it.
+
+    Offering the same agent again, with other procedures, is a request, too; withdrawing it is none.
+    """
+
+    kind: ClassVar[Literal["offer"]] = "offer"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    agent: str
+    """The name of the agent, as the client gave it; there may be no such agent."""
+    worker: str | None
+    """What it calls itself among the workers of the agent, if it said so."""
+    procedures: tuple[str, ...] = attrs.field(repr=False)
+    """The names of what it offers."""
+
+
+@attrs.frozen
 class ConnectRequest:
     """Somebody wants in, or shows new credentials; `Proceed` returns the `Principal`, None for nobody.
 
@@ -129,10 +147,10 @@ class ConnectRequest:
         return attrs.evolve(self, credentials=credentials)
 
 
-Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest
+Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | OfferRequest
 """What a client asks for in its session. Two are equal if they are the same but for data and arguments."""
 
-RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest, ConnectRequest)
+RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest, OfferRequest, ConnectRequest)
 
 
 class Proceed(Protocol):
