@@ -48,7 +48,7 @@ from .errors import (
 )
 from .exchange import Inputs, takes_inputs
 from .members import Member
-from .middleware import CallRequest, Proceed, PublishRequest, Request, SubscribeRequest
+from .middleware import CallRequest, ConnectRequest, OfferRequest, Proceed, PublishRequest, Request, SubscribeRequest
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
 from .rules import ChannelRule
@@ -71,6 +71,7 @@ __all__ = [
     "CloseCode",
     "Config",
     "ConnectFailed",
+    "ConnectRequest",
     "Credentials",
     "Directory",
     "ErrorCode",
@@ -83,6 +84,7 @@ __all__ = [
     "Member",
     "Message",
     "NotSent",
+    "OfferRequest",
     "Offering",
     "Outbox",
     "OutboxFull",

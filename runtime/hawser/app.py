@@ -15,6 +15,8 @@ from .about import carry, check_carried, publish_options
 from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
+from .contract.problems import ContractBroken
+from .contract.signatures import types_of
 from .errors import CallError
 from .members import decode_member
 from .patterns import declare, find
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from .about import Carried
     from .brokers import Broker, Published
     from .members import Member
-    from .middleware import Middleware
+    from .middleware import ConnectMiddleware, Middleware
     from .rights import Action, Right
     from .server.session import Session
 
@@ -59,6 +61,7 @@ class App:
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
+        self.connect_middlewares: list[ConnectMiddleware] = []
         self.connect_hooks: list[Hook] = []
         self.disconnect_hooks: list[Hook] = []
 
@@ -197,7 +200,8 @@ class App:
 
         Args:
             channel: The channel's name.
-            data: What subscribers get as ``message.data``; the same kinds of values as for `Client.publish`.
+            data: What subscribers get as ``message.data``; the same kinds of values as for `Client.publish`. In a
+                channel with declared events an instance of the class of one, or a value and the tag that names it.
             key: An idempotency key, scoped to the application and the channel and remembered for five minutes.
             tags: As for `Client.publish`.
             latest_key: As for `Client.publish`.
@@ -208,13 +212,18 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
-            ValueError: Tags or key cannot travel, or the channel carries none.
+            ValueError: Tags or key cannot travel, or the channel carries none, or it is not as declared.
 
-        Spec: PUB-2, PUB-3, PUB-8.
+        Spec: PUB-2, PUB-3, PUB-8, CTR-1.
         """
         rule = self.rule_for(channel)
         if rule is None:
             raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
+        if rule.events is not None:
+            try:
+                data, tags = rule.events.render(data, tags)
+            except ContractBroken as broken:
+                raise ValueError(f"the publication is not as declared: {broken.text()}") from None
         payload, own_key = encode_payload(data), scoped_key(None, key)
         about = carry(rule.about, None, publish_options(tags, latest_key))
         return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
@@ -237,7 +246,8 @@ class App:
         """Register who is who: ``async def handler(credentials) -> Principal | None``.
 
         ``credentials`` is the map that the client sent (``{"token": …}`` from ``connect(token=…)``), empty if it
-        sent none. None refuses; an exception means "try again later". It is asked at every attach (SPEC SEC-4).
+        sent none. None refuses; `RequestFailed` does so, too, and says why, or, if it is temporary, means "try again
+        later", as any other exception does. It is asked at every attach (SPEC SEC-4).
         Without a handler everyone is `ANONYMOUS`.
 
         Raises:
@@ -252,15 +262,22 @@ class App:
         self.authenticator = handler
         return handler
 
-    def procedure(self, name: str) -> Callable[[Handler], Handler]:
+    def procedure(self, name: str, *, checked: bool | None = None) -> Callable[[Handler], Handler]:
         """Register something that clients call: ``async def handler(session, *arguments) -> value``.
 
         An async generator answers in items, to `Client.stream`; `takes_inputs` is for one that takes some as well.
 
+        Where an attrs class stands in its annotations, it is typed: it gets instances, and returns some; a call whose
+        arguments are not as annotated is refused, and told where they are wrong.
+
         Args:
             name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
+            checked: True: it is typed, whatever its annotations are, and each of them has to be one that can be
+                checked. False: it is not, and gets what its caller sent.
 
         Raises:
+            ModuleNotFoundError: It is typed, and the extra ``contract`` is not installed.
+            TypeError: The handler is no async function, or it is typed and an annotation cannot be checked.
             ValueError: The name is taken or not well-formed.
         """
         check_name("a procedure name", name)
@@ -269,7 +286,8 @@ class App:
             check_handler(handler, f"procedure {name!r}", generator=True)
             if name in self.procedures:
                 raise ValueError(f"the procedure {name!r} is already registered")
-            self.procedures[name] = Procedure(name, handler)
+            types = types_of(handler, f"procedure {name!r}", leading=1, checked=checked)
+            self.procedures[name] = Procedure(name, handler, types=types)
             return handler
 
         return register
@@ -299,8 +317,8 @@ class App:
     def middleware(self, handler: Middleware) -> Middleware:
         """Put a function around everything that clients ask for: ``async def handler(request, proceed) -> result``.
 
-        It is called for every call, publication and subscription of a client. ``return await proceed()`` goes on;
-        ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
+        It is called for every call, publication, subscription and offer of a client. ``return await proceed()`` goes
+        on; ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
         Raising `RequestFailed` refuses; whatever else it raises the client sees as INTERNAL with an incident number.
         For a call it may return a result of its own; otherwise it returns what ``proceed`` returned.
 
@@ -310,6 +328,20 @@ class App:
         """
         check_handler(handler, "middleware")
         self.middlewares.append(handler)
+        return handler
+
+    def connect_middleware(self, handler: ConnectMiddleware) -> ConnectMiddleware:
+        """Put a function around `authenticate`: ``async def handler(request, proceed) -> Principal | None``.
+
+        It is called for whoever wants in, comes back, or shows new credentials. ``return await proceed()`` goes on, and
+        ``proceed(request.with_credentials(…))`` with other credentials; it may return a principal of its own, and None
+        refuses. Raising `RequestFailed` refuses and says why, or, if it is temporary, has the client come again later;
+        so does whatever else it raises. It has as long as a handshake may take.
+
+        The first that is registered is the outermost. What the client asks for afterwards is for `middleware`.
+        """
+        check_handler(handler, "connect_middleware")
+        self.connect_middlewares.append(handler)
         return handler
 
     def on_connect(self, handler: Hook) -> Hook:

@@ -20,6 +20,7 @@ from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import encode_body
 from hawser_engine.streams import Stream
 
+from .contract.problems import ContractBroken
 from .errors import PayloadError, RequestFailed
 from .exchange import Exchange, Inputs, is_taking_inputs
 from .incidents import record_incident
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hawser_engine.streams import StreamCredit, StreamItem
 
     from .config import Config
+    from .contract.signatures import ProcedureTypes
 
 ProcedureHandler: TypeAlias = "Callable[..., Awaitable[Any] | AsyncIterator[Any]]"
 """What carries out calls: an async function, or an async generator whose items go to the caller as they come."""
@@ -44,15 +46,21 @@ TEXT_BYTES_MAX: Final = 1_024
 class Refused(Exception):
     """A request is answered with an error; never leaves this library."""
 
-    def __init__(self, code: ErrorCode, message: str, *, temporary: bool = False) -> None:
+    def __init__(self, code: ErrorCode, message: str, *, temporary: bool = False, data: object = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.temporary = temporary
+        self.data = data
+
+    @classmethod
+    def broken(cls, what: str, broken: ContractBroken) -> Refused:
+        """What was sent is not as declared (CTR-3)."""
+        return cls(ErrorCode.BAD_REQUEST, f"{what} is not as declared: {broken.text()} (CTR-3)", data=broken.data())
 
     def public(self) -> RequestFailed:
         """The same for the application to see."""
-        return RequestFailed(self.code, self.message, temporary=self.temporary)
+        return RequestFailed(self.code, self.message, temporary=self.temporary, data=self.data)
 
 
 class Relayed(Exception):
@@ -72,7 +80,8 @@ class Encoded:
 
 def error_body(id: int, refused: Refused) -> bytes:
     """The ERROR that answers a request."""
-    return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, None))
+    data = None if refused.data is None else encode_payload(refused.data)
+    return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, data))
 
 
 def chosen_error_body(id: int, error: RequestFailed) -> bytes:
@@ -131,6 +140,8 @@ class Procedure:
 
     name: str
     handler: ProcedureHandler
+    types: ProcedureTypes | None = attrs.field(default=None, kw_only=True)
+    """What it takes and returns, if that is checked."""
     signature: inspect.Signature = attrs.field(init=False)
     """The handler's, to tell wrong arguments from a handler that fails."""
     streams: bool = attrs.field(init=False)
@@ -161,16 +172,27 @@ class Procedure:
             if self.takes_inputs:
                 leading = (*leading, Inputs(exchange.inflow))
         try:
-            self.signature.bind(*leading, *arguments.positional, **arguments.named)
+            bound = self.signature.bind(*leading, *arguments.positional, **arguments.named)
         except TypeError as error:
             raise Refused(ErrorCode.BAD_REQUEST, f"{self.name}: {error}") from None
-        answer: Any = self.handler(*leading, *arguments.positional, **arguments.named)
+        answer: Any
+        if self.types is None:
+            answer = self.handler(*leading, *arguments.positional, **arguments.named)
+        else:
+            try:
+                self.types.structure(bound, named=bool(arguments.named))
+            except ContractBroken as broken:  # CTR-2
+                raise Refused.broken(f"what {self.name!r} is called with", broken) from None
+            answer = self.handler(*bound.args, **bound.kwargs)
         if exchange is None or not self.streams:
-            return await answer
+            return self._rendered(await answer)
         async with aclosing(answer) as items:
             async for item in items:
-                await exchange.send(encode_payload(item))
+                await exchange.send(encode_payload(self._rendered(item)))
         return None
+
+    def _rendered(self, result: object) -> object:
+        return result if self.types is None else self.types.render(result)
 
 
 class Host(Protocol):

@@ -2,7 +2,8 @@
 
 Each is given the request and `Proceed`, which goes on to the next one and at last to the operation itself. It runs
 where the operation runs: a call's in the task of that call, a publication's or a subscription's in its turn in the
-queue of its session. So order, bounds, deadlines and cancellation are those of the operation.
+queue of its session, that of a connection while its credentials are judged. So order, bounds, deadlines and
+cancellation are those of the operation.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from hawser_engine.messages import Position, PublishOptions, SubscribeOptions
 
+    from .principals import Principal
     from .server.session import Session
 
 
@@ -108,16 +110,53 @@ class SubscribeRequest:
     """How it wants to begin where it has had nothing, if it said so."""
 
 
-Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest
-"""What a client asks for. Two are equal if they are the same but for data and arguments."""
+@attrs.frozen
+class OfferRequest:
+    """A client offers procedures under the name of an agent; `Proceed` returns None when nothing stands against it.
 
-RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest)
+    Offering the same agent again, with other procedures, is a request, too; withdrawing it is none.
+    """
+
+    kind: ClassVar[Literal["offer"]] = "offer"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    agent: str
+    """The name of the agent, as the client gave it; there may be no such agent."""
+    worker: str | None
+    """What it calls itself among the workers of the agent, if it said so."""
+    procedures: tuple[str, ...] = attrs.field(repr=False)
+    """The names of what it offers."""
+
+
+@attrs.frozen
+class ConnectRequest:
+    """Somebody wants in, or shows new credentials; `Proceed` returns the `Principal`, None for nobody.
+
+    It is what `App.authenticate` is asked, at every attach and renewal. It has no session: there is none yet, or none
+    that these credentials are accepted for.
+    """
+
+    kind: ClassVar[Literal["connect"]] = "connect"
+    credentials: Mapping[str, Any] = attrs.field(eq=False, repr=False)
+    """What the client sent; nothing of it belongs into a log."""
+    user: str | None
+    """The id of the principal whose session is resumed or renewed; None where a new one begins."""
+
+    def with_credentials(self, credentials: Mapping[str, Any]) -> ConnectRequest:
+        """The same with other credentials."""
+        return attrs.evolve(self, credentials=credentials)
+
+
+Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | OfferRequest
+"""What a client asks for in its session. Two are equal if they are the same but for data and arguments."""
+
+RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest, OfferRequest, ConnectRequest)
 
 
 class Proceed(Protocol):
     """Goes on with a request; given to middleware."""
 
-    async def __call__(self, request: Request | None = None, /) -> Any:
+    async def __call__(self, request: Request | ConnectRequest | None = None, /) -> Any:
         """Let the next middleware have it, and after the last one carry it out.
 
         Args:
@@ -134,10 +173,13 @@ class Proceed(Protocol):
 
 
 Middleware: TypeAlias = "Callable[[Request, Proceed], Awaitable[Any]]"
+ConnectMiddleware: TypeAlias = "Callable[[ConnectRequest, Proceed], Awaitable[Principal | None]]"
 
 
 async def pass_through(
-    middleware: Sequence[Middleware], request: RequestT, operation: Callable[[RequestT], Awaitable[Any]]
+    middleware: Sequence[Callable[[Any, Proceed], Awaitable[Any]]],
+    request: RequestT,
+    operation: Callable[[RequestT], Awaitable[Any]],
 ) -> Any:
     """Carry out an operation with middleware around it, the first one outermost.
 
@@ -153,7 +195,7 @@ async def pass_through(
             except Refused as refused:
                 raise refused.public() from None
 
-        async def proceed(changed: Request | None = None, /) -> Any:
+        async def proceed(changed: Request | ConnectRequest | None = None, /) -> Any:
             return await step(index + 1, request if changed is None else _successor(request, changed))
 
         return await middleware[index](request, proceed)
@@ -161,7 +203,7 @@ async def pass_through(
     return await step(0, request)
 
 
-def _successor(request: RequestT, changed: Request) -> RequestT:
+def _successor(request: RequestT, changed: Request | ConnectRequest) -> RequestT:
     """What middleware has made of a request: the client waits for an answer to what it asked for, and to nothing else.
 
     Raises:
@@ -169,4 +211,6 @@ def _successor(request: RequestT, changed: Request) -> RequestT:
     """
     if isinstance(changed, type(request)) and changed == request:
         return changed
-    raise ValueError(f"saw {changed}, expected {request}: only data and arguments can be changed, by with_…")
+    raise ValueError(
+        f"saw {changed}, expected {request}: only data, arguments and credentials can be changed, by with_…"
+    )

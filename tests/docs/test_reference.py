@@ -35,11 +35,13 @@ COMMANDS: Final = {
     "sub": ("sub",),
     "pub": ("pub",),
     "call": ("call",),
+    "contract": ("contract",),
     "demo": ("demo",),
     "bench": ("bench echo", "bench fanout", "bench connect", "bench resume"),
 }
 PUBLIC: Final = (
     "hawser",
+    "hawser.contract",
     "hawser.testing",
     "hawser.brokers",
     "hawser.brokers.sqlite",

@@ -13,6 +13,7 @@ from hawser import (
     CallRequest,
     Config,
     ErrorCode,
+    OfferRequest,
     Position,
     Published,
     PublishRequest,
@@ -168,7 +169,7 @@ async def test_it_changes_data_arguments_and_results(autojump_clock: MockClock) 
             case CallRequest():
                 result = await proceed(request.with_arguments(*request.arguments, again=True))
                 return ["changed", *result]
-            case SubscribeRequest():
+            case _:
                 return await proceed()
 
     async with serving(app), connect(URL) as client, client.subscribe("room") as messages:
@@ -498,3 +499,45 @@ async def test_a_duplicate_passes_it_again_and_is_published_once(autojump_clock:
             for _ in range(2):
                 await client.publish("room", 1, key=b"once")
     assert [(result.position.offset, result.duplicate) for result in results] == [(1, False), (1, True)]
+
+
+# ---------------------------------------------------------------- offers
+
+
+async def test_it_is_around_offers_of_agents(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+    app.agent("open", open=True)
+    app.agent("closed")
+    seen: list[Any] = []
+
+    @app.middleware
+    async def watch(request: Request, proceed: Proceed) -> Any:
+        if not isinstance(request, OfferRequest):
+            return await proceed()
+        seen.append((request.agent, request.worker, request.procedures, request.session.number))
+        if request.worker == "banned":
+            raise RequestFailed(120, "not this one", data=[1])
+        return None if request.worker == "forgotten" else await proceed()
+
+    async def work() -> str:
+        return "done"
+
+    async def refused(client: Client, agent: str, worker: str | None = None) -> RequestFailed:
+        with pytest.raises(RequestFailed) as caught:
+            await client.offer(agent, work, worker=worker).__aenter__()
+        return caught.value
+
+    async with serving(app), connect(URL) as client:
+        async with client.offer("open", work):
+            assert await client.call("open.work") == "done"
+        banned = await refused(client, "open", "banned")
+        assert (banned.code, banned.message, banned.data) == (120, "not this one", [1])
+        assert (await refused(client, "closed")).code == ErrorCode.DENIED
+        assert (await refused(client, "open", "forgotten")).code == ErrorCode.INTERNAL
+    assert seen == [
+        ("open", None, ("work",), 1),
+        ("open", "banned", ("work",), 1),
+        ("closed", None, ("work",), 1),
+        ("open", "forgotten", ("work",), 1),
+    ]
+    assert len(incidents(caplog)) == 1

@@ -620,6 +620,8 @@ async def test_middleware_is_around_a_call_once_and_on_the_side_of_the_caller(au
 
     @app.middleware
     async def watch(request: Request, proceed: Proceed) -> Any:
+        if request.kind == "offer":
+            return await proceed()
         assert isinstance(request, CallRequest)
         seen.append((request.procedure, request.arguments))
         try:

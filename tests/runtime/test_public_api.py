@@ -16,6 +16,7 @@ import hawser.brokers
 import hawser.brokers.check
 import hawser.brokers.sqlite
 import hawser.client
+import hawser.contract
 import hawser.server
 import hawser.testing
 import hawser_transports
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
-        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Directory", "EVERYONE", "ErrorCode",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
+        "Directory", "EVERYONE", "ErrorCode",
         "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member", "Message", "NOBODY",
-        "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
+        "NotSent", "OfferRequest", "Offering",
+        "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
         "Position", "Presence", "PresenceChange", "Principal", "Proceed", "PublishRequest", "Published", "Receipt",
         "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
         "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve",
@@ -55,8 +58,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",
         "StateStream", "Waiting",
     ],
+    hawser.contract: ["asyncapi", "json_schema"],
     hawser.server: ["Server", "Session", "serve"],
-    hawser.testing: ["CutKind", "FaultyNetwork", "run_seeded", "seeded_bytes", "seeded_scheduling"],
+    hawser.testing: ["CutKind", "FaultyNetwork", "make_session", "run_seeded", "seeded_bytes", "seeded_scheduling"],
     hawser_transports: [
         "BATCH_BYTES_MAX", "ENTRY_POINT_GROUP", "UNREAD_BYTES_MIN", "HttpHandler", "HttpListener", "HttpRequest",
         "HttpResponse", "Link", "Listener", "ListenerSettings", "LongPollTransport", "MemoryLink", "MemoryListener",

@@ -433,7 +433,7 @@ async def test_middleware_is_around_a_stream_as_around_a_call(autojump_clock: Mo
         for name in ("count", "agent.count"):
             async with client.stream(name, 3) as items:
                 assert len([item async for item in items]) == 3
-    assert seen == [("call", None)] * 2
+    assert seen == [("offer", None), ("call", None), ("call", None)]
 
 
 async def test_without_the_feature_there_are_no_streams(

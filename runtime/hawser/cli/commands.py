@@ -82,6 +82,7 @@ PUB_HELP: Final = "\n\n".join(
 PUB_EXAMPLES: Final = """Try:
   hawser pub http://127.0.0.1:8000 room:lobby '{"text": "hello"}'
   hawser pub http://127.0.0.1:8000 room:lobby --text < README.md
+  hawser pub http://127.0.0.1:8000 orders:7 '{"id": "7"}' --tag event=shipped
   seq 1000 | hawser pub http://127.0.0.1:8000 numbers"""
 
 CALL_HELP: Final = "Call a procedure and print its result as JSON. Each ARG is JSON."
@@ -115,6 +116,18 @@ BENCH_HELP: Final = "\n\n".join(
         "echo and fanout need what the development app of `hawser serve` has: an `echo` procedure, an open channel.",
     )
 )
+
+CONTRACT_HELP: Final = "\n\n".join(
+    (
+        "Print what an app and its clients agree on: the events of its channels, its procedures, and their types.",
+        "Nothing is served, the module of the app is only imported. The same app gives the same document, to the byte: "
+        "keep it beside the clients that are generated from it, and compare.",
+    )
+)
+CONTRACT_EXAMPLES: Final = """Try:
+  hawser contract shop:app
+  hawser contract shop:app --title Shop --release 1.2.0 --output shop.asyncapi.json
+  hawser contract shop:app --format json-schema"""
 
 Transport = Annotated[
     Choice,
@@ -190,17 +203,22 @@ def sub(
 def pub(
     *words: Annotated[str, Parameter(name="URL-CHANNEL-DATA", help="The server, the channel, and one JSON value.")],
     text: Annotated[bool, Parameter(help="DATA, or each line, is a text as it stands, and no JSON.")] = False,
+    tag: Annotated[
+        tuple[str, ...],
+        Parameter(help="NAME=VALUE, for each publication. Give it again for each further tag. An event is event=NAME."),
+    ] = (),
     transport: Transport = "auto",
 ) -> int:
     """Publish; see `PUB_HELP`."""
-    from .publishing import run_pub
+    from .publishing import read_tags, run_pub
 
+    tags = read_tags(tag)
     place, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
     match rest:
         case [channel]:
-            return run_pub(place, named("a channel name", channel), None, text=text)
+            return run_pub(place, named("a channel name", channel), None, text=text, tags=tags)
         case [channel, data]:
-            return run_pub(place, named("a channel name", channel), data, text=text)
+            return run_pub(place, named("a channel name", channel), data, text=text, tags=tags)
         case _:
             raise CommandFailed(
                 f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
@@ -251,6 +269,24 @@ def demo(
             WRONG_USAGE,
         )
     return run_demo(file, Settings(seconds, cut_every / 1_000, subscribers, seed, transport), plain=plain)
+
+
+@app.command(help=CONTRACT_HELP, help_epilogue=CONTRACT_EXAMPLES, usage="Usage: hawser contract APP [OPTIONS]")
+def contract(
+    name: Annotated[str, Parameter(name="APP", help="The app, as module:name.")],
+    /,
+    *,
+    format: Annotated[
+        Literal["asyncapi", "json-schema"], Parameter(help="AsyncAPI 3.0, or JSON Schema 2020-12; both as JSON.")
+    ] = "asyncapi",
+    title: Annotated[str | None, Parameter(help="What the service is called. [default: APP]")] = None,
+    release: Annotated[str | None, Parameter(help="Its version, for AsyncAPI. [default: 0.0.0]")] = None,
+    output: Annotated[Path | None, Parameter(help="The file to write; standard output if not given.")] = None,
+) -> int:
+    """Print a contract; see `CONTRACT_HELP`."""
+    from .describing import run_contract
+
+    return run_contract(name, format, title=title, release=release, output=output)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ import attrs
 import trio
 
 from hawser import HawserError, NotSent, RequestFailed, RequestLost
+from hawser.about import publish_options
 
 from . import DONE, WRONG_USAGE, CommandFailed
 from .jsontext import check_payload, parse_json
@@ -25,15 +26,22 @@ from .standard import STDIN, say
 from .streams import BadInput, Input, Line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from hawser import Client, Receipt
 
     from .arguments import Place
 
 
-def run_pub(place: Place, channel: str, data: str | None, *, text: bool) -> int:
+def run_pub(place: Place, channel: str, data: str | None, *, text: bool, tags: Mapping[str, str]) -> int:
     """Publish one value, or each line of standard input.
+
+    Args:
+        place: The server.
+        channel: The channel.
+        data: The value; None for standard input.
+        text: Whether lines are texts, and no JSON.
+        tags: What each publication carries.
 
     Raises:
         CommandFailed: A line is no value, or not everything was acknowledged.
@@ -46,13 +54,32 @@ def run_pub(place: Place, channel: str, data: str | None, *, text: bool) -> int:
     else:
         read_line(Line(0, data), text=text)  # refused before anything is opened
         lines = _One(data)
-    return run_command(partial(_pub, place, channel, lines, text))
+    return run_command(partial(_pub, place, channel, lines, text, tags))
 
 
-async def _pub(place: Place, channel: str, lines: AsyncIterator[Line], text: bool) -> int:
+async def _pub(place: Place, channel: str, lines: AsyncIterator[Line], text: bool, tags: Mapping[str, str]) -> int:
     async with Dial(place) as client:
-        await Publisher(client, channel, text=text, tell=say).run(lines)
+        await Publisher(client, channel, text=text, tell=say, tags=tags).run(lines)
     return DONE
+
+
+def read_tags(given: Sequence[str]) -> Mapping[str, str]:
+    """Tags that stand on the command line as ``NAME=VALUE``.
+
+    Raises:
+        CommandFailed: One is none, or they cannot travel.
+    """
+    tags: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or name in tags:
+            raise CommandFailed(f"--tag {one}: write NAME=VALUE, each name once", WRONG_USAGE)
+        tags[name] = value
+    try:
+        publish_options(tags, None)
+    except ValueError as error:
+        raise CommandFailed(f"--tag: {error}", WRONG_USAGE) from None
+    return tags
 
 
 def read_line(line: Line, *, text: bool) -> Any:
@@ -103,8 +130,17 @@ class _Publication:
 class Publisher:
     """Publishes lines through one client until every one of them is acknowledged."""
 
-    def __init__(self, client: Client, channel: str, *, text: bool, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        channel: str,
+        *,
+        text: bool,
+        tell: Callable[[str], None],
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         self.acknowledged: int = 0
+        self._tags = tags
         self._client = client
         self._channel = channel
         self._text = text
@@ -168,7 +204,7 @@ class Publisher:
     async def _hand_over(self, publication: _Publication) -> None:
         try:
             publication.receipt = self._last = await self._client.submit(
-                self._channel, publication.value, key=publication.key, after=self._last
+                self._channel, publication.value, key=publication.key, after=self._last, tags=self._tags
             )
         except NotSent:
             await trio.sleep_forever()  # the one before it was lost: whoever collects sees that, and begins anew

@@ -173,27 +173,31 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def load_app(name: str) -> App:
-    """Import an app, given as ``module:name``; modules of the working directory are found.
+def load_app(name: str, *, option: str = "--app ") -> App:
+    """Import an app; modules of the working directory are found.
+
+    Args:
+        name: The app, as ``module:name``.
+        option: What stands before it on the command line; for messages.
 
     Raises:
         CommandFailed: There is no such app, or importing it fails; the message says where.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise CommandFailed(f"--app {name}: write module:name, for example --app chat:app", WRONG_USAGE)
+        raise CommandFailed(f"{option}{name}: write module:name, for example {option}chat:app", WRONG_USAGE)
     sys.path.insert(0, os.getcwd())
     try:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise CommandFailed(
-            f"--app {name}: no module {error.name!r}; modules are looked for in {os.getcwd()} and in the environment",
+            f"{option}{name}: no module {error.name!r}; modules are looked for in {os.getcwd()} and in the environment",
             WRONG_USAGE,
         ) from None
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise CommandFailed(
-            f"--app {name}: importing {module_name} failed in {Path(place.filename).name}, line {place.lineno}: "
+            f"{option}{name}: importing {module_name} failed in {Path(place.filename).name}, line {place.lineno}: "
             f"{type(error).__name__}: {error}",
             WRONG_USAGE,
         ) from None
@@ -201,7 +205,7 @@ def load_app(name: str) -> App:
         found = getattr(found, part, None)
     if not isinstance(found, App):
         what = "nothing" if found is None else f"of type {type(found).__name__}"
-        raise CommandFailed(f"--app {name}: {attribute} is {what} there, and should be a hawser.App", WRONG_USAGE)
+        raise CommandFailed(f"{option}{name}: {attribute} is {what} there, and should be a hawser.App", WRONG_USAGE)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from hawser.calls import Arguments, Callee, Procedure, Refused
+from hawser.contract.signatures import types_of
 from hawser.payloads import RELAYED_BYTES_MAX
 from hawser.principals import check_handler, check_name
 from hawser_engine.codes import ErrorCode
@@ -58,7 +59,8 @@ class Procedures:
         check_handler(handler, f"procedure {name!r}", generator=True)
         if name in self._procedures:
             raise ValueError(f"the procedure {name!r} is already registered")
-        self._procedures[name] = Procedure(name, handler)
+        types = types_of(handler, f"procedure {name!r}", leading=0, checked=None)
+        self._procedures[name] = Procedure(name, handler, types=types)
 
     def include(self, procedures: Mapping[str, Procedure]) -> None:
         """Offer procedures until they are excluded.
@@ -82,11 +84,19 @@ class Procedures:
         Raises:
             Refused: Nothing of that name is offered, or the arguments are wrong.
         """
-        procedure = self._procedures.get(call.procedure)
-        if procedure is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {call.procedure!r}")
         # What another client calls has been relayed, so it may be longer than what servers read (MSG-8).
-        return await procedure.run(Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange=exchange)
+        return await self.run(call.procedure, Arguments.decode(call.arguments, limit=RELAYED_BYTES_MAX), exchange)
+
+    async def run(self, name: str, arguments: Arguments, exchange: Exchange | None = None) -> object:
+        """Run a procedure.
+
+        Raises:
+            Refused: Nothing of that name is offered, or the arguments are wrong.
+        """
+        procedure = self._procedures.get(name)
+        if procedure is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+        return await procedure.run(arguments, exchange=exchange)
 
 
 class Answering:

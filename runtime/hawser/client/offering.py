@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from hawser.calls import Procedure, Refused
+from hawser.contract.signatures import types_of
 from hawser.describing import describe
 from hawser.errors import PayloadError, RequestFailed
 from hawser.payloads import encode_payload
@@ -102,7 +103,8 @@ class Offering:
         if full in self._procedures:
             raise ValueError(f"{full!r} is offered twice")
 
-        self._procedures[full] = _Offered(full, handler, self)
+        types = types_of(handler, f"procedure {full!r}", leading=0, checked=None)
+        self._procedures[full] = _Offered(full, handler, self, types=types)
         self._offered.append(OfferedProcedure(name, _encode(full, describe(handler))))
 
     async def __aenter__(self) -> Offering:

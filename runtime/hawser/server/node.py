@@ -15,6 +15,7 @@ import trio
 
 from hawser.calls import Refused
 from hawser.driver import Driver
+from hawser.errors import RequestFailed
 from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
 from hawser.timekeeper import Timekeeper
@@ -43,7 +44,8 @@ from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
 from .hub import Hub
-from .permits import checked, permit
+from .judging import recognise
+from .permits import permit
 from .presence import PresenceDesk
 from .routing import Router
 from .sessions import ServerSession
@@ -368,13 +370,14 @@ class Node:
 
     async def _authenticate(self, driver: ServerDriver, event: AuthenticationRequested) -> None:
         principal: Principal | None = ANONYMOUS
-        failed = False
-        if self.app.authenticator is not None:
+        failed, reason = False, "credentials refused"
+        if self.app.authenticator is not None or self.app.connect_middlewares:
             # Nobody waits longer than this, so no handler may: hanging ones would pile up.
             with trio.move_on_after(self.config.handshake_seconds) as patience:
                 try:
-                    answer = await self.app.authenticator(event.credentials)
-                    principal = checked(answer, (Principal, type(None)), "authenticate")
+                    principal = await recognise(self.app, event.credentials, event.principal)
+                except RequestFailed as error:
+                    principal, failed, reason = None, error.temporary, error.message or reason
                 except Exception as error:
                     self.incident("authenticate", error)
                     failed = True
@@ -384,7 +387,7 @@ class Node:
             if failed:
                 driver.connection.unavailable(now)
             elif principal is None:
-                driver.connection.refuse(now)
+                driver.connection.refuse(now, reason)
             elif self._too_many(driver, event, principal):
                 self._send_back(driver)
             else:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from hawser.about import carry, told
 from hawser.brokers import BrokerUnavailable, Entry, Published, Submission
 from hawser.calls import Refused, chosen_error_body, error_body
-from hawser.errors import RequestFailed
+from hawser.contract.problems import ContractBroken
+from hawser.errors import PayloadError, RequestFailed
 from hawser.incidents import record_incident
 from hawser.middleware import PublishRequest, pass_through
+from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser.principals import scoped_key
 from hawser.rights import ASK
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hawser.app import App
+    from hawser.contract.events import Events
     from hawser_engine.messages import About, PublishOptions
 
     from .node import Node
@@ -124,6 +127,8 @@ async def _check(
     node = session.node
     rule = await node.allow(session, "publish", channel)
     principal = session.handle.principal
+    if rule.events is not None:
+        _check_event(rule.events, data, options)
     try:
         about = carry(rule.about, principal.id, options)
     except ValueError as error:
@@ -134,6 +139,18 @@ async def _check(
         message = f"a publication has at most {node.config.message_bytes} bytes in all"
         raise Refused(ErrorCode.TOO_LARGE, message)
     return Submission(channel, data, rule.retention, scoped_key(principal, key), about)
+
+
+def _check_event(events: Events, data: bytes, options: PublishOptions | None) -> None:
+    """Refuse what is not as declared, before anybody has it (CTR-1)."""
+    if len(data) > ARGUMENT_BYTES_MAX:
+        raise Refused(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes in this channel")
+    try:
+        events.check(data, None if options is None else options.tags)
+    except ContractBroken as broken:
+        raise Refused.broken("the publication", broken) from None
+    except PayloadError as error:
+        raise Refused(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
 
 
 def _asks(app: App, channel: str) -> bool:

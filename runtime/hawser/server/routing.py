@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.calls import Refused
-from hawser.errors import NotSent, OutcomeUnknown
+from hawser.calls import Refused, chosen_error_body
+from hawser.errors import NotSent, OutcomeUnknown, RequestFailed
+from hawser.middleware import OfferRequest, pass_through
 from hawser.patterns import find
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser_engine.agents import Offered
@@ -66,7 +67,11 @@ class Router:
         procedures = {one.procedure: one.description for one in request.procedures}
         if len(request.description) + sum(map(len, procedures.values())) > ARGUMENT_BYTES_MAX:
             raise Refused(ErrorCode.TOO_LARGE, f"an offer has descriptions of at most {ARGUMENT_BYTES_MAX} bytes")
-        await self._allow(session, "offer", request.agent)
+        try:
+            await self._consent(session, request, tuple(procedures))
+        except RequestFailed as error:
+            await session.send(chosen_error_body(request.id, error))
+            return
         await session.room()
         principal = session.handle.principal.id
         offering = Offering(request.agent, session, principal, request.worker, request.description, procedures)
@@ -78,6 +83,27 @@ class Router:
                 self._tell_ended(one.worker, one.agent, ErrorCode.TAKEN_OVER)
                 one.worker.calls.abandon(one.agent + SEPARATOR)
         self.directory.changed(offering, new=True)
+
+    async def _consent(self, session: ServerSession, request: Offer, procedures: tuple[str, ...]) -> None:
+        """Let rights decide about an offer, and middleware around them.
+
+        Raises:
+            Refused: It may not be offered.
+            RequestFailed: So says middleware.
+        """
+        middleware, agreed = self._node.app.middlewares, False
+        if not middleware:
+            await self._allow(session, "offer", request.agent)
+            return
+
+        async def allow(asked: OfferRequest) -> None:
+            nonlocal agreed
+            await self._allow(session, "offer", asked.agent)
+            agreed = True
+
+        await pass_through(middleware, OfferRequest(session.handle, request.agent, request.worker, procedures), allow)
+        if not agreed:
+            raise TypeError(f"middleware neither refused the offer of {request.agent!r} nor proceeded with it")
 
     async def withdraw(self, session: ServerSession, request: Withdraw) -> None:
         """Carry out a WITHDRAW and answer it."""

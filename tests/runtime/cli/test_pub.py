@@ -10,16 +10,17 @@ import trio
 
 from hawser import App, Config, connect
 from hawser.cli import CommandFailed, leaves
-from hawser.cli.publishing import Publisher, read_line
+from hawser.cli.publishing import Publisher, read_line, read_tags
 from hawser.cli.serving import development_app
 from hawser.cli.settings import read_settings
 from hawser.cli.streams import BadInput, Line
 from hawser.payloads import decode_payload
 from hawser.testing import CutKind, FaultyNetwork
 from tests.runtime.cli.helpers import PATIENCE, URL, Lines, replaceable, stored
+from tests.runtime.contract.shop import Shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from trio.testing import MockClock
 
@@ -27,11 +28,16 @@ UNLIMITED = read_settings(None).limits
 
 
 async def publish(
-    app: App, texts: Iterable[str], *, text: bool = False, tell: Callable[[str], None] = print
+    app: App,
+    texts: Iterable[str],
+    *,
+    text: bool = False,
+    tell: Callable[[str], None] = print,
+    tags: Mapping[str, str] | None = None,
 ) -> int | CommandFailed:
     """Publish lines to the channel ``c`` of a served app; how many were acknowledged, or what ended it."""
     async with replaceable(app), connect(URL) as client:
-        publisher = Publisher(client, "c", text=text, tell=tell)
+        publisher = Publisher(client, "c", text=text, tell=tell, tags=tags)
         try:
             with trio.fail_after(PATIENCE):
                 await publisher.run(Lines(texts))
@@ -63,6 +69,29 @@ async def test_a_text_is_published_as_it_stands(autojump_clock: MockClock) -> No
     app = development_app()
     await publish(app, ["", "{no json", "  a b "], text=True)
     assert await values(app) == ["", "{no json", "  a b "]
+
+
+async def test_each_publication_has_the_tags_that_were_given(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("c", history=10, open=True).event("shipped")(Shipped)
+    assert await publish(app, ['{"id": "7"}', '{"id": "8"}'], tags={"event": "shipped", "by": "sea"}) == 2
+    history = await app.broker.history("c", 0, limit=10, limit_bytes=1_000)
+    assert [entry.about and entry.about.tags for entry in history.entries] == [{"event": "shipped", "by": "sea"}] * 2
+    failure = await publish(app, ['{"id": "9"}', '{"id": 10}'], tags={"event": "shipped"})
+    assert str(failure) == (
+        "line 2: refused: BAD_REQUEST: the publication is not as declared: $.id saw a number, expected a text (CTR-3)"
+    )
+
+
+def test_tags_are_names_with_values() -> None:
+    assert read_tags(["event=shipped", "sum=1+1=2", "none="]) == {"event": "shipped", "sum": "1+1=2", "none": ""}
+    for given in (["event"], ["a=1", "a=2"]):
+        with pytest.raises(CommandFailed, match="write NAME=VALUE, each name once"):
+            read_tags(given)
+    for given in (["=x"], ["a=" + "x" * 65], [f"t{number}=x" for number in range(9)]):
+        with pytest.raises(CommandFailed, match="--tag: ") as caught:
+            read_tags(given)
+        assert caught.value.exit_code == 2
 
 
 async def test_what_stands_before_a_bad_line_is_published_and_nothing_behind_it(autojump_clock: MockClock) -> None:

@@ -1,0 +1,161 @@
+"""The types of a procedure, from the annotations of its handler (SPEC CTR-2).
+
+Rule: what is not asked for stays as it was. A handler is typed if an attrs class stands in its annotations, or if it is
+declared so; every other one gets what its caller sent.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from hawser.exchange import is_taking_inputs
+
+from .loading import load_conversion
+from .problems import PROBLEMS_MAX, ContractBroken, Problem, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ITEMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
+
+
+@attrs.frozen
+class ProcedureTypes:
+    """What a typed procedure takes and returns."""
+
+    parameters: Mapping[str, Any]
+    """The types of its parameters, without those that no caller gives, in their order."""
+    result: Any
+    """The type of what it returns, or of each item."""
+
+    def structure(self, bound: inspect.BoundArguments, *, named: bool) -> None:
+        """Put instances in the place of what came.
+
+        Args:
+            bound: Arguments of the handler.
+            named: Whether the caller gave them by name; for the paths of what is wrong.
+
+        Raises:
+            ContractBroken: Something is not as declared.
+        """
+        problems: list[Problem] = []
+        more, place = False, 0
+        for name, kind in self.parameters.items():
+            if name not in bound.arguments:
+                continue
+            value = bound.arguments[name]
+            match bound.signature.parameters[name].kind:
+                case inspect.Parameter.VAR_POSITIONAL:
+                    parts: dict[str | int, Any] = {place + at: one for at, one in enumerate(value)}
+                case inspect.Parameter.VAR_KEYWORD:
+                    parts = dict(value)
+                case _:
+                    parts = {name if named else place: value}
+            for key, part in parts.items():
+                try:
+                    parts[key] = load_conversion().structure(part, kind)
+                except ContractBroken as broken:
+                    problems += [attrs.evolve(one, path=step("$", key) + one.path[1:]) for one in broken.problems]
+                    more = more or broken.more
+                    if len(problems) > PROBLEMS_MAX:
+                        raise ContractBroken(problems) from None
+            bound.arguments[name] = _gathered(bound.signature.parameters[name].kind, parts)
+            place += 1
+        if problems:
+            raise ContractBroken(problems, more=more)
+
+    def render(self, result: object) -> Any:
+        """What a result, or an item, looks like on its way.
+
+        Raises:
+            Exception: It is not as declared, which is a fault of the handler.
+        """
+        return load_conversion().render(result, self.result)
+
+
+def types_of(handler: Callable[..., Any], what: str, *, leading: int, checked: bool | None) -> ProcedureTypes | None:
+    """The types of a handler, None if it is not typed.
+
+    Args:
+        handler: The function.
+        what: What it is, for messages.
+        leading: How many of its parameters no caller gives, beside `Inputs`.
+        checked: Whether it is declared as typed; None leaves it to its annotations.
+
+    Raises:
+        ModuleNotFoundError: It is typed, and the extra is not installed.
+        TypeError: It is typed, and an annotation cannot be looked up, or is no type of a value that travels.
+    """
+    if checked is False:
+        return None
+    signature = inspect.signature(handler)
+    given = list(signature.parameters.values())[leading + is_taking_inputs(handler) :]
+    found = {one.name: _look_up(handler, one.annotation) for one in given}
+    result = _look_up(handler, signature.return_annotation)
+    if isinstance(result, _Unknown):
+        returned: Any = result
+    else:
+        origin = typing.get_origin(result)
+        returned = (typing.get_args(result) or (Any,))[0] if origin in ITEMS else result
+    if checked is None and not any(map(_has_record, (*found.values(), returned))):
+        return None
+    conversion = load_conversion()
+    for name, kind in (*found.items(), ("return", returned)):
+        place = f"{what}, {'what it returns' if name == 'return' else f'parameter {name!r}'}"
+        if isinstance(kind, _Unknown):
+            raise TypeError(f"{place}: {kind.why}; what is checked has to be there when the program runs")
+        try:
+            conversion.prepare(kind)
+        except TypeError as error:
+            raise TypeError(f"{place}: {error}") from None
+    return ProcedureTypes(found, returned)
+
+
+def _gathered(kind: object, parts: Mapping[str | int, Any]) -> Any:
+    """What a parameter gets: one value, or those that have no parameter of their own."""
+    match kind:
+        case inspect.Parameter.VAR_POSITIONAL:
+            return tuple(parts.values())
+        case inspect.Parameter.VAR_KEYWORD:
+            return parts
+        case _:
+            return next(iter(parts.values()))
+
+
+@attrs.frozen
+class _Unknown:
+    """An annotation that cannot be looked up, such as one that only type checkers import."""
+
+    why: str
+
+
+def _look_up(handler: Callable[..., Any], annotation: Any) -> Any:
+    """What an annotation means; `Any` where there is none."""
+    if annotation is inspect.Signature.empty:
+        return Any
+    if annotation is None:
+        return type(None)
+    if not isinstance(annotation, str):
+        return annotation
+    function: Any = inspect.unwrap(handler)
+    if not inspect.isroutine(function):
+        function = type(handler).__call__
+    names = inspect.getclosurevars(function) if inspect.isfunction(function) else None
+    try:
+        holder = type("Holder", (), {"__annotations__": {"it": annotation}})
+        near = {} if names is None else {**names.nonlocals}
+        return typing.get_type_hints(holder, getattr(function, "__globals__", {}), near, include_extras=True)["it"]
+    except Exception as error:
+        return _Unknown(f"the annotation {annotation!r} cannot be looked up ({error})")
+
+
+def _has_record(kind: Any) -> bool:
+    """Whether an attrs class stands somewhere in a type."""
+    if isinstance(kind, type) and attrs.has(kind):
+        return True
+    return any(_has_record(part) for part in typing.get_args(kind))
