@@ -59,12 +59,18 @@ class SlowPresence(PresenceStore):
     def __init__(self, store: PresenceStore, seed: int) -> None:
         self.away: bool = False
         """Whether it is out of reach: of what it is asked to, the least is done, and nothing answered."""
-        self.gone: bool = False
-        """Whether whoever uses it is no more: nothing is done."""
+        self._gone = False
         self._store = store
         self._dice = random.Random(seed)
         self._late: dict[tuple[str, PresenceSink], _LateSink] = {}
         self._news = trio.Event()
+
+    async def vanish(self) -> None:
+        """Whoever uses it is no more: nothing is done, and nobody told."""
+        self._gone = True
+        for (channel, _), late in self._late.items():
+            late.left = True
+            await self._store.unwatch(channel, late)
 
     async def run(self) -> None:
         """See `PresenceStore.run`."""
@@ -132,7 +138,7 @@ class SlowPresence(PresenceStore):
         return result
 
     def _reach(self, likely: bool) -> None:
-        if self.gone or (self.away and likely):
+        if self._gone or (self.away and likely):
             raise OSError("out of reach")
 
     async def _dawdle(self) -> None:
