@@ -242,6 +242,14 @@ async def test_a_step_that_does_not_follow_brings_a_new_list(autojump_clock: Moc
         assert (presence.total, infos(presence.members)) == (1, ["ada"])
 
 
+async def test_who_comes_back_at_once_is_there_when_it_has_entered(autojump_clock: MockClock) -> None:
+    app = presence_app()
+    async with serving(app), connect(URL) as ada:
+        for info in range(10):
+            async with ada.presence(ROOM, info=info, watch=False):
+                assert infos(await app.members(ROOM)) == [info]
+
+
 class ReportsFirst(MemoryPresence):
     """A store that says who was there when everything is different already, as one far away does."""
 

@@ -332,4 +332,5 @@ class Presences:
                 presence.requested = False
                 presence.finish(RequestFailed(message.code, message.reason))
             case Present():
-                presence.answered(message)
+                if presence.requested:  # else it answers how the one before was given up
+                    presence.answered(message)
