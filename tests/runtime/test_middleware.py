@@ -168,7 +168,7 @@ async def test_it_changes_data_arguments_and_results(autojump_clock: MockClock) 
             case CallRequest():
                 result = await proceed(request.with_arguments(*request.arguments, again=True))
                 return ["changed", *result]
-            case SubscribeRequest():
+            case _:
                 return await proceed()
 
     async with serving(app), connect(URL) as client, client.subscribe("room") as messages:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.calls import Refused
+from hawser.calls import Refused, chosen_error_body
+from hawser.errors import RequestFailed
 from hawser_engine.batch import Batch
 from hawser_engine.channels.attendance import Attendance
 from hawser_engine.channels.roll import Manner, Watcher
@@ -20,12 +21,12 @@ from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import encode_body
 from hawser_engine.presence import Member, Present
 
+from .consent import allow_presence, consent
 from .watching import Watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from hawser.rights import Action
     from hawser_engine.presence import Presence
 
     from .node import Node
@@ -81,10 +82,11 @@ class PresenceDesk:
             Refused: It is answered with an error.
         """
         name = request.channel
-        if request.watch:
-            await self._allow(session, "presence", name)
-        if request.info is not None:
-            await self._allow(session, "appear", name)
+        try:
+            request = await consent(self._node, session, request)
+        except RequestFailed as error:
+            await session.send(chosen_error_body(request.id, error))
+            return
         async with self._pinned(name) as watched:
             if request.watch:
                 await self._open(watched)
@@ -107,14 +109,6 @@ class PresenceDesk:
             session.put(encode_body(Present(request.id, name, member, 0, "")))
             if request.watch:
                 self._watch(session, watched, anew=request.watch == 2)
-
-    async def _allow(self, session: ServerSession, action: Action, name: str) -> None:
-        """Check a right; where nothing is declared for it, that to subscribe is asked (PRS-2)."""
-        rule = self._node.app.rule_for(name)
-        if rule is not None and not rule.presence:
-            raise Refused(ErrorCode.BAD_REQUEST, f"channel {name!r} has no presence")
-        declared = rule is not None and action in rule.rights
-        await self._node.allow(session, action if declared else "subscribe", name)
 
     def _hold(self, session: ServerSession, name: str, *, wanted: bool) -> _Holder | None:
         holder = self._holders.get(session)
@@ -152,9 +146,9 @@ class PresenceDesk:
             watched = self._watched.get(name)
             try:
                 if watched is not None and session in watched.watchers:
-                    await self._allow(session, "presence", name)
+                    await allow_presence(self._node, session, "presence", name)
                 if holder is not None and self._attendance.entry(name, holder.member) is not None:
-                    await self._allow(session, "appear", name)
+                    await allow_presence(self._node, session, "appear", name)
             except Refused:
                 await session.room()
                 self._drop(session, name)
