@@ -70,7 +70,8 @@ class World(ABC):
         self.seed = seed
         self.random = random.Random(seed)
         self.lines: list[str] = []
-        self.server: Server | None = None
+        self.servers: dict[str, Server] = {}
+        """The one that runs, or has run last, under each name."""
 
     @abstractmethod
     async def run(self) -> int:
@@ -95,8 +96,11 @@ class World(ABC):
     @property
     def node(self) -> Any:
         """What the server holds, to be looked at."""
-        assert self.server is not None
-        return self.server._node  # pyright: ignore[reportPrivateUsage]
+        return self.node_of("server")
+
+    def node_of(self, name: str) -> Any:
+        """The same for one of several."""
+        return self.servers[name]._node  # pyright: ignore[reportPrivateUsage]
 
     async def weather(self, network: FaultyNetwork | Roads, pauses: Sequence[float]) -> None:
         """Break links for a while, after one of these pauses on average."""
@@ -105,14 +109,18 @@ class World(ABC):
 
     async def serve(self, up: trio.Event, until: trio.Event) -> None:
         """Run a server for a while."""
+        await self.serve_at("server", self.app, self.URL, up, until)
+
+    async def serve_at(self, name: str, app: App, url: str, up: trio.Event, until: trio.Event) -> None:
+        """Run one of several for a while."""
         async with trio.open_nursery() as nursery:
-            self.server = await nursery.start(
-                partial(serve, self.app, self.URL, config=self.config, random_bytes=self.bytes())
+            self.servers[name] = await nursery.start(
+                partial(serve, app, url, config=self.config, random_bytes=self.bytes())
             )
-            self.note("server", "starts")
+            self.note(name, "starts")
             up.set()
             await until.wait()
-            self.note("server", "stops")
+            self.note(name, "stops")
             nursery.cancel_scope.cancel()
 
     async def serve_twice(self, restart: trio.Event, restarted: trio.Event, over: trio.Event) -> None:

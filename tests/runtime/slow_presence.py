@@ -113,6 +113,7 @@ class SlowPresence(PresenceStore):
         late = _LateSink(channel, sink, self._heard)
         members = await self._store.watch(channel, late)
         self._late[channel, sink] = late
+        await trio.sleep(self._dice.choice([0, 0.5, 1]))  # long enough for something to be reported
         return members
 
     async def unwatch(self, channel: str, sink: PresenceSink) -> None:
