@@ -20,13 +20,15 @@ from hawser import (
     connect,
 )
 from hawser.brokers import MemoryBroker, MemoryPresence, PresenceSink
-from hawser.members import encode_info
+from hawser.members import decode_member, encode_info
 from hawser.testing import FaultyNetwork
+from hawser_engine import EngineConfig
 from hawser_engine.channels.attendance import Writing
-from hawser_engine.messages import encode_body
-from hawser_engine.presence import Changes
+from hawser_engine.messages import PRESENCE, encode_body
+from hawser_engine.presence import Changes, Members, Present
 from hawser_engine.presence import Member as Entry
-from tests.runtime.helpers import URL, counting_bytes, only_session, serving
+from hawser_engine.presence import Presence as PresenceMessage
+from tests.runtime.helpers import URL, RawClient, counting_bytes, only_session, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -388,3 +390,34 @@ async def test_a_session_that_ends_while_it_leaves_watches_no_more(autojump_cloc
         store.go_on.set()
         await trio.sleep(1)
         assert not server._node.presence._watched  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(("missed", "kinds"), [(10, [Changes]), (100, [Members])])
+async def test_a_watcher_without_window_holds_nobody_up_and_gets_what_it_missed(
+    autojump_clock: MockClock, missed: int, kinds: list[type]
+) -> None:
+    """SPEC PRS-6: the steps, as long as they are kept, else a list."""
+    slow = RawClient(EngineConfig(window_messages=2), features=(PRESENCE,))
+    slow.deliver = False
+    config = Config(joins_per_second=1_000, presence_step_seconds=0.5)
+    async with serving(presence_app(), config=config) as server, slow.connected():
+        slow.say(PresenceMessage(1, ROOM, 1, None))
+        assert [type(await slow.hear()) for _ in range(2)] == [Present, Members]
+        session = await only_session(server)
+        async with connect(URL) as ada, ada.presence(ROOM, info=0) as presence:
+            for info in range(1, missed):
+                await presence.update(info)
+                assert await changes(presence, 1) == [("update", info)]
+            assert not slow.messages
+            assert not session.engine.outbox.queue
+            slow.deliver = True
+            slow.engine.session.delivered(2, trio.current_time())
+            slow.flush()
+            await trio.sleep(1)
+            heard: list[Any] = [await slow.hear() for _ in range(len(slow.messages))]
+            assert list(dict.fromkeys(map(type, heard))) == kinds
+            assert [message.version for message in heard] == list(range(heard[0].version, missed + 1))
+            if kinds == [Members]:
+                assert [decode_member(entry).info for entry in heard[-1].members] == [missed - 1]
+            else:
+                assert [decode_member(entry).info for message in heard for entry in message.here] == [*range(missed)]

@@ -231,6 +231,8 @@ class PresenceDesk:
         while body is not None and session.offer(self._shared(body), now):
             watched.roll.sent(watcher)
             body = watched.roll.upcoming(watcher)
+        if body is not None:
+            watched.roll.refused(watcher)
         session.flush(now)
 
     def _shared(self, body: bytes) -> Batch:
