@@ -48,7 +48,16 @@ from .errors import (
 )
 from .exchange import Inputs, takes_inputs
 from .members import Member
-from .middleware import CallRequest, ConnectRequest, OfferRequest, Proceed, PublishRequest, Request, SubscribeRequest
+from .middleware import (
+    CallRequest,
+    ConnectRequest,
+    OfferRequest,
+    PresenceRequest,
+    Proceed,
+    PublishRequest,
+    Request,
+    SubscribeRequest,
+)
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
 from .rules import ChannelRule
@@ -95,6 +104,7 @@ __all__ = [
     "Position",
     "Presence",
     "PresenceChange",
+    "PresenceRequest",
     "Principal",
     "Proceed",
     "PublishRequest",

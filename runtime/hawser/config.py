@@ -53,9 +53,10 @@ class Config(EngineConfig):
     """Clients that attach within any second, over whatever transport; one more is sent back OVERLOADED and told its
     turn (SPEC LIM-3). New sessions have four fifths of it, so that there is room for those who resume."""
     joins_per_second: float = _number(20.0, 0.1)
-    """Channels that one session subscribes to in a second; above it SUBSCRIBE waits (SPEC LIM-1)."""
+    """Channels that one session subscribes to in a second, and requests to watch or to be a member; above it they wait
+    (SPEC LIM-1, PRS-12)."""
     joins_burst: int = _amount(128)
-    """Channels that it may subscribe to at once after a pause."""
+    """So many of them at once after a pause."""
     backoff_base_seconds: float = _number(0.5, 0.001)
     """A client's first backoff is drawn up to this; it doubles with every attempt without progress (SPEC REC-1)."""
     breaker_attempts: int = _amount(5)

@@ -16,6 +16,7 @@ from hawser_engine.codes import ErrorCode
 
 from .calls import Refused
 from .errors import PayloadError, RequestFailed
+from .members import encode_info
 from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
 
 if TYPE_CHECKING:
@@ -147,10 +148,58 @@ class ConnectRequest:
         return attrs.evolve(self, credentials=credentials)
 
 
-Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | OfferRequest
-"""What a client asks for in its session. Two are equal if they are the same but for data and arguments."""
+@attrs.frozen
+class PresenceRequest:
+    """A client wants to watch who is in a channel, to be there, or both; `Proceed` returns None.
 
-RequestT = TypeVar("RequestT", CallRequest, PublishRequest, SubscribeRequest, OfferRequest, ConnectRequest)
+    It comes again when a member says something else of itself. Giving up what was asked for is no request.
+    """
+
+    kind: ClassVar[Literal["presence"]] = "presence"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    channel: str
+    """The channel's name, as the client gave it; there may be no such channel."""
+    watch: bool
+    """Whether it wants to be told who is there."""
+    member: bool
+    """Whether it wants to be there."""
+    raw: bytes = attrs.field(eq=False, repr=False)
+    """What it says of itself, as it travelled; empty if it wants to be no member."""
+
+    @property
+    def info(self) -> Any:
+        """What it says of itself as a value, decoded at each access; None if it wants to be no member.
+
+        Raises:
+            RequestFailed: It is none (BAD_REQUEST).
+        """
+        if not self.member:
+            return None
+        try:
+            return decode_payload(self.raw)
+        except PayloadError as error:
+            raise RequestFailed(ErrorCode.BAD_REQUEST, f"the info is no CBOR value: {error}") from None
+
+    def with_info(self, info: object) -> PresenceRequest:
+        """The same member, but saying something else.
+
+        Raises:
+            PayloadError: It cannot travel, or is too long.
+            ValueError: It wants to be no member, or would be none.
+        """
+        data = encode_info(info)
+        if data is None or not self.member:
+            raise ValueError("with_info changes what a member says; it makes nobody one, and of no member none")
+        return attrs.evolve(self, raw=data)
+
+
+Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest
+"""What a client asks for in its session. Two are equal if they are the same but for data, info and arguments."""
+
+RequestT = TypeVar(
+    "RequestT", CallRequest, PublishRequest, SubscribeRequest, PresenceRequest, OfferRequest, ConnectRequest
+)
 
 
 class Proceed(Protocol):
@@ -212,5 +261,5 @@ def _successor(request: RequestT, changed: Request | ConnectRequest) -> RequestT
     if isinstance(changed, type(request)) and changed == request:
         return changed
     raise ValueError(
-        f"saw {changed}, expected {request}: only data, arguments and credentials can be changed, by with_…"
+        f"saw {changed}, expected {request}: only data, info, arguments and credentials can be changed, by with_…"
     )

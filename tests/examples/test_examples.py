@@ -52,6 +52,29 @@ def test_a_team_says_everything_once_though_its_writer_is_killed() -> None:
     ]
 
 
+@pytest.mark.slow
+def test_a_chat_shows_who_is_there_and_not_whose_link_broke_for_a_moment() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "chat_with_presence.py")],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == [
+        "  * bob comes; here are ada, bob",
+        "  bob: hello",
+        "  * bob is at lunch; here are ada, bob",
+        "-- bob's link is cut --",
+        "  bob: did you notice?",
+        "  * bob goes; here are ada",
+        "  * eve comes; here are ada, eve",
+        "-- eve's machine dies --",
+        "  * eve goes; here are ada",
+    ]
+
+
 @pytest.mark.parametrize("name", EMBEDDERS)
 def test_an_embedder_fits_on_three_pages(name: str) -> None:
     assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= LINES_AT_MOST

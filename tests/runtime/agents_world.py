@@ -7,12 +7,9 @@ whoever watches the directory sees in the end who is there, and nothing is left 
 
 from __future__ import annotations
 
-import hashlib
-import random
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +20,6 @@ from hawser import (
     App,
     CallError,
     Client,
-    Config,
     ErrorCode,
     Inputs,
     NotSent,
@@ -31,26 +27,23 @@ from hawser import (
     Proceed,
     Request,
     RequestFailed,
-    Server,
     connect,
-    serve,
     takes_inputs,
 )
-from hawser.testing import CutKind, FaultyNetwork, run_seeded, seeded_bytes
-from tests.runtime.reading import Broken, leaf
+from hawser.testing import FaultyNetwork
+from tests.runtime import frame
+from tests.runtime.frame import HASTY, STORM_SECONDS, live_through
+from tests.runtime.reading import Broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-URL: Final = "memory://agents"
 WORKERS: Final = 3
 CALLERS: Final = 2
 CALLS: Final = 12
 """Of each caller."""
-STORM_SECONDS: Final = 15
 REST_SECONDS: Final = 30
 """In which everybody has a link again, and has heard of everything."""
-PATIENCE_SECONDS: Final = 2_000
 
 NOT_RUN: Final = (ErrorCode.BUSY, ErrorCode.NOT_FOUND)
 """Codes that say that nothing was done, as do others that are temporary."""
@@ -59,46 +52,34 @@ ENDED: Final = (ErrorCode.CALLEE_LOST, *NOT_RUN)
 
 
 @attrs.frozen
-class Outcome:
+class Outcome(frame.Outcome):
     """What became of one seed."""
 
-    seed: int
-    lines: list[str]
-    """Everything that happened, in order."""
-    faults: int
     ends: Counter[str]
     """How calls ended."""
-
-    @property
-    def digest(self) -> str:
-        """The same for the same story."""
-        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
 
 
 class Leaving(Exception):
     """A worker leaves its offer without waiting for what runs."""
 
 
-class World:
+class World(frame.World):
     """One seed's system and what was seen in it."""
 
+    MODULE = "tests.runtime.agents_world"
+    URL = "memory://agents"
+
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         pick = self.random.choice
-        self.config = Config(
+        self.config = attrs.evolve(
+            HASTY,
             window_messages=pick([2, 7, 1_000]),
             window_bytes=pick([3_000, 262_144]),
             operations=pick([1, 256]),
             calls_per_session=pick([1, 3, 64]),
             stream_items=pick([1, 2, 32]),
             stream_bytes=pick([1, 65_536]),
-            messages_per_second=500,
-            resumes_per_minute=100_000,
-            ping_interval_seconds=1,
-            pong_wait_seconds=1,
-            handshake_seconds=2,
-            backoff_cap_seconds=1,
-            connect_seconds=100,
         )
         self.app = App()
         self.app.agent("team", open=True, balance=pick(["turns", "least"]))
@@ -115,21 +96,12 @@ class World:
         self.wrong: list[str] = []
         """What procedures have noticed: what they raise would be an answer."""
         self.ends: Counter[str] = Counter()
-        self.lines: list[str] = []
         self._seen: list[str] = []
-        self._server: Server | None = None
         self._calm = trio.Event()
         self._over = trio.Event()
         """Workers may go."""
         self._gone = trio.Event()
         """They have gone, or are given up."""
-
-    def note(self, who: str, what: str) -> None:
-        """Write down what happened."""
-        self.lines.append(f"{trio.current_time():9.3f}  {who:<9} {what}")
-
-    def _bytes(self) -> Callable[[int], bytes]:
-        return seeded_bytes(self.random.getrandbits(32))
 
     # ------------------------------------------------------------ who is there
 
@@ -143,7 +115,7 @@ class World:
                 for _ in range(WORKERS + 1)
             ]
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice, restart, restarted, over)
                 nursery.start_soon(self._watch, networks[0])
                 async with trio.open_nursery() as workers:
                     for number, network in enumerate(networks[1:]):
@@ -152,7 +124,7 @@ class World:
                         for number in range(CALLERS):
                             callers.start_soon(self._ask, f"caller {number}", networks[0])
                         for network in networks:
-                            callers.start_soon(self._weather, network)
+                            callers.start_soon(self.weather, network, [0.3, 1, 5])
                         calm_at = trio.current_time() + STORM_SECONDS
                         await trio.sleep(self.random.uniform(0, STORM_SECONDS))
                         if self.restarts:
@@ -170,26 +142,6 @@ class World:
                 restart.set()
                 over.set()
             return sum(network.cuts for network in networks)
-
-    async def _weather(self, network: FaultyNetwork) -> None:
-        with trio.move_on_after(STORM_SECONDS):
-            await network.storm(every_seconds=self.random.choice([0.3, 1, 5]), kinds=tuple(CutKind))
-
-    async def _serve(self, up: trio.Event, until: trio.Event) -> None:
-        async with trio.open_nursery() as nursery:
-            self._server = await nursery.start(
-                partial(serve, self.app, URL, config=self.config, random_bytes=self._bytes())
-            )
-            self.note("server", "starts")
-            up.set()
-            await until.wait()
-            self.note("server", "stops")
-            nursery.cancel_scope.cancel()
-
-    async def _serve_twice(self, restart: trio.Event, restarted: trio.Event, over: trio.Event) -> None:
-        await self._serve(trio.Event(), restart)
-        if not over.is_set():
-            await self._serve(restarted, over)
 
     async def _hold(self, request: Request, proceed: Proceed) -> Any:
         if request.kind != "offer":  # workers take their own time
@@ -212,7 +164,7 @@ class World:
 
     async def _live(self, name: str, own: str | None, network: FaultyNetwork, life: trio.CancelScope) -> None:
         config = attrs.evolve(self.config, session_seconds=self.random.choice([5, None]))
-        agent = connect(URL, transport=network, config=config, random_bytes=self._bytes())
+        agent = connect(self.URL, transport=network, config=config, random_bytes=self.bytes())
         async with agent as client, client.offer("team", self.work, self.count, self.echo, worker=own) as offering:
             self.note(name, "offers")
             with trio.move_on_after(self.random.uniform(0, STORM_SECONDS)):
@@ -277,7 +229,7 @@ class World:
     # ------------------------------------------------------------ callers
 
     async def _ask(self, name: str, network: FaultyNetwork) -> None:
-        caller = connect(URL, transport=network, config=self.config, random_bytes=self._bytes())
+        caller = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
         async with caller as client, trio.open_nursery() as nursery:
             for number in range(CALLS):
                 way = self.random.choice([self._call, self._count, self._echo])
@@ -368,7 +320,7 @@ class World:
     # ------------------------------------------------------------ the end
 
     async def _watch(self, network: FaultyNetwork) -> None:
-        watcher = connect(URL, transport=network, config=self.config, random_bytes=self._bytes())
+        watcher = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
         async with watcher as client, client.watch_agents() as directory, trio.open_nursery() as nursery:
             nursery.start_soon(self._follow, directory)
             await self._gone.wait()
@@ -384,11 +336,10 @@ class World:
         """Every call has ended, and everybody has a link."""
         if self.wrong:
             raise Broken(self.wrong[0])
-        assert self._server is not None
         left = +self.running
         if left:
             raise Broken(f"nobody waits for it, and it runs: {left}")
-        told = [f"{one[0]} {one[3]} {one[2] == 1}" for one in self._node.router.directory.snapshot()[1:]]
+        told = [f"{one[0]} {one[3]} {one[2] == 1}" for one in self.node.router.directory.snapshot()[1:]]
         if sorted(self._seen) != sorted(told):
             raise Broken(f"the directory says {self._seen}, and there is {told}")
         if sum(one.endswith("True") for one in told) != WORKERS:
@@ -396,18 +347,17 @@ class World:
 
     def _check_left(self) -> None:
         """Everybody has said goodbye, or is given up."""
-        agents = self._node.router._agents
-        left = (dict(self._node.sessions), agents.offerings(), agents._workers, agents._offered)
+        agents = self.node.router._agents
+        left = (dict(self.node.sessions), agents.offerings(), agents._workers, agents._offered)
         if any(left):
             raise Broken(f"the server still holds {left}")
 
-    @property
-    def _node(self) -> Any:
-        assert self._server is not None
-        return self._server._node  # pyright: ignore[reportPrivateUsage]
+    def standing(self) -> object:
+        """See `frame.World.standing`."""
+        return dict(self.ends), self.lines[-1]
 
     def check(self) -> None:
-        """What must hold when all is over."""
+        """See `frame.World.check`."""
         if self.ends.total() != CALLERS * CALLS:
             raise Broken(f"{self.ends} calls have ended")
 
@@ -419,19 +369,7 @@ def run_world(seed: int) -> Outcome:
         Broken: Something that is promised did not hold; it says which seed to run again.
     """
     world = World(seed)
-
-    async def live() -> int:
-        with trio.move_on_after(PATIENCE_SECONDS):
-            return await world.run()
-        raise Broken(f"it did not come to an end: {dict(world.ends)}, {world.lines[-1]}")
-
-    try:
-        faults = run_seeded(live, seed=seed)
-        world.check()
-    except Exception as error:
-        cause = leaf(error)
-        what = cause if isinstance(cause, Broken) else repr(cause)
-        raise Broken(f"{what}\nreplay: python -m tests.runtime.agents_world {seed}") from error
+    faults = live_through(world)
     return Outcome(seed, world.lines, faults, world.ends)
 
 

@@ -201,5 +201,5 @@ async def test_another_request_than_was_made_is_not_judged(
         return result
 
     async with serving(app), connect(URL, token="ada"):
-        assert "only data, arguments and credentials can be changed" in caplog.text
+        assert "only data, info, arguments and credentials can be changed" in caplog.text
     assert "token" not in caplog.text

@@ -19,13 +19,16 @@ from hawser import (
     RequestFailed,
     connect,
 )
-from hawser.brokers import MemoryBroker, MemoryPresence
-from hawser.members import encode_info
+from hawser.brokers import MemoryBroker, MemoryPresence, PresenceSink
+from hawser.members import decode_member, encode_info
+from hawser.testing import FaultyNetwork
+from hawser_engine import EngineConfig
 from hawser_engine.channels.attendance import Writing
-from hawser_engine.messages import encode_body
-from hawser_engine.presence import Changes
+from hawser_engine.messages import PRESENCE, encode_body
+from hawser_engine.presence import Changes, Members, Present
 from hawser_engine.presence import Member as Entry
-from tests.runtime.helpers import URL, counting_bytes, only_session, serving
+from hawser_engine.presence import Presence as PresenceMessage
+from tests.runtime.helpers import URL, RawClient, counting_bytes, only_session, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +122,7 @@ async def test_rights_and_channels_without_presence(autojump_clock: MockClock) -
             assert presence.members == []
             with pytest.raises(RequestFailed):
                 await presence.update("me")
+            await presence.update(None)
             with pytest.raises(RuntimeError, match="already"):
                 await client.presence("quiet:x").__aenter__()
         async with client.presence("hidden:x", info="me", watch=False):
@@ -238,3 +242,182 @@ async def test_a_step_that_does_not_follow_brings_a_new_list(autojump_clock: Moc
             session.put(encode_body(Changes(ROOM, version, 9, (), ())))
         await trio.sleep(2)
         assert (presence.total, infos(presence.members)) == (1, ["ada"])
+
+
+async def test_who_comes_back_at_once_is_there_when_it_has_entered(autojump_clock: MockClock) -> None:
+    app = presence_app()
+    async with serving(app), connect(URL) as ada:
+        for info in range(10):
+            async with ada.presence(ROOM, info=info, watch=False):
+                assert infos(await app.members(ROOM)) == [info]
+
+
+class ReportsFirst(MemoryPresence):
+    """A store that says who was there when everything is different already, as one far away does."""
+
+    async def watch(self, channel: str, sink: PresenceSink) -> tuple[Entry, ...]:
+        members = await super().watch(channel, sink)
+        lease = await self.begin(1_000)
+        await self.write(lease, [Writing(channel, b"x", Entry(b"x", "bob", b"\x01"))])
+        return members
+
+
+async def test_what_is_reported_before_the_list_is_not_lost(autojump_clock: MockClock) -> None:
+    async with serving(presence_app(ReportsFirst())), connect(URL) as ada, ada.presence(ROOM) as presence:
+        assert infos(presence.members) == [1]
+
+
+class Reluctant(MemoryPresence):
+    """A store that does what it is asked to, and often says that it has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals = 0
+
+    def refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("out of reach")
+
+    async def watch(self, channel: str, sink: PresenceSink) -> tuple[Entry, ...]:
+        members = await super().watch(channel, sink)
+        self.refuse()
+        return members
+
+    async def unwatch(self, channel: str, sink: PresenceSink) -> None:
+        self.refuse()
+        await super().unwatch(channel, sink)
+
+    async def end(self, lease: bytes) -> None:
+        self.refuse()
+        await super().end(lease)
+
+    @property
+    def watched(self) -> int:
+        return sum(len(sinks) for sinks in self._sinks.values())
+
+
+async def test_a_store_is_asked_to_stop_until_it_does(autojump_clock: MockClock) -> None:
+    store = Reluctant()
+    async with serving(presence_app(store)) as server, connect(URL) as ada:
+        store.refusals = 3  # at watch, and twice when that is taken back
+        with pytest.raises(RequestFailed):
+            await ada.presence(ROOM).__aenter__()
+        await trio.sleep(5)
+        assert (store.refusals, store.watched) == (0, 0)
+        store.refusals = 2
+        with pytest.raises(RequestFailed):
+            await ada.presence(ROOM).__aenter__()
+        async with ada.presence(ROOM, info="ada") as presence:
+            assert (infos(presence.members), store.watched) == (["ada"], 1)
+        await trio.sleep(1)
+        assert store.watched == 0
+        assert not server._node.presence._watched  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_server_ends_in_peace_without_its_store_and_else_leaves_it(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Reluctant()
+    async with connect(URL, wait=False) as ada:
+        for refusals, watched in ((1, 1), (0, 1)):
+            async with serving(presence_app(store)):
+                presence = ada.presence(ROOM, info="ada")
+                await presence.__aenter__()
+                store.refusals = refusals
+            assert store.watched == watched
+            await presence.__aexit__(None, None, None)
+            store.refusals = 0
+    assert "out of reach" in caplog.text
+
+
+class Hesitant(MemoryPresence):
+    """A store that waits to be let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = trio.Event()
+
+    async def watch(self, channel: str, sink: PresenceSink) -> tuple[Entry, ...]:
+        await self.go_on.wait()
+        return await super().watch(channel, sink)
+
+
+async def test_who_loses_the_link_while_it_enters_has_the_grace_and_no_more(autojump_clock: MockClock) -> None:
+    """SPEC PRS-9."""
+    store = Hesitant()
+    async with FaultyNetwork() as network, serving(presence_app(store)), trio.open_nursery() as nursery:
+
+        async def enter() -> None:
+            async with connect(URL, transport=network) as client, client.presence(ROOM, info="ada"):
+                await trio.sleep_forever()
+
+        nursery.start_soon(enter)
+        await trio.sleep(1)
+        network.refuse()
+        await network.cut()
+        await trio.sleep(1)
+        store.go_on.set()
+        await trio.sleep(8)
+        assert len(await store.members(ROOM)) == 1
+        await trio.sleep(4)
+        assert await store.members(ROOM) == ()
+        nursery.cancel_scope.cancel()
+
+
+class Stuck(MemoryPresence):
+    """A store that takes nobody out until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = trio.Event()
+
+    async def write(self, lease: bytes, writings: Sequence[Writing]) -> bool:
+        if writings[0].entry is None:
+            await self.go_on.wait()
+        return await super().write(lease, writings)
+
+
+async def test_a_session_that_ends_while_it_leaves_watches_no_more(autojump_clock: MockClock) -> None:
+    store = Stuck()
+    async with serving(presence_app(store)) as server:
+        async with connect(URL) as client:
+            async with client.presence(ROOM, info="ada"):
+                session = await only_session(server)
+            await trio.sleep(1)
+            assert not session.requests.idle
+        await trio.sleep(1)
+        store.go_on.set()
+        await trio.sleep(1)
+        assert not server._node.presence._watched  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(("missed", "kinds"), [(10, [Changes]), (100, [Members])])
+async def test_a_watcher_without_window_holds_nobody_up_and_gets_what_it_missed(
+    autojump_clock: MockClock, missed: int, kinds: list[type]
+) -> None:
+    """SPEC PRS-6: the steps, as long as they are kept, else a list."""
+    slow = RawClient(EngineConfig(window_messages=2), features=(PRESENCE,))
+    slow.deliver = False
+    config = Config(joins_per_second=1_000, presence_step_seconds=0.5)
+    async with serving(presence_app(), config=config) as server, slow.connected():
+        slow.say(PresenceMessage(1, ROOM, 1, None))
+        assert [type(await slow.hear()) for _ in range(2)] == [Present, Members]
+        session = await only_session(server)
+        async with connect(URL) as ada, ada.presence(ROOM, info=0) as presence:
+            for info in range(1, missed):
+                await presence.update(info)
+                assert await changes(presence, 1) == [("update", info)]
+            assert not slow.messages
+            assert not session.engine.outbox.queue
+            slow.deliver = True
+            slow.engine.session.delivered(2, trio.current_time())
+            slow.flush()
+            await trio.sleep(1)
+            heard: list[Any] = [await slow.hear() for _ in range(len(slow.messages))]
+            assert list(dict.fromkeys(map(type, heard))) == kinds
+            assert [message.version for message in heard] == list(range(heard[0].version, missed + 1))
+            if kinds == [Members]:
+                assert [decode_member(entry).info for entry in heard[-1].members] == [missed - 1]
+            else:
+                assert [decode_member(entry).info for message in heard for entry in message.here] == [*range(missed)]

@@ -11,8 +11,9 @@ from hawser import App, Config, ConnectFailed, Principal, connect, states
 from hawser.principals import ANONYMOUS
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine import CloseCode
-from hawser_engine.messages import ChannelRequest, Published, Subscribe, Subscribed
+from hawser_engine.messages import PRESENCE, ChannelRequest, Published, Subscribe, Subscribed
 from hawser_engine.messages import Publish as PublishMessage
+from hawser_engine.presence import Presence, Present
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
 
 if TYPE_CHECKING:
@@ -146,6 +147,25 @@ async def test_joins_above_the_rate_wait_and_none_is_refused(autojump_clock: Moc
                 pass
         assert times == pytest.approx([0, 3, 7, 11, 15], abs=0.5)
         assert isinstance(await client.hear(), Published)  # and what came after them is still in its order
+
+
+async def test_presence_above_the_rate_waits_and_giving_it_up_is_no_join(autojump_clock: MockClock) -> None:
+    """SPEC PRS-12."""
+    app = App()
+    app.channel("c*", presence=True, open=True)
+    config = Config(joins_per_second=2, joins_burst=3)
+    async with serving(app, config=config), RawClient(features=(PRESENCE,)).connected() as client:
+        await client.opened.wait()
+        began = trio.current_time()
+        for number, info in enumerate([b"1", None, b"2", None, b"3", b"4", b"5", b"6"]):
+            client.say(Presence(number + 1, "c", 0, info))
+        client.say(Subscribe(9, (ChannelRequest("c", None),)))
+        times: list[float] = []
+        for _ in range(9):
+            answer = await client.hear()
+            assert isinstance(answer, Present | Subscribed)
+            times.append(trio.current_time() - began)
+        assert times == pytest.approx([0, 0, 0, 0, 0, 0.5, 1, 1.5, 2], abs=0.2)
 
 
 async def test_the_burst_of_joins_is_there_again_after_a_pause(autojump_clock: MockClock) -> None:

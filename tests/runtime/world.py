@@ -11,10 +11,7 @@ and in the end the server holds nothing of anybody.
 
 from __future__ import annotations
 
-import hashlib
-import random
 import sys
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -25,21 +22,20 @@ from hawser import (
     App,
     Client,
     ClientPool,
-    Config,
     Gap,
     Position,
     Proceed,
     Request,
     RequestLost,
-    Server,
     Session,
     connect,
-    serve,
 )
 from hawser.brokers import MemoryBroker
 from hawser.client.states import Connected
-from hawser.testing import CutKind, FaultyNetwork, run_seeded, seeded_bytes
-from tests.runtime.reading import Broken, Reader, leaf
+from hawser.testing import FaultyNetwork, seeded_bytes
+from tests.runtime import frame
+from tests.runtime.frame import HASTY, PATIENCE_SECONDS, STORM_SECONDS, live_through
+from tests.runtime.reading import Broken, Reader
 from tests.runtime.roads import Roads
 
 if TYPE_CHECKING:
@@ -48,15 +44,12 @@ if TYPE_CHECKING:
     from hawser import PooledClient, SharedSubscription, Subscription
     from hawser_transports import Transport
 
-URL: Final = "memory://world"
 LINES: Final = 20
 """Few, for what happens to a line depends on when the links break, and of those worlds there are many."""
 TALKERS: Final = 2
 CALL_EVERY: Final = 5
-STORM_SECONDS: Final = 15
 QUIET_SECONDS: Final = 30
 """Silence after which a reader believes that it has everything."""
-PATIENCE_SECONDS: Final = 2_000
 POOL_MAX: Final = 3
 """Less than there are principals: so a session that idles has to make room."""
 
@@ -66,13 +59,9 @@ Temper: TypeAlias = "Callable[[Client | PooledClient, Reader], Awaitable[None]]"
 
 
 @attrs.frozen
-class Outcome:
+class Outcome(frame.Outcome):
     """What became of one seed."""
 
-    seed: int
-    lines: list[str]
-    """Everything that happened, in order."""
-    faults: int
     resumes: int
     resets: int
     gaps: int
@@ -81,18 +70,16 @@ class Outcome:
     shared: int
     """How often somebody came to a session of the pool that others used."""
 
-    @property
-    def digest(self) -> str:
-        """The same for the same story."""
-        return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
 
-
-class World:
+class World(frame.World):
     """One seed's system and what was seen in it."""
 
+    MODULE = "tests.runtime.world"
+    URL = "memory://world"
+    NAMES = 8
+
     def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.pooled = seed % 3 == 1
         """Whether the readers share sessions."""
         self.roams = seed % 3 == 2
@@ -100,7 +87,8 @@ class World:
         self.total = LINES * TALKERS
         pick = self.random.choice
         self.history = pick([0, 5, 50, 1_000])
-        self.config = Config(
+        self.config = attrs.evolve(
+            HASTY,
             window_messages=pick([2, 7, 50, 1_000]),
             window_bytes=pick([3_000, 20_000, 262_144]),
             operations=pick([1, 5, 256]),
@@ -108,19 +96,13 @@ class World:
             subscription_messages=pick([2, 10, 1_000]),
             subscription_bytes=10_000_000 if self.pooled else 262_144,
             messages_per_second=pick([50, 500]),
-            resumes_per_minute=100_000,
-            ping_interval_seconds=1,
-            pong_wait_seconds=1,
-            handshake_seconds=2,
-            backoff_cap_seconds=1,
-            connect_seconds=100,
             upgrade_probe_seconds=1,
             upgrade_pause_seconds=2,
             upgrade_pause_cap_seconds=2,
         )
         self.hurries = self.pooled and self.config.subscription_messages < self.total
         """Whether a reader that does not keep up is left behind, for others read the same subscription."""
-        self.app = App(broker=MemoryBroker(random_bytes=self._bytes()))
+        self.app = App(broker=MemoryBroker(random_bytes=self.bytes()))
         self.app.channel("room", history=self.history, open=True)
         self.app.procedure("rest")(self._rest)
         if pick([True, False]):
@@ -133,17 +115,8 @@ class World:
         self.answered = 0
         """Calls that have ended."""
         self.gaps = self.resumes = self.resets = self.moves = self.shared = 0
-        self.lines: list[str] = []
-        self._server: Server | None = None
         self._users: dict[str, int] = {}  # of the pool, by principal
         self._transport: Transport
-
-    def _bytes(self) -> Callable[[int], bytes]:
-        return seeded_bytes(self.random.getrandbits(32))
-
-    def note(self, who: str, what: str) -> None:
-        """Write down what happened."""
-        self.lines.append(f"{trio.current_time():9.3f}  {who:<8} {what}")
 
     # ------------------------------------------------------------ who is there
 
@@ -160,13 +133,13 @@ class World:
         async with network:
             restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice, restart, restarted, over)
                 async with self._pool() as pool, trio.open_nursery() as clients:
                     for number, temper in enumerate((self._steady, self._restless, self._impatient)):
                         clients.start_soon(self._listen, pool, f"reader {number}", temper)
                     for number in range(TALKERS):
                         clients.start_soon(self._talk, f"talker {number}")
-                    clients.start_soon(self._weather, network)
+                    clients.start_soon(self.weather, network, [0.1, 0.5, 3])
                     await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
                     restart.set()
                     await restarted.wait()
@@ -176,31 +149,14 @@ class World:
                 over.set()
             return network.cuts
 
-    async def _weather(self, network: FaultyNetwork | Roads) -> None:
-        with trio.move_on_after(STORM_SECONDS):
-            await network.storm(every_seconds=self.random.choice([0.1, 0.5, 3]), kinds=tuple(CutKind))
-
-    async def _serve(self, server: trio.Event, until: trio.Event) -> None:
-        async with trio.open_nursery() as nursery:
-            served: Server = await nursery.start(
-                partial(serve, self.app, URL, config=self.config, random_bytes=self._bytes())
-            )
-            self.note("server", "starts")
-            self._server = served
-            server.set()
-            await until.wait()
-            self.resumes += served.resumes
-            self.note("server", "stops")
-            nursery.cancel_scope.cancel()
-
-    async def _serve_twice(self, restart: trio.Event, restarted: trio.Event, over: trio.Event) -> None:
-        await self._serve(trio.Event(), restart)
-        await self._serve(restarted, over)
+    async def serve(self, up: trio.Event, until: trio.Event) -> None:
+        """See `frame.World.serve`."""
+        await super().serve(up, until)
+        self.resumes += self.node.resumes
 
     def _check_left(self) -> None:
         """Everybody has said goodbye, or is given up."""
-        assert self._server is not None
-        node: Any = self._server._node  # pyright: ignore[reportPrivateUsage]
+        node = self.node
         left = (dict(node.sessions), node.hub._channels, node.hub._locks, node.hub._pins, node._drivers)
         if any(left):
             raise Broken(f"the server still holds {left}")
@@ -217,12 +173,12 @@ class World:
 
     def _connect(self) -> Any:
         return connect(
-            URL,
+            self.URL,
             transport=self._transport,
             config=self.config,
             procedures={"here": self._here},
             wait=self.random.choice([True, False]),
-            random_bytes=self._bytes(),
+            random_bytes=self.bytes(),
         )
 
     async def _watch(self, client: Client | PooledClient, name: str) -> None:
@@ -311,7 +267,7 @@ class World:
             reader.here = Position(next(iter(self.published)).epoch, 0)
         patience = inf if reader.here is None else self.random.choice([inf, 5.0, 0.5])
         with trio.move_on_after(patience):
-            async with pool.client(URL, principal=principal) as client, trio.open_nursery() as nursery:
+            async with pool.client(self.URL, principal=principal) as client, trio.open_nursery() as nursery:
                 if pool.sessions > POOL_MAX:
                     raise Broken(f"the pool has {pool.sessions} sessions")
                 users = self._users[principal] = self._users.get(principal, 0) + 1
@@ -363,8 +319,12 @@ class World:
 
     # ------------------------------------------------------------ the end
 
+    def standing(self) -> object:
+        """See `frame.World.standing`."""
+        return self.ended, [one.told for one in self.readers]
+
     def check(self) -> None:
-        """What must hold when all is over."""
+        """See `frame.World.check`."""
         total = self.total
         if self.ended != total or self.answered != total // CALL_EVERY:
             raise Broken(f"{self.ended} publications and {self.answered} calls have ended")
@@ -382,20 +342,7 @@ def run_world(seed: int) -> Outcome:
         Broken: Something that is promised did not hold; it says which seed to run again.
     """
     world = World(seed)
-
-    async def live() -> int:
-        with trio.move_on_after(PATIENCE_SECONDS) as patience:
-            return await world.run()
-        assert patience.cancelled_caught
-        raise Broken(f"it did not come to an end: {world.ended} publications, {[one.told for one in world.readers]}")
-
-    try:
-        faults = run_seeded(live, seed=seed)
-        world.check()
-    except Exception as error:
-        cause = leaf(error)
-        what = cause if isinstance(cause, Broken) else repr(cause)
-        raise Broken(f"{what}\nreplay: python -m tests.runtime.world {seed}") from error
+    faults = live_through(world)
     return Outcome(seed, world.lines, faults, world.resumes, world.resets, world.gaps, world.moves, world.shared)
 
 

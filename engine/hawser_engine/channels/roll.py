@@ -195,6 +195,11 @@ class Roll:
         if watcher.place == len(watcher.pieces):
             watcher.pieces = ()
 
+    def refused(self, watcher: Watcher) -> None:
+        """A watcher could not be sent what is upcoming: a list that has not begun is not kept for it, but made anew."""
+        if watcher.place == 0 and watcher.pieces:
+            watcher.restart()
+
     def _listing(self) -> tuple[bytes, ...]:
         """The list of this version (SPEC PRS-4)."""
         if not self._list:

@@ -95,7 +95,8 @@ class PresenceStore(ABC):
             sink: Whom to tell.
 
         Returns:
-            Who is there. The sink is told of every change after that, once, in order.
+            Who is there. The sink is told of every change after that, once, in order; perhaps before this has
+            returned. If it raises, the sink may be told all the same, until `unwatch` returns.
         """
 
     @abstractmethod
@@ -130,10 +131,9 @@ class MemoryPresence(PresenceStore):
 
     async def run(self) -> None:
         """See `PresenceStore.run`: let leases expire when their time has come, not when somebody looks."""
-        while True:
+        while True:  # in a task of each server that has it
             with trio.move_on_at(min((lease.until for lease in self._leases.values()), default=inf)):
                 await self._wake.wait()
-            self._wake = trio.Event()
             self._expire()
 
     async def begin(self, seconds: float) -> bytes:
@@ -142,6 +142,7 @@ class MemoryPresence(PresenceStore):
         name = self._random_bytes(LEASE_BYTES)
         self._leases[name] = _Lease(trio.current_time() + seconds)
         self._wake.set()
+        self._wake = trio.Event()
         return name
 
     async def renew(self, lease: bytes, seconds: float) -> bool:

@@ -140,15 +140,19 @@ class Presence:
             RequestFailed: The server refused.
             SessionClosed: The client is closed.
         """
-        self._info = encode_info(info)
+        before, self._info = self._info, encode_info(info)
         pending, encode = self.request()
         pending.presence = None
         await self._dialogue.request(pending, encode)
-        with suppress(RequestLost):  # `opened` has said it again
-            await pending.wait()
+        try:
+            with suppress(RequestLost):  # `opened` has said it again
+                await pending.wait()
+        except RequestFailed:
+            self._info = before
+            raise
 
     def _next(self) -> PresenceChange | None:
-        while self._unseen:
+        while self.listed and self._unseen:
             name = next(iter(self._unseen))
             del self._unseen[name]
             before, now = self._seen.get(name), self._members.get(name)
@@ -213,9 +217,8 @@ class Presence:
         self._arrived()
 
     def _replace(self, members: dict[bytes, Entry], message: Members, *, listed: bool) -> None:
-        self._unseen |= dict.fromkeys([*self._members, *members]) if listed else {}
-        if not listed:
-            self._seen, self._unseen = {}, {}
+        if listed:  # else it is looked at when they are listed again
+            self._unseen |= dict.fromkeys([*self._seen, *members])
         self._members, self._collected, self.listed = members, None, listed
         self._version, self.total = message.version, message.total
         self._ready.set()
@@ -256,11 +259,14 @@ class Presences:
         self._open[channel] = presence
         while channel in self._leaving:
             await self._leaving[channel].wait()
-        await self._dialogue.arrived.wait()
-        self._dialogue.check_open()
-        if not self._speaks:
-            raise RequestFailed(ErrorCode.NOT_FOUND, "the server has no presence")
-        await self._dialogue.request(*presence.request())
+        pending, encode = presence.request()
+
+        def make() -> None:  # there is a session now, so it is known what its server speaks
+            if not self._speaks:
+                raise RequestFailed(ErrorCode.NOT_FOUND, "the server has no presence")
+            self._dialogue.hand_over(pending, encode)
+
+        await self._dialogue.in_turn(pending, make)
 
     def leave(self, presence: Presence) -> None:
         """Give it up, whatever became of it."""
@@ -290,8 +296,14 @@ class Presences:
         self._nursery.start_soon(self._ask_anew, presence)
 
     async def _ask_anew(self, presence: Presence) -> None:
+        pending, encode = presence.request(anew=True)
+
+        def make() -> None:
+            if self._open.get(presence.channel) is presence:  # else it was given up meanwhile
+                self._dialogue.hand_over(pending, encode)
+
         with suppress(HawserError):  # as above; a new session begins with a list
-            await self._dialogue.request(*presence.request(anew=True))
+            await self._dialogue.in_turn(pending, make)
 
     def opened(self) -> None:
         """A new session: say everything again."""
@@ -320,4 +332,5 @@ class Presences:
                 presence.requested = False
                 presence.finish(RequestFailed(message.code, message.reason))
             case Present():
-                presence.answered(message)
+                if presence.requested:  # else it answers how the one before was given up
+                    presence.answered(message)

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.calls import Refused
+from hawser.calls import Refused, chosen_error_body
+from hawser.errors import RequestFailed
 from hawser_engine.batch import Batch
 from hawser_engine.channels.attendance import Attendance
-from hawser_engine.channels.roll import Manner, Roll, Watcher
+from hawser_engine.channels.roll import Manner, Watcher
 from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import encode_body
 from hawser_engine.presence import Member, Present
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+from .consent import allow_presence, consent
+from .watching import Watched
 
-    from hawser.rights import Action
-    from hawser_engine.channels.attendance import Writing
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from hawser_engine.presence import Presence
 
     from .node import Node
@@ -34,7 +36,7 @@ MEMBER_BYTES: Final = 8
 """Length of the id of a member, which is random."""
 WRITE_MAX: Final = 256
 """Members that are written to the store in one step."""
-WRITE_AGAIN_SECONDS: Final = 1.0
+AGAIN_SECONDS: Final = 1.0
 """After a store has failed."""
 TELL_SOCKETS: Final = 500
 """Watchers served between two checkpoints."""
@@ -51,40 +53,6 @@ class _Holder:
         """Where it is a watcher, a member, or both."""
 
 
-class _Watched:
-    """One channel that sessions of this node watch."""
-
-    def __init__(self, desk: PresenceDesk, channel: str, manner: Manner) -> None:
-        self.armed = inf
-        self.roll: Roll = Roll(channel, manner)
-        self.watchers: dict[ServerSession, Watcher] = {}
-        self.lock: trio.Lock = trio.Lock()
-        self.pins: int = 0
-        """Those who are about to watch, or to stop."""
-        self.open: bool = False
-        self.telling: bool = False
-        self._desk = desk
-
-    def deserted(self) -> bool:
-        """Whether nobody needs it."""
-        return not self.pins and not self.watchers
-
-    def report(self, channel: str, changes: Sequence[Writing]) -> None:
-        """What the store calls for all that changes."""
-        for change in changes:
-            if change.entry is None:
-                self.roll.leave(change.member)
-            else:
-                self.roll.enter(change.entry)
-        self._desk.arm(self)
-
-    def handle_timeout(self, now: float) -> None:
-        """See `hawser.timekeeper.Timed`."""
-        if self.roll.step(now):
-            self._desk.tell(self)
-        self._desk.arm(self)
-
-
 class PresenceDesk:
     """The presence of all channels of one node."""
 
@@ -97,7 +65,7 @@ class PresenceDesk:
         listed = config.presence_listed
         self._manner = Manner(config.presence_step_seconds, listed, listed * 4 // 5)
         self._holders: dict[ServerSession, _Holder] = {}
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._lease: bytes | None = None
         self._renew_at = inf
         self._wake = trio.Event()
@@ -114,10 +82,11 @@ class PresenceDesk:
             Refused: It is answered with an error.
         """
         name = request.channel
-        if request.watch:
-            await self._allow(session, "presence", name)
-        if request.info is not None:
-            await self._allow(session, "appear", name)
+        try:
+            request = await consent(self._node, session, request)
+        except RequestFailed as error:
+            await session.send(chosen_error_body(request.id, error))
+            return
         async with self._pinned(name) as watched:
             if request.watch:
                 await self._open(watched)
@@ -125,6 +94,8 @@ class PresenceDesk:
             if session.ended:
                 return
             holder = self._hold(session, name, wanted=bool(request.watch) or request.info is not None)
+            if not request.watch:
+                watched.watchers.pop(session, None)
             member = None if holder is None or request.info is None else holder.member
             if member is None or request.info is None:
                 self._be_none(session, name)
@@ -138,16 +109,6 @@ class PresenceDesk:
             session.put(encode_body(Present(request.id, name, member, 0, "")))
             if request.watch:
                 self._watch(session, watched, anew=request.watch == 2)
-            else:
-                watched.watchers.pop(session, None)
-
-    async def _allow(self, session: ServerSession, action: Action, name: str) -> None:
-        """Check a right; where nothing is declared for it, that to subscribe is asked (PRS-2)."""
-        rule = self._node.app.rule_for(name)
-        if rule is not None and not rule.presence:
-            raise Refused(ErrorCode.BAD_REQUEST, f"channel {name!r} has no presence")
-        declared = rule is not None and action in rule.rights
-        await self._node.allow(session, action if declared else "subscribe", name)
 
     def _hold(self, session: ServerSession, name: str, *, wanted: bool) -> _Holder | None:
         holder = self._holders.get(session)
@@ -157,6 +118,9 @@ class PresenceDesk:
             return holder
         if holder is None:
             holder = self._holders[session] = _Holder(self._node.random_bytes(MEMBER_BYTES))
+            if not session.attached:  # its link has gone since it asked, and nobody has told the attendance
+                self._attendance.detached(holder.member, trio.current_time())
+                self._changed()
         elif name not in holder.channels and len(holder.channels) >= self._node.config.channels_per_session:
             raise Refused(ErrorCode.LIMIT, f"presence in more than {len(holder.channels)} channels")
         holder.channels[name] = None
@@ -168,7 +132,7 @@ class PresenceDesk:
             self._attendance.leave(name, holder.member)
             self._changed()
 
-    def _watch(self, session: ServerSession, watched: _Watched, *, anew: bool) -> None:
+    def _watch(self, session: ServerSession, watched: Watched, *, anew: bool) -> None:
         watcher = watched.watchers.setdefault(session, Watcher())
         if anew:
             watcher.restart()
@@ -182,9 +146,9 @@ class PresenceDesk:
             watched = self._watched.get(name)
             try:
                 if watched is not None and session in watched.watchers:
-                    await self._allow(session, "presence", name)
+                    await allow_presence(self._node, session, "presence", name)
                 if holder is not None and self._attendance.entry(name, holder.member) is not None:
-                    await self._allow(session, "appear", name)
+                    await allow_presence(self._node, session, "appear", name)
             except Refused:
                 await session.room()
                 self._drop(session, name)
@@ -243,17 +207,17 @@ class PresenceDesk:
 
     # ------------------------------------------------------------ watchers
 
-    def arm(self, watched: _Watched) -> None:
+    def arm(self, watched: Watched) -> None:
         """See that the next step of a channel is told when it is time."""
         self._node.timekeeper.arm(watched, watched.roll.next_step())
 
-    def tell(self, watched: _Watched) -> None:
+    def tell(self, watched: Watched) -> None:
         """There is something for those who watch a channel."""
         if not watched.telling:
             watched.telling = True
             self._node.start_service(self._tell, watched)
 
-    async def _tell(self, watched: _Watched) -> None:
+    async def _tell(self, watched: Watched) -> None:
         watched.telling = False
         for place, (session, watcher) in enumerate(list(watched.watchers.items()), 1):
             if watched.watchers.get(session) is watcher:
@@ -261,12 +225,14 @@ class PresenceDesk:
             if place % TELL_SOCKETS == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _feed(self, session: ServerSession, watched: _Watched, watcher: Watcher) -> None:
+    def _feed(self, session: ServerSession, watched: Watched, watcher: Watcher) -> None:
         now = trio.current_time()
         body = watched.roll.upcoming(watcher)
         while body is not None and session.offer(self._shared(body), now):
             watched.roll.sent(watcher)
             body = watched.roll.upcoming(watcher)
+        if body is not None:
+            watched.roll.refused(watcher)
         session.flush(now)
 
     def _shared(self, body: bytes) -> Batch:
@@ -278,10 +244,10 @@ class PresenceDesk:
     # ------------------------------------------------------------ channels
 
     @asynccontextmanager
-    async def _pinned(self, name: str) -> AsyncGenerator[_Watched]:
+    async def _pinned(self, name: str) -> AsyncGenerator[Watched]:
         watched = self._watched.get(name)
         if watched is None:
-            watched = self._watched[name] = _Watched(self, name, self._manner)
+            watched = self._watched[name] = Watched(self, name, self._manner)
         watched.pins += 1
         try:
             yield watched
@@ -289,29 +255,46 @@ class PresenceDesk:
             watched.pins -= 1
             self._release(watched)
 
-    async def _open(self, watched: _Watched) -> None:
+    async def _open(self, watched: Watched) -> None:
         async with watched.lock:
-            if not watched.open:
-                name = watched.roll.channel
-                watched.roll.replace(await self._store.watch(name, watched.report))
-                watched.open = True
-                self.arm(watched)
+            if not watched.ready:
+                await self._stop(watched)
+                watched.begin()
+                watched.begun(await self._store.watch(watched.roll.channel, watched.report))
 
-    def _release(self, watched: _Watched) -> None:
+    async def _stop(self, watched: Watched) -> None:
+        """Let the store report no more of a channel, if it may."""
+        if watched.open:
+            await self._store.unwatch(watched.roll.channel, watched.report)
+            watched.open = False
+
+    def _release(self, watched: Watched) -> None:
         """Close a channel that nobody watches any more."""
         if watched.deserted():
             if watched.open:
                 self._node.start_service(self._close, watched)
             else:
-                del self._watched[watched.roll.channel]
+                self._forget(watched)
 
-    async def _close(self, watched: _Watched) -> None:
-        async with watched.lock:
-            if watched.open and watched.deserted():
-                watched.open = False
-                await self._store.unwatch(watched.roll.channel, watched.report)
-                if watched.deserted() and self._watched.get(watched.roll.channel) is watched:
-                    del self._watched[watched.roll.channel]
+    async def _close(self, watched: Watched) -> None:
+        while True:
+            async with watched.lock:
+                if not (watched.open and watched.deserted()):
+                    return
+                watched.end()
+                try:
+                    await self._stop(watched)
+                except Exception as error:
+                    self._node.incident("presence", error)
+                else:
+                    if watched.deserted():
+                        self._forget(watched)
+                    return
+            await trio.sleep(AGAIN_SECONDS)
+
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.roll.channel) is watched:
+            del self._watched[watched.roll.channel]
 
     # ------------------------------------------------------------ the store
 
@@ -328,14 +311,23 @@ class PresenceDesk:
                 except Exception as error:
                     self._node.incident("presence", error)
                     self._settle()
-                    await trio.sleep(WRITE_AGAIN_SECONDS)
+                    await trio.sleep(AGAIN_SECONDS)
                     self._wake.set()
                 else:
                     self._settle()
         finally:
             with trio.move_on_after(self._node.config.cleanup_seconds, shield=True):
-                if self._lease is not None:
-                    await self._store.end(self._lease)
+                await self._leave_store()
+
+    async def _leave_store(self) -> None:
+        """The node ends: nobody is to wait until its lease has run out."""
+        try:
+            if self._lease is not None:
+                await self._store.end(self._lease)
+            for watched in list(self._watched.values()):
+                await self._stop(watched)
+        except Exception as error:
+            self._node.incident("presence", error)
 
     async def _written(self) -> None:
         """Wait until what is due was written, or could not be."""

@@ -218,6 +218,8 @@ class Requests:
                 case Unsubscribe():
                     await self._node.hub.unsubscribe(self._session, operation)
                 case Presence():
+                    if operation.watch or operation.info is not None:  # PRS-12
+                        await self._wait_for_joins(1)
                     await self._node.presence.carry_out(self._session, operation)
                 case Offer():
                     await self._node.router.offer(self._session, operation)

@@ -38,6 +38,9 @@ class Reader:
                 break
             self.take(body)
             roll.sent(self.watcher)
+        else:
+            if roll.upcoming(self.watcher) is not None:
+                roll.refused(self.watcher)
 
     def take(self, body: bytes) -> None:
         self.received.append(body)
@@ -268,6 +271,21 @@ def test_who_has_missed_too_much_gets_a_new_list() -> None:
     other.watcher.restart()
     other.read(roll)
     assert len(other.received) == 3
+
+
+def test_a_list_that_could_not_be_sent_is_not_kept_for_its_watcher() -> None:
+    roll, reader = roll_of(), Reader()
+    roll.enter(member(1))
+    now = settle(roll, 0)
+    assert roll.upcoming(reader.watcher) is not None
+    roll.refused(reader.watcher)
+    assert reader.watcher.pieces == ()
+    roll.enter(member(2))
+    settle(roll, now)
+    reader.read(roll)
+    assert (len(reader.received), reader.knows(roll)) == (1, True)
+    roll.refused(reader.watcher)
+    assert reader.watcher.version == roll.version
 
 
 def test_of_too_many_members_only_the_number_is_told() -> None:
