@@ -20,6 +20,7 @@ from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
+from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
     AGENTS,
     PRESENCE,
@@ -361,6 +362,11 @@ class Dialogue:
                 | Stream()
                 | StreamItem()
                 | StreamCredit()
+                | Post()
+                | Hold()
+                | Held()
+                | Letter()
+                | Settle()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
