@@ -145,7 +145,12 @@ class MailboxStore(ABC):
 
     @abstractmethod
     async def release(self, mailbox: str, sink: MailSink) -> None:
-        """Hold it no more, or want to no more. The sink is not called after this. Doing so twice is harmless."""
+        """Hold it no more, or want to no more. Doing so twice is harmless.
+
+        Args:
+            mailbox: The mailbox.
+            sink: The one that held it, or wanted to; it is not called any more when this returns.
+        """
 
     @abstractmethod
     async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
@@ -162,6 +167,11 @@ class MailboxStore(ABC):
     async def remove(self, mailbox: str, sink: MailSink, letters: Collection[Position]) -> bool:
         """Letters are dealt with: forget them; those that are not there are passed over.
 
+        Args:
+            mailbox: The mailbox.
+            sink: Who holds it.
+            letters: Their places.
+
         Returns:
             False if the sink does not hold the mailbox; then nothing was done.
         """
@@ -169,6 +179,12 @@ class MailboxStore(ABC):
     @abstractmethod
     async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
         """Letters have failed: they have one try less, and are dead if that was the last.
+
+        Args:
+            mailbox: The mailbox.
+            sink: Who holds it; it is told when it can be given them again.
+            letters: Their places.
+            keeping: What the mailbox keeps.
 
         Returns:
             False if the sink does not hold the mailbox; then nothing was done.

@@ -43,6 +43,7 @@ from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
 from .hub import Hub
+from .mailboxes import MailboxDesk
 from .permits import checked, permit
 from .presence import PresenceDesk
 from .routing import Router
@@ -106,6 +107,7 @@ class Node:
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)
         self.presence: PresenceDesk = PresenceDesk(self)
+        self.mailboxes: MailboxDesk = MailboxDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, features=FEATURES, random_bytes=random_bytes)
         self._users = Users(config.connections_per_user)
