@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import KEY_WINDOW_SECONDS, Entry, Published, Retention, Submission
+from hawser.brokers.base import Entry, Published, Retention, Submission
 from hawser_engine.messages import Position, encode_about
+
+from .keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
+    from hawser_engine.messages import About
+
+    from .keys import KeyRow, Scope
 
 PRUNE_MESSAGES: Final = 64
 PRUNE_BYTES: Final = 1_048_576
@@ -30,15 +34,10 @@ PRUNE_BYTES: Final = 1_048_576
 AGE_MAX_SECONDS: Final = 2.0**40
 """Longer than anything lasts, and a number of milliseconds that the file can hold."""
 
-FORGET_KEYS: Final = 64
-"""So many keys that are out of date are deleted from the file at once."""
-
 EntryRow: TypeAlias = tuple[int, int, int, int, bytes | None, bytes]
 """Channel, offset, start, time, about, data; see ``schema``."""
 HeadRow: TypeAlias = tuple[int, str, bytes, int, int, int, int, int | None, int, int]
 """Id, name, epoch, top, total, first, low, age, time, used."""
-KeyRow: TypeAlias = tuple[int, str, bytes, bytes, int, int]
-"""Id, channel, key, epoch, offset, expires."""
 
 
 @attrs.frozen
@@ -135,7 +134,7 @@ class Change:
     """To each request, in order; None to an `Opening`."""
     heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
     entries: list[EntryRow] = attrs.field(factory=list[EntryRow])
-    keys: dict[tuple[str, bytes], KeyRow] = attrs.field(factory=dict[tuple[str, bytes], KeyRow])
+    keys: dict[tuple[Scope, bytes], KeyRow] = attrs.field(factory=dict[tuple["Scope", bytes], "KeyRow"])
     prunes: list[Kept] = attrs.field(factory=list[Kept])
     """What the file need keep of some channels."""
     removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
@@ -143,6 +142,15 @@ class Change:
     forgotten: int | None = None
     """Keys up to this id are deleted."""
     reports: dict[str, list[Entry]] = attrs.field(factory=dict[str, list[Entry]])
+
+    def enter(self, head: Head, data: bytes, retention: Retention, date: int, about: About | None = None) -> None:
+        """Publish something to a channel that this change writes."""
+        start = head.total
+        head.append(len(data), retention, date)
+        if head.first <= head.top:
+            said = None if about is None else encode_about(about)
+            self.entries.append((head.id, head.top, start, head.time, said, data))
+        self.reports.setdefault(head.name, []).append(Entry(head.top, data, head.time, about))
 
     @property
     def empty(self) -> bool:
@@ -177,14 +185,11 @@ class Book:
     ) -> None:
         self._random_bytes = random_bytes
         self._channels_max = channels_max
-        self._keys_max = keys_max
         self._commits = contents.commits
         self._heads = {row[1]: Head(*row, stored=True) for row in contents.heads}
         self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
-        self._keys: dict[tuple[str, bytes], KeyRow] = {(row[1], row[2]): row for row in contents.keys}
+        self._keys = Keys(contents.keys, keys_max)
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
-        self._next_key = 1 + max((row[0] for row in contents.keys), default=0)
-        self._forgotten = self._deleted = 0  # keys up to these ids: here, in the file
 
     def __len__(self) -> int:
         return len(self._heads)
@@ -209,7 +214,7 @@ class Book:
             now: What keys go by, in ms; never less than before.
             date: What publications are dated by, in ms since 1970.
         """
-        self._forget(now)
+        self._keys.forget(now)
         change = Change(self._commits + 1)
         for request in requests:
             if isinstance(request, Submission):
@@ -222,24 +227,16 @@ class Book:
             if head.stored and (head.fresh >= PRUNE_MESSAGES or head.fresh_bytes >= PRUNE_BYTES):
                 head.fresh = head.fresh_bytes = 0
                 change.prunes.append(head.kept(date))
-        if self._forgotten - self._deleted >= FORGET_KEYS and not change.empty:
-            change.forgotten = self._forgotten
+        self._keys.plan(change)
         return change
 
     def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
-        key = None if request.key is None else (request.channel, request.key)
-        if key is not None and (known := change.keys.get(key) or self._keys.get(key)) is not None:
-            return Published(Position(known[3], known[4]), True)
-        head, data, about = self._draft(change, request.channel), request.data, request.about
-        start = head.total
-        head.append(len(data), request.retention, date)
-        if head.first <= head.top:
-            said = None if about is None else encode_about(about)
-            change.entries.append((head.id, head.top, start, head.time, said, data))
-        change.reports.setdefault(request.channel, []).append(Entry(head.top, data, head.time, about))
-        if key is not None:
-            change.keys[key] = (self._next_key, *key, head.epoch, head.top, now + KEY_WINDOW_MS)
-            self._next_key += 1
+        known = self._keys.known(change, request.channel, request.key)
+        if known is not None:
+            return Published(known, True)
+        head = self._draft(change, request.channel)
+        change.enter(head, request.data, request.retention, date, request.about)
+        self._keys.remember(change, request.channel, request.key, head.position, now)
         return Published(head.position, False)
 
     def _draft(self, change: Change, channel: str) -> Head:
@@ -265,24 +262,13 @@ class Book:
             del self._idle[oldest]
             change.removed[oldest] = self._heads.pop(oldest)
 
-    def _forget(self, now: int) -> None:
-        """Forget the keys that are out of date, whatever becomes of the file."""
-        while self._keys:
-            oldest, row = next(iter(self._keys.items()))
-            if row[5] > now and len(self._keys) <= self._keys_max:
-                break
-            del self._keys[oldest]
-            self._forgotten = row[0]
-
     # ------------------------------------------------------------ after the commit
 
     def apply(self, change: Change) -> None:
         """A change is committed: it holds from now on."""
         self._commits = change.number
         self._heads |= change.heads
-        self._keys |= change.keys
-        if change.forgotten is not None:
-            self._deleted = change.forgotten
+        self._keys.apply(change)
 
     def revoke(self, change: Change) -> None:
         """A change could not be committed: nothing of it has happened."""

@@ -19,9 +19,10 @@ import trio
 
 from hawser.brokers.base import Broker, BrokerUnavailable, History, Published, Retention, Sink, Submission
 
-from .book import KEY_WINDOW_MS, Asked, Book, Opening
+from .book import Asked, Book, Opening
 from .errors import StoreClosed, StoreError
 from .file import StoreFile, Stretch
+from .keys import KEY_WINDOW_MS
 from .queue import Waiting, WriteQueue
 from .writer import Writer
 
