@@ -353,6 +353,17 @@ class MailboxDesk:
             except Exception as error:
                 self._node.incident("mailboxes", error)
 
+    async def close(self) -> None:
+        """The server ends: remove what is settled, and hold nothing any more."""
+        for box in list(self._boxes.values()):
+            async with box.lock:
+                if box.settled:
+                    await self._store.remove(box.name, box.report, box.settled)
+                    box.settled.clear()
+                if box.asked:
+                    await self._store.release(box.name, box.report)
+                    box.asked = box.held = False
+
     def _keeping(self, name: str) -> Keeping:
         rule = find(self._node.app.mailbox_rules, name)
         return Keeping() if rule is None else rule.keeping  # of a mailbox that is declared no more nothing is published

@@ -354,6 +354,7 @@ class Node:
                 for session in sessions:
                     session.end()
                     nursery.start_soon(self._farewell, session)
+                nursery.start_soon(self._contained, self.mailboxes.close, ())
 
     # ------------------------------------------------------------ application
 

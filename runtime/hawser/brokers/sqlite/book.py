@@ -19,13 +19,16 @@ from hawser.brokers.base import Entry, Published, Retention, Submission
 from hawser_engine.messages import Position, encode_about
 
 from .keys import Keys
+from .letters import Box, LetterRow, MailBook, MailRequest, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from hawser.brokers.mailboxes import MailboxFull
     from hawser_engine.messages import About
 
     from .keys import KeyRow, Scope
+    from .letters import BoxRow
 
 PRUNE_MESSAGES: Final = 64
 PRUNE_BYTES: Final = 1_048_576
@@ -121,7 +124,7 @@ class Opening:
     channel: str
 
 
-Asked: TypeAlias = Submission | Opening
+Asked: TypeAlias = Submission | Opening | MailRequest
 
 
 @attrs.define(eq=False)
@@ -130,8 +133,10 @@ class Change:
 
     number: int
     """Of the commit; rises by one."""
-    answers: list[Published | None] = attrs.field(factory=list[Published | None])
-    """To each request, in order; None to an `Opening`."""
+    date: int = 0
+    """What publications are dated by, in ms since 1970."""
+    answers: list[Published | MailboxFull | None] = attrs.field(factory=list["Published | MailboxFull | None"])
+    """To each request, in order; None where nothing is to be said."""
     heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
     entries: list[EntryRow] = attrs.field(factory=list[EntryRow])
     keys: dict[tuple[Scope, bytes], KeyRow] = attrs.field(factory=dict[tuple["Scope", bytes], "KeyRow"])
@@ -141,6 +146,12 @@ class Change:
     """Channels that make room."""
     forgotten: int | None = None
     """Keys up to this id are deleted."""
+    boxes: dict[str, Box] = attrs.field(factory=dict[str, Box])
+    letters: list[LetterRow] = attrs.field(factory=list[LetterRow])
+    works: list[Work] = attrs.field(factory=list[Work])
+    """What is to be done with letters, while it is written."""
+    emptied: dict[str, Box] = attrs.field(factory=dict[str, Box])
+    """Mailboxes that make room."""
     reports: dict[str, list[Entry]] = attrs.field(factory=dict[str, list[Entry]])
 
     def enter(self, head: Head, data: bytes, retention: Retention, date: int, about: About | None = None) -> None:
@@ -155,7 +166,7 @@ class Change:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not self.heads
+        return not (self.heads or self.boxes)
 
 
 @attrs.frozen
@@ -168,6 +179,8 @@ class Contents:
     """Unused for longest first."""
     keys: Sequence[KeyRow]
     """Oldest first."""
+    boxes: Sequence[tuple[BoxRow, int | None]] = ()
+    """Unused for longest first, each with when its first letter expires."""
 
 
 class Book:
@@ -178,17 +191,26 @@ class Book:
         random_bytes: Where epochs come from.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Keys kept at once; beyond, the oldest is forgotten before its time.
+        mailboxes_max: As for `MailBook`.
+        is_held: As for `MailBook`.
     """
 
     def __init__(
-        self, contents: Contents, random_bytes: Callable[[int], bytes], channels_max: int, keys_max: int
+        self,
+        contents: Contents,
+        random_bytes: Callable[[int], bytes],
+        channels_max: int,
+        keys_max: int,
+        mailboxes_max: int,
+        is_held: Callable[[str], bool],
     ) -> None:
+        self.keys: Keys = Keys(contents.keys, keys_max)
+        self.mail: MailBook = MailBook(self, contents.boxes, random_bytes, mailboxes_max, is_held)
         self._random_bytes = random_bytes
         self._channels_max = channels_max
         self._commits = contents.commits
         self._heads = {row[1]: Head(*row, stored=True) for row in contents.heads}
         self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
-        self._keys = Keys(contents.keys, keys_max)
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
 
     def __len__(self) -> int:
@@ -214,32 +236,36 @@ class Book:
             now: What keys go by, in ms; never less than before.
             date: What publications are dated by, in ms since 1970.
         """
-        self._keys.forget(now)
-        change = Change(self._commits + 1)
+        self.keys.forget(now)
+        change = Change(self._commits + 1, date)
         for request in requests:
             if isinstance(request, Submission):
                 change.answers.append(self._publish(change, request, now, date))
-            else:
-                self._draft(change, request.channel)
+            elif isinstance(request, Opening):
+                self.draft(change, request.channel)
                 change.answers.append(None)
+            else:
+                change.answers.append(self.mail.plan(change, request, now, date))
+        for box in change.boxes.values():
+            box.used = change.number
         for head in change.heads.values():
             head.used = change.number
             if head.stored and (head.fresh >= PRUNE_MESSAGES or head.fresh_bytes >= PRUNE_BYTES):
                 head.fresh = head.fresh_bytes = 0
                 change.prunes.append(head.kept(date))
-        self._keys.plan(change)
+        self.keys.plan(change)
         return change
 
     def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
-        known = self._keys.known(change, request.channel, request.key)
+        known = self.keys.known(change, request.channel, request.key)
         if known is not None:
             return Published(known, True)
-        head = self._draft(change, request.channel)
+        head = self.draft(change, request.channel)
         change.enter(head, request.data, request.retention, date, request.about)
-        self._keys.remember(change, request.channel, request.key, head.position, now)
+        self.keys.remember(change, request.channel, request.key, head.position, now)
         return Published(head.position, False)
 
-    def _draft(self, change: Change, channel: str) -> Head:
+    def draft(self, change: Change, channel: str) -> Head:
         """The head of a channel as this change will leave it."""
         head = change.heads.get(channel)
         if head is None:
@@ -268,9 +294,11 @@ class Book:
         """A change is committed: it holds from now on."""
         self._commits = change.number
         self._heads |= change.heads
-        self._keys.apply(change)
+        self.mail.apply(change)
+        self.keys.apply(change)
 
     def revoke(self, change: Change) -> None:
         """A change could not be committed: nothing of it has happened."""
+        self.mail.revoke(change)
         self._heads |= change.removed
         self._idle = dict.fromkeys((*change.removed, *self._idle))
