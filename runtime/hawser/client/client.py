@@ -216,8 +216,9 @@ class Client:
         own_key = self._keys.next() if key is None else key
         ttl_ms = None if ttl is None else round(ttl * 1_000)
         pending = Pending(Kind.POST, mailbox, len(payload) + HEAD_BYTES, own_key)
-        await self._dialogue.mailboxes.check()
-        await self._dialogue.request(pending, lambda id: encode_body(Post(id, mailbox, payload, own_key, ttl_ms)))
+        await self._dialogue.mailboxes.request(
+            pending, lambda id: encode_body(Post(id, mailbox, payload, own_key, ttl_ms))
+        )
         published: Published = await pending.wait()
         return published
 

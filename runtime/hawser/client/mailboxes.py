@@ -229,24 +229,30 @@ class Mailboxes:
         self._open: dict[str | None, Mailbox] = {}  # by what was asked for
         self._leaving: dict[str | None, trio.Event] = {}
 
-    async def check(self) -> None:
-        """Wait for the first session, and refuse where its server has no mailboxes.
+    async def request(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
+        """Hand a request over when it is its turn; only then is it known whether the server has mailboxes.
 
         Raises:
-            RequestFailed: It has none.
+            PayloadError: The server does not take so long a message.
             SessionClosed: The client is closed.
         """
-        await self._dialogue.arrived.wait()
-        self._dialogue.check_open()
-        if not self._speaks:
-            raise RequestFailed(ErrorCode.NOT_FOUND, "the server has no mailboxes")
+
+        def hand_over() -> None:
+            if MAILBOXES in self._dialogue.line.features:
+                self._dialogue.hand_over(pending, encode)
+                return
+            error = RequestFailed(ErrorCode.NOT_FOUND, "the server has no mailboxes")
+            if pending.mailbox is not None:
+                pending.mailbox.finish(error)
+            pending.fail(error)
+
+        await self._dialogue.in_turn(pending, hand_over)
 
     async def enter(self, mailbox: Mailbox) -> None:
         """Ask for it; the answer comes later.
 
         Raises:
             RuntimeError: The client holds it already.
-            RequestFailed: The server has no mailboxes.
             SessionClosed: The client is closed.
         """
         asked = mailbox.asked
@@ -255,8 +261,7 @@ class Mailboxes:
         self._open[asked] = mailbox
         while asked in self._leaving:
             await self._leaving[asked].wait()
-        await self.check()
-        await self._dialogue.request(*mailbox.request())
+        await self.request(*mailbox.request())
 
     def leave(self, mailbox: Mailbox) -> None:
         """Give it up, whatever became of it."""
@@ -270,21 +275,17 @@ class Mailboxes:
     async def _leave(self, asked: str | None) -> None:
         pending = Pending(Kind.HOLD, asked or "one's own mailbox", len(asked or "") + 64)
         try:
-            await self._dialogue.request(pending, lambda id: encode_body(Hold(id, asked, 0, 0)))
+            await self.request(pending, lambda id: encode_body(Hold(id, asked, 0, 0)))
             await pending.wait()
         except HawserError:
             pass  # the session is over, and with it what it held
         finally:
             self._leaving.pop(asked).set()
 
-    @property
-    def _speaks(self) -> bool:
-        return MAILBOXES in self._dialogue.line.features
-
     def opened(self) -> None:
         """A new session: ask for everything again."""
         for mailbox in list(self._open.values()):
-            if mailbox.requested and self._speaks:
+            if mailbox.requested and MAILBOXES in self._dialogue.line.features:
                 self._dialogue.hand_over(*mailbox.request())
             elif mailbox.requested:
                 mailbox.finish(RequestFailed(ErrorCode.NOT_FOUND, "the server has no mailboxes"))
