@@ -24,6 +24,8 @@ from hawser_engine.messages import Position, Published, encode_body
 from .permits import permit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hawser.brokers import Letter as StoredLetter
     from hawser.mailboxes import MailAction, MailboxRule
     from hawser_engine.mailboxes import Hold, Post, Settle
@@ -51,6 +53,16 @@ class _Want:
     """Whether its session has no room for the next letter."""
 
 
+@attrs.define(eq=False)
+class _Given:
+    """A letter that the holder has."""
+
+    position: Position
+    size: int
+    settled: bool = False
+    """Whether the holder has said what has become of it, and the store does not know yet."""
+
+
 class _Box:
     """A mailbox that sessions of this node hold, or wait for."""
 
@@ -62,10 +74,11 @@ class _Box:
         """Whether the store was asked for it …"""
         self.held: bool = False
         """… and this node has it."""
-        self.given: dict[int, tuple[Position, int]] = {}
-        """Place and length of what the holder has and has not settled, by offset."""
+        self.given: dict[int, _Given] = {}
+        """What the holder has, by offset, until the store knows what has become of it: so a client that hears of a
+        letter again, as its server was lost, need not remember more of them than it asked for."""
         self.bytes: int = 0
-        """The sum of these lengths."""
+        """The sum of their lengths."""
         self.after: int = 0
         """Everything up to this offset was given, or passed over."""
         self.settled: list[Position] = []
@@ -99,14 +112,27 @@ class _Box:
         self.given.clear()
         self.after = self.bytes = 0
 
-    def take(self, offset: int, epoch: bytes) -> Position | None:
-        """Take back a letter that the holder has; None if it has not."""
-        position, size = self.given.get(offset, (None, 0))
-        if position is None or position.epoch != epoch:
+    def settle(self, offset: int, epoch: bytes) -> Position | None:
+        """The holder has settled a letter; None if it has no such."""
+        given = self.given.get(offset)
+        if given is None or given.settled or given.position.epoch != epoch:
             return None
-        del self.given[offset]
-        self.bytes -= size
-        return position
+        given.settled = True
+        return given.position
+
+    def forget(self, positions: Sequence[Position]) -> None:
+        """The store knows what has become of letters."""
+        for position in positions:
+            given = self.given.get(position.offset)
+            if given is not None and given.settled and given.position == position:
+                del self.given[position.offset]
+                self.bytes -= given.size
+
+    @property
+    def first(self) -> Position | None:
+        """The first letter that is not settled."""
+        left = [offset for offset, given in self.given.items() if not given.settled]
+        return self.given[min(left)].position if left else None
 
 
 class MailboxDesk:
@@ -173,7 +199,7 @@ class MailboxDesk:
         """What has become of letters that a session was given (MBX-7, MBX-9); of others nothing happens."""
         box = self._wanted.get(session, {}).get(message.mailbox)
         if box is not None and box.holder is session:
-            taken = [box.take(offset, message.epoch) for offset in message.letters]
+            taken = [box.settle(offset, message.epoch) for offset in message.letters]
             (box.failed if message.failed else box.settled).extend([one for one in taken if one is not None])
             self.wake(box)
 
@@ -191,8 +217,8 @@ class MailboxDesk:
         """A session is over."""
         crashed = session.engine.ended not in (None, ResetReason.CLOSED)  # None: this node ends itself
         for name, box in list(self._wanted.get(session, {}).items()):
-            if crashed and box.holder is session and box.given:
-                box.failed.append(box.given[min(box.given)][0])  # MBX-9: it may be what the crash is about
+            if crashed and box.holder is session and (first := box.first) is not None:
+                box.failed.append(first)  # MBX-9: it may be what the crash is about
             self._drop(session, name)
 
     async def _allow(self, session: ServerSession, action: MailAction, name: str) -> MailboxRule:
@@ -266,9 +292,11 @@ class MailboxDesk:
             if some := box.settled[:SETTLE_LETTERS]:
                 await self._store.remove(box.name, box.report, some)
                 del box.settled[: len(some)]
+                box.forget(some)
             if some := box.failed[:SETTLE_LETTERS]:
                 await self._store.fail(box.name, box.report, some, self._keeping(box.name))
                 del box.failed[: len(some)]
+                box.forget(some)
                 box.after = min(box.after, min(one.offset for one in some) - 1)
             if box.settled or box.failed:
                 box.awake = True
@@ -327,7 +355,7 @@ class MailboxDesk:
                 return False
             if len(body) <= session.message_bytes:  # else it waits for another holder (MBX-6)
                 session.put(body)
-                box.given[position.offset] = position, size
+                box.given[position.offset] = _Given(position, size)
                 box.bytes += size
         box.after = position.offset
         return True
@@ -346,7 +374,7 @@ class MailboxDesk:
             try:
                 for name in await self._store.overdue():
                     box = self._boxes.get(name)
-                    sparing = [position for position, _ in box.given.values()] if box is not None else ()
+                    sparing = [given.position for given in box.given.values()] if box is not None else ()
                     await self._store.bury(name, self._keeping(name), sparing)
             except BrokerUnavailable:
                 pass  # as above
