@@ -251,8 +251,8 @@ async def test_a_hold_that_the_store_has_lost_is_asked_for_again(autojump_clock:
         await app.post(BOX, 1)
         async with ada.mailbox() as letters:
             assert await take(letters, 1) == [1]
-            desk = (await only_session(server)).node.mailboxes
-            [box] = desk._boxes.values()
+            boxes = (await only_session(server)).node.mailboxes._boxes  # pyright: ignore[reportPrivateUsage]
+            [box] = boxes.values()
             other = _deaf
             await app.broker.mailboxes.release(BOX, box.report)
             assert await app.broker.mailboxes.hold(BOX, other)
@@ -266,7 +266,7 @@ async def test_a_hold_that_the_store_has_lost_is_asked_for_again(autojump_clock:
             await app.post(BOX, 2)
             assert await take(letters, 1) == [2]  # the first was settled in the meantime, and is not told again
         await trio.sleep(1)
-        assert not desk._boxes
+        assert not boxes
 
 
 def _deaf(_mailbox: str, _news: News) -> None:

@@ -167,7 +167,8 @@ async def _check_failures(broker: Broker) -> None:
     await store.fail("check:fail", holder, places[:1], KEEP)
     expect("dead letters after one more", len(await _dead(broker, "check:fail")), 1)
     await store.fail("check:fail", holder, places, Keeping(tries=1))
-    expect("without dead letters", (await _texts(store, "check:fail"), len(await _dead(broker, "check:fail"))), ([], 1))
+    expect("after failures without dead letters", await _texts(store, "check:fail"), [])
+    expect("dead letters without a channel for them", len(await _dead(broker, "check:fail")), 1)
     await store.release("check:fail", holder)
 
 
