@@ -19,7 +19,7 @@ from .batch import Batch
 from .client import Client
 from .client_connection import ClientConnection
 from .codec import MAX_BATCH, MAX_BODY, decode_batch, decode_value, encode_value
-from .codes import CloseCode, ErrorCode, GapReason, ResetReason, SubscribeStatus
+from .codes import CloseCode, ErrorCode, GapReason, HoldState, ResetReason, SubscribeStatus
 from .config import EngineConfig
 from .connection import Connection
 from .errors import (
@@ -72,6 +72,7 @@ __all__ = [
     "GapDetector",
     "GapReason",
     "HawserError",
+    "HoldState",
     "LocalProtocolError",
     "MessageDropped",
     "MessageReceived",

@@ -110,6 +110,17 @@ class ErrorCode(IntEnum):
     """Another session stands in this one's place now."""
 
 
+class HoldState(IntEnum):
+    """What a session is to a mailbox (SPEC MBX-5)."""
+
+    ENDED = 0
+    """Nothing, or nothing any more."""
+    WAITING = 1
+    """It is the holder when those before it have ended."""
+    HOLDING = 2
+    """It is the one that gets the letters."""
+
+
 class SubscribeStatus(IntEnum):
     """What became of one channel of a SUBSCRIBE (SPEC SUB-2)."""
 

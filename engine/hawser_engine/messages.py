@@ -36,6 +36,7 @@ from .items import (
     kind_at,
     wire_items,
 )
+from .mailboxes import Held, Hold, Letter, Post, Settle
 from .presence import Changes, Members, Presence, Present
 from .streams import Stream, StreamCredit, StreamItem
 
@@ -321,6 +322,11 @@ AnyMessage: TypeAlias = (
     | Stream
     | StreamItem
     | StreamCredit
+    | Post
+    | Hold
+    | Held
+    | Letter
+    | Settle
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
@@ -335,7 +341,10 @@ AGENTS: Final = "agents"
 STREAMS: Final = "streams"
 """The feature with which there are STREAM, ITEM and CREDIT (SPEC VER-6)."""
 
-FEATURES: Final = (PRESENCE, AGENTS, STREAMS)
+MAILBOXES: Final = "mailboxes"
+"""The feature with which there are POST, HOLD, HELD, LETTER and SETTLE (SPEC VER-6)."""
+
+FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES)
 """All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)

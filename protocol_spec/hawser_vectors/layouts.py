@@ -148,6 +148,7 @@ _offered = record(
     Offering("é" * 63 + "x", b"\xa5" * 4_096),
     {"procedure": _part, "description": _description},
 )
+_box = text(1, 255, "user:ada")
 _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
 
 MESSAGES: Final = (
@@ -327,5 +328,59 @@ MESSAGES: Final = (
         "message",
         ("STR-2",),
         "stream",
+    ),
+    Layout(
+        "POST",
+        30,
+        {
+            "id": _id,
+            "mailbox": _box,
+            "data": octets(0, None),
+            "key": nullable(octets(1, 64, b"\x01\x02")),
+            "ttl_ms": nullable(uint(60_000)),
+        },
+        "message",
+        (),
+        "mailbox",
+    ),
+    Layout(
+        "HOLD",
+        31,
+        {"id": _id, "mailbox": nullable(_box), "letters": uint(32), "bytes": uint(262_144)},
+        "message",
+        (),
+        "mailbox",
+    ),
+    Layout(
+        "HELD",
+        32,
+        {"id": nullable(_id), "mailbox": _box, "state": uint(2), "code": uint(0), "reason": text(0, None, "")},
+        "message",
+        ("MBX-1",),
+        "mailbox",
+    ),
+    Layout(
+        "LETTER",
+        33,
+        {
+            "mailbox": _box,
+            "epoch": _epoch,
+            "offset": uint(),
+            "sender": nullable(text(1, 255, "bob")),
+            "time_ms": uint(1_700_000_000_000),
+            "tries": uint(0),
+            "data": octets(0, None),
+        },
+        "message",
+        ("MBX-6",),
+        "mailbox",
+    ),
+    Layout(
+        "SETTLE",
+        34,
+        {"mailbox": _box, "epoch": _epoch, "letters": array(uint(), 1, 128), "failed": flag()},
+        "message",
+        ("MBX-7",),
+        "mailbox",
     ),
 )

@@ -12,13 +12,15 @@ from hawser_transports import HttpRequest, HttpResponse
 
 from .agents import AgentRule
 from .app import App
-from .brokers import Published
+from .brokers import MailboxFull, Published
 from .client import (
     AgentWorker,
     Client,
     ClientPool,
     Credentials,
     Directory,
+    Letter,
+    Mailbox,
     Message,
     Offering,
     Outbox,
@@ -47,6 +49,7 @@ from .errors import (
     SessionClosed,
 )
 from .exchange import Inputs, takes_inputs
+from .mailboxes import MailboxRule
 from .members import Member
 from .middleware import (
     CallRequest,
@@ -90,6 +93,10 @@ __all__ = [
     "HttpRequest",
     "HttpResponse",
     "Inputs",
+    "Letter",
+    "Mailbox",
+    "MailboxFull",
+    "MailboxRule",
     "Member",
     "Message",
     "NotSent",

@@ -13,11 +13,12 @@ from hawser_engine.codes import ErrorCode
 
 from .about import carry, check_carried, publish_options
 from .agents import DIRECTORY, AgentRule, Balance
-from .brokers import MemoryBroker, Retention
+from .brokers import DeadLetters, Keeping, MemoryBroker, Posting, Retention
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
 from .contract.signatures import types_of
 from .errors import CallError
+from .mailboxes import MailboxRule, check_pattern, is_mailbox
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
@@ -58,6 +59,7 @@ class App:
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
         self.agent_rules: list[AgentRule] = []
+        self.mailbox_rules: list[MailboxRule] = []
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
@@ -152,6 +154,60 @@ class App:
         rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call))
         return declare(self.agent_rules, rule, "agents")
 
+    def mailbox(
+        self,
+        pattern: str,
+        *,
+        post: Right | None = None,
+        hold: Right | None = None,
+        open: bool = False,
+        letters: int = 10_000,
+        bytes: int = 64 * 1024 * 1024,
+        seconds: float = 7 * 86_400,
+        tries: int = 5,
+        dead_letters: str | None = None,
+    ) -> MailboxRule:
+        """Declare mailboxes: ``user:ada`` is that of a user, ``agent:researcher`` that of an agent.
+
+        A mailbox that matches no pattern does not exist; the longest match decides. Letters are kept by the app's
+        broker: with a `hawser.brokers.sqlite.SqliteBroker` they outlive the server.
+
+        Args:
+            pattern: An exact name, or a beginning and ``*``, such as ``user:*``.
+            post: Who may put letters in: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None
+                leaves it to the handler, or else to ``open``.
+            hold: Who may take them out; likewise, but None lets each user hold the mailbox of its own, and leaves that
+                of another user to the handler alone.
+            open: Let everyone post, and hold the mailboxes of agents, where no ``authorize`` handler is given;
+                otherwise nobody may.
+            letters: How many letters a mailbox has at most.
+            bytes: How many bytes of them.
+            seconds: How long a letter is kept at most.
+            tries: After so many failures a letter is dead.
+            dead_letters: A channel, declared before, in which dead letters are published; None: nowhere.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            LookupError: No declared pattern matches the channel of dead letters.
+            ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; or a limit is none.
+
+        Spec: MBX-4, MBX-9 to MBX-12.
+        """
+        check_pattern(pattern)
+        if letters < 1 or bytes < 0 or tries < 1 or not seconds > 0:
+            raise ValueError("letters and tries are 1 or more, bytes is 0 or more, and seconds is above 0")
+        dead: DeadLetters | None = None
+        if dead_letters is not None:
+            rule = self.rule_for(dead_letters)
+            if rule is None:
+                raise LookupError(f"no channel {dead_letters!r} is declared; declare it with App.channel first")
+            dead = DeadLetters(dead_letters, rule.retention)
+        keeping = Keeping(letters, bytes, tries, dead)
+        mine = MailboxRule(pattern, keeping, seconds, open=open, rights=_declared(post=post, hold=hold))
+        return declare(self.mailbox_rules, mine, "mailboxes")
+
     def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
         """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
 
@@ -227,6 +283,33 @@ class App:
         payload, own_key = encode_payload(data), scoped_key(None, key)
         about = carry(rule.about, None, publish_options(tags, latest_key))
         return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
+
+    async def post(self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float = inf) -> Published:
+        """Put a letter into a mailbox from inside the application; nobody is asked whether it may.
+
+        Args:
+            mailbox: The mailbox: ``user:`` and the id of a principal, or ``agent:`` and a name.
+            data: What its holder gets as ``letter.data``; the same kinds of values as for `Client.publish`.
+            key: An idempotency key, scoped to the application and the mailbox and remembered for five minutes.
+            ttl: After so many seconds it is not delivered any more, if the mailbox does not say less.
+
+        Returns:
+            The position that names the letter, and whether one had been posted under the key before.
+
+        Raises:
+            LookupError: No declared pattern matches the mailbox.
+            PayloadError: The data cannot travel.
+            MailboxFull: The mailbox has no room.
+            BrokerUnavailable: It cannot be stored now.
+
+        Spec: MBX-2, MBX-3.
+        """
+        rule = find(self.mailbox_rules, mailbox) if is_mailbox(mailbox) else None
+        if rule is None:
+            raise LookupError(f"no mailbox {mailbox!r} is declared; declare it with App.mailbox")
+        payload, own_key = encode_payload(data), scoped_key(None, key)
+        posting = Posting(mailbox, payload, rule.keeping, None, own_key, min(ttl, rule.seconds))
+        return await self.broker.mailboxes.post(posting)
 
     async def members(self, channel: str) -> list[Member]:
         """Who is in a channel, on this node and all others; nobody is asked whether it may know.

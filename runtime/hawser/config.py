@@ -101,6 +101,16 @@ class Config(EngineConfig):
     """Of a channel with more members only their number is told (SPEC PRS-10)."""
     presence_lease_seconds: float = _number(60.0, 0.1)
     """When a server has died, its members are gone after so long (SPEC PRS-11)."""
+    mailboxes_per_session: int = _amount(16)
+    """Mailboxes that one session holds or waits for; one more is answered LIMIT (SPEC MBX-13)."""
+    letters_in_hand: int = _amount(1_000)
+    """Letters that a holder has and has not settled, at most, whatever it asks for."""
+    mailbox_sweep_seconds: float = _number(5.0, 0.001)
+    """How often a server looks for letters whose time is over, to publish them where dead letters go (SPEC MBX-9)."""
+    mailbox_letters: int = _amount(32)
+    """Letters that a client which holds a mailbox asks for ahead of the one that it is at (SPEC MBX-6)."""
+    mailbox_bytes: int = _amount(262_144)
+    """Sum of their payloads; one is always given."""
     subscription_messages: int = _amount(1_000)
     """Messages that wait in one subscription of a client before it asks for a pause (SPEC CHN-10)."""
     subscription_bytes: int = _amount(262_144)

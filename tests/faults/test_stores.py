@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, connect
+from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, RequestLost, connect
+from hawser.brokers import Posting
 from hawser.brokers.sqlite import SqliteBroker, StoreInUse
 from hawser_engine import GapReason
 from tests.faults import processes
 from tests.faults.exchange import check_exact, lines
 from tests.faults.processes import PATIENCE, hawser, running
-from tests.faults.storing import ALL, CHANNELS, channel_of
+from tests.faults.storing import ALL, CHANNELS, EVERY, channel_of, mailbox_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 CHANNEL = "room:store"
+MAILBOX = "user:anonymous"
 LONG = pytest.mark.verify
 
 
@@ -49,7 +51,7 @@ async def kill_a_writer(program: Program, first: int, after: int) -> list[list[s
     os.kill(pid, signal.SIGKILL)
     await program.out.until("^gone$", start=start)
     assert program.err.texts == []
-    return [words for line in program.out.texts[start:] if len(words := line.split()) == 4]
+    return [line.split() for line in program.out.texts[start:]]
 
 
 async def check_everything(path: Path, synchronous: Any, acknowledged: dict[int, tuple[str, int]]) -> int:
@@ -86,12 +88,12 @@ async def test_a_writer_that_is_killed_again_and_again_loses_nothing(
     acknowledged: dict[int, tuple[str, int]] = {}
     offsets: set[tuple[str, str, int]] = set()
     first = 0
-    command = (sys.executable, "-m", "tests.faults.storing", str(path), synchronous)
+    command = (sys.executable, "-m", "tests.faults.storing", str(path), synchronous, "channels")
     with trio.fail_after(60 + 10 * kills):
         async with running(*command) as program:
             for kill in range(kills):
                 said = await kill_a_writer(program, first, dice.choice([0, 1, 2, 3, 20, 200]))
-                for number, channel, epoch, offset in said:
+                for number, channel, epoch, offset in (words for words in said if len(words) == 4):
                     acknowledged[int(number)] = epoch, int(offset)
                     place = channel, epoch, int(offset)
                     assert place not in offsets
@@ -101,6 +103,104 @@ async def test_a_writer_that_is_killed_again_and_again_loses_nothing(
                     held = await check_everything(path, synchronous, acknowledged)
                     assert held >= len(acknowledged)
     assert acknowledged
+
+
+async def check_letters(path: Path, synchronous: Any, acknowledged: dict[int, str], removing: set[int]) -> set[int]:
+    """Open the store and look for all letters that were acknowledged and not taken; returns those that are there."""
+    held: dict[int, str] = {}
+    async with trio.open_nursery() as nursery:
+        broker = SqliteBroker(path, synchronous=synchronous)
+        await nursery.start(broker.run)
+        assert broker.report is not None
+        assert not broker.report.lost
+        for mailbox in (mailbox_of(number) for number in range(CHANNELS)):
+            letters = await broker.mailboxes.read(mailbox, 0, limit=10**6, limit_bytes=10**9)
+            numbers = [int(letter.data) for letter in letters]
+            assert len(set(numbers)) == len(numbers)
+            held |= {int(one.data): f"{mailbox} {one.position.epoch.hex()} {one.position.offset}" for one in letters}
+        assert broker.report.letters == len(held)
+        left = {number: place for number, place in acknowledged.items() if number not in removing}
+        assert {number: held.get(number) for number in left} == left
+        for number, place in [*acknowledged.items()][-20:]:
+            text = b"%d" % number
+            again = await broker.mailboxes.post(Posting(mailbox_of(number), text, EVERY, key=text))
+            stands = f"{mailbox_of(number)} {again.position.epoch.hex()} {again.position.offset}"
+            assert (again.duplicate, stands) == (True, place)
+        nursery.cancel_scope.cancel()
+    return set(held)
+
+
+@pytest.mark.parametrize("synchronous", ["normal", "full"])
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=LONG)])
+async def test_a_store_that_is_killed_again_and_again_loses_no_letter_and_brings_none_back(
+    tmp_path: Path, kills: int, synchronous: str
+) -> None:
+    path, dice = tmp_path / "store.db", random.Random(kills)
+    acknowledged: dict[int, str] = {}
+    removing: set[int] = set()
+    removed: set[int] = set()
+    command = (sys.executable, "-m", "tests.faults.storing", str(path), synchronous, "letters")
+    with trio.fail_after(60 + 10 * kills):
+        async with running(*command) as program:
+            for kill in range(kills):
+                for words in await kill_a_writer(program, 100_000 * kill, dice.choice([0, 1, 2, 3, 20, 200])):
+                    if len(words) == 4:
+                        place = " ".join(words[1:])
+                        assert place not in acknowledged.values()
+                        acknowledged[int(words[0])] = place
+                    elif words[0] == "removing":
+                        removing.add(int(words[1]))
+                    elif words[0] == "removed":
+                        removed.add(int(words[1]))
+                if dice.random() < 0.5 or kill == kills - 1:
+                    assert not removed & await check_letters(path, synchronous, acknowledged, removing)
+    assert acknowledged
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=LONG)])
+async def test_a_server_may_be_killed_and_every_letter_is_taken_once_and_in_order(tmp_path: Path, kills: int) -> None:
+    """Keys make it safe to post again, and ids tell what comes again: so nothing is missing, nothing there twice."""
+    store, count = str(tmp_path / "store.db"), 60 * (kills + 1)
+    taken: list[int] = []
+    some = trio.Event()
+
+    async def post(client: Client) -> None:
+        for number in range(count):
+            key: bytes | None = b"%d" % number
+            while True:
+                try:
+                    await client.post(MAILBOX, number, key=key)
+                except RequestLost:
+                    continue
+                break
+
+    async def take(client: Client, done: trio.CancelScope) -> None:
+        nonlocal some
+        async with client.mailbox(MAILBOX) as letters:
+            async for letter in letters:
+                taken.append(letter.data)
+                some.set()
+                some = trio.Event()
+                if len(taken) == count:
+                    break
+        done.cancel()
+
+    async def until(number: int) -> None:
+        while len(taken) < number:
+            await some.wait()
+
+    with trio.fail_after(60 + 20 * kills):
+        async with processes.serving("--store", store, url="ws://127.0.0.1:0") as (server, url):
+            async with connect(url) as bob, connect(url) as ada, trio.open_nursery() as nursery:
+                nursery.start_soon(post, bob)
+                nursery.start_soon(take, ada, nursery.cancel_scope)
+                await until(20)
+                await killed(server)
+                for kill in range(1, kills + 1):
+                    async with processes.serving("--store", store, url=url) as (server, _):
+                        await until(min(len(taken) + 40, count - 20) if kill < kills else count)
+                        await killed(server)
+    assert taken == list(range(count))
 
 
 @LONG

@@ -11,14 +11,29 @@ import pytest
 import trio
 
 from hawser import Position
-from hawser.brokers import BrokerUnavailable, Entry, History, MemoryBroker, Published, Retention, Sink, Submission
+from hawser.brokers import (
+    BrokerUnavailable,
+    DeadLetters,
+    Entry,
+    History,
+    Keeping,
+    MailboxFull,
+    MemoryBroker,
+    MemoryMailboxes,
+    Posting,
+    Published,
+    Retention,
+    Sink,
+    Submission,
+)
 from hawser.brokers.check import BrokerContractError, check_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from trio.testing import MockClock
 
+    from hawser.brokers import MailSink, News
     from hawser_engine.messages import About
 
 KEEP = Retention(messages=5)
@@ -223,3 +238,96 @@ async def test_a_key_that_comes_again_makes_room_for_nobody_least_of_all_for_its
         await broker.publish("one", b"x", retention=KEEP)
         for number in range(3):
             assert (await broker.publish("one", b"x", retention=KEEP, key=b"%d" % number)).duplicate
+
+
+async def test_a_mailbox_that_is_empty_makes_room_and_no_other(autojump_clock: MockClock) -> None:
+    store = MemoryMailboxes(MemoryBroker(), mailboxes_max=2, keys_max=1)
+
+    def deaf(_mailbox: str, _news: News) -> None:
+        """A sink."""
+
+    first = await store.post(Posting("user:1", b"x", Keeping(), key=b"k"))
+    await store.hold("user:2", deaf)
+    with pytest.raises(MailboxFull, match="there are 2 mailboxes, and none of them is empty"):
+        await store.post(Posting("user:3", b"x", Keeping()))
+    await store.post(Posting("user:1", b"x", Keeping(), key=b"l"))
+    assert not (await store.post(Posting("user:1", b"x", Keeping(), key=b"k"))).duplicate
+    await store.release("user:2", deaf)
+    await store.post(Posting("user:3", b"x", Keeping()))
+    assert [letter.position for letter in await store.read("user:1", 0, limit=1, limit_bytes=9)] == [first.position]
+    await trio.sleep(301)
+    assert not (await store.post(Posting("user:1", b"x", Keeping(), key=b"k"))).duplicate
+
+
+class PublishesNothing(MemoryBroker):
+    async def publish(
+        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+    ) -> Published:
+        raise BrokerUnavailable("away")
+
+
+async def test_what_cannot_be_published_of_dead_letters_stays(autojump_clock: MockClock) -> None:
+    store = PublishesNothing(clock=trio.current_time).mailboxes
+    keeping = Keeping(dead=DeadLetters("dead", KEEP))
+    for lasts in (1, inf, 1):
+        await store.post(Posting("user:1", b"%d" % lasts if lasts == 1 else b"-", keeping, seconds=lasts))
+    await trio.sleep(2)
+    with pytest.raises(BrokerUnavailable):
+        await store.bury("user:1", keeping)
+    assert [*await store.overdue()] == ["user:1"]
+    await store.bury("user:1", Keeping())
+    assert [*await store.overdue()] == []
+    assert [letter.data for letter in await store.read("user:1", 0, limit=9, limit_bytes=9)] == [b"-"]
+
+
+class WrongMailboxes(MemoryMailboxes):
+    """A right store of letters; subclasses spoil one thing each."""
+
+
+class LosesFailures(WrongMailboxes):
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+        return await super().fail(mailbox, sink, (), keeping)
+
+
+class LetsAnybodyRemove(WrongMailboxes):
+    async def remove(self, mailbox: str, sink: MailSink, letters: Collection[Position]) -> bool:
+        await super().hold(mailbox, sink)
+        return await super().remove(mailbox, sink, letters) or True
+
+
+class LetsEverybodyHold(WrongMailboxes):
+    async def hold(self, mailbox: str, sink: MailSink) -> bool:
+        return await super().hold(mailbox, sink) or True
+
+
+class ForgetsKeysOfLetters(WrongMailboxes):
+    async def post(self, posting: Posting) -> Published:
+        return await super().post(attrs.evolve(posting, key=None))
+
+
+class TakesAnyNumber(WrongMailboxes):
+    async def post(self, posting: Posting) -> Published:
+        return await super().post(attrs.evolve(posting, keeping=Keeping()))
+
+
+class KeepsLettersForEver(WrongMailboxes):
+    async def post(self, posting: Posting) -> Published:
+        return await super().post(attrs.evolve(posting, seconds=inf))
+
+
+class BuriesWhatSomebodyIsAt(WrongMailboxes):
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+        await super().bury(mailbox, keeping)
+
+
+class PublishesNoDeadLetters(WrongMailboxes):
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+        await super().bury(mailbox, attrs.evolve(keeping, dead=None), sparing)
+
+
+@pytest.mark.parametrize("kind", WrongMailboxes.__subclasses__())
+async def test_every_wrong_store_of_letters_is_caught(autojump_clock: MockClock, kind: type[WrongMailboxes]) -> None:
+    broker = MemoryBroker(clock=dated)
+    broker.mailboxes = kind(broker, clock=dated)
+    with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True, flatten_subgroups=True):
+        await check_broker(broker, age_seconds=10)

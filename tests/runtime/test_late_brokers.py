@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,17 @@ import pytest
 import trio
 
 from hawser import App, Position, connect
-from hawser.brokers import BrokerUnavailable, MemoryBroker, Published, Retention
+from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News, Published, Retention
 from hawser.brokers.check import check_broker
-from tests.runtime.helpers import FAST, URL, collect, serving
+from tests.runtime.helpers import FAST, PATIENCE, URL, collect, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from trio.testing import MockClock
 
     from hawser import Client
-    from hawser.brokers import Entry, History, Sink, Submission
+    from hawser.brokers import Entry, History, Keeping, Letter, MailSink, Posting, Sink, Submission
     from hawser_engine.messages import About
 
 
@@ -56,10 +56,10 @@ class LateBroker(MemoryBroker):
         self._late: dict[tuple[str, Sink], _LateSink] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self._dawdle()
+        await self.dawdle()
         task_status.started()
         while True:
-            await self._dawdle()
+            await self.dawdle()
             for late in self._late.values():
                 if self._dice.random() < 0.5:
                     late.let_go()
@@ -67,39 +67,98 @@ class LateBroker(MemoryBroker):
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
     ) -> Published:
-        await self._dawdle()
+        await self.dawdle()
         published = await super().publish(channel, data, retention=retention, key=key, about=about)
-        await self._dawdle()
+        await self.dawdle()
         return published
 
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
-        await self._dawdle()
+        await self.dawdle()
         outcomes = await super().publish_all(submissions)
-        await self._dawdle()
+        await self.dawdle()
         return outcomes
 
     async def join(self, channel: str, sink: Sink) -> Position:
-        await self._dawdle()
+        await self.dawdle()
         late = self._late[channel, sink] = _LateSink(sink)
         position = await super().join(channel, late)
-        await self._dawdle()
+        await self.dawdle()
         return position
 
     async def leave(self, channel: str, sink: Sink) -> None:
-        await self._dawdle()
+        await self.dawdle()
         late = self._late.pop((channel, sink), None)
         if late is not None:
             late.left = True
             await super().leave(channel, late)
 
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
-        await self._dawdle()
+        await self.dawdle()
         page = await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
-        await self._dawdle()
+        await self.dawdle()
         return page
 
-    async def _dawdle(self) -> None:
+    @cached_property
+    def mailboxes(self) -> LateMailboxes:
+        return LateMailboxes(self, self.dawdle)
+
+    async def dawdle(self) -> None:
         await trio.sleep(self._dice.choice([0, 0.001, 0.01, 0.1]))
+
+
+class LateMailboxes(MemoryMailboxes):
+    """Likewise; and what sinks are told comes later still, and more often than it has to."""
+
+    def __init__(self, broker: LateBroker, dawdle: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(broker, clock=trio.current_time)
+        self._dawdle = dawdle
+        self._told: list[tuple[MailSink, str, News]] = []
+        self._sinks: dict[MailSink, MailSink] = {}
+
+    async def run(self) -> None:
+        while True:
+            await self._dawdle()
+            told, self._told = self._told, []
+            for sink, mailbox, news in told:
+                if sink in self._sinks:
+                    sink(mailbox, news)
+                    sink(mailbox, News.POSTED)
+
+    async def post(self, posting: Posting) -> Published:
+        await self._dawdle()
+        published = await super().post(posting)
+        await self._dawdle()
+        return published
+
+    async def hold(self, mailbox: str, sink: MailSink) -> bool:
+        await self._dawdle()
+        late = self._sinks.setdefault(sink, lambda mailbox, news: self._told.append((sink, mailbox, news)))
+        held = await super().hold(mailbox, late)
+        await self._dawdle()
+        return held
+
+    async def release(self, mailbox: str, sink: MailSink) -> None:
+        await self._dawdle()
+        if sink in self._sinks:
+            await super().release(mailbox, self._sinks.pop(sink))
+
+    async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
+        await self._dawdle()
+        letters = await super().read(mailbox, after, limit=limit, limit_bytes=limit_bytes)
+        await self._dawdle()
+        return letters
+
+    async def remove(self, mailbox: str, sink: MailSink, letters: Collection[Position]) -> bool:
+        await self._dawdle()
+        removed = await super().remove(mailbox, self._sinks.get(sink, sink), letters)
+        await self._dawdle()
+        return removed
+
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+        await self._dawdle()
+        failed = await super().fail(mailbox, self._sinks.get(sink, sink), letters, keeping)
+        await self._dawdle()
+        return failed
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -131,3 +190,32 @@ async def test_subscribers_old_and_new_see_one_order_and_that_of_each_publisher(
     assert everything == ["first", *seen]
     for name in "ab":
         assert [text for text in seen if text.startswith(name)] == [f"{name}{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_holders_that_come_and_go_are_given_every_letter_in_order(autojump_clock: MockClock, seed: int) -> None:
+    app = App(broker=LateBroker(seed))
+    app.mailbox("agent:*", open=True)
+    dice, seen = random.Random(seed), list[int]()
+
+    async def post_all(client: Client) -> None:
+        for number in range(40):
+            await client.post("agent:a", number)
+
+    async def take_some(client: Client) -> None:
+        while len(seen) < 40:
+            wanted = dice.randrange(1, 8)
+            async with client.mailbox("agent:a") as letters:
+                with trio.move_on_after(1):
+                    while wanted and len(seen) < 40:
+                        seen.append((await letters.receive()).data)
+                        letters.done()
+                        wanted -= 1
+
+    with trio.fail_after(PATIENCE):
+        async with serving(app, config=FAST), connect(URL) as bob, connect(URL) as one, connect(URL) as two:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(post_all, bob)
+                nursery.start_soon(take_some, one)
+                nursery.start_soon(take_some, two)
+    assert seen == list(range(40))

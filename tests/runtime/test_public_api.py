@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
-        "ClientPool", "CloseCode", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
-        "Directory", "EVERYONE", "ErrorCode",
-        "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member", "Message", "NOBODY",
-        "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull",
-        "PooledClient", "Position", "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed",
-        "PublishRequest", "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Right",
-        "Server", "Session", "SessionClosed", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription",
-        "claims", "connect", "granted", "serve", "states", "takes_inputs",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "ConnectRequest", "Credentials", "Directory",
+        "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Letter",
+        "Mailbox", "MailboxFull", "MailboxRule", "Member", "Message", "NOBODY", "NotSent", "OfferRequest", "Offering",
+        "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient", "Position", "Presence",
+        "PresenceChange", "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published", "Receipt",
+        "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
+        "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve",
+        "states", "takes_inputs",
     ],
     hawser.brokers: [
-        "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink",
-        "PresenceStore", "Published", "Retention", "Sink", "Submission",
+        "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",
+        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryMailboxes", "MemoryPresence", "News", "Posting",
+        "PresenceSink", "PresenceStore", "Published", "Retention", "Sink", "Submission",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [
@@ -48,9 +49,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "StoreReport", "StoreUnwritable",
     ],
     hawser.client: [
-        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Message", "Offering", "Outbox",
-        "PooledClient", "PooledConnect", "Presence", "PresenceChange", "Receipt", "SharedSubscription", "State",
-        "StateStream", "Subscription",
+        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Letter", "Mailbox", "Message",
+        "Offering", "Outbox", "PooledClient", "PooledConnect", "Presence", "PresenceChange", "Receipt",
+        "SharedSubscription", "State", "StateStream", "Subscription",
         "connect", "states",
     ],
     hawser.client.states: [
@@ -156,6 +157,13 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
                 "open",
             ],
         ),
+        (
+            hawser.App.mailbox,
+            ["self", "pattern", "post", "hold", "open", "letters", "bytes", "seconds", "tries", "dead_letters"],
+        ),
+        (hawser.App.post, ["self", "mailbox", "data", "key", "ttl"]),
+        (hawser.Client.post, ["self", "mailbox", "data", "key", "ttl"]),
+        (hawser.Client.mailbox, ["self", "mailbox"]),
         (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key"]),
         (hawser.Client.publish, ["self", "channel", "data", "key", "ttl", "tags", "latest_key"]),
         (hawser.Client.submit, ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key"]),
@@ -182,5 +190,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 13
+    assert len(errors) == 14
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -61,6 +61,9 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.agent("*", open=True)
     club = app.agent("members")
     app.directory()
+    app.mailbox("user:*", letters=3, tries=2, dead_letters="dead", open=True)
+    app.mailbox("agent:*", letters=3, tries=2, dead_letters="dead", open=True)
+    letters = app.mailbox("agent:members")
 
     @app.authenticate
     async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
@@ -77,6 +80,10 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
     @club.authorize
     async def members_of_the_club_only(session: Session, action: str, agent: str) -> bool:
+        return session.principal.attributes.get("member") is True
+
+    @letters.authorize
+    async def letters_of_members_only(session: Session, action: str, mailbox: str) -> bool:
         return session.principal.attributes.get("member") is True
 
     @app.procedure("echo")

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
+from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
+from .memory_mailboxes import MemoryMailboxes
 from .presence import MemoryPresence, PresenceSink, PresenceStore
 
 __all__ = [
     "Broker",
     "BrokerUnavailable",
+    "DeadLetters",
     "Entry",
     "History",
+    "Keeping",
+    "Letter",
+    "MailSink",
+    "MailboxFull",
+    "MailboxStore",
     "MemoryBroker",
+    "MemoryMailboxes",
     "MemoryPresence",
+    "News",
+    "Posting",
     "PresenceSink",
     "PresenceStore",
     "Published",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from hawser_engine.messages import About, Position
 
+    from .mailboxes import MailboxStore
+
 KEY_WINDOW_SECONDS: Final = 300.0
 """How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
 
@@ -120,6 +122,13 @@ class Broker(ABC):
     def presence(self) -> PresenceStore:
         """Who is in the channels; kept in this process, unless a broker of several nodes has something else."""
         return MemoryPresence()
+
+    @cached_property
+    def mailboxes(self) -> MailboxStore:
+        """The letters that wait; kept in this process, unless a broker has something else."""
+        from .memory_mailboxes import MemoryMailboxes  # which publishes dead letters by a broker
+
+        return MemoryMailboxes(self)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what has to be done in the background until cancelled.

@@ -11,6 +11,7 @@ from hawser_engine.messages import About
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, BrokerUnavailable, Entry, Published, Retention, Submission
+from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases
 from .expecting import BrokerContractError, expect
 
@@ -62,7 +63,7 @@ async def check_broker(
         broker: A broker that nothing else uses; channels whose names begin with ``check:`` are created.
         key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
         age_seconds: If given, keeps history for so long, waits nearly twice as long, and checks that what is older is
-            gone (use an autojump clock if the broker's clock goes by Trio's).
+            gone; then likewise with letters (use an autojump clock if the broker's clock goes by Trio's).
         lease_seconds: If given, holds leases of presence for so long, waits nearly three times as long, and checks that
             they expire (use an autojump clock).
 
@@ -77,6 +78,11 @@ async def check_broker(
             await _check_keys_are_forgotten(broker, key_window_seconds)
         if age_seconds is not None:
             await _check_ages(broker, age_seconds)
+        nursery.start_soon(broker.mailboxes.run)
+        for check_mailboxes in MAILBOX_CHECKS:
+            await check_mailboxes(broker)
+        if age_seconds is not None:
+            await check_times(broker, age_seconds)
         # Last, for it renews leases from now on: a virtual clock would jump there whenever a thread writes.
         nursery.start_soon(broker.presence.run)
         for check_presence in PRESENCE_CHECKS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
+from functools import cached_property
 from itertools import dropwhile, islice
 from math import inf
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import trio
 from hawser_engine.messages import Position
 
 from .base import KEY_WINDOW_SECONDS, Broker, Entry, History, Published, Retention, Sink
+from .memory_mailboxes import MemoryMailboxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +88,11 @@ class MemoryBroker(Broker):
         self._streams: dict[str, _Stream] = {}
         self._idle: dict[str, None] = {}  # channels nobody has joined, longest unused first
         self._keys: dict[tuple[str, bytes], tuple[Position, float]] = {}  # oldest first
+
+    @cached_property
+    def mailboxes(self) -> MemoryMailboxes:
+        """See `Broker.mailboxes`."""
+        return MemoryMailboxes(self, random_bytes=self._random_bytes, clock=self._clock)
 
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None

@@ -159,6 +159,7 @@ class MemoryPresence(PresenceStore):
         """See `PresenceStore.end`."""
         await trio.lowlevel.checkpoint()
         self._drop(lease)
+        self._wake.set()  # nothing is waited for that will not come
 
     async def write(self, lease: bytes, writings: Sequence[Writing]) -> bool:
         """See `PresenceStore.write`."""

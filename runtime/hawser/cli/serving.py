@@ -38,10 +38,11 @@ DEVELOPMENT_HISTORY: Final = 10_000
 
 
 def development_app() -> App:
-    """Every channel, with history, and every agent open to everybody; the procedure ``echo`` returns its arguments."""
+    """Channels, with history, agents and mailboxes open to everybody; procedure ``echo`` returns its arguments."""
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
     app.agent("*", open=True)
+    app.mailbox("*", open=True)
     app.directory()
 
     @app.procedure("echo")

@@ -59,6 +59,8 @@ def what_is_kept(app: App) -> list[str]:
         survives = "what is acknowledged survives kill -9, and a power cut"
     else:
         survives = "what is acknowledged survives kill -9; a power cut may take the last of it, and begins new epochs"
-    channels = f"{report.channels} channel{'s' * (report.channels != 1)}"
-    lines.append(f"store {report.path}: {channels}; {survives} (synchronous = {broker.synchronous})")
+    kept = f"{report.channels} channel{'s' * (report.channels != 1)}"
+    if report.letters:
+        kept += f", {report.letters} letter{'s' * (report.letters != 1)}"
+    lines.append(f"store {report.path}: {kept}; {survives} (synchronous = {broker.synchronous})")
     return lines

@@ -8,6 +8,7 @@ from .connect import Connect, connect
 from .credentials import Credentials
 from .directory import AgentWorker, Directory
 from .feed import Message
+from .mailboxes import Letter, Mailbox
 from .offering import Offering
 from .operations import Receipt
 from .outbox import Outbox
@@ -24,6 +25,8 @@ __all__ = [
     "Connect",
     "Credentials",
     "Directory",
+    "Letter",
+    "Mailbox",
     "Message",
     "Offering",
     "Outbox",

@@ -16,11 +16,13 @@ from hawser.principals import check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
+from hawser_engine.mailboxes import Post
 from hawser_engine.messages import Publish, encode_body
 
 from .directory import AgentWorker, Directory, load_workers
 from .feed import Feed
 from .keys import KeyMaker
+from .mailboxes import Mailbox
 from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .presence import Presence
@@ -176,6 +178,72 @@ class Client:
         pending.after = None if after is None else after.pending
         await self._dialogue.request(pending, encode)
         return Receipt(pending, own_key)
+
+    async def post(
+        self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float | None = None
+    ) -> Published:
+        """Put a letter into a mailbox and wait until the server has stored it.
+
+        Cancelled while it waits for room, nothing was posted. Cancelled while it waits for the answer, it may have
+        been: post again with the same key, and it is stored once.
+
+        Args:
+            mailbox: Whose: ``user:`` and the id of a principal, or ``agent:`` and a name.
+            data: The same kinds of values as for `publish`.
+            key: An idempotency key of 1 to 64 bytes; one that nobody else uses if not given.
+            ttl: After so many seconds it is not delivered any more, if the server does not say less.
+
+        Returns:
+            The position that names the letter, and whether one had been posted under the key before.
+
+        Raises:
+            PayloadError: The data cannot travel; nothing was sent.
+            RequestFailed: The server refused it: DENIED; NOT_FOUND where there is no such mailbox; BUSY, temporary,
+                where the mailbox is full; UNAVAILABLE, temporary, where it could not be stored.
+            OutcomeUnknown: The session was reset; it may have been stored. Post again with ``error.key``.
+            NotSent: The session was reset before it left.
+            SessionClosed: The client is closed.
+            ValueError: Name or key have a wrong length, or ``ttl`` is no time.
+
+        Spec: MBX-1, MBX-3.
+        """
+        check_name("the name of a mailbox", mailbox)
+        if key is not None and not 1 <= len(key) <= 64:
+            raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
+        if ttl is not None and not 0 < ttl < inf:
+            raise ValueError(f"ttl is {ttl!r}; it must be above 0, and finite")
+        payload = encode_payload(data)
+        own_key = self._keys.next() if key is None else key
+        ttl_ms = None if ttl is None else round(ttl * 1_000)
+        pending = Pending(Kind.POST, mailbox, len(payload) + HEAD_BYTES, own_key)
+        await self._dialogue.mailboxes.request(
+            pending, lambda id: encode_body(Post(id, mailbox, payload, own_key, ttl_ms))
+        )
+        published: Published = await pending.wait()
+        return published
+
+    def mailbox(self, mailbox: str | None = None) -> Mailbox:
+        """Hold a mailbox: ``async with client.mailbox() as letters: async for letter in letters``.
+
+        One session at a time holds a mailbox; others wait until it has ended. Each letter is acknowledged when the
+        iteration moves on, and removed then.
+
+        Args:
+            mailbox: Whose: ``user:`` and the id of a principal, or ``agent:`` and a name; None: one's own. Once at a
+                time for each client.
+
+        Returns:
+            The mailbox, to be entered.
+
+        Raises:
+            ValueError: The name is not well-formed.
+
+        Spec: MBX-5 to MBX-8, MBX-15.
+        """
+        if mailbox is not None:
+            check_name("the name of a mailbox", mailbox)
+        config = self._dialogue.config
+        return Mailbox(self._dialogue, mailbox, config.mailbox_letters, config.mailbox_bytes)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result.

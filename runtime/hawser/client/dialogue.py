@@ -20,8 +20,10 @@ from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
+from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
     AGENTS,
+    MAILBOXES,
     PRESENCE,
     STREAMS,
     Continue,
@@ -43,6 +45,7 @@ from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .answering import Answering, Procedures
 from .feed import Feed, Flow
+from .mailboxes import Mailboxes
 from .offering import Offers
 from .operations import Kind, Operations, Pending
 from .postman import Postman
@@ -90,6 +93,8 @@ class Dialogue:
         """What this client offers to others."""
         self.presences: Presences = Presences(self, nursery)
         """Where this client is a member, or watches who is."""
+        self.mailboxes: Mailboxes = Mailboxes(self, nursery)
+        """What this client holds, or waits for."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
@@ -280,6 +285,7 @@ class Dialogue:
         if self.postman is not None:
             self.postman.end(error)
         self.presences.end(None if error.code == CloseCode.NORMAL else error)
+        self.mailboxes.end(None if error.code == CloseCode.NORMAL else error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
@@ -298,10 +304,12 @@ class Dialogue:
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
         self.offers.opened()
         self.presences.opened()
+        self.mailboxes.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
         self.operations.lose(report.numbered, int(report.reason))
+        self.mailboxes.lost()
         self._answering.end()
         self._answering = self._new_answering()
 
@@ -345,6 +353,10 @@ class Dialogue:
                 if isinstance(message, Present) and message.id is not None:
                     self._answer(message.id, None)
                 self.presences.take(message)
+            case Held() if MAILBOXES in self.line.features:
+                self.mailboxes.answered(message, self._held(message))
+            case Letter() if MAILBOXES in self.line.features:
+                self.mailboxes.arrived(message)
             case (
                 Subscribe()
                 | Unsubscribe()
@@ -361,6 +373,11 @@ class Dialogue:
                 | Stream()
                 | StreamItem()
                 | StreamCredit()
+                | Post()
+                | Hold()
+                | Held()
+                | Letter()
+                | Settle()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
@@ -379,6 +396,13 @@ class Dialogue:
         elif (flow := self.operations.flow(message.id)) is not None:
             flow.take(message)
 
+    def _held(self, message: Held) -> Pending | None:
+        """The request that it answers, if any."""
+        pending = None if message.id is None else self.operations.take(message.id)
+        if pending is not None:
+            pending.succeed(None)
+        return pending
+
     def _answer(self, id: int, value: Any) -> None:
         pending = self.operations.take(id)
         if pending is not None:
@@ -396,6 +420,9 @@ class Dialogue:
         if pending.presence is not None:
             pending.presence.requested = False
             pending.presence.finish(error)
+        if pending.mailbox is not None:
+            pending.mailbox.requested = False
+            pending.mailbox.finish(error)
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hawser.brokers import Published
     from hawser.streams import CallerFlow
 
+    from .mailboxes import Mailbox
     from .offering import Offering
     from .presence import Presence
     from .subscription import Subscription
@@ -32,6 +33,8 @@ class Kind(Enum):
     SUBSCRIBE = "subscription"
     UNSUBSCRIBE = "end of a subscription"
     PRESENCE = "presence"
+    POST = "letter"
+    HOLD = "mailbox"
     OFFER = "offer"
     WITHDRAW = "end of an offer"
 
@@ -49,6 +52,7 @@ class Pending:
         "flow",
         "key",
         "kind",
+        "mailbox",
         "offering",
         "ordinal",
         "presence",
@@ -71,6 +75,8 @@ class Pending:
         """What an OFFER offers."""
         self.presence: Presence | None = None
         """What a PRESENCE is for, to be told if it is refused."""
+        self.mailbox: Mailbox | None = None
+        """What a HOLD is for, to be told the answer."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

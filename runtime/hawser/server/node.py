@@ -45,6 +45,7 @@ from hawser_transports.admission import Admission
 
 from .hub import Hub
 from .judging import recognise
+from .mailboxes import MailboxDesk
 from .permits import permit
 from .presence import PresenceDesk
 from .routing import Router
@@ -108,6 +109,7 @@ class Node:
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)
         self.presence: PresenceDesk = PresenceDesk(self)
+        self.mailboxes: MailboxDesk = MailboxDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, features=FEATURES, random_bytes=random_bytes)
         self._users = Users(config.connections_per_user)
@@ -354,6 +356,7 @@ class Node:
                 for session in sessions:
                     session.end()
                     nursery.start_soon(self._farewell, session)
+                nursery.start_soon(self._contained, self.mailboxes.close, ())
 
     # ------------------------------------------------------------ application
 

@@ -21,8 +21,10 @@ from hawser_engine.agents import Offer, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
+from hawser_engine.mailboxes import Hold, Post, Settle
 from hawser_engine.messages import (
     AGENTS,
+    MAILBOXES,
     PRESENCE,
     STREAMS,
     AnyMessage,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Post | Hold
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -114,6 +116,13 @@ class Requests:
                 self._check_feature(AGENTS, message)
                 self._check_id(message.id)
                 self._queue(message, len(body))
+            case Post() | Hold():
+                self._check_feature(MAILBOXES, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
+            case Settle():
+                self._check_feature(MAILBOXES, message)
+                self._node.mailboxes.settle(self._session, message)
             case Stream():
                 self._check_feature(STREAMS, message)
                 self._check_id(message.id)
@@ -187,6 +196,7 @@ class Requests:
                     await self._node.hub.recheck(self._session)
                     await self._node.presence.recheck(self._session)
                     await self._node.router.recheck(self._session)
+                    await self._node.mailboxes.recheck(self._session)
                 elif publications := at_once(self._node.app, self._operations):
                     done = len(publications)
                     await self._publish_all(publications)
@@ -225,6 +235,10 @@ class Requests:
                     await self._node.router.offer(self._session, operation)
                 case Withdraw():
                     await self._node.router.withdraw(self._session, operation)
+                case Post():
+                    await self._node.mailboxes.post(self._session, operation)
+                case Hold():
+                    await self._node.mailboxes.hold(self._session, operation)
         except MessageTooLarge:
             raise
         except Exception as error:

@@ -27,7 +27,7 @@ export const PACKETS = { // of each kind its name, and what its items have to be
     after_max_ms: uint, url: or(text(0, 2048)), attempt: or(uint) }] };
 const place = { channel, epoch, offset }, call = { id, procedure: channel, arguments: data, deadline_ms: or(uint) }, told = { code: uint, reason };
 const agent = text(1, 127), description = bytes(0, 4096), credit = { items: uint, bytes: uint }, roll = { channel, version: uint, total: uint };
-const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 128);
+const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 128), letter = { mailbox: channel, epoch };
 export const MESSAGES = {
   1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
   2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 21: ['MEMBERS', { ...roll, more: bool, members: or(here) }],
@@ -37,9 +37,12 @@ export const MESSAGES = {
   7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 13: ['REPLY', { id, data }],
   9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
   10: ['PAUSE', place], 15: ['CANCEL', { id }], 25: ['OFFERED', { id: or(id), agent, ...told }], 29: ['CREDIT', { id, inward: bool, ...credit }],
-  12: ['CALL', call],
+  12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
   14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
-  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }], 26: ['WITHDRAW', { id, agent }] };
+  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
+  31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],
+  33: ['LETTER', { ...letter, offset, sender: or(channel), time_ms: uint, tries: uint, data }],
+  30: ['POST', { id, mailbox: channel, data, key: or(bytes(1, 64)), ttl_ms: or(uint) }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
   if (!Array.isArray(items) || !uint(items[0]) || items[0] > 255) fail('PKT-1', 'no packet begins here');
@@ -135,8 +138,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   }
   #attach({ kind, secret: next, counts: [received, delivered, sent] = [0, 0, 0] }) {
     if (!(this.trimmed <= delivered && delivered <= received && received <= this.sent && this.received <= sent)) return this.reset(DRIFT); // ATT-11
-    this.secret = next;
-    this.#trim(delivered);
+    this.secret = next; this.#trim(delivered);
     Object.assign(this.link, { state: 'ATTACHED', sent: received, session: this.id });
     this.#state(8); // ATT-3
     this.#watch(this.silenceMs);
@@ -175,14 +177,12 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   #trim(delivered) { this.replay.splice(0, delivered - this.trimmed); } // only this gives window back (CNT-3, CNT-6)
   #open(state) { return this.#await(state, 1, [1], this.features, this.credentials, this.resumePeriodMs, this.limits); }
   #await(state, ...packet) { // an answer to it, for as long as a handshake may take (ATT-20)
-    this.#say(...packet);
-    this.#watch(this.handshakeMs);
+    this.#say(...packet); this.#watch(this.handshakeMs);
     return Object.assign(this.link, { state });
   }
   #watch(ms) { // what has arrived is processed before any timeout (LIV-6)
     const { link } = this, timer = after(ms, () => setImmediate(() => link.timer === timer && link === this.link && this.close(TIMEOUT)));
-    clearTimeout(link.timer);
-    link.timer = timer;
+    clearTimeout(link.timer); link.timer = timer;
   }
   #say(...packet) { // as a batch of its own (PKT-5)
     Object.assign(this.link, { said: true }).carriage.send(encode(packet));

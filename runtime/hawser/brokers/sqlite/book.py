@@ -15,13 +15,20 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import KEY_WINDOW_SECONDS, Entry, Published, Retention, Submission
+from hawser.brokers.base import Entry, Published, Retention, Submission
 from hawser_engine.messages import Position, encode_about
+
+from .keys import Keys
+from .letters import Box, LetterRow, MailBook, MailRequest, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
+    from hawser.brokers.mailboxes import MailboxFull
+    from hawser_engine.messages import About
+
+    from .keys import KeyRow, Scope
+    from .letters import BoxRow
 
 PRUNE_MESSAGES: Final = 64
 PRUNE_BYTES: Final = 1_048_576
@@ -30,15 +37,10 @@ PRUNE_BYTES: Final = 1_048_576
 AGE_MAX_SECONDS: Final = 2.0**40
 """Longer than anything lasts, and a number of milliseconds that the file can hold."""
 
-FORGET_KEYS: Final = 64
-"""So many keys that are out of date are deleted from the file at once."""
-
 EntryRow: TypeAlias = tuple[int, int, int, int, bytes | None, bytes]
 """Channel, offset, start, time, about, data; see ``schema``."""
 HeadRow: TypeAlias = tuple[int, str, bytes, int, int, int, int, int | None, int, int]
 """Id, name, epoch, top, total, first, low, age, time, used."""
-KeyRow: TypeAlias = tuple[int, str, bytes, bytes, int, int]
-"""Id, channel, key, epoch, offset, expires."""
 
 
 @attrs.frozen
@@ -122,7 +124,7 @@ class Opening:
     channel: str
 
 
-Asked: TypeAlias = Submission | Opening
+Asked: TypeAlias = Submission | Opening | MailRequest
 
 
 @attrs.define(eq=False)
@@ -131,23 +133,40 @@ class Change:
 
     number: int
     """Of the commit; rises by one."""
-    answers: list[Published | None] = attrs.field(factory=list[Published | None])
-    """To each request, in order; None to an `Opening`."""
+    date: int = 0
+    """What publications are dated by, in ms since 1970."""
+    answers: list[Published | MailboxFull | None] = attrs.field(factory=list["Published | MailboxFull | None"])
+    """To each request, in order; None where nothing is to be said."""
     heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
     entries: list[EntryRow] = attrs.field(factory=list[EntryRow])
-    keys: dict[tuple[str, bytes], KeyRow] = attrs.field(factory=dict[tuple[str, bytes], KeyRow])
+    keys: dict[tuple[Scope, bytes], KeyRow] = attrs.field(factory=dict[tuple["Scope", bytes], "KeyRow"])
     prunes: list[Kept] = attrs.field(factory=list[Kept])
     """What the file need keep of some channels."""
     removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
     """Channels that make room."""
     forgotten: int | None = None
     """Keys up to this id are deleted."""
+    boxes: dict[str, Box] = attrs.field(factory=dict[str, Box])
+    letters: list[LetterRow] = attrs.field(factory=list[LetterRow])
+    works: list[Work] = attrs.field(factory=list[Work])
+    """What is to be done with letters, while it is written."""
+    emptied: dict[str, Box] = attrs.field(factory=dict[str, Box])
+    """Mailboxes that make room."""
     reports: dict[str, list[Entry]] = attrs.field(factory=dict[str, list[Entry]])
+
+    def enter(self, head: Head, data: bytes, retention: Retention, date: int, about: About | None = None) -> None:
+        """Publish something to a channel that this change writes."""
+        start = head.total
+        head.append(len(data), retention, date)
+        if head.first <= head.top:
+            said = None if about is None else encode_about(about)
+            self.entries.append((head.id, head.top, start, head.time, said, data))
+        self.reports.setdefault(head.name, []).append(Entry(head.top, data, head.time, about))
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not self.heads
+        return not (self.heads or self.boxes)
 
 
 @attrs.frozen
@@ -160,6 +179,8 @@ class Contents:
     """Unused for longest first."""
     keys: Sequence[KeyRow]
     """Oldest first."""
+    boxes: Sequence[tuple[BoxRow, int | None]] = ()
+    """Unused for longest first, each with when its first letter expires."""
 
 
 class Book:
@@ -170,21 +191,27 @@ class Book:
         random_bytes: Where epochs come from.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Keys kept at once; beyond, the oldest is forgotten before its time.
+        mailboxes_max: As for `MailBook`.
+        is_held: As for `MailBook`.
     """
 
     def __init__(
-        self, contents: Contents, random_bytes: Callable[[int], bytes], channels_max: int, keys_max: int
+        self,
+        contents: Contents,
+        random_bytes: Callable[[int], bytes],
+        channels_max: int,
+        keys_max: int,
+        mailboxes_max: int,
+        is_held: Callable[[str], bool],
     ) -> None:
+        self.keys: Keys = Keys(contents.keys, keys_max)
+        self.mail: MailBook = MailBook(self, contents.boxes, random_bytes, mailboxes_max, is_held)
         self._random_bytes = random_bytes
         self._channels_max = channels_max
-        self._keys_max = keys_max
         self._commits = contents.commits
         self._heads = {row[1]: Head(*row, stored=True) for row in contents.heads}
         self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
-        self._keys: dict[tuple[str, bytes], KeyRow] = {(row[1], row[2]): row for row in contents.keys}
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
-        self._next_key = 1 + max((row[0] for row in contents.keys), default=0)
-        self._forgotten = self._deleted = 0  # keys up to these ids: here, in the file
 
     def __len__(self) -> int:
         return len(self._heads)
@@ -209,40 +236,36 @@ class Book:
             now: What keys go by, in ms; never less than before.
             date: What publications are dated by, in ms since 1970.
         """
-        self._forget(now)
-        change = Change(self._commits + 1)
+        self.keys.forget(now)
+        change = Change(self._commits + 1, date)
         for request in requests:
             if isinstance(request, Submission):
                 change.answers.append(self._publish(change, request, now, date))
-            else:
-                self._draft(change, request.channel)
+            elif isinstance(request, Opening):
+                self.draft(change, request.channel)
                 change.answers.append(None)
+            else:
+                change.answers.append(self.mail.plan(change, request, now, date))
+        for box in change.boxes.values():
+            box.used = change.number
         for head in change.heads.values():
             head.used = change.number
             if head.stored and (head.fresh >= PRUNE_MESSAGES or head.fresh_bytes >= PRUNE_BYTES):
                 head.fresh = head.fresh_bytes = 0
                 change.prunes.append(head.kept(date))
-        if self._forgotten - self._deleted >= FORGET_KEYS and not change.empty:
-            change.forgotten = self._forgotten
+        self.keys.plan(change)
         return change
 
     def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
-        key = None if request.key is None else (request.channel, request.key)
-        if key is not None and (known := change.keys.get(key) or self._keys.get(key)) is not None:
-            return Published(Position(known[3], known[4]), True)
-        head, data, about = self._draft(change, request.channel), request.data, request.about
-        start = head.total
-        head.append(len(data), request.retention, date)
-        if head.first <= head.top:
-            said = None if about is None else encode_about(about)
-            change.entries.append((head.id, head.top, start, head.time, said, data))
-        change.reports.setdefault(request.channel, []).append(Entry(head.top, data, head.time, about))
-        if key is not None:
-            change.keys[key] = (self._next_key, *key, head.epoch, head.top, now + KEY_WINDOW_MS)
-            self._next_key += 1
+        known = self.keys.known(change, request.channel, request.key)
+        if known is not None:
+            return Published(known, True)
+        head = self.draft(change, request.channel)
+        change.enter(head, request.data, request.retention, date, request.about)
+        self.keys.remember(change, request.channel, request.key, head.position, now)
         return Published(head.position, False)
 
-    def _draft(self, change: Change, channel: str) -> Head:
+    def draft(self, change: Change, channel: str) -> Head:
         """The head of a channel as this change will leave it."""
         head = change.heads.get(channel)
         if head is None:
@@ -265,26 +288,17 @@ class Book:
             del self._idle[oldest]
             change.removed[oldest] = self._heads.pop(oldest)
 
-    def _forget(self, now: int) -> None:
-        """Forget the keys that are out of date, whatever becomes of the file."""
-        while self._keys:
-            oldest, row = next(iter(self._keys.items()))
-            if row[5] > now and len(self._keys) <= self._keys_max:
-                break
-            del self._keys[oldest]
-            self._forgotten = row[0]
-
     # ------------------------------------------------------------ after the commit
 
     def apply(self, change: Change) -> None:
         """A change is committed: it holds from now on."""
         self._commits = change.number
         self._heads |= change.heads
-        self._keys |= change.keys
-        if change.forgotten is not None:
-            self._deleted = change.forgotten
+        self.mail.apply(change)
+        self.keys.apply(change)
 
     def revoke(self, change: Change) -> None:
         """A change could not be committed: nothing of it has happened."""
+        self.mail.revoke(change)
         self._heads |= change.removed
         self._idle = dict.fromkeys((*change.removed, *self._idle))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from functools import cached_property
 from math import inf
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Final
@@ -19,15 +20,18 @@ import trio
 
 from hawser.brokers.base import Broker, BrokerUnavailable, History, Published, Retention, Sink, Submission
 
-from .book import KEY_WINDOW_MS, Asked, Book, Opening
+from .book import Asked, Book, Opening
 from .errors import StoreClosed, StoreError
 from .file import StoreFile, Stretch
+from .keys import KEY_WINDOW_MS
+from .mailboxes import SqliteMailboxes
 from .queue import Waiting, WriteQueue
 from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hawser.brokers.mailboxes import Letter
     from hawser_engine.messages import About, Position
 
     from .book import Change, Contents, Head
@@ -47,6 +51,8 @@ class StoreReport:
     """Where it is."""
     channels: int
     """How many it has."""
+    letters: int
+    """How many wait in its mailboxes."""
     lost: bool
     """Whether it has lost commits since it was open last, so that its channels have new epochs."""
 
@@ -91,6 +97,7 @@ class SqliteBroker(Broker):
         synchronous: What a commit survives. After a power cut that took some, all channels go on under new epochs.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+        mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty makes room.
         bytes_max: How large the file may become; None leaves that to the disk.
         random_bytes: Where epochs come from.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
@@ -105,6 +112,7 @@ class SqliteBroker(Broker):
         synchronous: Synchronous = "normal",
         channels_max: int = 100_000,
         keys_max: int = 100_000,
+        mailboxes_max: int = 100_000,
         bytes_max: int | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], float] = time.time,
@@ -117,11 +125,17 @@ class SqliteBroker(Broker):
         self._path = fspath(path)
         self._channels_max = channels_max
         self._keys_max = keys_max
+        self._mailboxes_max = mailboxes_max
         self._bytes_max = bytes_max
         self._random_bytes = random_bytes
         self._clock = clock
         self._store: _Open | None = None
         self._sinks: dict[str, tuple[Sink, ...]] = {}
+
+    @cached_property
+    def mailboxes(self) -> SqliteMailboxes:
+        """The letters that wait, in the same file."""
+        return SqliteMailboxes(self)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `Broker.run`.
@@ -130,9 +144,16 @@ class SqliteBroker(Broker):
             StoreError: The file cannot be used; the kind and the text say why.
         """
         file = await trio.to_thread.run_sync(StoreFile, self._path, self.synchronous, self._bytes_max)
-        book = Book(file.contents, self._random_bytes, self._channels_max, self._keys_max)
+        book = Book(
+            file.contents,
+            self._random_bytes,
+            self._channels_max,
+            self._keys_max,
+            self._mailboxes_max,
+            self.mailboxes.is_held,
+        )
         store = _Open(file, book, self._clock())
-        self.report = StoreReport(file.path, len(book), file.lost)
+        self.report = StoreReport(file.path, len(book), len(book.mail), file.lost)
         self._store = store
         try:
             writer = Writer(file.commit)
@@ -162,7 +183,7 @@ class SqliteBroker(Broker):
             StoreError: It is not published.
         """
         channel.encode()  # a name that is no text fails here, and not for everybody who shares the commit
-        published = await self._ask(Submission(channel, data, retention, key, about), len(data))
+        published = await self.ask(Submission(channel, data, retention, key, about), len(data))
         assert published is not None
         return published
 
@@ -230,8 +251,22 @@ class SqliteBroker(Broker):
     def _closed(self) -> StoreClosed:
         return StoreClosed(f"store {self._path}: it is not open; it is while a server serves its app")
 
-    async def _ask(self, asked: Asked, size: int) -> Published | None:
+    async def ask(self, asked: Asked, size: int) -> Published | None:
+        """Have something written; for this package alone, as are the next two."""
         return await self._opened().queue.ask(asked, size)
+
+    async def read_letters(self, mailbox: str, after: int, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
+        """Letters behind an offset, from the file, if there can be any."""
+        store = self._opened()
+        box = store.book.mail.box(mailbox)
+        if box is None or not box.letters or box.top <= after:
+            return ()
+        asked = box.id, after, self._date(), limit, limit_bytes
+        return await trio.to_thread.run_sync(store.file.read_letters, *asked, limiter=store.reading)
+
+    def overdue(self) -> list[str]:
+        """Mailboxes with letters that may have expired."""
+        return self._opened().book.mail.overdue(self._date())
 
     async def _head(self, channel: str) -> Head:
         """The head of a channel, which is written first if it is new: its epoch is promised from now on."""
@@ -241,7 +276,7 @@ class SqliteBroker(Broker):
             head = self._opened().book.head(channel)
         while head is None:
             channel.encode()
-            await self._ask(Opening(channel), 0)
+            await self.ask(Opening(channel), 0)
             head = self._opened().book.head(channel)
         return head
 
@@ -274,6 +309,8 @@ class SqliteBroker(Broker):
     def _tell(self, store: _Open, change: Change) -> None:
         for channel in change.heads:
             self._touch(store, channel)
+        for mailbox in change.boxes:
+            self.mailboxes.tell(mailbox)
         for channel, entries in change.reports.items():
             for sink in self._sinks.get(channel, ()):
                 sink(channel, change.heads[channel].epoch, entries)

@@ -22,10 +22,12 @@ from hawser_engine.messages import decode_about
 
 from .book import Contents
 from .errors import StoreDamaged, StoreError, StoreForeign, StoreUnwritable, store_error
+from .letters import carry_out, read_letters
 from .lock import StoreLock, this_boot
-from .schema import APPLICATION_ID, ENTRIES, HEADS, KEYS, SQLITE_MIN, TABLES, VERSION
+from .schema import APPLICATION_ID, BOXES, ENTRIES, HEADS, KEYS, LETTERS, SQLITE_MIN, STEPS, VERSION
 
 if TYPE_CHECKING:
+    from hawser.brokers.mailboxes import Letter
     from hawser_engine.messages import Position
 
     from .book import Change, Kept
@@ -117,9 +119,10 @@ class StoreFile:
         if bytes_max is not None:
             writer.execute(f"PRAGMA max_page_count = {max(1, bytes_max // page_bytes)}")
         writer.execute("BEGIN IMMEDIATE")
-        if new:
-            for statement in TABLES:
+        for step in STEPS[version:]:
+            for statement in step:
                 writer.execute(statement)
+        if version < VERSION:
             writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             writer.execute(f"PRAGMA user_version = {VERSION}")
         commits = self._note_losses(writer, synchronous, new)
@@ -132,11 +135,14 @@ class StoreFile:
     def _note_losses(self, writer: sqlite3.Connection, synchronous: Synchronous, new: bool) -> int:
         """Find out whether commits are lost, and note how the coming ones may be; the number of the last one."""
         (unsynced,) = writer.execute("SELECT max(unsynced) FROM store").fetchone()
-        (commits,) = writer.execute("SELECT coalesce(max(used), 0) FROM channels").fetchone()
+        (commits,) = writer.execute(
+            "SELECT coalesce(max(used), 0) FROM (SELECT used FROM channels UNION ALL SELECT used FROM mailboxes)"
+        ).fetchone()
         boot = this_boot() or token_hex(16)
         self.lost = not new and (unsynced not in (None, boot) or commits < self._lock.mark)
         if self.lost:
             writer.execute("UPDATE channels SET epoch = randomblob(8)")
+            writer.execute("UPDATE mailboxes SET epoch = randomblob(8)")
         writer.execute("UPDATE store SET unsynced = ?", (boot if synchronous == "normal" else None,))
         return int(commits)
 
@@ -145,7 +151,12 @@ class StoreFile:
             "SELECT id, name, epoch, top, total, first, low, age, time, used FROM channels ORDER BY used, id"
         )
         keys = writer.execute("SELECT id, channel, key, epoch, offset, expires FROM keys ORDER BY id")
-        return Contents(self._lock.mark, heads.fetchall(), keys.fetchall())
+        boxes = writer.execute(
+            "SELECT id, name, epoch, top, letters, bytes, used,"
+            " (SELECT min(expires) FROM letters WHERE mailbox = mailboxes.id) FROM mailboxes ORDER BY used, id"
+        )
+        mail = [(row[:-1], row[-1]) for row in boxes.fetchall()]
+        return Contents(self._lock.mark, heads.fetchall(), keys.fetchall(), mail)
 
     # ------------------------------------------------------------ writing
 
@@ -162,6 +173,12 @@ class StoreFile:
             for head in change.removed.values():
                 writer.execute("DELETE FROM entries WHERE channel = ?", (head.id,))
                 writer.execute("DELETE FROM channels WHERE id = ?", (head.id,))
+            for box in change.emptied.values():
+                writer.execute("DELETE FROM mailboxes WHERE id = ?", (box.id,))
+            LETTERS.run(writer, change.letters)
+            for work in change.works:
+                carry_out(writer, change, work)
+            BOXES.run(writer, [box.row() for box in change.boxes.values()])
             ENTRIES.run(writer, change.entries)
             HEADS.run(writer, [head.row() for head in change.heads.values()])
             KEYS.run(writer, [*change.keys.values()])
@@ -198,6 +215,19 @@ class StoreFile:
             raise store_error(self.path, error) from None
         except RemoteProtocolError as error:
             raise StoreDamaged(f"store {self.path}: it is damaged: {error}") from None
+
+    def read_letters(self, mailbox: int, after: int, date: int, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
+        """Read letters of a mailbox. One caller at a time.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        reader = self._reader
+        assert reader is not None
+        try:
+            return read_letters(reader, mailbox, after, date, limit, limit_bytes)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from None
 
     # ------------------------------------------------------------ closing
 

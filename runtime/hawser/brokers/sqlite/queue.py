@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser.brokers.base import Published
+from hawser.brokers.mailboxes import MailboxFull
+
 from .errors import StoreError, again
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hawser.brokers.base import Published, Submission
+    from hawser.brokers.base import Submission
 
     from .book import Asked
 
@@ -31,11 +34,11 @@ class Waiting:
     def __init__(self, asked: Asked, size: int) -> None:
         self.asked: Asked = asked
         self.size: int = size
-        self.outcome: Published | StoreError | None = None
+        self.outcome: Published | MailboxFull | StoreError | None = None
         self.answered: trio.Event = trio.Event()
         self.withdrawn: bool = False
 
-    def answer(self, outcome: Published | StoreError | None) -> None:
+    def answer(self, outcome: Published | MailboxFull | StoreError | None) -> None:
         """Tell whoever waits."""
         self.outcome = outcome
         self.answered.set()
@@ -62,11 +65,14 @@ class WriteQueue:
 
         Raises:
             StoreError: It was not done.
+            MailboxFull: It was a letter, and there is no room for it.
         """
         waiting = Waiting(asked, size)
         await self._finish([waiting])
         if isinstance(waiting.outcome, StoreError):
             raise again(waiting.outcome)
+        if isinstance(waiting.outcome, MailboxFull):
+            raise waiting.outcome
         return waiting.outcome
 
     async def publish(self, submissions: Iterable[Submission]) -> list[Published | StoreError]:
@@ -75,7 +81,7 @@ class WriteQueue:
         await self._finish(waiting)
         outcomes: list[Published | StoreError] = []
         for one in waiting:
-            assert one.outcome is not None
+            assert isinstance(one.outcome, (Published, StoreError))
             outcomes.append(one.outcome)
         return outcomes
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x48415753
 """Says in the header of a file that it is a store of Hawser: HAWS in ASCII."""
-VERSION: Final = 1
-"""Of the tables, as ``PRAGMA user_version``."""
+VERSION: Final = 2
+"""Of the tables, as ``PRAGMA user_version``: 1 had no mailboxes."""
 
 SQLITE_MIN: Final = (3, 24, 0)
 """The first with INSERT … ON CONFLICT … DO UPDATE, of 2018."""
 
-TABLES: Final = (
+CHANNELS: Final = (
     # One row: the boot during which commits are written that the disk may not have yet; null if it has all of them.
     "CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), unsynced TEXT)",
     # Every publication of a channel continues its bytes: it begins at `start` of all of them, and `total` counts all.
@@ -33,11 +33,24 @@ TABLES: Final = (
     # `time` in ms since 1970; `about` in CBOR, as in a PUBLICATION.
     "CREATE TABLE entries (channel INTEGER NOT NULL, offset INTEGER NOT NULL, start INTEGER NOT NULL,"
     " time INTEGER NOT NULL, about BLOB, data BLOB NOT NULL, PRIMARY KEY (channel, offset)) WITHOUT ROWID",
-    # By name and epoch, for a key outlives its channel.
+    # By name and epoch, for a key outlives its channel. The key of a letter has the name of its mailbox, as a blob.
     "CREATE TABLE keys (id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key BLOB NOT NULL, epoch BLOB NOT NULL,"
     " offset INTEGER NOT NULL, expires INTEGER NOT NULL)",
     "INSERT INTO store VALUES (1, NULL)",
 )
+
+MAILBOXES: Final = (
+    "CREATE TABLE mailboxes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch BLOB NOT NULL,"
+    " top INTEGER NOT NULL, letters INTEGER NOT NULL, bytes INTEGER NOT NULL, used INTEGER NOT NULL)",
+    # Each has its own epoch: it keeps its place where its mailbox goes on under another one. Times in ms since 1970.
+    "CREATE TABLE letters (mailbox INTEGER NOT NULL, offset INTEGER NOT NULL, epoch BLOB NOT NULL, sender TEXT,"
+    " time INTEGER NOT NULL, tries INTEGER NOT NULL, expires INTEGER, data BLOB NOT NULL,"
+    " PRIMARY KEY (mailbox, offset)) WITHOUT ROWID",
+    "CREATE INDEX expiries ON letters (mailbox, expires)",
+)
+
+STEPS: Final = (CHANNELS, MAILBOXES)
+"""What makes tables of each version of those before it."""
 
 _ROWS_MAX: Final = 64
 """In one statement: with ten columns, fewer variables than the 999 that every SQLite takes."""
@@ -70,3 +83,10 @@ HEADS: Final = Insert(
 )
 ENTRIES: Final = Insert("entries", 6)
 KEYS: Final = Insert("keys", 6)
+BOXES: Final = Insert(
+    "mailboxes",
+    7,
+    " ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, top = excluded.top, letters = excluded.letters,"
+    " bytes = excluded.bytes, used = excluded.used",
+)
+LETTERS: Final = Insert("letters", 8)

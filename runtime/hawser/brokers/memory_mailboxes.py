@@ -1,0 +1,275 @@
+"""Letters in this process alone.
+
+Everything happens in one step, but for what is published of dead letters, which is not cancelled: so a cancelled call
+has done everything or nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from hawser_engine.messages import Position
+
+from .base import KEY_WINDOW_SECONDS, Published
+from .mailboxes import Letter, MailboxFull, MailboxStore, News, dead_letter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from .base import Broker
+    from .mailboxes import Keeping, MailSink, Posting, Why
+
+SOME: Final = 64
+"""What is looked for at once."""
+
+
+@attrs.define(eq=False)
+class _Kept:
+    """One letter."""
+
+    letter: Letter
+    expires: float
+    """When its time is over, in ms since 1970."""
+
+
+class _Mailbox:
+    """One mailbox."""
+
+    __slots__ = ("bytes", "epoch", "holder", "kept", "name", "top", "waiting")
+
+    def __init__(self, name: str, epoch: bytes) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.top = 0
+        self.kept: dict[int, _Kept] = {}
+        self.bytes = 0
+        self.holder: MailSink | None = None
+        self.waiting: dict[MailSink, None] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is lost with it."""
+        return not (self.kept or self.holder or self.waiting)
+
+    def take(self, position: Position) -> _Kept | None:
+        """Take a letter out, if it is there."""
+        kept = self.kept.get(position.offset)
+        if kept is None or kept.letter.position != position:
+            return None
+        del self.kept[position.offset]
+        self.bytes -= len(kept.letter.data)
+        return kept
+
+    def put_back(self, kept: _Kept) -> None:
+        """Put a letter where it was."""
+        self.kept[kept.letter.position.offset] = kept
+        self.kept = dict(sorted(self.kept.items()))
+        self.bytes += len(kept.letter.data)
+
+    def tell(self) -> None:
+        """There is something to be given."""
+        if self.holder is not None:
+            self.holder(self.name, News.POSTED)
+
+
+class MemoryMailboxes(MailboxStore):
+    """Keeps letters in this process.
+
+    Args:
+        broker: Where dead letters are published.
+        random_bytes: Where epochs come from.
+        clock: Seconds since the beginning of 1970 (UTC): what letters are dated and expire by.
+        mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds
+            makes room.
+        keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        clock: Callable[[], float] = time.time,
+        mailboxes_max: int = 100_000,
+        keys_max: int = 100_000,
+    ) -> None:
+        self._broker = broker
+        self._random_bytes = random_bytes
+        self._clock = clock
+        self._mailboxes_max = mailboxes_max
+        self._keys_max = keys_max
+        self._mailboxes: dict[str, _Mailbox] = {}
+        self._idle: dict[str, None] = {}  # those that could make room, unused for longest first
+        self._keys: dict[tuple[str, bytes], tuple[Position, float]] = {}  # oldest first
+
+    # ------------------------------------------------------------ letters
+
+    async def post(self, posting: Posting) -> Published:
+        """See `MailboxStore.post`."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        self._forget_keys(now)
+        known = None if posting.key is None else self._keys.get((posting.mailbox, posting.key))
+        if known is not None:
+            return Published(known[0], True)
+        mailbox, keeping, size = self._mailbox(posting.mailbox), posting.keeping, len(posting.data)
+        if len(mailbox.kept) >= keeping.letters or mailbox.bytes + size > keeping.bytes:
+            self._touch(mailbox)
+            raise MailboxFull(f"mailbox {mailbox.name!r} is full")
+        mailbox.top += 1
+        position, now_ms = Position(mailbox.epoch, mailbox.top), self._now_ms()
+        letter = Letter(position, posting.data, posting.sender, int(now_ms))
+        mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
+        mailbox.bytes += size
+        if posting.key is not None:
+            if len(self._keys) >= self._keys_max:
+                del self._keys[next(iter(self._keys))]
+            self._keys[posting.mailbox, posting.key] = position, now + KEY_WINDOW_SECONDS
+        self._touch(mailbox)
+        mailbox.tell()
+        return Published(position, False)
+
+    async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
+        """See `MailboxStore.read`."""
+        await trio.lowlevel.checkpoint()
+        box, now_ms = self._mailboxes.get(mailbox), self._now_ms()
+        found: list[Letter] = []
+        size = 0
+        for offset, kept in () if box is None else box.kept.items():
+            if offset > after and kept.expires > now_ms:
+                size += len(kept.letter.data)
+                if len(found) == limit or (found and size > limit_bytes):
+                    break
+                found.append(kept.letter)
+        return tuple(found)
+
+    async def remove(self, mailbox: str, sink: MailSink, letters: Collection[Position]) -> bool:
+        """See `MailboxStore.remove`."""
+        await trio.lowlevel.checkpoint()
+        box = self._held(mailbox, sink)
+        if box is None:
+            return False
+        for position in letters:
+            box.take(position)
+        return True
+
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+        """See `MailboxStore.fail`."""
+        await trio.lowlevel.checkpoint()
+        box = self._held(mailbox, sink)
+        if box is None:
+            return False
+        dead: list[_Kept] = []
+        for position in letters:
+            kept = box.kept.get(position.offset)
+            if kept is not None and kept.letter.position == position:
+                kept.letter = attrs.evolve(kept.letter, tries=kept.letter.tries + 1)
+                if kept.letter.tries >= keeping.tries:
+                    dead.append(kept)
+        await self._bury(box, dead, "FAILED", keeping)
+        box.tell()
+        return True
+
+    async def overdue(self) -> Sequence[str]:
+        """See `MailboxStore.overdue`."""
+        await trio.lowlevel.checkpoint()
+        now_ms = self._now_ms()
+        due = (
+            name for name, box in self._mailboxes.items() if any(kept.expires <= now_ms for kept in box.kept.values())
+        )
+        return tuple(islice(due, SOME))
+
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+        """See `MailboxStore.bury`."""
+        await trio.lowlevel.checkpoint()
+        box, now_ms = self._mailboxes.get(mailbox), self._now_ms()
+        if box is not None:
+            due = (kept for kept in box.kept.values() if kept.expires <= now_ms)
+            dead = list(islice((kept for kept in due if kept.letter.position not in sparing), SOME))
+            await self._bury(box, dead, "EXPIRED", keeping)
+
+    # ------------------------------------------------------------ holders
+
+    async def hold(self, mailbox: str, sink: MailSink) -> bool:
+        """See `MailboxStore.hold`."""
+        await trio.lowlevel.checkpoint()
+        box = self._mailbox(mailbox)
+        if box.holder is not None and box.holder != sink:
+            box.waiting[sink] = None
+            return False
+        box.waiting.pop(sink, None)
+        box.holder = sink
+        self._touch(box)
+        return True
+
+    async def release(self, mailbox: str, sink: MailSink) -> None:
+        """See `MailboxStore.release`."""
+        await trio.lowlevel.checkpoint()
+        box = self._mailboxes.get(mailbox)
+        if box is None:
+            return
+        box.waiting.pop(sink, None)
+        if box.holder == sink:
+            box.holder = None
+            waiting, box.waiting = box.waiting, {}
+            for other in waiting:
+                other(mailbox, News.FREED)
+        self._touch(box)
+
+    # ------------------------------------------------------------ below it
+
+    def _now_ms(self) -> float:
+        return self._clock() * 1_000
+
+    def _held(self, mailbox: str, sink: MailSink) -> _Mailbox | None:
+        box = self._mailboxes.get(mailbox)
+        return box if box is not None and box.holder == sink else None
+
+    def _mailbox(self, name: str) -> _Mailbox:
+        box = self._mailboxes.get(name)
+        if box is None:
+            if len(self._mailboxes) >= self._mailboxes_max:
+                oldest = next(iter(self._idle), None)
+                if oldest is None:
+                    raise MailboxFull(f"there are {len(self._mailboxes)} mailboxes, and none of them is empty")
+                del self._idle[oldest], self._mailboxes[oldest]
+            box = self._mailboxes[name] = _Mailbox(name, self._random_bytes(8))
+        return box
+
+    def _touch(self, box: _Mailbox) -> None:
+        self._idle.pop(box.name, None)
+        if box.idle:
+            self._idle[box.name] = None
+
+    async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> None:
+        """Take letters away and publish them; where that cannot be done they stay."""
+        taken = [kept for kept in dead if box.take(kept.letter.position)]
+        while taken:
+            if keeping.dead is not None:
+                letter = taken[0].letter
+                try:
+                    with trio.CancelScope(shield=True):
+                        await self._broker.publish(
+                            keeping.dead.channel,
+                            dead_letter(box.name, letter, why),
+                            retention=keeping.dead.retention,
+                        )
+                except BaseException:
+                    for kept in taken:
+                        box.put_back(kept)
+                    raise
+            del taken[0]
+        self._touch(box)
+
+    def _forget_keys(self, now: float) -> None:
+        while self._keys:
+            oldest = next(iter(self._keys))
+            if self._keys[oldest][1] > now:
+                break
+            del self._keys[oldest]

@@ -1,0 +1,56 @@
+"""What holds for the mailboxes of one pattern, and whose a mailbox is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+from .patterns import WILDCARD, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .brokers import Keeping
+    from .server.session import Session
+
+USER: Final = "user:"
+AGENT: Final = "agent:"
+OWNERS: Final = (USER, AGENT)
+"""How the name of a mailbox begins (SPEC MBX-4)."""
+
+MailAction: TypeAlias = Literal["post", "hold"]
+AuthorizeMailbox: TypeAlias = "Callable[[Session, MailAction, str], Awaitable[bool]]"
+
+
+@attrs.define(eq=False)
+class MailboxRule(Rule["AuthorizeMailbox"]):
+    """What holds for the mailboxes whose names match one pattern; `App.mailbox` makes them.
+
+    The actions that ``authorize`` is asked about are ``"post"`` and ``"hold"``, as far as they are not declared. About
+    users who hold the mailbox of their own it is not asked.
+    """
+
+    keeping: Keeping
+    """How much is kept."""
+    seconds: float
+    """How long a letter is kept at most."""
+
+
+def is_mailbox(name: str) -> bool:
+    """Whether a mailbox can have this name."""
+    return any(name.startswith(owner) and name != owner for owner in OWNERS)
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse a pattern that no mailbox matches.
+
+    Raises:
+        ValueError: It is one.
+    """
+    beginning = pattern.removesuffix(WILDCARD)
+    matching = is_mailbox(pattern) or (
+        pattern != beginning and any(one.startswith(beginning) or beginning.startswith(one) for one in OWNERS)
+    )
+    if not matching:
+        raise ValueError(f"{pattern!r}: the name of a mailbox begins with {USER!r} or {AGENT!r}")

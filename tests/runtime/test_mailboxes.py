@@ -1,0 +1,463 @@
+"""Mailboxes as programs use them: letters that wait, one holder, what is settled and what is not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from hawser import (
+    ASK,
+    NOBODY,
+    App,
+    Config,
+    ErrorCode,
+    Letter,
+    Mailbox,
+    MailboxFull,
+    Principal,
+    RequestFailed,
+    Session,
+    SessionClosed,
+    connect,
+)
+from hawser.brokers import BrokerUnavailable, MemoryBroker, News
+from hawser.brokers import Letter as StoredLetter
+from hawser_engine import EngineConfig
+from hawser_engine.codes import HoldState
+from hawser_engine.mailboxes import Held, Hold, Settle
+from hawser_engine.mailboxes import Letter as LetterMessage
+from hawser_engine.messages import MAILBOXES
+from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
+from tests.runtime.test_resets import Restarts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from trio.testing import MockClock
+
+    from hawser.brokers import Broker, MailSink, Posting, Published
+    from hawser_engine.messages import Position
+
+BOX = "user:ada"
+
+
+def mail_app(broker: Broker | None = None, **declared: Any) -> App:
+    """Everybody is who the token says; everybody may post."""
+    app = App(broker=broker)
+    app.channel("dead", history=100, open=True)
+    app.mailbox("user:*", open=True, dead_letters="dead", **declared)
+    app.mailbox("agent:*", open=True)
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        return Principal(credentials["token"], credentials)
+
+    return app
+
+
+async def take(letters: Mailbox, count: int) -> list[Any]:
+    """Data of the next letters; the last one is not acknowledged."""
+    with trio.fail_after(PATIENCE):
+        return [(await letters.receive()).data for _ in range(count)]
+
+
+async def dead(app: App) -> list[Any]:
+    """Data, failures and causes of dead letters."""
+    async with connect(URL, token="sexton") as client, client.subscribe("dead", rewind=100) as messages:
+        with trio.fail_after(PATIENCE):
+            said = (await messages.receive()).data
+        return [said["mailbox"], said["data"], said["tries"], said["why"]]
+
+
+# ---------------------------------------------------------------- letters
+
+
+async def test_a_letter_waits_for_whom_it_is_for(autojump_clock: MockClock) -> None:
+    async with serving(mail_app()):
+        async with connect(URL, token="bob") as bob:
+            for text in ("one", "two", {"three": 3}):
+                stored = await bob.post(BOX, text)
+                assert not stored.duplicate
+        async with connect(URL, token="ada") as ada, ada.mailbox() as letters:
+            assert letters.name == BOX
+            assert letters.holding
+            first = await letters.receive()
+            assert (first.data, first.sender, first.mailbox, first.tries) == ("one", "bob", BOX, 0)
+            assert first.time > 1_600_000_000
+            assert await take(letters, 2) == ["two", {"three": 3}]
+            async with connect(URL, token="bob") as bob:
+                stored = await bob.post(BOX, "four")
+            last = await letters.receive()
+            assert (last.data, last.position) == ("four", stored.position)
+            assert last.id == f"{stored.position.epoch.hex()}:4"
+
+
+async def test_what_the_iteration_has_not_moved_on_from_comes_again(autojump_clock: MockClock) -> None:
+    """SPEC MBX-15."""
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(4):
+            await app.post(BOX, number)
+        left: Letter | None = None
+        async with ada.mailbox() as letters:
+            async for letter in letters:
+                left = letter
+                if letter.data == 1:
+                    break
+        assert left is not None
+        async with ada.mailbox() as letters:
+            again = await letters.receive()
+            assert (again.id, again.data, again.tries, again.sender) == (left.id, 1, 0, None)
+            assert await take(letters, 1) == [2]
+            letters.done()
+            letters.done()
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == [3]
+
+
+async def test_a_letter_whose_handling_failed_too_often_is_dead(autojump_clock: MockClock) -> None:
+    app = mail_app(tries=2)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await ada.post(BOX, "poison")
+        await ada.post(BOX, "good")
+        for tries in range(2):
+            with suppress(ValueError):
+                async with ada.mailbox() as letters:
+                    letter = await letters.receive()
+                    assert (letter.data, letter.tries) == ("poison", tries)
+                    raise ValueError("cannot digest it")
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == ["good"]
+        assert await dead(app) == [BOX, b"\x66poison", 2, "FAILED"]
+
+
+async def test_cancelling_is_no_failure(autojump_clock: MockClock) -> None:
+    app = mail_app(tries=1)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await ada.post(BOX, "slow")
+        with trio.move_on_after(1):
+            async with ada.mailbox() as letters:
+                await letters.receive()
+                await trio.sleep(5)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == ["slow"]
+
+
+async def test_a_letter_whose_time_is_over_is_dead(autojump_clock: MockClock) -> None:
+    app = mail_app(MemoryBroker(clock=trio.current_time), seconds=50)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await ada.post(BOX, "soon", ttl=10)
+        await ada.post(BOX, "late", ttl=1_000)
+        await app.post(BOX, "later")
+        await trio.sleep(20)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == ["late"]
+            assert await dead(app) == [BOX, b"\x64soon", 0, "EXPIRED"]
+            await trio.sleep(60)  # what a holder has is left to it
+            assert await take(letters, 1) == ["later"]
+        await trio.sleep(10)
+        async with ada.mailbox() as letters:
+            with trio.move_on_after(60):
+                await letters.receive()
+                raise AssertionError("it has expired")
+
+
+async def test_a_key_stores_one_letter(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="bob") as bob, connect(URL, token="ada") as ada:
+        first = await bob.post(BOX, 1, key=b"k")
+        again = await bob.post(BOX, 2, key=b"k")
+        assert (again.position, again.duplicate) == (first.position, True)
+        own = [await app.post(BOX, 3, key=b"k") for _ in range(2)]
+        assert [one.duplicate for one in own] == [False, True]
+        async with ada.mailbox() as letters:
+            assert await take(letters, 2) == [1, 3]
+
+
+# ---------------------------------------------------------------- holders
+
+
+async def test_others_wait_and_the_next_one_has_it_when_the_first_has_gone(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as phone, connect(URL, token="ada") as laptop:
+        await app.post(BOX, 1)
+        await app.post(BOX, 2)
+        async with laptop.mailbox() as waiting:
+            async with phone.mailbox() as letters:
+                assert not letters.holding
+                assert await take(waiting, 1) == [1]
+                with trio.move_on_after(10):
+                    await letters.receive()
+                    raise AssertionError("the other one holds it")
+                waiting.done()
+                await laptop.aclose()
+                assert await take(letters, 1) == [2]
+                assert letters.holding
+
+
+async def test_a_holder_that_crashed_is_waited_for_and_what_it_was_at_has_failed(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app, config=Config(resume_period_seconds=200)), connect(URL, token="ada") as ada:
+        for number in range(3):
+            await app.post(BOX, number)
+        crashing = RawClient(credentials={"token": "ada"}, features=(MAILBOXES,))
+        async with crashing.connected():
+            crashing.say(Hold(1, None, 2, 1_000))
+            heard = [await crashing.hear() for _ in range(3)]
+            first = heard[1]
+            assert isinstance(first, LetterMessage)
+            crashing.say(Settle(BOX, first.epoch, (first.offset,), False))
+            await crashing.hear()
+        async with ada.mailbox() as letters:
+            begun = trio.current_time()
+            with trio.fail_after(250):
+                found = [await letters.receive() for _ in range(2)]
+            assert [(letter.data, letter.tries) for letter in found] == [(1, 1), (2, 0)]
+            assert trio.current_time() - begun > 190
+
+
+async def test_a_reset_brings_nothing_twice_to_who_is_at_it(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with trio.open_nursery() as nursery:
+        server = Restarts(nursery)
+        await server.start(app)
+        async with connect(URL, token="ada") as ada, ada.mailbox() as letters:
+            for number in range(4):
+                await app.post(BOX, number)
+            assert await take(letters, 2) == [0, 1]
+            await server.end()
+            letters.done()  # of which the server hears nothing
+            await server.start(app)
+            assert await take(letters, 1) == [2]
+            await server.end()
+            await server.start(app)
+            await trio.sleep(40)  # it is given again, and not told again
+            assert await take(letters, 1) == [3]
+            letters.done()
+            await wait_all_tasks_blocked()
+            assert await app.broker.mailboxes.read(BOX, 0, limit=9, limit_bytes=9) == ()
+            await server.end()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_hold_that_the_store_has_lost_is_asked_for_again(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app) as server, connect(URL, token="ada") as ada:
+        await app.post(BOX, 1)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == [1]
+            boxes = (await only_session(server)).node.mailboxes._boxes  # pyright: ignore[reportPrivateUsage]
+            [box] = boxes.values()
+            other = _deaf
+            await app.broker.mailboxes.release(BOX, box.report)
+            assert await app.broker.mailboxes.hold(BOX, other)
+            box.report(BOX, News.LOST)
+            await trio.sleep(1)
+            assert not letters.holding
+            letters.done()  # too late
+            await app.broker.mailboxes.release(BOX, other)
+            await trio.sleep(1)
+            assert letters.holding
+            await app.post(BOX, 2)
+            assert await take(letters, 1) == [2]  # the first was settled in the meantime, and is not told again
+        await trio.sleep(1)
+        assert not boxes
+
+
+def _deaf(_mailbox: str, _news: News) -> None:
+    """A sink."""
+
+
+async def test_no_more_is_given_than_is_asked_for_and_than_there_is_room_for(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    small = EngineConfig(window_messages=2, window_bytes=1_000)
+    config = Config(queue_messages=2)
+    async with serving(app, config=config):
+        for number in range(9):
+            await app.post(BOX, number)
+        slow = RawClient(small, credentials={"token": "ada"}, features=(MAILBOXES,))
+        slow.deliver = False
+        async with slow.connected():
+            slow.say(Hold(1, BOX, 32, 1_000))
+            heard = [await slow.hear() for _ in range(2)]
+            await trio.sleep(5)
+            assert not slow.messages
+            slow.deliver = True
+            slow.engine.session.delivered(2, trio.current_time())
+            slow.flush()
+            heard += [await slow.hear() for _ in range(8)]
+            offsets = [message.offset for message in heard if isinstance(message, LetterMessage)]
+            assert offsets == list(range(1, 10))
+
+
+async def test_a_letter_that_is_too_long_for_a_holder_waits_for_another_one(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, bytes(3_000))
+        await app.post(BOX, "short")
+        small = EngineConfig(message_bytes=2_000)
+        async with RawClient(small, credentials={"token": "ada"}, features=(MAILBOXES,)).connected() as client:
+            client.say(Hold(1, BOX, 32, 100_000))
+            heard = [await client.hear() for _ in range(2)]
+            assert [type(message) for message in heard] == [Held, LetterMessage]
+            client.say(Hold(2, BOX, 0, 0))
+            assert await client.hear() == Held(2, BOX, HoldState.ENDED, 0, "")
+        async with ada.mailbox() as letters:
+            assert await take(letters, 2) == [bytes(3_000), "short"]
+
+
+# ---------------------------------------------------------------- rights and errors
+
+
+async def test_who_may_is_declared_or_asked(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    app.mailbox("user:locked", hold=NOBODY, open=True)
+    asked = app.mailbox("user:asked-*", post=ASK)
+    dropped = app.mailbox("agent:team", open=False)
+
+    @asked.authorize
+    async def authorize(session: Session, action: str, mailbox: str) -> bool:
+        return session.principal.id == "ada"
+
+    @dropped.authorize
+    async def team(session: Session, action: str, mailbox: str) -> bool:
+        return bool(session.principal.attributes.get("team"))
+
+    async with serving(app), connect(URL, token="ada") as ada, connect(URL, token="locked") as locked:
+        await ada.post("user:asked-1", 1)
+        async with ada.mailbox("user:asked-1") as letters:
+            assert await take(letters, 1) == [1]
+        for name, client in (("user:asked-1", locked), ("user:locked", locked), ("user:bob", ada), ("agent:team", ada)):
+            with pytest.raises(RequestFailed) as caught:
+                async with client.mailbox(name):
+                    raise AssertionError("it may not")
+            assert caught.value.code == ErrorCode.DENIED
+        with pytest.raises(RequestFailed, match="no mailbox 'room:x'"):
+            await ada.post("room:x", 1)
+        async with connect(URL, credentials={"token": "eve", "team": True}) as eve:
+            async with eve.mailbox("agent:team") as letters:
+                await eve.authenticate(credentials={"token": "eve"})
+                with pytest.raises(RequestFailed) as caught:
+                    await letters.receive()
+                assert caught.value.code == ErrorCode.DENIED
+
+
+async def test_a_full_mailbox_says_so_and_may_have_room_later(autojump_clock: MockClock) -> None:
+    app = mail_app(letters=1)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await ada.post(BOX, 1)
+        with pytest.raises(RequestFailed) as caught:
+            await ada.post(BOX, 2)
+        assert (caught.value.code, caught.value.temporary) == (ErrorCode.BUSY, True)
+        with pytest.raises(MailboxFull, match="mailbox 'user:ada' is full"):
+            await app.post(BOX, 2)
+
+
+def test_what_is_declared_makes_sense() -> None:
+    app = mail_app()
+    for pattern in ("room:*", "user:", "ada"):
+        with pytest.raises(ValueError, match="the name of a mailbox begins with"):
+            app.mailbox(pattern)
+    app.mailbox("us*")
+    app.mailbox("user:ada")
+    for wrong in ({"letters": 0}, {"bytes": -1}, {"tries": 0}, {"seconds": 0}):
+        with pytest.raises(ValueError, match="letters and tries are 1 or more"):
+            app.mailbox("agent:x", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(LookupError, match="declare it with App"):
+        app.mailbox("agent:x", dead_letters="nowhere")
+
+
+async def test_what_is_asked_makes_sense(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = mail_app()
+    with pytest.raises(LookupError, match="no mailbox 'room:x' is declared"):
+        await app.post("room:x", 1)
+    async with serving(app):
+        async with connect(URL, token="ada") as ada:
+            with pytest.raises(ValueError, match="1 to 64 bytes"):
+                await ada.post(BOX, 1, key=b"")
+            for ttl in (0, inf):
+                with pytest.raises(ValueError, match="ttl is"):
+                    await ada.post(BOX, 1, ttl=ttl)
+            mailbox = ada.mailbox(BOX)
+            async with mailbox:
+                with pytest.raises(RuntimeError, match="this client has the mailbox 'user:ada' already"):
+                    async with ada.mailbox(BOX):
+                        raise AssertionError("it has")
+                with pytest.raises(RuntimeError, match="entered only once"):
+                    await mailbox.__aenter__()
+                await ada.aclose()
+                assert [letter async for letter in mailbox] == []
+            with pytest.raises(SessionClosed):
+                await ada.post(BOX, 1)
+    monkeypatch.setattr("hawser.server.node.FEATURES", ())
+    async with serving(app), connect(URL, token="ada") as ada:
+        for ask in (lambda: ada.post(BOX, 1), ada.mailbox().__aenter__):
+            with pytest.raises(RequestFailed, match="the server has no mailboxes"):
+                await ask()
+
+
+# ---------------------------------------------------------------- a store that fails
+
+
+class MoodyMailboxes(MemoryBroker):
+    """Does not keep letters while it is away."""
+
+    away: Exception | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        store = self.mailboxes
+        post, read, remove = store.post, store.read, store.remove
+
+        def check() -> None:
+            if self.away is not None:
+                raise self.away
+
+        async def moody_post(posting: Posting) -> Published:
+            check()
+            return await post(posting)
+
+        async def moody_read(mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[StoredLetter, ...]:
+            check()
+            return await read(mailbox, after, limit=limit, limit_bytes=limit_bytes)
+
+        async def moody_remove(mailbox: str, sink: MailSink, letters: Collection[Position]) -> bool:
+            check()
+            return await remove(mailbox, sink, letters)
+
+        async def moody_overdue() -> list[str]:
+            check()
+            return [BOX]
+
+        store.post, store.read, store.remove = moody_post, moody_read, moody_remove  # type: ignore[method-assign]
+        store.overdue = moody_overdue  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("error", [BrokerUnavailable("away"), RuntimeError("a bug")])
+async def test_a_store_that_is_away_is_asked_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    broker = MoodyMailboxes()
+    app = mail_app(broker)
+    async with serving(app), connect(URL, token="ada") as ada, ada.mailbox() as letters:
+        await ada.post(BOX, 1)
+        await ada.post(BOX, 2)
+        assert await take(letters, 1) == [1]
+        broker.away = error
+        letters.done()
+        with pytest.raises(RequestFailed) as caught:
+            await ada.post(BOX, 3)
+        assert caught.value.code in (ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL)
+        await trio.sleep(20)
+        broker.away = None
+        await trio.sleep(2)
+        [left] = await broker.mailboxes.read(BOX, 0, limit=9, limit_bytes=9)
+        assert left.data == b"\x02"
+        await ada.post(BOX, 3)
+        assert await take(letters, 2) == [2, 3]
+    assert bool(caplog.records) == isinstance(error, RuntimeError)

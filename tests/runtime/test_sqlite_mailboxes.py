@@ -1,0 +1,195 @@
+"""Letters in a file: what a restart, a loss, a full disk and a damaged file leave of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from hawser import App, connect
+from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Posting, Retention
+from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreFull
+from hawser.brokers.sqlite.schema import VERSION
+from hawser_engine.codec import decode_value
+from tests.runtime.helpers import URL, serving
+from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOX = "user:ada"
+KEEP = Keeping(tries=1, dead=DeadLetters("dead", Retention(messages=100)))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+def deaf(_mailbox: str, _news: News) -> None:
+    """A sink that does nothing."""
+
+
+async def post(broker: SqliteBroker, *data: bytes, mailbox: str = BOX, **said: Any) -> None:
+    for each in data:
+        await broker.mailboxes.post(Posting(mailbox, each, KEEP, **said))
+
+
+async def letters(broker: SqliteBroker, mailbox: str = BOX) -> list[Letter]:
+    return [*await broker.mailboxes.read(mailbox, 0, limit=1_000, limit_bytes=10**9)]
+
+
+async def texts(broker: SqliteBroker, mailbox: str = BOX) -> list[bytes]:
+    return [letter.data for letter in await letters(broker, mailbox)]
+
+
+async def dead(broker: SqliteBroker) -> list[bytes]:
+    page = await broker.history("dead", 0, limit=100, limit_bytes=10**6)
+    return [decode_value(entry.data, limit=10**6)["data"] for entry in page.entries]
+
+
+@pytest.mark.parametrize("ended", ["in peace", "killed"])
+@pytest.mark.parametrize("synchronous", ["normal", "full"])
+async def test_a_restart_changes_nothing(path: Path, ended: str, synchronous: Any) -> None:
+    async with running(SqliteBroker(path, synchronous=synchronous)) as broker:
+        await post(broker, b"1", b"2", sender="bob", key=None)
+        third = await broker.mailboxes.post(Posting(BOX, b"3", KEEP, key=b"k3"))
+        await post(broker, b"x", mailbox="agent:x")
+        await broker.mailboxes.hold(BOX, deaf)
+        await broker.mailboxes.remove(BOX, deaf, [(await letters(broker))[0].position])
+        await broker.mailboxes.fail(BOX, deaf, [third.position], Keeping())
+        before = await letters(broker)
+        image = killed(path, "image")
+    path = path if ended == "in peace" else image
+    async with running(SqliteBroker(path)) as broker:
+        assert broker.report is not None
+        assert (broker.report.letters, broker.report.lost) == (3, False)
+        assert await letters(broker) == before
+        assert [(letter.data, letter.sender, letter.tries) for letter in before] == [(b"2", "bob", 0), (b"3", None, 1)]
+        again = await broker.mailboxes.post(Posting(BOX, b"4", KEEP, key=b"k3"))
+        assert (again.position, again.duplicate) == (third.position, True)
+        await post(broker, b"4")
+        assert [letter.position.offset for letter in await letters(broker)] == [2, 3, 4]
+        assert await broker.mailboxes.hold(BOX, deaf)  # whoever held it has ended with its server
+
+
+async def test_letters_that_survive_a_loss_keep_their_ids_and_new_ones_have_others(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        await post(broker, b"1")
+        await post(broker, b"2", b"3")
+        before = await letters(broker)
+        image = killed(path, "image")
+    cut(image.with_name("store.db-wal"), by=1_000)
+    async with running(SqliteBroker(image)) as broker:
+        assert broker.report is not None
+        assert broker.report.lost
+        kept = await letters(broker)
+        assert kept == before[: len(kept)]
+        assert len(kept) < 3
+        await post(broker, b"4")
+        assert (await letters(broker))[-1].position not in [letter.position for letter in before]
+
+
+async def test_what_is_dead_is_taken_out_and_published_in_one_commit(path: Path) -> None:
+    async with running(SqliteBroker(path, clock=trio.current_time)) as broker:
+        await post(broker, b"1", b"2")
+        await post(broker, b"3", seconds=1e-3)
+        await broker.mailboxes.hold(BOX, deaf)
+        await broker.mailboxes.fail(BOX, deaf, [(await letters(broker))[0].position], KEEP)
+        assert (await texts(broker))[0] == b"2"
+        [(commits,)] = look(path, "SELECT max(used) FROM channels")
+        assert look(path, "SELECT used, letters, bytes FROM mailboxes") == [(commits, 2, 2)]
+        await trio.sleep(0.005)
+        assert [*await broker.mailboxes.overdue()] == [BOX]
+        await broker.mailboxes.bury(BOX, KEEP)
+        assert await dead(broker) == [b"1", b"3"]
+        assert [*await broker.mailboxes.overdue()] == []
+    assert look(path, "SELECT letters, bytes FROM mailboxes") == [(1, 1)]
+
+
+async def test_a_store_from_before_mailboxes_gets_them(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        await broker.publish("c", b"1", retention=Retention(messages=9))
+    for statement in ("DROP TABLE letters", "DROP TABLE mailboxes", "PRAGMA user_version = 1"):
+        look(path, statement)
+    async with running(SqliteBroker(path)) as broker:
+        await post(broker, b"1")
+        assert (await broker.history("c", 0, limit=9, limit_bytes=9)).top.offset == 1
+    assert look(path, "PRAGMA user_version") == [(VERSION,)]
+
+
+async def test_a_full_store_refuses_letters_and_goes_on_when_there_is_room(path: Path) -> None:
+    async with running(SqliteBroker(path, bytes_max=300_000)) as broker:
+        with pytest.raises(StoreFull, match="there is no room for more"):
+            await post(broker, *[bytes(10_000)] * 100)
+        found = await letters(broker)
+        stored = len(found)
+        assert stored > 5
+        await broker.mailboxes.hold(BOX, deaf)
+        await broker.mailboxes.remove(BOX, deaf, [letter.position for letter in found[:-1]])
+        await post(broker, bytes(10_000))
+        assert [letter.position.offset for letter in await letters(broker)] == [stored, stored + 1]
+
+
+async def test_damage_is_told_to_whoever_meets_it(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        await post(broker, *[bytes(4_000)] * 30)
+    [(root,)] = look(path, "SELECT rootpage FROM sqlite_master WHERE name = 'letters'")
+    spoil(path, (root - 1) * 4_096)
+    async with running(SqliteBroker(path)) as broker:
+        with pytest.raises(StoreDamaged):
+            await letters(broker)
+        with pytest.raises(StoreDamaged):
+            await post(broker, b"x")
+        await broker.publish("c", b"1", retention=Retention(messages=9))
+    with pytest.raises(StoreClosed):
+        await post(broker, b"x")
+
+
+async def test_the_mailbox_unused_for_longest_makes_room_if_it_is_empty(path: Path) -> None:
+    async with running(SqliteBroker(path, mailboxes_max=3)) as broker:
+        store = broker.mailboxes
+        for name in ("one", "two", "three"):
+            await post(broker, b"x", mailbox=f"agent:{name}")
+            await store.hold(f"agent:{name}", deaf)
+        with pytest.raises(MailboxFull, match="there are 3 mailboxes, and none of them is empty"):
+            await post(broker, b"x", mailbox="agent:four")
+        for name in ("two", "one"):
+            [letter] = await letters(broker, f"agent:{name}")
+            await store.remove(f"agent:{name}", deaf, [letter.position])
+        await store.release("agent:one", deaf)
+        await post(broker, b"x", mailbox="agent:four")
+        assert look(path, "SELECT name FROM mailboxes ORDER BY id") == [
+            ("agent:two",), ("agent:three",), ("agent:four",),
+        ]  # fmt: skip
+        assert await texts(broker, "agent:one") == []
+
+
+async def test_a_full_store_makes_no_room(path: Path) -> None:
+    async with running(SqliteBroker(path, mailboxes_max=1, bytes_max=200_000)) as broker:
+        await post(broker, b"x", mailbox="agent:one")
+        await broker.mailboxes.hold("agent:one", deaf)
+        [letter] = await letters(broker, "agent:one")
+        await broker.mailboxes.remove("agent:one", deaf, [letter.position])
+        await broker.mailboxes.release("agent:one", deaf)
+        with pytest.raises(StoreFull):
+            await post(broker, bytes(500_000), mailbox="agent:two")
+        await post(broker, b"y", mailbox="agent:one")
+        assert [one.position.offset for one in await letters(broker, "agent:one")] == [2]
+
+
+async def test_a_server_that_is_started_again_has_its_letters(path: Path) -> None:
+    def make() -> App:
+        app = App(broker=SqliteBroker(path))
+        app.mailbox("user:*", open=True)
+        return app
+
+    with trio.fail_after(30):
+        async with serving(make()), connect(URL) as client:
+            for number in range(3):
+                await client.post("user:anonymous", number)
+            async with client.mailbox() as box:
+                assert [(await box.receive()).data for _ in range(2)] == [0, 1]
+        async with serving(make()), connect(URL) as client, client.mailbox() as box:
+            assert [(await box.receive()).data for _ in range(2)] == [1, 2]
