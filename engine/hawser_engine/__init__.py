@@ -19,7 +19,7 @@ from .batch import Batch
 from .client import Client
 from .client_connection import ClientConnection
 from .codec import MAX_BATCH, MAX_BODY, decode_batch, decode_value, encode_value
-from .codes import CloseCode, ErrorCode, GapReason, ResetReason, SubscribeStatus
+from .codes import CloseCode, ErrorCode, GapReason, ResetReason, SendStatus, SubscribeStatus, TargetKind
 from .config import EngineConfig
 from .connection import Connection
 from .errors import (
@@ -80,6 +80,7 @@ __all__ = [
     "RemoteProtocolError",
     "ResetReason",
     "RoomAvailable",
+    "SendStatus",
     "Server",
     "ServerConnection",
     "ServerSession",
@@ -90,6 +91,7 @@ __all__ = [
     "SessionResumed",
     "State",
     "SubscribeStatus",
+    "TargetKind",
     "VolatileReceived",
     "decode_batch",
     "decode_value",

@@ -10,6 +10,8 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
+from . import to
+from .addressing import Outcome, Sent, UserRule
 from .agents import AgentRule
 from .app import App
 from .brokers import Published
@@ -18,7 +20,9 @@ from .client import (
     Client,
     ClientPool,
     Credentials,
+    Direct,
     Directory,
+    Directs,
     Message,
     Offering,
     Outbox,
@@ -72,7 +76,9 @@ __all__ = [
     "Config",
     "ConnectFailed",
     "Credentials",
+    "Direct",
     "Directory",
+    "Directs",
     "ErrorCode",
     "Expired",
     "Gap",
@@ -86,6 +92,7 @@ __all__ = [
     "Offering",
     "Outbox",
     "OutboxFull",
+    "Outcome",
     "OutcomeUnknown",
     "PayloadError",
     "PoolFull",
@@ -103,6 +110,7 @@ __all__ = [
     "RequestLost",
     "ResetReason",
     "Right",
+    "Sent",
     "Server",
     "Session",
     "SessionClosed",
@@ -110,10 +118,12 @@ __all__ = [
     "Stream",
     "SubscribeRequest",
     "Subscription",
+    "UserRule",
     "claims",
     "connect",
     "granted",
     "serve",
     "states",
     "takes_inputs",
+    "to",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from hawser_engine.codes import ErrorCode
 
 from .about import carry, check_carried, publish_options
+from .addressing import UserRule
 from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
@@ -56,6 +57,7 @@ class App:
         self.authenticator: Authenticate | None = None
         self.rules: list[ChannelRule] = []
         self.agent_rules: list[AgentRule] = []
+        self.user_rules: list[UserRule] = []
         self.procedures: dict[str, Procedure] = {}
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
@@ -121,6 +123,7 @@ class App:
         *,
         offer: Right | None = None,
         call: Right | None = None,
+        send: Right | None = None,
         open: bool = False,
         balance: Balance = "turns",
     ) -> AgentRule:
@@ -134,6 +137,7 @@ class App:
             offer: Who may offer them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
             call: Who may call them; likewise.
+            send: Who may send to them, see `Client.send`. None: who may call them.
             open: Let everyone in where no ``authorize`` handler is given; otherwise nobody is.
             balance: Which of several workers gets a call: they take ``turns``, or the one with the ``least`` open
                 calls is preferred.
@@ -146,8 +150,33 @@ class App:
 
         Spec: AGT-2 to AGT-6.
         """
-        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call))
+        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call, send=send))
         return declare(self.agent_rules, rule, "agents")
+
+    def user(
+        self, pattern: str, *, send: Right | None = None, broadcast: Right | None = None, open: bool = False
+    ) -> UserRule:
+        """Declare to whom clients may send directly, see `Client.send`; the application itself does not ask.
+
+        Nobody may send to a user that matches no pattern; the longest match decides.
+
+        Args:
+            pattern: A `Principal.id`, or a beginning and ``*``.
+            send: Who may send to them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            broadcast: Of the pattern ``*``: who may send to everybody at once; likewise.
+            open: Let everyone where no ``authorize`` handler is given; otherwise nobody may.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            ValueError: The pattern is not well-formed, or declared twice.
+
+        Spec: ADR-6.
+        """
+        rule = UserRule(pattern, open=open, rights=_declared(send=send, broadcast=broadcast))
+        return declare(self.user_rules, rule, "users")
 
     def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
         """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.

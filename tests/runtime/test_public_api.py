@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "App", "CallError", "CallRequest", "ChannelRule", "Client",
-        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Directory", "EVERYONE", "ErrorCode",
-        "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member", "Message", "NOBODY",
-        "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
+        "ClientPool", "CloseCode", "Config", "ConnectFailed", "Credentials", "Direct", "Directory", "Directs",
+        "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest", "HttpResponse", "Inputs", "Member",
+        "Message", "NOBODY", "NotSent", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "PayloadError",
+        "PoolFull", "PooledClient",
         "Position", "Presence", "PresenceChange", "Principal", "Proceed", "PublishRequest", "Published", "Receipt",
-        "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session", "SessionClosed",
-        "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims", "connect", "granted", "serve",
-        "states", "takes_inputs",
+        "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed",
+        "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "UserRule", "claims", "connect", "granted",
+        "serve", "states", "takes_inputs", "to",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink",
@@ -46,7 +47,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "StoreReport", "StoreUnwritable",
     ],
     hawser.client: [
-        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Directory", "Message", "Offering", "Outbox",
+        "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Direct", "Directory", "Directs", "Message",
+        "Offering", "Outbox",
         "PooledClient", "PooledConnect", "Presence", "PresenceChange", "Receipt", "SharedSubscription", "State",
         "StateStream", "Subscription",
         "connect", "states",
@@ -156,6 +158,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key"]),
         (hawser.Client.publish, ["self", "channel", "data", "key", "ttl", "tags", "latest_key"]),
         (hawser.Client.submit, ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key"]),
+        (hawser.Client.send, ["self", "to", "data", "key"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),

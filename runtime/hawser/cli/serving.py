@@ -42,6 +42,7 @@ def development_app() -> App:
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
     app.agent("*", open=True)
+    app.user("*", open=True)
     app.directory()
 
     @app.procedure("echo")

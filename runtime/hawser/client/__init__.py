@@ -7,6 +7,7 @@ from .client import Client
 from .connect import Connect, connect
 from .credentials import Credentials
 from .directory import AgentWorker, Directory
+from .directs import Direct, Directs
 from .feed import Message
 from .offering import Offering
 from .operations import Receipt
@@ -23,7 +24,9 @@ __all__ = [
     "ClientPool",
     "Connect",
     "Credentials",
+    "Direct",
     "Directory",
+    "Directs",
     "Message",
     "Offering",
     "Outbox",

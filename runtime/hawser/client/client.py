@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from hawser.about import OPTION_BYTES, publish_options
+from hawser.addressing import listed
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
@@ -16,9 +17,10 @@ from hawser.principals import check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import Publish, encode_body
+from hawser_engine.messages import Publish, Send, Target, encode_body
 
 from .directory import AgentWorker, Directory, load_workers
+from .directs import Directs
 from .feed import Feed
 from .keys import KeyMaker
 from .offering import Offering
@@ -30,6 +32,8 @@ from .subscription import Subscription, subscribe_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from hawser import to as addresses
+    from hawser.addressing import Sent
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
@@ -156,8 +160,7 @@ class Client:
         Spec: OPS-1, OPS-2.
         """
         check_name("a channel name", channel)
-        if key is not None and not 1 <= len(key) <= 64:
-            raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
+        check_key(key)
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
         options = publish_options(tags, latest_key)
@@ -176,6 +179,67 @@ class Client:
         pending.after = None if after is None else after.pending
         await self._dialogue.request(pending, encode)
         return Receipt(pending, own_key)
+
+    async def send(
+        self, to: addresses.Target | Sequence[addresses.Target], data: object, *, key: bytes | None = None
+    ) -> Sent:
+        """Send something to somebody: ``await client.send(to.user("ada"), "hello")``, with ``from hawser import to``.
+
+        What becomes of it is said for each target, as `Outcome`. A target that is refused touches no other, and is no
+        error of the whole.
+
+        Cancelled while it waits for room, nothing was sent. Cancelled while it waits for the answer, it may have been.
+
+        Args:
+            to: One target or several, up to 64; each session gets it once, however many of them mean it.
+            data: The same kinds of values as for `publish`.
+            key: An idempotency key for the channels among the targets, as for `publish`.
+
+        Returns:
+            What became of it, for each target.
+
+        Raises:
+            PayloadError: The data cannot travel; nothing was sent.
+            RequestFailed: The server knows no addressing, or has too much to do; nothing was sent.
+            OutcomeUnknown: The session was reset; it may have been sent. Again under ``error.key`` it is published
+                once; to everybody else it goes again.
+            NotSent: The session was reset before it left.
+            SessionClosed: The client is closed.
+            ValueError: There is no target, or there are too many, or the key is too long.
+
+        Spec: ADR-1 to ADR-7.
+        """
+        targets = listed(to)
+        check_key(key)
+        payload = encode_payload(data)
+        own_key = self._keys.next() if key is None else key
+        size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
+
+        def encode(id: int) -> bytes:
+            return encode_body(Send(id, tuple(Target(one.kind, one.name) for one in targets), payload, own_key))
+
+        def make() -> None:
+            self._dialogue.directs.check_feature()
+            self._dialogue.hand_over(pending, encode)
+
+        pending = Pending(Kind.SEND, ", ".join(one.name or "everybody" for one in targets), size, own_key)
+        pending.targets = targets
+        await self._dialogue.in_turn(pending, make)
+        sent: Sent = await pending.wait()
+        return sent
+
+    def directs(self) -> Directs:
+        """Take what is sent to this client: ``async with client.directs() as directs: async for direct in directs``.
+
+        Who is not in such a block is not there for whoever sends. What comes waits for the iteration, within bounds
+        (`Config.direct_messages`): who sends more is told that it was not taken.
+
+        Returns:
+            What comes, to be entered; once at a time for each client.
+
+        Spec: ADR-3 to ADR-5.
+        """
+        return Directs(self._dialogue)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result.
@@ -429,3 +493,13 @@ class Client:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._dialogue.line.ended.wait()
+
+
+def check_key(key: bytes | None) -> None:
+    """Refuse an idempotency key that cannot travel.
+
+    Raises:
+        ValueError: It is empty or too long.
+    """
+    if key is not None and not 1 <= len(key) <= 64:
+        raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")

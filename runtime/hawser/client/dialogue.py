@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
+from hawser.addressing import Sent, outcome_of
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import PayloadError, RequestFailed, SessionClosed
@@ -21,15 +22,20 @@ from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    ADDRESSING,
     AGENTS,
     PRESENCE,
     STREAMS,
     Continue,
+    Direct,
     GapNotice,
+    Listen,
+    Listening,
     Pause,
     PositionNotice,
     Publication,
     Publish,
+    Send,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -38,10 +44,12 @@ from hawser_engine.messages import (
     encode_body,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.messages import Sent as SentMessage
 from hawser_engine.presence import Changes, Members, Presence, Present
 from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .answering import Answering, Procedures
+from .directs import DirectDesk
 from .feed import Feed, Flow
 from .offering import Offers
 from .operations import Kind, Operations, Pending
@@ -90,6 +98,8 @@ class Dialogue:
         """What this client offers to others."""
         self.presences: Presences = Presences(self, nursery)
         """Where this client is a member, or watches who is."""
+        self.directs: DirectDesk = DirectDesk(self)
+        """What is sent to this client and to no channel."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
@@ -280,6 +290,7 @@ class Dialogue:
         if self.postman is not None:
             self.postman.end(error)
         self.presences.end(None if error.code == CloseCode.NORMAL else error)
+        self.directs.end(None if error.code == CloseCode.NORMAL else error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
@@ -298,6 +309,7 @@ class Dialogue:
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
         self.offers.opened()
         self.presences.opened()
+        self.directs.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -341,6 +353,8 @@ class Dialogue:
                 self._answering.callee.cancel(message.id)
             case Offered() if AGENTS in self.line.features:
                 self.offers.answered(message)
+            case Direct() | Listening() | SentMessage() if ADDRESSING in self.line.features:
+                self._addressed(message)
             case Present() | Members() | Changes() if PRESENCE in self.line.features:
                 if isinstance(message, Present) and message.id is not None:
                     self._answer(message.id, None)
@@ -361,11 +375,29 @@ class Dialogue:
                 | Stream()
                 | StreamItem()
                 | StreamCredit()
+                | Send()
+                | SentMessage()
+                | Direct()
+                | Listen()
+                | Listening()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
                 assert_never(message)
+
+    def _addressed(self, message: Direct | Listening | SentMessage) -> None:
+        """Something that was sent here, or what became of what was sent from here (ADR-3, ADR-5)."""
+        match message:
+            case Direct():
+                self.directs.take(message)
+            case Listening():
+                self.directs.answered(message)
+            case SentMessage():
+                pending = self.operations.take(message.id)
+                if pending is not None:
+                    told = zip(pending.targets, message.outcomes, strict=False)
+                    pending.succeed(Sent(tuple(outcome_of(target, outcome) for target, outcome in told)))
 
     def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
         """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Published
     from hawser.streams import CallerFlow
+    from hawser.to import Target
 
     from .offering import Offering
     from .presence import Presence
@@ -34,6 +35,8 @@ class Kind(Enum):
     PRESENCE = "presence"
     OFFER = "offer"
     WITHDRAW = "end of an offer"
+    SEND = "message"
+    LISTEN = "listening"
 
 
 class Pending:
@@ -54,6 +57,7 @@ class Pending:
         "presence",
         "size",
         "subscriptions",
+        "targets",
     )
 
     def __init__(self, kind: Kind, detail: str, size: int, key: bytes | None = None) -> None:
@@ -71,6 +75,8 @@ class Pending:
         """What an OFFER offers."""
         self.presence: Presence | None = None
         """What a PRESENCE is for, to be told if it is refused."""
+        self.targets: tuple[Target, ...] = ()
+        """To whom a SEND goes, in its order."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-MEMBER_BYTES: Final = 8
-"""Length of the id of a member, which is random."""
 WRITE_MAX: Final = 256
 """Members that are written to the store in one step."""
 WRITE_AGAIN_SECONDS: Final = 1.0
@@ -156,7 +154,7 @@ class PresenceDesk:
                 holder.channels.pop(name, None)
             return holder
         if holder is None:
-            holder = self._holders[session] = _Holder(self._node.random_bytes(MEMBER_BYTES))
+            holder = self._holders[session] = _Holder(self._node.addressing.id(session))
         elif name not in holder.channels and len(holder.channels) >= self._node.config.channels_per_session:
             raise Refused(ErrorCode.LIMIT, f"presence in more than {len(holder.channels)} channels")
         holder.channels[name] = None

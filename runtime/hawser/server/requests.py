@@ -22,14 +22,17 @@ from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.messages import (
+    ADDRESSING,
     AGENTS,
     PRESENCE,
     STREAMS,
     AnyMessage,
     Continue,
+    Listen,
     Pause,
     Position,
     Publish,
+    Send,
     Subscribe,
     Unsubscribe,
     decode_message,
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Send | Listen
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -112,6 +115,10 @@ class Requests:
                 self._node.hub.go_on(self._session, message.channel, Position(message.epoch, message.offset))
             case Offer() | Withdraw():
                 self._check_feature(AGENTS, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
+            case Send() | Listen():
+                self._check_feature(ADDRESSING, message)
                 self._check_id(message.id)
                 self._queue(message, len(body))
             case Stream():
@@ -223,6 +230,10 @@ class Requests:
                     await self._node.router.offer(self._session, operation)
                 case Withdraw():
                     await self._node.router.withdraw(self._session, operation)
+                case Send():
+                    await self._node.addressing.carry_out(self._session, operation)
+                case Listen():
+                    await self._node.addressing.listen(self._session, operation)
         except MessageTooLarge:
             raise
         except Exception as error:

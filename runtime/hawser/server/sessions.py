@@ -261,3 +261,4 @@ class ServerSession(Outlet):
         for name in list(self.memberships):
             self.node.hub.remove(self, name)
         self.node.presence.ended(self)
+        self.node.addressing.ended(self)
