@@ -88,8 +88,8 @@ class Kept(About):
 
     NAME: ClassVar[str] = "kept"
 
-    spared: Annotated[str | None, Nullable(Text(1, 32))] = None
-    """The name of the session that published it and does not get it (SPEC ADR-8)."""
+    spared: Annotated[tuple[str, ...] | None, Nullable(ListOf(Text(1, 32), 1, 64))] = None
+    """The names of the sessions that do not get it (SPEC ADR-8)."""
 
 
 @frozen(field_transformer=checked)

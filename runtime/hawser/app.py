@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from hawser_engine.codes import ErrorCode
 
 from .about import carry, check_carried, publish_options
-from .addressing import UserRule
+from .addressing import TARGETS_MAX, UserRule, listed
 from .agents import DIRECTORY, AgentRule, Balance
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
@@ -23,18 +23,23 @@ from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
+from .server.sending import send_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from hawser_engine.messages import PublishOptions
     from hawser_transports import HttpHandler
 
     from .about import Carried
+    from .addressing import Sent
     from .brokers import Broker, Published
     from .members import Member
     from .middleware import Middleware
     from .rights import Action, Right
+    from .server.node import Node
     from .server.session import Session
+    from .to import Target
 
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
@@ -59,6 +64,8 @@ class App:
         self.agent_rules: list[AgentRule] = []
         self.user_rules: list[UserRule] = []
         self.procedures: dict[str, Procedure] = {}
+        self.nodes: list[Node] = []
+        """What serves it now, in this process; kept by `serve`."""
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
         self.connect_hooks: list[Hook] = []
@@ -241,12 +248,64 @@ class App:
 
         Spec: PUB-2, PUB-3, PUB-8.
         """
+        options = publish_options(tags, latest_key)
+        return await self.publish_payload(channel, encode_payload(data), key=key, options=options)
+
+    async def publish_payload(
+        self,
+        channel: str,
+        payload: bytes,
+        *,
+        key: bytes | None = None,
+        options: PublishOptions | None = None,
+        spared: tuple[str, ...] = (),
+    ) -> Published:
+        """Publish what is encoded already; as `publish`.
+
+        Args:
+            channel: As there.
+            payload: The payload as it travels.
+            key: As there.
+            options: Tags and key.
+            spared: The ids of sessions that do not get it.
+
+        Raises:
+            LookupError: As there.
+            ValueError: As there.
+        """
         rule = self.rule_for(channel)
         if rule is None:
             raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
-        payload, own_key = encode_payload(data), scoped_key(None, key)
-        about = carry(rule.about, None, publish_options(tags, latest_key))
-        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
+        about = carry(rule.about, None, options, spared)
+        return await self.broker.publish(
+            channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about
+        )
+
+    async def send(
+        self, to: Target | Sequence[Target], data: object, *, but: Sequence[Session] = (), key: bytes | None = None
+    ) -> Sent:
+        """Send something to somebody from inside the application: ``await app.send(to.user("ada"), "hello")``.
+
+        It reaches the sessions of the servers of this process that serve the application.
+
+        Args:
+            to: One target or several; see `hawser.to`. ``to.session(session.id)`` is the client of a handler's session.
+            data: The same kinds of values as for `publish`.
+            but: Sessions, up to 64, that do not get it, whatever target means them.
+            key: For the channels among the targets, as for `publish`.
+
+        Returns:
+            What became of it, for each target; see `Outcome`.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            ValueError: There is no target, or there are too many, or too many are left out.
+
+        Spec: ADR-2 to ADR-5.
+        """
+        if len(but) > TARGETS_MAX:
+            raise ValueError(f"at most {TARGETS_MAX} sessions are left out, not {len(but)}")
+        return await send_from(self, listed(to), encode_payload(data), but, key)
 
     async def members(self, channel: str) -> list[Member]:
         """Who is in a channel, on this node and all others; nobody is asked whether it may know.

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
-from hawser import App, Client, Direct, Directs, Principal, connect, to
+from hawser import (
+    EVERYONE,
+    NOBODY,
+    App,
+    Client,
+    Config,
+    Direct,
+    Directs,
+    ErrorCode,
+    Principal,
+    Proceed,
+    PublishRequest,
+    Request,
+    RequestFailed,
+    Session,
+    connect,
+    to,
+)
 from hawser.payloads import encode_payload
-from tests.runtime.helpers import PATIENCE, URL, serving
+from hawser.testing import CutKind, FaultyNetwork
+from hawser_engine import EngineConfig
+from hawser_engine.messages import ADDRESSING, Listen, Listening
+from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,3 +78,304 @@ async def test_a_user_is_reached_on_all_devices_and_can_answer(autojump_clock: M
         assert await outcome(phone, to.session(answers.session), "hi") == ("delivered", 1, 0, 0)
         assert await heard(answers, 1) == ["hi"]
         assert await outcome(phone, to.everybody, "all") == ("delivered", 3, 0, 0)
+
+
+# ---------------------------------------------------------------- what the sender is told
+
+
+async def test_who_is_not_there_or_does_not_listen_is_nobody(autojump_clock: MockClock) -> None:
+    async with serving(open_app()), connect(URL, token="ada") as ada, connect(URL, token="bob") as bob:
+        for target in (to.user("eve"), to.user("bob"), to.session("ab" * 8), to.agent("clerk"), to.everybody):
+            assert await outcome(ada, target, 1) == ("nobody", 0, 0, 0)
+        async with bob.directs() as directs:
+            assert await outcome(ada, to.user("bob"), 1) == ("delivered", 1, 0, 0)
+            assert await heard(directs, 1) == [1]
+        await trio.sleep(1)
+        assert await outcome(ada, to.user("bob"), 2) == ("nobody", 0, 0, 0)
+        async with bob.directs() as directs:
+            assert await outcome(ada, to.user("bob"), 3) == ("delivered", 1, 0, 0)
+            assert await heard(directs, 1) == [3]
+
+
+@pytest.mark.parametrize(
+    ("config", "taken"),
+    [(Config(direct_messages=4), 4), (Config(direct_bytes=25), 3)],
+    ids=["messages", "bytes"],
+)
+async def test_who_does_not_keep_up_is_full_and_loses_nothing_that_was_accepted(
+    config: Config, taken: int, autojump_clock: MockClock
+) -> None:
+    """Credit goes out by halves, so there is not always all of it."""
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob", config=config) as bob,
+        bob.directs() as directs,
+    ):
+        for number in range(taken):
+            assert await outcome(ada, to.user("bob"), [number, b"12345678"]) == ("delivered", 1, 0, 0)
+        for _ in range(3):
+            assert await outcome(ada, to.user("bob"), "lost") == ("full", 0, 0, 1)
+        assert await heard(directs, taken) == [[number, b"12345678"] for number in range(taken)]
+        await trio.sleep(1)
+        again = 0
+        while (await ada.send(to.user("bob"), [again, b"12345678"])).outcome.status == "delivered":
+            again += 1
+        assert again >= 2
+        assert await heard(directs, again) == [[number, b"12345678"] for number in range(again)]
+
+
+async def test_who_reads_gets_any_number_in_order(autojump_clock: MockClock) -> None:
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob", config=Config(direct_messages=3)) as bob,
+        bob.directs() as directs,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def read() -> None:
+            assert await heard(directs, 200) == list(range(200))
+
+        nursery.start_soon(read)
+        for number in range(200):
+            while (await ada.send(to.user("bob"), number)).outcome.status == "full":
+                await trio.sleep(0.1)
+
+
+async def test_a_session_without_a_link_takes_it_and_has_it_when_it_is_back(autojump_clock: MockClock) -> None:
+    async with serving(open_app()) as server, FaultyNetwork(seed=1) as network, connect(URL, token="ada") as ada:
+        config = Config(backoff_base_seconds=20, backoff_cap_seconds=20)
+        async with connect(URL, token="bob", transport=network, config=config) as bob, bob.directs() as directs:
+            session = next(one for one in server._node.sessions.values() if one.handle.principal.id == "bob")  # pyright: ignore[reportPrivateUsage]
+            network.refuse()
+            await network.cut(CutKind.BOTH)
+            while session.attached:
+                await trio.sleep(0.01)
+            sent = (await ada.send(to.user("bob"), "later")).outcome
+            assert (sent.status, sent.reached, sent.away) == ("delivered", 1, 1)
+            network.refuse(False)
+            assert await heard(directs, 1) == ["later"]
+
+
+async def test_a_queue_that_is_full_takes_nothing_more(autojump_clock: MockClock) -> None:
+    raw_client = RawClient(EngineConfig(window_messages=2), {"token": "bob"}, (ADDRESSING,))
+    async with serving(open_app(), config=Config(queue_messages=2)), connect(URL, token="ada") as ada:
+        async with raw_client.connected() as raw:
+            raw.deliver = False
+            await raw.opened.wait()
+            raw.say(Listen(1, 100, 100_000))
+            assert isinstance(await raw.hear(), Listening)
+            statuses = [(await ada.send(to.user("bob"), number)).outcome.status for number in range(6)]
+            assert statuses == ["delivered"] * 3 + ["full"] * 3
+
+
+async def test_what_is_too_long_is_refused_or_full(autojump_clock: MockClock) -> None:
+    small = Config(message_bytes=2_000)
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob", config=small) as bob,
+        bob.directs() as directs,
+    ):
+        assert await outcome(ada, to.user("bob"), bytes(3_000)) == ("full", 0, 0, 1)
+        assert await outcome(ada, to.user("bob"), bytes(1_000)) == ("delivered", 1, 0, 0)
+        assert await heard(directs, 1) == [bytes(1_000)]
+    async with serving(open_app(), config=small), connect(URL, token="a" * 255) as ada:
+        refused = (await ada.send(to.user("bob"), bytes(1_800))).outcome
+        assert (refused.status, refused.error and refused.error.code) == ("refused", ErrorCode.TOO_LARGE)
+
+
+# ---------------------------------------------------------------- to whom
+
+
+async def test_an_agent_is_one_worker_in_turn_that_listens_and_has_room(autojump_clock: MockClock) -> None:
+    async def work() -> None: ...
+
+    config = Config(direct_messages=2)
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="one", config=config) as one,
+        connect(URL, token="two", config=config) as two,
+        connect(URL, token="deaf") as deaf,
+        one.offer("clerk", work),
+        two.offer("clerk", work),
+        deaf.offer("clerk", work),
+        one.directs() as first,
+        two.directs() as second,
+    ):
+        for number in range(4):
+            assert await outcome(ada, to.agent("clerk"), number) == ("delivered", 1, 0, 0)
+        assert await outcome(ada, to.agent("clerk"), 4) == ("full", 0, 0, 2)
+        assert sorted([*await heard(first, 2), *await heard(second, 2)]) == [0, 1, 2, 3]
+
+
+async def test_each_session_of_a_list_gets_it_once(autojump_clock: MockClock) -> None:
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob") as bob,
+        bob.directs() as directs,
+        bob.subscribe("room") as messages,
+    ):
+        assert directs.session is not None
+        targets = [to.user("eve"), to.session(directs.session), to.user("bob"), to.channel("room"), to.everybody]
+        sent = await ada.send(targets, "x")
+        assert [(one.status, one.reached) for one in sent.outcomes] == [
+            ("nobody", 0),
+            ("delivered", 1),
+            ("delivered", 1),
+            ("published", 0),
+            ("delivered", 1),
+        ]
+        assert sent.outcomes[3].published is not None
+        assert (await messages.receive()).position == sent.outcomes[3].published.position
+        assert (await directs.receive()).to == to.session(directs.session)
+        await ada.send(to.user("bob"), "y")
+        assert await heard(directs, 1) == ["y"]
+        with pytest.raises(ValueError, match="5 outcomes"):
+            _ = sent.outcome
+
+
+async def test_except_me_leaves_out_the_sending_session_alone(autojump_clock: MockClock) -> None:
+    async with (
+        serving(open_app()),
+        connect(URL, token="ada") as desk,
+        connect(URL, token="ada") as phone,
+        desk.directs() as mine,
+        phone.directs() as other,
+    ):
+        for target in (to.user("ada"), to.everybody):
+            sent = (await desk.send(target, "x", except_me=True)).outcome
+            assert (sent.status, sent.reached) == ("delivered", 1)
+        assert (await desk.send(to.session(mine.session or ""), "x", except_me=True)).outcome.status == "nobody"
+        assert await heard(other, 2) == ["x", "x"]
+        await desk.send(to.everybody, "y")
+        assert await heard(mine, 1) == ["y"]
+
+
+async def test_several_channels_at_once(autojump_clock: MockClock) -> None:
+    app = open_app()
+    app.channel("closed", publish=NOBODY, open=True)
+    async with serving(app), connect(URL, token="ada") as ada:
+        done = await ada.publish_to(["a", "closed", "b"], "x", key=b"k")
+        assert [one.status for one in done] == ["published", "refused", "published"]
+        assert (done[1].error and done[1].error.code) == ErrorCode.DENIED
+        again = await ada.publish_to(["b", "c"], "x", key=b"k")
+        assert [one.status for one in again] == ["duplicate", "published"]
+        assert again[0].published is not None
+        assert done[2].published is not None
+        assert again[0].published.position == done[2].published.position
+        for wrong in ([], ["a"] * 65, [""]):
+            with pytest.raises(ValueError, match=r"1 to (64|255)"):
+                await ada.publish_to(wrong, "x")
+        with pytest.raises(ValueError, match="idempotency key"):
+            await ada.publish_to(["a"], "x", key=b"")
+
+
+async def test_middleware_sees_each_publication_of_a_list(autojump_clock: MockClock) -> None:
+    app = open_app()
+    seen: list[str] = []
+
+    @app.middleware
+    async def watch(request: Request, proceed: Proceed) -> Any:
+        assert isinstance(request, PublishRequest)
+        seen.append(request.channel)
+        if request.channel == "own":
+            raise RequestFailed(100, "no")
+        if request.channel == "broken":
+            raise ValueError("oops")
+        return await proceed()
+
+    async with serving(app), connect(URL, token="ada") as ada:
+        done = await ada.publish_to(["a", "own", "broken", "b"], "x")
+    assert seen == ["a", "own", "broken", "b"]
+    codes = [one.error and one.error.code for one in done]
+    assert codes == [None, ErrorCode.DENIED, ErrorCode.INTERNAL, None]
+
+
+# ---------------------------------------------------------------- who may
+
+
+async def test_clients_send_only_where_a_rule_lets_them(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("*", open=True)
+    app.agent("open", open=True)
+    app.agent("shut", call=EVERYONE, send=NOBODY)
+    app.user("friend", send=EVERYONE)
+    rule = app.user("asked:*")
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal:
+        return Principal(credentials["token"], credentials)
+
+    @rule.authorize
+    async def may(session: Session, action: str, user: str) -> bool:
+        return user == "asked:yes"
+
+    async with (
+        serving(app),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="asked:no") as no,
+        no.directs() as directs,
+    ):
+        targets = [
+            to.user("friend"),
+            to.user("asked:yes"),
+            to.agent("open"),
+            to.user("asked:no"),
+            to.session(directs.session or ""),
+            to.user("stranger"),
+            to.agent("shut"),
+            to.everybody,
+            to.agent("unknown"),
+        ]
+        codes = [one.error and one.error.code for one in (await ada.send(targets, "x")).outcomes]
+        assert codes == [None] * 3 + [ErrorCode.DENIED] * 5 + [ErrorCode.NOT_FOUND]
+        assert (await app.send(to.everybody, "app")).outcome.reached == 1
+        assert await directs.receive() == Direct(to.everybody, None, None, encode_payload("app"))
+
+
+# ---------------------------------------------------------------- from the application
+
+
+async def test_the_application_sends_to_all_but_some(autojump_clock: MockClock) -> None:
+    app = open_app()
+    app.procedure("others")(others := Others(app))
+    async with (
+        serving(app),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob") as bob,
+        ada.directs() as mine,
+        bob.directs() as other,
+        ada.subscribe("room") as seen,
+    ):
+        assert await ada.call("others") == ["delivered", "published", "delivered", "refused"]
+        assert others.session is not None
+        assert others.session.id == mine.session
+        assert await heard(other, 1) == ["to others"]
+        await app.send([to.session(others.session.id), to.channel("room")], "to ada")
+        assert await heard(mine, 1) == ["to ada"]
+        assert (await seen.receive()).data == "to ada"
+        with pytest.raises(ValueError, match="at most 64"):
+            await app.send(to.everybody, "x", but=[others.session] * 65)
+        too_long = (await app.send(to.everybody, bytes(1_048_570))).outcome
+        assert (too_long.error and too_long.error.code) == ErrorCode.TOO_LARGE
+
+
+class Others:
+    """A procedure that sends to everybody but its caller."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.session: Session | None = None
+
+    async def __call__(self, session: Session) -> list[str]:
+        self.session = session
+        targets = [to.everybody, to.channel("room"), to.user("bob")]
+        done = (await self.app.send(targets, "to others", but=[session])).outcomes
+        rules, self.app.rules = self.app.rules, []
+        lost = (await self.app.send(to.channel("room"), "x")).outcomes
+        self.app.rules = rules
+        return [one.status for one in (*done, *lost)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from hawser import to as addresses
 from hawser.about import OPTION_BYTES, publish_options
 from hawser.addressing import listed
 from hawser.errors import CallError, RequestFailed
@@ -32,8 +33,7 @@ from .subscription import Subscription, subscribe_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hawser import to as addresses
-    from hawser.addressing import Sent
+    from hawser.addressing import Outcome, Sent
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
@@ -81,6 +81,7 @@ class Client:
         ttl: float | None = None,
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
+        except_me: bool = False,
     ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
@@ -97,6 +98,7 @@ class Client:
                 values of at most 64. Only in channels that declare ``about=["tags"]``.
             latest_key: What it is the newest of, 1 to 64 bytes: a room, a symbol, a player. Only in channels that
                 declare ``about=["latest_key"]``.
+            except_me: Give it to all subscribers but this session.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -113,9 +115,11 @@ class Client:
             SessionClosed: The client is closed.
             ValueError: As for `submit`.
 
-        Spec: PUB-1, PUB-3, PUB-7.
+        Spec: PUB-1, PUB-3, PUB-7, ADR-8.
         """
-        receipt = await self.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+        receipt = await self.submit(
+            channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key, except_me=except_me
+        )
         return await receipt.wait()
 
     async def submit(
@@ -128,6 +132,7 @@ class Client:
         after: Receipt | None = None,
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
+        except_me: bool = False,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
@@ -145,6 +150,7 @@ class Client:
                 with the receipt of the publication before it, it does not. An outbox keeps the order by itself.
             tags: As for `publish`.
             latest_key: As for `publish`.
+            except_me: As for `publish`.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -163,10 +169,12 @@ class Client:
         check_key(key)
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
-        options = publish_options(tags, latest_key)
+        options = publish_options(tags, latest_key, except_me=except_me)
         size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
 
         def encode(id: int) -> bytes:
+            if except_me:
+                self._dialogue.directs.check_feature()
             return encode_body(Publish(id, channel, payload, own_key, options))
 
         postman = self._dialogue.postman
@@ -181,7 +189,12 @@ class Client:
         return Receipt(pending, own_key)
 
     async def send(
-        self, to: addresses.Target | Sequence[addresses.Target], data: object, *, key: bytes | None = None
+        self,
+        to: addresses.Target | Sequence[addresses.Target],
+        data: object,
+        *,
+        key: bytes | None = None,
+        except_me: bool = False,
     ) -> Sent:
         """Send something to somebody: ``await client.send(to.user("ada"), "hello")``, with ``from hawser import to``.
 
@@ -194,6 +207,7 @@ class Client:
             to: One target or several, up to 64; each session gets it once, however many of them mean it.
             data: The same kinds of values as for `publish`.
             key: An idempotency key for the channels among the targets, as for `publish`.
+            except_me: Give it to everybody whom the targets mean but this session.
 
         Returns:
             What became of it, for each target.
@@ -207,7 +221,7 @@ class Client:
             SessionClosed: The client is closed.
             ValueError: There is no target, or there are too many, or the key is too long.
 
-        Spec: ADR-1 to ADR-7.
+        Spec: ADR-1 to ADR-8.
         """
         targets = listed(to)
         check_key(key)
@@ -216,17 +230,42 @@ class Client:
         size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
 
         def encode(id: int) -> bytes:
-            return encode_body(Send(id, tuple(Target(one.kind, one.name) for one in targets), payload, own_key))
-
-        def make() -> None:
             self._dialogue.directs.check_feature()
-            self._dialogue.hand_over(pending, encode)
+            wanted = tuple(Target(one.kind, one.name) for one in targets)
+            return encode_body(Send(id, wanted, payload, own_key, publish_options(None, None, except_me=except_me)))
 
         pending = Pending(Kind.SEND, ", ".join(one.name or "everybody" for one in targets), size, own_key)
         pending.targets = targets
-        await self._dialogue.in_turn(pending, make)
+        await self._dialogue.request(pending, encode)
         sent: Sent = await pending.wait()
         return sent
+
+    async def publish_to(
+        self, channels: Sequence[str], data: object, *, key: bytes | None = None, except_me: bool = False
+    ) -> list[Outcome]:
+        """Publish to several channels at once, with one request: all have it, or are refused, each for itself.
+
+        Args:
+            channels: 1 to 64 of them.
+            data: As for `publish`.
+            key: As for `publish`; the same in all channels.
+            except_me: As for `publish`.
+
+        Returns:
+            For each channel its `Outcome`: ``published``, ``duplicate`` or ``refused``.
+
+        Raises:
+            PayloadError: As for `send`.
+            RequestFailed: As for `send`.
+            OutcomeUnknown: The session was reset; publish again with ``error.key``, and it is published once.
+            NotSent: As for `send`.
+            SessionClosed: As for `send`.
+            ValueError: There is no channel, or there are too many, or a name or the key cannot travel.
+
+        Spec: ADR-7.
+        """
+        targets = [addresses.channel(name) for name in channels]
+        return list((await self.send(targets, data, key=key, except_me=except_me)).outcomes)
 
     def directs(self) -> Directs:
         """Take what is sent to this client: ``async with client.directs() as directs: async for direct in directs``.

@@ -190,6 +190,7 @@ class Dialogue:
 
         Raises:
             PayloadError: The server does not take so long a message.
+            RequestFailed: ``encode`` says that this server does not know such a thing.
         """
         id = self.operations.add(pending)
         try:
@@ -197,6 +198,9 @@ class Dialogue:
         except MessageTooLarge as error:
             self.operations.take(id)
             raise PayloadError(str(error)) from None
+        except RequestFailed:  # it is nothing for this server
+            self.operations.take(id)
+            raise
 
     def check_open(self) -> None:
         """Refuse to be used any more.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hawser_engine.messages import Listen, Send
 
     from .node import Node
+    from .session import Session
     from .sessions import ServerSession
 
 MEMBER_BYTES: Final = 8
@@ -55,7 +56,7 @@ class Mailing:
     session: str | None
     """The name of the session that does."""
     data: bytes
-    spared: Sequence[ServerSession] = ()
+    spared: Sequence[Session] = ()
     """Who does not get it."""
     taken: dict[ServerSession, bool] = attrs.field(factory=dict["ServerSession", bool])
     """Who has it, and whether it was away then."""
@@ -103,6 +104,11 @@ class Addressing:
         """The session of a name, if there is one."""
         return self._sessions.get(name)
 
+    def known(self, session: ServerSession) -> str | None:
+        """The name of a session, if it was ever given one."""
+        id = self._ids.get(session)
+        return None if id is None else id.hex()
+
     async def listen(self, session: ServerSession, request: Listen) -> None:
         """Carry out a LISTEN and answer it (ADR-5)."""
         await session.room()
@@ -138,7 +144,7 @@ class Addressing:
     async def carry_out(self, session: ServerSession, request: Send) -> None:
         """Carry out a SEND and answer it (ADR-1)."""
         options = request.options
-        spared = (session,) if options is not None and options.except_me else ()
+        spared = (session.handle,) if options is not None and options.except_me else ()
         user, name = session.handle.principal.id, self.id(session).hex()
         mailing = Mailing(user, name, request.data, spared)
         outcomes: dict[int, SendOutcome] = {}
@@ -151,7 +157,9 @@ class Addressing:
                 if options is not None and not (options.tags is None and options.latest_key is None):
                     raise Refused(ErrorCode.BAD_REQUEST, "tags and key are for channels")  # ADR-7
                 await self._allow(session, target)
-                outcomes[place] = (await self.deliver(mailing, target)).told()
+                count = Count()
+                await self.deliver(mailing, target, count)
+                outcomes[place] = count.told()
             except Refused as error:
                 outcomes[place] = refused(error.code)
         if publications:
@@ -160,8 +168,8 @@ class Addressing:
                 outcomes[place] = placed(outcome) if isinstance(outcome, Published) else refused(outcome.code)
         await session.send(encode_body(Sent(request.id, tuple(outcomes[place] for place in sorted(outcomes)))))
 
-    async def deliver(self, mailing: Mailing, target: Target) -> Count:
-        """Give it to all of this node for whom a target stands.
+    async def deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
+        """Give it to all of this node for whom a target stands, and count them.
 
         Raises:
             Refused: It is too long, or that is no target.
@@ -169,15 +177,13 @@ class Addressing:
         body = mailing.body(target)
         if len(body) > self._node.config.message_bytes:  # ADR-9
             raise Refused(ErrorCode.TOO_LARGE, f"a message has at most {self._node.config.message_bytes} bytes")
-        count = Count()
         if target.kind == TargetKind.AGENT:
             self._give_in_turn(mailing, target, body, count)
-            return count
+            return
         for place, session in enumerate(self._meant(target), 1):
             self._give(mailing, session, body, count)
             if place % SEND_SOCKETS == 0:
                 await trio.lowlevel.checkpoint()
-        return count
 
     def _meant(self, target: Target) -> list[ServerSession]:
         name = target.name
@@ -201,7 +207,7 @@ class Addressing:
 
     def _give(self, mailing: Mailing, session: ServerSession, body: bytes, count: Count) -> None:
         listener = self._listeners.get(session)
-        if listener is None or session in mailing.spared:
+        if listener is None or session.handle in mailing.spared:
             return
         away = mailing.taken.get(session)
         if away is None:

@@ -187,6 +187,10 @@ class ClientCalls:
         """See `hawser.server.directory.Directory.snapshot`."""
         return self._session.node.router.directory.snapshot()
 
+    def session_id(self) -> str:
+        """See `hawser.Session.id`."""
+        return self._session.node.addressing.id(self._session).hex()
+
     @property
     def streams(self) -> bool:
         """Whether the client takes calls that have items."""

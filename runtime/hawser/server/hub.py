@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser.about import spared
 from hawser.brokers import BrokerUnavailable, Retention
 from hawser.calls import Refused
 from hawser_engine.batch import Batch
@@ -217,6 +219,8 @@ class Hub:
         now = trio.current_time()
         while channel.chunks:
             chunk = channel.chunks[0]
+            if chunk.spared:
+                self._spare(channel, chunk, now)
             members = list(channel.members.values())
             for first in range(0, len(members), FLUSH_SOCKETS):
                 if first:
@@ -226,6 +230,14 @@ class Hub:
             if channel.groups:
                 await self._flush_groups(channel, chunk)
             channel.chunks.popleft()
+
+    def _spare(self, channel: Channel, chunk: Chunk, now: float) -> None:
+        """Set apart those who do not get a publication, before all others are served (ADR-8)."""
+        for name in chunk.spared:
+            session = self._node.addressing.named(name)
+            member = None if session is None else session.memberships.get(channel.name)
+            if member is not None:
+                channel.spare(member, chunk, now)
 
     async def _flush_groups(self, channel: Channel, chunk: Chunk) -> None:
         """Give a chunk to those with filters: what passes is prepared once for all who share one (FLT-5)."""
@@ -264,7 +276,7 @@ class Hub:
             if isinstance(member, FilteredMembership):
                 member.marker = True
             else:
-                session.offer(member.notice(), trio.current_time())
+                member.marker = not session.offer(member.notice(), trio.current_time())
             session.feed()
 
     # ------------------------------------------------------------ feeding
@@ -336,6 +348,9 @@ class Hub:
 
     def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
         """Give a member publications: all at once if its window takes them, else one by one as far as it goes."""
+        name = self._node.addressing.known(session)
+        if name is not None and any(name in spared(entry) for entry in entries):
+            return all(self._feed_around(session, member, entry, name) for entry in entries)
         wanted = member.passing(entries)
         shared = self._shared(member, wanted) if len(wanted) > 1 else None
         together = shared is not None and session.offer(shared, trio.current_time())
@@ -346,6 +361,12 @@ class Hub:
         if entries:
             member.offset = entries[-1].offset
         return True
+
+    def _feed_around(self, session: ServerSession, member: Membership, entry: Entry, name: str) -> bool:
+        """Give a member a publication, or pass it over with one that is not for it (ADR-8)."""
+        if name not in spared(entry):
+            return self._feed_entries(session, member, [entry])
+        return member.spare(entry.offset, partial(session.offer, now=trio.current_time()))
 
     def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
         channel, offset = member.channel, entry.offset

@@ -19,7 +19,7 @@ from hawser.principals import scoped_key
 from hawser.rights import ASK
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import Publish, encode_body, encode_publication
+from hawser_engine.messages import ADDRESSING, Publish, encode_body, encode_publication
 from hawser_engine.messages import Published as PublishedMessage
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ async def _check(
     rule = await node.allow(session, "publish", channel)
     principal = session.handle.principal
     try:
-        about = carry(rule.about, principal.id, options)
+        about = carry(rule.about, principal.id, options, _spared(session, options))
     except ValueError as error:
         raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
     # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
@@ -168,6 +168,13 @@ async def _check(
         message = f"a publication has at most {node.config.message_bytes} bytes in all"
         raise Refused(ErrorCode.TOO_LARGE, message)
     return Submission(channel, data, rule.retention, scoped_key(principal, key), about)
+
+
+def _spared(session: ServerSession, options: PublishOptions | None) -> tuple[str, ...]:
+    """Whom a publication spares: the session itself, if it says so and may (ADR-8, VER-6)."""
+    if options is None or not options.except_me or ADDRESSING not in session.engine.features:
+        return ()
+    return (session.node.addressing.id(session).hex(),)
 
 
 def _asks(app: App, channel: str) -> bool:

@@ -28,6 +28,11 @@ class Session:
     data: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     """Whatever the application wants to keep for this session; gone when the session ends."""
 
+    @property
+    def id(self) -> str:
+        """Names the session among all as long as it lives, for `hawser.to.session`; the same as `Member.id`."""
+        return self._calls.session_id()
+
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the client and wait for its result.
 
