@@ -13,6 +13,7 @@ from hawser_transports import HttpRequest, HttpResponse
 from . import to
 from .addressing import Outcome, Sent, UserRule
 from .agents import AgentRule
+from .answers import Answer, Collected, Question
 from .app import App
 from .brokers import Published
 from .client import (
@@ -66,6 +67,7 @@ __all__ = [
     "NOBODY",
     "AgentRule",
     "AgentWorker",
+    "Answer",
     "App",
     "CallError",
     "CallRequest",
@@ -73,6 +75,7 @@ __all__ = [
     "Client",
     "ClientPool",
     "CloseCode",
+    "Collected",
     "Config",
     "ConnectFailed",
     "Credentials",
@@ -104,6 +107,7 @@ __all__ = [
     "Proceed",
     "PublishRequest",
     "Published",
+    "Question",
     "Receipt",
     "Request",
     "RequestFailed",

@@ -6,6 +6,7 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -14,6 +15,7 @@ from hawser_engine.codes import ErrorCode
 from .about import carry, check_carried, publish_options
 from .addressing import TARGETS_MAX, UserRule, listed
 from .agents import DIRECTORY, AgentRule, Balance
+from .answers import COLLECT_PROCEDURE, Collected
 from .brokers import MemoryBroker, Retention
 from .calls import Procedure, ProcedureHandler
 from .errors import CallError
@@ -23,6 +25,7 @@ from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
+from .server.asking import ask_all
 from .server.sending import send_from
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ class App:
         read_history: Right | None = None,
         watch_presence: Right | None = None,
         appear: Right | None = None,
+        ask: Right | None = None,
         open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
@@ -107,6 +111,7 @@ class App:
                 as the last value. None: all of them.
             watch_presence: Who may see who is there. None: who may subscribe.
             appear: Who may be a member. None: who may subscribe.
+            ask: Who may ask all those who subscribe and answer: `Client.collect`. None: no client.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -119,8 +124,10 @@ class App:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
         rights = _declared(
-            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear
+            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear, ask=ask
         )
+        if ask is not None and COLLECT_PROCEDURE not in self.procedures:
+            self.procedure(COLLECT_PROCEDURE)(_collect)
         rule = ChannelRule(pattern, retention, last_value, check_carried(about), presence, open=open, rights=rights)
         return declare(self.rules, rule, "channels")
 
@@ -307,6 +314,30 @@ class App:
             raise ValueError(f"at most {TARGETS_MAX} sessions are left out, not {len(but)}")
         return await send_from(self, listed(to), encode_payload(data), but, key)
 
+    async def collect(
+        self, channel: str, data: object, *, seconds: float = 5.0, but: Sequence[Session] = ()
+    ) -> Collected:
+        """Ask all who subscribe to a channel and answer, and wait for what they say.
+
+        It asks at the servers of this process that serve the application, and nobody whether it may.
+
+        Args:
+            channel: The channel's name.
+            data: What they get as ``question.data``; the same kinds of values as for `publish`.
+            seconds: For how long; whoever has not answered then counts as silent, and is told to cancel.
+            but: Sessions that are not asked.
+
+        Returns:
+            What came of it, for each member that was asked.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            ValueError: More members answer than `Config.asked_at_once`.
+
+        Spec: ASK-2, ASK-3.
+        """
+        return Collected(tuple(await ask_all(list(self.nodes), channel, encode_payload(data), seconds, but)))
+
     async def members(self, channel: str) -> list[Member]:
         """Who is in a channel, on this node and all others; nobody is asked whether it may know.
 
@@ -421,3 +452,13 @@ class App:
 
 def _declared(**rights: Right | None) -> dict[str, Right]:
     return {action: right for action, right in rights.items() if right is not None}
+
+
+async def _collect(session: Session, channel: Any, wait_ms: Any, data: Any) -> AsyncIterator[Any]:
+    """Ask the members of a channel (SPEC ASK-3)."""
+    well_formed = isinstance(channel, str) and isinstance(wait_ms, int) and isinstance(data, bytes)
+    if not well_formed or wait_ms < 0:
+        raise CallError(ErrorCode.BAD_REQUEST, "the arguments are channel, wait_ms and data")
+    async with aclosing(session.collect(channel, wait_ms, data)) as items:
+        async for item in items:
+            yield item

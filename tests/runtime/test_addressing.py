@@ -16,20 +16,26 @@ from hawser import (
     Direct,
     Directs,
     ErrorCode,
+    Outbox,
     Principal,
     Proceed,
     PublishRequest,
     Request,
     RequestFailed,
     Session,
+    SessionClosed,
     connect,
     to,
 )
+from hawser.brokers import BrokerUnavailable, MemoryBroker
 from hawser.payloads import encode_payload
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine import EngineConfig
-from hawser_engine.messages import ADDRESSING, Listen, Listening
-from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
+from hawser_engine.messages import ADDRESSING, Listen, Listening, PublishOptions, Send, Target, encode_body
+from hawser_engine.messages import Direct as DirectMessage
+from hawser_engine.messages import Sent as SentMessage
+from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
+from tests.runtime.test_resets import Restarts, next_reset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -379,3 +385,148 @@ class Others:
         lost = (await self.app.send(to.channel("room"), "x")).outcomes
         self.app.rules = rules
         return [one.status for one in (*done, *lost)]
+
+
+# ---------------------------------------------------------------- sessions that begin anew, and servers of another kind
+
+
+async def test_listening_goes_on_after_a_reset_and_keeps_what_had_come(autojump_clock: MockClock) -> None:
+    app = open_app()
+    async with trio.open_nursery() as nursery:
+        restarts = Restarts(nursery)
+        await restarts.start(app)
+        config = Config(direct_messages=2)
+        async with connect(URL, token="bob", config=config) as bob, bob.directs() as directs:
+            before = directs.session
+            for number in range(2):
+                assert (await app.send(to.user("bob"), number)).outcome.reached == 1
+            await restarts.end()
+            await restarts.start(app)
+            await next_reset(bob)
+            await trio.sleep(20)
+            assert directs.session != before
+            assert (await app.send(to.user("bob"), 2)).outcome.full == 1
+            assert await heard(directs, 2) == [0, 1]
+            await trio.sleep(1)
+            assert (await app.send(to.user("bob"), 3)).outcome.reached == 1
+            assert await heard(directs, 1) == [3]
+        assert (await app.send(to.user("bob"), 4)).outcome.status == "nobody"
+        await restarts.end()
+
+
+async def test_a_server_without_addressing_is_told_apart(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app()
+    async with trio.open_nursery() as nursery:
+        restarts = Restarts(nursery)
+        await restarts.start(app)
+        async with connect(URL, token="bob") as bob, bob.directs() as directs:
+            await restarts.end()
+            monkeypatch.setattr("hawser.server.node.FEATURES", ())
+            await restarts.start(app)
+            with pytest.raises(RequestFailed, match="addressing"):
+                await directs.receive()
+        async with connect(URL, token="bob") as bob, connect(URL, token="ada", outbox=Outbox()) as ada:
+            with pytest.raises(RequestFailed, match="addressing"):
+                await bob.send(to.user("ada"), 1)
+            with pytest.raises(RequestFailed, match="addressing"):
+                async with bob.directs():
+                    raise AssertionError
+            for client in (ada, bob):
+                with pytest.raises(RequestFailed, match="addressing"):
+                    await client.publish("room", 1, except_me=True)
+            await bob.publish("room", 2)
+        await restarts.end()
+
+
+async def test_wrong_use_is_refused_at_once(autojump_clock: MockClock) -> None:
+    async with serving(open_app()), connect(URL, token="ada") as ada:
+        async with ada.directs() as directs:
+            with pytest.raises(RuntimeError, match="listens already"):
+                async with ada.directs():
+                    raise AssertionError
+            with pytest.raises(RuntimeError, match="only once"):
+                await directs.__aenter__()
+        with pytest.raises(ValueError, match="1 to 64 targets"):
+            await ada.send([], 1)
+        with pytest.raises(ValueError, match="1 to 255 bytes"):
+            to.user("")
+        await ada.aclose()
+        with pytest.raises(SessionClosed):
+            await ada.send(to.everybody, 1)
+
+
+async def test_iterating_ends_with_the_client(autojump_clock: MockClock) -> None:
+    app = open_app()
+    async with serving(app), connect(URL, token="ada") as ada, ada.directs() as directs:
+        await app.send(to.everybody, 1)
+        await trio.sleep(1)
+        await ada.aclose()
+        assert [direct.data async for direct in directs] == [1]
+
+
+async def test_what_is_sent_beyond_the_credit_ends_the_connection(autojump_clock: MockClock) -> None:
+    """SPEC ADR-5, MSG-4; and a target of a kind that is not known is one all the same."""
+    async with serving(open_app()) as server, connect(URL, token="ada") as ada:
+        session = await only_session(server)
+        async with ada.directs() as directs:
+            session.put(encode_body(DirectMessage(Target(9, "x"), None, None, encode_payload(1))))
+            assert await directs.receive() == Direct(None, None, None, encode_payload(1))
+        await trio.sleep(1)
+        session.put(encode_body(DirectMessage(Target(1, "x"), None, None, b"")))
+        await trio.sleep(5)
+        assert server.resumes == 1
+
+
+async def test_what_is_no_target_and_what_only_channels_carry_is_refused(autojump_clock: MockClock) -> None:
+    """SPEC ADR-2, ADR-7."""
+    async with serving(open_app()):
+        async with RawClient(credentials={"token": "bob"}, features=(ADDRESSING,)).connected() as raw:
+            wrong: list[tuple[int, str | None]] = [(1, None), (3, "x"), (4, None), (9, "x"), (0, None), (2, None)]
+            raw.say(Send(1, tuple(Target(*one) for one in wrong), b"x", None))
+            raw.say(Send(2, (Target(1, "bob"), Target(3, None)), b"x", None, PublishOptions({"a": "b"})))
+            for count in (6, 2):
+                answer = await raw.hear()
+                assert isinstance(answer, SentMessage)
+                assert [one.reason for one in answer.outcomes] == ["BAD_REQUEST"] * count
+
+
+async def test_two_servers_of_one_application_are_reached_by_it(autojump_clock: MockClock) -> None:
+    app = open_app()
+
+    async def work() -> None: ...
+
+    async with (
+        serving(app),
+        serving(app, url="memory://other"),
+        connect(URL, token="ada") as ada,
+        connect("memory://other", token="ada") as other,
+        ada.directs() as first,
+        other.directs() as second,
+        ada.offer("clerk", work),
+        other.offer("clerk", work),
+    ):
+        assert (await app.send(to.user("ada"), 1)).outcome.reached == 2
+        assert (await heard(first, 1), await heard(second, 1)) == ([1], [1])
+        assert (await app.send(to.agent("clerk"), 1)).outcome.reached == 1
+
+
+async def test_a_broker_that_does_not_answer_refuses_the_channel_alone(autojump_clock: MockClock) -> None:
+    class Away(MemoryBroker):
+        async def publish(self, *arguments: Any, **named: Any) -> Any:
+            await trio.lowlevel.checkpoint()
+            raise BrokerUnavailable("away")
+
+    app = App(broker=Away())
+    app.channel("*", open=True)
+    app.user("*", open=True)
+    async with serving(app), connect(URL) as ada, ada.directs():
+        for sent in (
+            await app.send([to.channel("room"), to.everybody], 1),
+            await ada.send([to.channel("room"), to.everybody], 1),
+        ):
+            assert [one.status for one in sent.outcomes] == ["refused", "delivered"]
+            error = sent.outcomes[0].error
+            assert error is not None
+            assert (error.code, error.temporary) == (ErrorCode.UNAVAILABLE, True)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from hawser import App, serve
+from hawser import EVERYONE, App, serve
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
@@ -40,7 +40,7 @@ DEVELOPMENT_HISTORY: Final = 10_000
 def development_app() -> App:
     """Every channel, with history, and every agent open to everybody; the procedure ``echo`` returns its arguments."""
     app = App()
-    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
+    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
     app.user("*", open=True)
     app.directory()

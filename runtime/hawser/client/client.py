@@ -11,10 +11,11 @@ import trio
 from hawser import to as addresses
 from hawser.about import OPTION_BYTES, publish_options
 from hawser.addressing import listed
+from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_name
+from hawser.principals import check_handler, check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hawser.addressing import Outcome, Sent
+    from hawser.answers import Answering
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
@@ -359,6 +361,34 @@ class Client:
         flow = CallerFlow(self._dialogue.tell, config.stream_items, config.stream_bytes, inputs=inputs)
         return Stream(flow, partial(open_stream, self._dialogue, procedure, payload, flow), inputs=inputs)
 
+    async def collect(self, channel: str, data: object, *, seconds: float = 5.0) -> Collected:
+        """Ask all who subscribe to a channel and answer, and wait for what they say; not this client itself.
+
+        Args:
+            channel: The channel's name.
+            data: What they get as ``question.data``; the same kinds of values as for `publish`, of at most about
+                64 KiB when encoded.
+            seconds: For how long; whoever has not answered then counts as silent, and is told to cancel.
+
+        Returns:
+            What came of it, for each member that was asked.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            CallError: Nobody was asked: DENIED, LIMIT where more members answer than may be asked at once, NOT_FOUND
+                where the service lets no client ask.
+            OutcomeUnknown: The session was reset meanwhile.
+            NotSent: The session was reset before the question left.
+            SessionClosed: The client is closed.
+
+        Spec: ASK-2 to ASK-4.
+        """
+        check_name("a channel name", channel)
+        stream = self.stream(COLLECT_PROCEDURE, channel, round(seconds * 1_000), encode_payload(data))
+        async with stream as items:
+            answers = [Answer.read(item) async for item in items]
+        return Collected(tuple(answers))
+
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
 
@@ -443,6 +473,7 @@ class Client:
         rewind: int | None = None,
         rewind_seconds: float | None = None,
         filter: str | None = None,
+        answers: Answering | None = None,
     ) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
@@ -457,17 +488,23 @@ class Client:
                 with what both allow.
             filter: What the tags of a message have to fulfil, such as ``'kind == "goal" and minute > 80'``; everything
                 else is passed over, and is no gap.
+            answers: ``async def handler(question) -> value``, which answers what the members of the channel are asked
+                by `Client.collect` or `App.collect`, as long as the subscription stands. It runs in a task of its own,
+                and raises `CallError` to refuse.
 
         Returns:
             The subscription, to be entered.
 
         Raises:
+            TypeError: ``answers`` is no async function.
             ValueError: The name is not well-formed, a rewind is below 0, or the filter is none.
 
-        Spec: SUB-2, SUB-10, SUB-12.
+        Spec: SUB-2, SUB-10, SUB-12, ASK-1.
         """
         check_name("a channel name", channel)
-        options = subscribe_options(rewind, rewind_seconds, filter)
+        if answers is not None:
+            check_handler(answers, "answers")
+        options = subscribe_options(rewind, rewind_seconds, filter, answers=answers is not None)
         config = self._dialogue.config
         feed = Feed(
             channel,
@@ -476,7 +513,7 @@ class Client:
             bytes_max=config.subscription_bytes,
             filtered=filter is not None,
         )
-        return Subscription(self._dialogue, feed, options)
+        return Subscription(self._dialogue, feed, options, answers)
 
     def presence(self, channel: str, *, info: object = None, watch: bool = True) -> Presence:
         """See who is in a channel, be one of them, or both: ``async with client.presence("room:lobby") as presence``.

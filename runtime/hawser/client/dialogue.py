@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, assert_never
 import trio
 
 from hawser.addressing import Sent, outcome_of
+from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
-from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser.errors import CallError, PayloadError, RequestFailed, SessionClosed
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
@@ -103,6 +104,7 @@ class Dialogue:
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
+        offer.add(ASK_PROCEDURE, self._ask)
         self._leaving: dict[str, trio.Event] = {}
         self._random_bytes = random_bytes
         self._answering = self._new_answering()
@@ -218,6 +220,7 @@ class Dialogue:
         """Ask for a subscription; its answer comes later.
 
         Raises:
+            RequestFailed: It is to answer, and the server knows no questions.
             RuntimeError: The client has a subscription to this channel.
             SessionClosed: The client is closed.
         """
@@ -225,6 +228,10 @@ class Dialogue:
         if channel in self._subscriptions:
             raise RuntimeError(f"this client is subscribed to {channel!r} already; share that subscription")
         self._subscriptions[channel] = subscription
+        if subscription.answers is not None:
+            await self.arrived.wait()
+            self.check_open()
+            self.directs.check_feature()
         while channel in self._leaving:  # the server answers in order, but an UNSUBSCRIBE may not have left yet
             await self._leaving[channel].wait()
         await self.request(*self._subscribe([subscription]))
@@ -252,6 +259,13 @@ class Dialogue:
             pass  # the session is over, and with it the subscription
         finally:
             self._leaving.pop(channel).set()
+
+    async def _ask(self, channel: str, user: str | None, data: bytes) -> object:
+        """A question to the members of a channel (ASK-2)."""
+        subscription = self._subscriptions.get(channel)
+        if subscription is None or subscription.answers is None:
+            raise CallError(ErrorCode.NOT_FOUND, f"nobody answers for {channel!r}")
+        return await subscription.answers(Question(channel, user, data))
 
     def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
         """One SUBSCRIBE for several channels, each from where it is."""

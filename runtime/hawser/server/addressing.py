@@ -96,8 +96,10 @@ class Addressing:
         """Names a session as long as it lives, in presence as well (ADR-2)."""
         known = self._ids.get(session)
         if known is None:
-            known = self._ids[session] = self._node.random_bytes(MEMBER_BYTES)
-            self._sessions[known.hex()] = session
+            known = self._node.random_bytes(MEMBER_BYTES)
+            if not session.ended:  # else nobody would forget it
+                self._ids[session] = known
+                self._sessions[known.hex()] = session
         return known
 
     def named(self, name: str) -> ServerSession | None:

@@ -19,6 +19,7 @@ from hawser.calls import Refused
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
+    ADDRESSING,
     ChannelOutcome,
     GapNotice,
     Position,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hawser.brokers import Entry, History
     from hawser.rules import ChannelRule
     from hawser_engine.channels.filters import Filter
+    from hawser_engine.messages import ChannelRequest
 
     from .node import Node
     from .sessions import ServerSession
@@ -77,11 +79,14 @@ class Hub:
         with self._pinned([wanted.channel for wanted in request.channels]):
             plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
             await session.room()
-            outcomes = [self._enter(session, plan) for plan in plans]
+            outcomes = [
+                self._enter(session, plan, answers=_answers(session, wanted))
+                for plan, wanted in zip(plans, request.channels, strict=True)
+            ]
             session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
         session.feed()
 
-    def _enter(self, session: ServerSession, plan: Plan) -> ChannelOutcome:
+    def _enter(self, session: ServerSession, plan: Plan, *, answers: bool) -> ChannelOutcome:
         channel, refusal = plan.channel, plan.reason
         if plan.name in session.memberships:
             channel, refusal = None, ErrorCode.BAD_REQUEST.name
@@ -94,6 +99,8 @@ class Hub:
         if member is None:
             return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.LIMIT.name)
         session.memberships[plan.name] = member
+        if answers:
+            self._node.asking.enter(plan.name, session)
         return ChannelOutcome(plan.name, plan.status, position, plan.reason)
 
     async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
@@ -108,6 +115,7 @@ class Hub:
         member = session.memberships.pop(name, None)
         if member is not None:
             member.channel.leave(member)
+            self._node.asking.leave(name, session)
             self._release(name)
 
     async def recheck(self, session: ServerSession) -> None:
@@ -394,3 +402,9 @@ class Hub:
             if len(self._pages) > SHARED_PAGES:
                 self._pages.popitem(last=False)
         return batch
+
+
+def _answers(session: ServerSession, wanted: ChannelRequest) -> bool:
+    """Whether a session says that it answers (ASK-1, VER-6)."""
+    options = wanted.options
+    return options is not None and bool(options.answers) and ADDRESSING in session.engine.features

@@ -43,6 +43,7 @@ from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
 from .addressing import Addressing
+from .asking import Asking
 from .hub import Hub
 from .permits import checked, permit
 from .presence import PresenceDesk
@@ -106,6 +107,7 @@ class Node:
         """Where its clients are sent then; None for where they came from."""
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)
+        self.asking: Asking = Asking(self)
         self.addressing: Addressing = Addressing(self)
         self.presence: PresenceDesk = PresenceDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)

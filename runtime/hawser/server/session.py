@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from hawser.principals import Principal
     from hawser.streams import Stream
 
@@ -61,6 +63,16 @@ class Session:
     def directory(self) -> list[Any]:
         """Who offers what on this server, as it goes to clients; see `App.directory`."""
         return self._calls.agents()
+
+    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
+        """Ask the members of a channel for this client, as it goes to clients; see `App.collect`.
+
+        Args:
+            channel: The channel.
+            wait_ms: For how long, in milliseconds.
+            data: The question, encoded.
+        """
+        return self._calls.collect(channel, wait_ms, data)
 
     def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
         """Call a procedure of the client that answers in items; as `Client.stream`.
