@@ -530,3 +530,20 @@ async def test_a_broker_that_does_not_answer_refuses_the_channel_alone(autojump_
             error = sent.outcomes[0].error
             assert error is not None
             assert (error.code, error.temporary) == (ErrorCode.UNAVAILABLE, True)
+
+
+async def test_a_session_has_one_name_in_presence_and_here(autojump_clock: MockClock) -> None:
+    """SPEC ADR-2, PRS-3."""
+    app = open_app()
+    app.channel("here", presence=True, open=True)
+    async with (
+        serving(app),
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob") as bob,
+        bob.presence("here", info="bob") as presence,
+        bob.directs() as directs,
+    ):
+        assert presence.me is not None
+        assert presence.me.id == directs.session
+        assert (await ada.send(to.session(presence.me.id), 1)).outcome.status == "delivered"
+        assert await heard(directs, 1) == [1]
