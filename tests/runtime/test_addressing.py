@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from hawser import (
     Principal,
     Proceed,
     PublishRequest,
+    Question,
     Request,
     RequestFailed,
     Session,
@@ -547,3 +549,55 @@ async def test_a_session_has_one_name_in_presence_and_here(autojump_clock: MockC
         assert presence.me.id == directs.session
         assert (await ada.send(to.session(presence.me.id), 1)).outcome.status == "delivered"
         assert await heard(directs, 1) == [1]
+
+
+async def test_so_many_are_reached_that_others_get_a_turn_in_between(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hawser.server.addressing.SEND_SOCKETS", 2)
+    app = open_app()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(app))
+        listening: list[Directs] = []
+        for _ in range(5):
+            client = await stack.enter_async_context(connect(URL, token="ada"))
+            listening.append(await stack.enter_async_context(client.directs()))
+        assert (await app.send(to.user("ada"), 1)).outcome.reached == 5
+        assert [await heard(directs, 1) for directs in listening] == [[1]] * 5
+
+
+async def test_a_session_that_has_ended_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    """Not even where its last handler asks for its name."""
+    app = open_app()
+    names: list[str] = []
+
+    @app.on_disconnect
+    async def note(session: Session) -> None:
+        names.append(session.id)
+
+    async with serving(app) as server:
+        async with connect(URL, token="ada") as ada, ada.directs(), ada.subscribe("room", answers=_answer):
+            await ada.send(to.everybody, 1)
+        await trio.sleep(1)
+        node = server._node  # pyright: ignore[reportPrivateUsage]
+        kept: Any = (node.addressing, node.asking)
+        held = [value for one in kept for name, value in vars(one).items() if name not in ("_node", "node") and value]
+        assert (len(names), held) == (1, [])
+
+
+async def _answer(question: Question) -> object:
+    return question.data
+
+
+async def test_entering_again_waits_until_the_server_has_forgotten(autojump_clock: MockClock) -> None:
+    async with (
+        serving(open_app()),
+        FaultyNetwork(seed=1, delay_seconds=(0.5, 0.5)) as network,
+        connect(URL, token="ada", transport=network) as ada,
+        connect(URL, token="bob") as bob,
+    ):
+        async with ada.directs():
+            assert (await bob.send(to.user("ada"), "under way")).outcome.status == "delivered"
+        async with ada.directs() as directs:
+            assert (await bob.send(to.user("ada"), "anew")).outcome.status == "delivered"
+            assert await heard(directs, 1) == ["anew"]

@@ -24,7 +24,10 @@ from hawser import (
     connect,
 )
 from hawser.testing import CutKind, FaultyNetwork
-from tests.runtime.helpers import PATIENCE, URL, serving
+from hawser_engine import EngineConfig
+from hawser_engine.calls import Call, ErrorReply
+from hawser_engine.messages import ADDRESSING, ChannelRequest, Subscribe, Subscribed, SubscribeOptions
+from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
 from tests.runtime.test_resets import Restarts, next_reset
 
 if TYPE_CHECKING:
@@ -214,6 +217,51 @@ async def test_who_may_not_ask_or_asks_too_much_is_refused(autojump_clock: MockC
             await ada.collect("room", 1)
         with pytest.raises(TypeError, match="async"):
             ada.subscribe("room", answers=len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_member_that_has_a_limit_refuses_and_one_that_sees_the_deadline_first_is_silent(
+    autojump_clock: MockClock,
+) -> None:
+    app = open_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        small = RawClient(EngineConfig(message_bytes=200), {"token": "small"}, (ADDRESSING,))
+        early = RawClient(None, {"token": "early"}, (ADDRESSING,))
+        async with small.connected(), early.connected(), trio.open_nursery() as nursery:
+            for raw in (small, early):
+                await raw.opened.wait()
+                raw.say(Subscribe(1, (ChannelRequest("room", None, SubscribeOptions(answers=True)),)))
+                assert isinstance(await raw.hear(), Subscribed)
+
+            async def refuse_late() -> None:
+                asked = await early.hear()
+                assert isinstance(asked, Call)
+                early.say(ErrorReply(asked.id, ErrorCode.DEADLINE, "", False, None))
+
+            nursery.start_soon(refuse_late)
+            collected = await ada.collect("room", bytes(300), seconds=5)
+            assert by_user(collected) == {"small": "refused", "early": "silent"}
+            assert [one.error and one.error.code for one in collected.answers if one.user == "small"] == [
+                ErrorCode.TOO_LARGE
+            ]
+
+
+async def test_two_questions_of_one_client_share_its_limit(autojump_clock: MockClock) -> None:
+    async with (
+        serving(open_app(), config=Config(asked_at_once=2)),
+        connect(URL, token="ada") as ada,
+        trio.open_nursery() as nursery,
+    ):
+        members = Members(nursery)
+        await members.add("bob", never)
+        async with trio.open_nursery() as asking:
+            asking.start_soon(partial(ada.collect, "room", 1, seconds=5))
+            asking.start_soon(partial(ada.collect, "room", 1, seconds=9))
+            await trio.sleep(2)
+            with pytest.raises(CallError, match="LIMIT"):
+                await ada.collect("room", 1, seconds=1)
+            await trio.sleep(4)
+            assert by_user(await ada.collect("room", 1, seconds=1)) == {"bob": "silent"}
+        nursery.cancel_scope.cancel()
 
 
 async def test_answers_go_on_after_a_reset(autojump_clock: MockClock) -> None:
