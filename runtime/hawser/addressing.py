@@ -89,9 +89,10 @@ class Sent:
         Raises:
             ValueError: There are several.
         """
-        if len(self.outcomes) > 1:
+        if len(self.outcomes) != 1:
             raise ValueError(f"there are {len(self.outcomes)} outcomes")
-        return self.outcomes[0]
+        (outcome,) = self.outcomes
+        return outcome
 
 
 def listed(to: Target | Sequence[Target]) -> tuple[Target, ...]:

@@ -580,9 +580,9 @@ async def test_a_session_that_has_ended_leaves_nothing_behind(autojump_clock: Mo
             await ada.send(to.everybody, 1)
         await trio.sleep(1)
         node = server._node  # pyright: ignore[reportPrivateUsage]
-        kept: Any = (node.addressing, node.asking)
-        held = [value for one in kept for name, value in vars(one).items() if name not in ("_node", "node") and value]
-        assert (len(names), held) == (1, [])
+        kept = {**vars(node.addressing), **vars(node.asking)}
+        held = {name: value for name, value in kept.items() if name not in ("_node", "node") and value}
+        assert (len(names), held) == (1, {})
 
 
 async def _answer(question: Question) -> object:

@@ -78,9 +78,12 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     async def members_only(session: Session, action: str, channel: str) -> bool:
         return session.principal.attributes.get("member") is True
 
-    @circle.authorize
     @club.authorize
     async def members_of_the_club_only(session: Session, action: str, agent: str) -> bool:
+        return session.principal.attributes.get("member") is True
+
+    @circle.authorize
+    async def members_of_the_circle_only(session: Session, action: str, user: str) -> bool:
         return session.principal.attributes.get("member") is True
 
     @app.procedure("echo")

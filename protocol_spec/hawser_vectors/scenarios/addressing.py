@@ -82,9 +82,9 @@ def name_of(link: str) -> Any:
 class AddressedScene(ServiceScene):
     """Sessions that speak the feature, each under the name of its link."""
 
-    def enters(self, link: str, credentials: Any = BOB, **limits: int) -> None:
+    def enters(self, link: str, credentials: Any = BOB, *, message_bytes: int = 1_048_576) -> None:
         """A session with the feature is opened and confirmed."""
-        packet = open_(credentials, features=FEATURES, **limits)
+        packet = open_(credentials, features=FEATURES, message_bytes=message_bytes)
         self.starts(link, packet, session=f"session_{link}", key=f"secret_{link}", features=FEATURES)
 
     def hearkens(self, link: str, credentials: Any = BOB, items: int = 100, bytes: int = 10_000) -> None:

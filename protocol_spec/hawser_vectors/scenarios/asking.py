@@ -31,9 +31,9 @@ class AskingScene(ServiceScene):
         self.tells(link, subscribed(1, live(ROOM)))
 
 
-def collect(id: int, wait_ms: int = 2_000, channel: str = ROOM, **credit: int) -> Message:
+def collect(id: int, wait_ms: int = 2_000, channel: str = ROOM) -> Message:
     """Write STREAM of `$collect`."""
-    return stream(id, "$collect", [channel, wait_ms, WHAT], **credit)
+    return stream(id, "$collect", [channel, wait_ms, WHAT])
 
 
 def asked(id: int, deadline_ms: int = 2_000) -> Message:

@@ -43,8 +43,8 @@ class Listener:
     __slots__ = ("bytes", "items")
 
     def __init__(self) -> None:
-        self.items = 0
-        self.bytes = 0
+        self.items: int = 0
+        self.bytes: int = 0
 
 
 @attrs.define(eq=False)

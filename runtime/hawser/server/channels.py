@@ -324,7 +324,8 @@ class Channel:
             self.ring.clear()
             self._ring_bytes = 0
         for entry in entries:
-            body, spares = self.encode(epoch, entry), spared(entry)
+            body = self.encode(epoch, entry)
+            spares = () if entry.about is None else spared(entry)
             if spares or len(self._bodies) >= CHUNK_MESSAGES or self._bytes + len(body) > CHUNK_BYTES:
                 self.seal()
             self._bodies.append(body)
