@@ -104,7 +104,7 @@ class Dialogue:
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
-        offer.add(ASK_PROCEDURE, self._ask)
+        self._answers = False  # whether there is a procedure for questions
         self._leaving: dict[str, trio.Event] = {}
         self._random_bytes = random_bytes
         self._answering = self._new_answering()
@@ -232,6 +232,9 @@ class Dialogue:
             await self.arrived.wait()
             self.check_open()
             self.directs.check_feature()
+            if not self._answers:
+                self.offer.add(ASK_PROCEDURE, self._ask)
+                self._answers = True
         while channel in self._leaving:  # the server answers in order, but an UNSUBSCRIBE may not have left yet
             await self._leaving[channel].wait()
         await self.request(*self._subscribe([subscription]))
