@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,7 @@ from hawser_engine import EngineConfig
 from hawser_engine.messages import ADDRESSING, Listen, Listening, PublishOptions, Send, Target, encode_body
 from hawser_engine.messages import Direct as DirectMessage
 from hawser_engine.messages import Sent as SentMessage
+from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
 from tests.runtime.test_resets import Restarts, next_reset
 
@@ -601,3 +603,82 @@ async def test_entering_again_waits_until_the_server_has_forgotten(autojump_cloc
         async with ada.directs() as directs:
             assert (await bob.send(to.user("ada"), "anew")).outcome.status == "delivered"
             assert await heard(directs, 1) == ["anew"]
+
+
+async def test_listening_that_is_cancelled_anywhere_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with serving(open_app()) as server, connect(URL, token="ada") as ada, connect(URL, token="bob") as bob:
+        listeners: Any = server._node.addressing._listeners  # pyright: ignore[reportPrivateUsage]
+        dialogue: Any = ada._dialogue  # pyright: ignore[reportPrivateUsage]
+
+        async def listen() -> None:
+            async with ada.directs() as directs:
+                await bob.send(to.user("ada"), 1)
+                await directs.receive()
+
+        for number in range(60):
+            cancelled = await cancel_at_checkpoint(listen, number)
+            await trio.sleep(1)
+            assert not listeners
+            assert (dialogue.directs._directs, dialogue.directs._credit) == (None, (0, 0))
+            assert dialogue.operations.unanswered == 0
+            if not cancelled:
+                break
+        else:
+            raise AssertionError("it is always cancelled")
+        assert number >= 3
+
+
+async def test_what_was_accepted_arrives_once_and_in_order_however_links_break(autojump_clock: MockClock) -> None:
+    config = Config(backoff_cap_seconds=1, direct_messages=5, window_messages=3)
+    accepted: list[int] = []
+    seen: list[int] = []
+    async with (
+        serving(open_app()),
+        FaultyNetwork(seed=5, delay_seconds=(0.0, 0.1)) as network,
+        connect(URL, token="ada", transport=network, config=config) as ada,
+        connect(URL, token="bob", transport=network, config=config) as bob,
+        bob.directs() as directs,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def read() -> None:
+            async for direct in directs:
+                seen.append(direct.data)
+                await trio.sleep(0.05)
+
+        nursery.start_soon(partial(network.storm, every_seconds=0.5, kinds=(CutKind.BOTH, CutKind.CLIENT)))
+        nursery.start_soon(read)
+        accepted += [n for n in range(60) if (await ada.send(to.user("bob"), n)).outcome.status == "delivered"]
+        with trio.fail_after(PATIENCE):
+            while seen != accepted:
+                await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert accepted
+
+
+async def test_what_was_accepted_is_lost_only_with_its_session_and_that_is_told(autojump_clock: MockClock) -> None:
+    app = open_app()
+    async with (
+        serving(app),
+        FaultyNetwork(seed=1) as network,
+        connect(URL, token="bob", transport=network) as bob,
+        bob.directs() as directs,
+        trio.open_nursery() as nursery,
+    ):
+        resets: list[object] = []
+
+        async def watch() -> None:
+            resets.append(await next_reset(bob))
+
+        nursery.start_soon(watch)
+        network.refuse()
+        await network.cut(CutKind.BOTH)
+        await trio.sleep(1)
+        assert (await app.send(to.user("bob"), "lost")).outcome.away == 1
+        await trio.sleep(200)
+        assert (await app.send(to.user("bob"), "nobody")).outcome.status == "nobody"
+        network.refuse(False)
+        with trio.fail_after(PATIENCE):
+            while not resets or (await app.send(to.user("bob"), "anew")).outcome.status == "nobody":
+                await trio.sleep(1)
+        assert await heard(directs, 1) == ["anew"]
