@@ -19,7 +19,16 @@ from .batch import Batch
 from .client import Client
 from .client_connection import ClientConnection
 from .codec import MAX_BATCH, MAX_BODY, decode_batch, decode_value, encode_value
-from .codes import CloseCode, ErrorCode, GapReason, HoldState, ResetReason, SubscribeStatus
+from .codes import (
+    CloseCode,
+    ErrorCode,
+    GapReason,
+    HoldState,
+    ResetReason,
+    SendStatus,
+    SubscribeStatus,
+    TargetKind,
+)
 from .config import EngineConfig
 from .connection import Connection
 from .errors import (
@@ -81,6 +90,7 @@ __all__ = [
     "RemoteProtocolError",
     "ResetReason",
     "RoomAvailable",
+    "SendStatus",
     "Server",
     "ServerConnection",
     "ServerSession",
@@ -91,6 +101,7 @@ __all__ = [
     "SessionResumed",
     "State",
     "SubscribeStatus",
+    "TargetKind",
     "VolatileReceived",
     "decode_batch",
     "decode_value",

@@ -134,6 +134,40 @@ class SubscribeStatus(IntEnum):
     """Nothing will come; the reason names an ErrorCode."""
 
 
+class TargetKind(IntEnum):
+    """What something can be sent to (SPEC ADR-2)."""
+
+    SESSION = 0
+    """One session."""
+    USER = 1
+    """All sessions of a principal."""
+    AGENT = 2
+    """One worker of an agent."""
+    EVERYBODY = 3
+    """All sessions."""
+    CHANNEL = 4
+    """A channel, in which it is published."""
+
+
+class SendStatus(IntEnum):
+    """What became of one target of a SEND (SPEC ADR-3)."""
+
+    DELIVERED = 0
+    """At least one session has accepted it."""
+    QUEUED = 1
+    """It is kept in a mailbox, to be fetched."""
+    NOBODY = 2
+    """Nobody is there who takes it."""
+    FULL = 3
+    """Whoever is there has no room for it."""
+    PUBLISHED = 4
+    """It has its position in the channel."""
+    DUPLICATE = 5
+    """The key had been used in the channel before; the position is that of the first time."""
+    REFUSED = 6
+    """Nothing was done; the reason names an ErrorCode."""
+
+
 class GapReason(IntEnum):
     """Why publications of a channel are lost to a subscriber (SPEC CHN-5)."""
 

@@ -63,6 +63,8 @@ class PublishOptions(Layout):
     """Words about it, for filters; never changed once given."""
     latest_key: LatestKey = None
     """What it is the newest about, where a channel keeps the latest by key."""
+    except_me: Annotated[bool | None, Nullable(Bool())] = None
+    """Whether the session that says it does not get it itself (SPEC ADR-8); None: it does, where it is among them."""
 
 
 @frozen(field_transformer=checked)
@@ -82,6 +84,16 @@ class About(Layout):
 
 
 @frozen(field_transformer=checked)
+class Kept(About):
+    """What is kept with a publication, where that is more than it carries."""
+
+    NAME: ClassVar[str] = "kept"
+
+    spared: Annotated[tuple[str, ...] | None, Nullable(ListOf(Text(1, 32), 1, 64))] = None
+    """The names of the sessions that do not get it (SPEC ADR-8)."""
+
+
+@frozen(field_transformer=checked)
 class SubscribeOptions(Layout):
     """How a channel is to be subscribed to."""
 
@@ -93,6 +105,8 @@ class SubscribeOptions(Layout):
     """Begin with those of the last so many milliseconds; None: no such bound."""
     filter: Annotated[str | None, Nullable(Text(1, 1_024))] = None
     """What the tags of a publication have to fulfil (SPEC SUB-12, FLT-1); None: nothing."""
+    answers: Annotated[bool | None, Nullable(Bool())] = None
+    """Whether the session answers questions to the members of the channel (SPEC ASK-1); None: it does not."""
 
 
 @frozen(field_transformer=checked)
@@ -296,6 +310,118 @@ class Continue(Kind):
     """The last publication that was queued."""
 
 
+Session: TypeAlias = Annotated[str | None, Nullable(Text(1, 32))]
+
+
+@frozen(field_transformer=checked)
+class Target(Layout):
+    """Whom something is sent to (SPEC ADR-2)."""
+
+    NAME: ClassVar[str] = "target"
+
+    kind: Annotated[int, Uint()]
+    """A TargetKind, or a number that this side does not know."""
+    name: Annotated[str | None, Nullable(Text(1, 255))]
+    """Who of this kind; None where there is only one."""
+
+
+@frozen(field_transformer=checked)
+class SendOutcome(Layout):
+    """What became of one target of a SEND (SPEC ADR-3)."""
+
+    NAME: ClassVar[str] = "send outcome"
+
+    status: Annotated[int, Uint()]
+    """A SendStatus, or a number that this side does not know."""
+    reached: Annotated[int, Uint()]
+    """How many sessions have accepted it."""
+    away: Annotated[int, Uint()]
+    """How many of them had no link at that moment."""
+    full: Annotated[int, Uint()]
+    """How many sessions had no room for it."""
+    position: Annotated[Position | None, Nullable(Record(Position))]
+    """Where the publication stands; None where nothing is published."""
+    reason: Remark
+    """The name of an ErrorCode where it is refused, else empty."""
+
+
+@frozen(field_transformer=checked)
+class Send(Kind):
+    """Sends something to sessions, users, agents, everybody, and channels (SPEC ADR-1)."""
+
+    KIND: ClassVar[int] = 16
+    NAME: ClassVar[str] = "SEND"
+
+    id: Id
+    """Number of the request."""
+    targets: Annotated[tuple[Target, ...], ListOf(Record(Target), 1, 64)]
+    """To whom."""
+    data: Data = field(repr=length_only)
+    """The payload; opaque."""
+    key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
+    """As in PUBLISH, for the channels among the targets."""
+    options: Annotated[PublishOptions | None, Nullable(Keyed(PublishOptions))] = None
+    """As in PUBLISH; None: nothing."""
+
+
+@frozen(field_transformer=checked)
+class Sent(Kind):
+    """Answers a SEND."""
+
+    KIND: ClassVar[int] = 17
+    NAME: ClassVar[str] = "SENT"
+
+    id: Id
+    """The request that this answers."""
+    outcomes: Annotated[tuple[SendOutcome, ...], ListOf(Record(SendOutcome), 1, 64)]
+    """One for each target, in the same order."""
+
+
+@frozen(field_transformer=checked)
+class Direct(Kind):
+    """What was sent to a session: the same bytes for all who are reached by the same target (SPEC ADR-4)."""
+
+    KIND: ClassVar[int] = 18
+    NAME: ClassVar[str] = "DIRECT"
+
+    to: Annotated[Target, Record(Target)]
+    """The target by which the session was reached."""
+    user: Annotated[str | None, Nullable(Text(1, 255))]
+    """Id of the principal that sent it; None: the application."""
+    session: Session
+    """The name of the session that sent it; None: the application."""
+    data: Data = field(repr=length_only)
+    """The payload; opaque."""
+
+
+@frozen(field_transformer=checked)
+class Listen(Kind):
+    """Says how many DIRECTs a session takes, beside those that it takes already (SPEC ADR-5)."""
+
+    KIND: ClassVar[int] = 35
+    NAME: ClassVar[str] = "LISTEN"
+
+    id: Id
+    """Number of the request."""
+    items: Annotated[int, Uint()]
+    """How many more."""
+    bytes: Annotated[int, Uint()]
+    """And of how many more bytes; both 0: none any more."""
+
+
+@frozen(field_transformer=checked)
+class Listening(Kind):
+    """Answers a LISTEN."""
+
+    KIND: ClassVar[int] = 36
+    NAME: ClassVar[str] = "LISTENING"
+
+    id: Id
+    """The request that this answers."""
+    session: Annotated[str, Text(1, 32)]
+    """The name under which others reach the session."""
+
+
 AnyMessage: TypeAlias = (
     Subscribe
     | Subscribed
@@ -312,6 +438,9 @@ AnyMessage: TypeAlias = (
     | Reply
     | ErrorReply
     | Cancel
+    | Send
+    | Sent
+    | Direct
     | Presence
     | Present
     | Members
@@ -327,6 +456,8 @@ AnyMessage: TypeAlias = (
     | Held
     | Letter
     | Settle
+    | Listen
+    | Listening
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
@@ -344,10 +475,14 @@ STREAMS: Final = "streams"
 MAILBOXES: Final = "mailboxes"
 """The feature with which there are POST, HOLD, HELD, LETTER and SETTLE (SPEC VER-6)."""
 
-FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES)
+ADDRESSING: Final = "addressing"
+"""The feature with which there are SEND, SENT, DIRECT, LISTEN, LISTENING and `except_me` (SPEC VER-6)."""
+
+FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES, ADDRESSING)
 """All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)
+_KEPT: Final = Keyed(Kept)
 
 
 def decode_message(body: bytes) -> AnyMessage | None:
@@ -428,7 +563,7 @@ def encode_about(about: About) -> bytes:
 
     Spec: CHN-13.
     """
-    return cbor2.dumps(_ABOUT.wire(about))
+    return cbor2.dumps((_KEPT if isinstance(about, Kept) else _ABOUT).wire(about))
 
 
 def decode_about(data: bytes) -> About:
@@ -439,7 +574,8 @@ def decode_about(data: bytes) -> About:
     """
     where = About.NAME
     try:
-        return cast("About", _ABOUT.accept(load_whole(data, items=MAX_ITEMS)))
+        kept = cast("Kept", _KEPT.accept(load_whole(data, items=MAX_ITEMS)))
+        return About(kept.publisher, kept.time_ms, kept.tags, kept.latest_key) if kept.spared is None else kept
     except Fault as fault:
         raise broken(fault.clause, f"saw {fault}").at(where) from None
     except LocalProtocolError as error:

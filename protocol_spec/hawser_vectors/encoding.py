@@ -96,9 +96,27 @@ class Offering(NamedTuple):
     description: bytes
 
 
+class Target(NamedTuple):
+    """Whom something is sent to, named in JSON."""
+
+    kind: int
+    name: str | None
+
+
+class SendOutcome(NamedTuple):
+    """What became of one target of a SEND, named in JSON."""
+
+    status: int
+    reached: int
+    away: int
+    full: int
+    position: Position | None
+    reason: str
+
+
 _WIDTHS: Final = {1: 24, 2: 25, 4: 26, 8: 27}
 _INDICATORS: Final = {1: "_0", 2: "_1", 4: "_2", 8: "_3"}
-_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Present, Offering)
+_NAMED: Final = (Counts, Position, Request, FullRequest, Outcome, Present, Offering, Target, SendOutcome)
 _LONG: Final = 64
 _RUN: Final = re.compile(rb"(.{1,64}?)\1{7,}", re.DOTALL)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .encoding import Offering, Outcome, Position, Present, Request
+from .encoding import Offering, Outcome, Position, Present, Request, SendOutcome, Target
 from .kinds import Kind, array, counts, entries, flag, keyed, nullable, octets, open_map, optional, record, text, uint
 
 Layer: TypeAlias = Literal["session", "message"]
@@ -124,6 +124,7 @@ SUBSCRIBE_OPTIONS: Final = optional(
         "rewind": nullable(uint(10)),
         "rewind_ms": nullable(uint(60_000)),
         "filter": nullable(text(1, 1_024, 'kind == "news"')),
+        "answers": nullable(flag(True)),
     }
 )
 _said = {
@@ -138,7 +139,7 @@ _present = record(
     Present(b"\xff" * 16, "é" * 127 + "x", b"\xa5" * 1_024),
     {"member": _member, "user": text(1, 255, "ada"), "info": _info},
 )
-_options = optional(_said)
+_options = optional({**_said, "except_me": nullable(flag(True))})
 _about = optional({"publisher": nullable(text(1, 255, "ada")), "time_ms": nullable(uint(1_700_000_000_000)), **_said})
 _part = text(1, 127, "researcher")
 _description = octets(0, 4_096, b"\xa0")
@@ -149,6 +150,23 @@ _offered = record(
     {"procedure": _part, "description": _description},
 )
 _box = text(1, 255, "user:ada")
+_target = record(
+    Target(1, "bob"), Target(3, None), Target(2**53, "é" * 127 + "x"), {"kind": uint(1), "name": nullable(_name)}
+)
+_sent = record(
+    SendOutcome(0, 2, 1, 0, None, ""),
+    SendOutcome(2, 0, 0, 0, None, ""),
+    SendOutcome(2**53, 2**53, 2**53, 2**53, Position(b"\xff" * 8, 2**53), "DENIED"),
+    {
+        "status": uint(0),
+        "reached": uint(2),
+        "away": uint(1),
+        "full": uint(0),
+        "position": nullable(_place),
+        "reason": text(0, None, ""),
+    },
+)
+_session_name = text(1, 32, "a1b2c3d4e5f60718")
 _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
 
 MESSAGES: Final = (
@@ -229,6 +247,34 @@ MESSAGES: Final = (
         "call",
     ),
     Layout("CANCEL", 15, {"id": _id}, "message", (), "call"),
+    Layout(
+        "SEND",
+        16,
+        {
+            "id": _id,
+            "targets": array(_target, 1, 64),
+            "data": octets(0, None),
+            "key": nullable(octets(1, 64, b"\x01\x02")),
+        },
+        "message",
+        (),
+        "addressing",
+        {"options": _options},
+    ),
+    Layout("SENT", 17, {"id": _id, "outcomes": array(_sent, 1, 64)}, "message", (), "addressing"),
+    Layout(
+        "DIRECT",
+        18,
+        {
+            "to": _target,
+            "user": nullable(text(1, 255, "ada")),
+            "session": nullable(_session_name),
+            "data": octets(0, None),
+        },
+        "message",
+        (),
+        "addressing",
+    ),
     Layout(
         "PRESENCE",
         19,
@@ -383,4 +429,6 @@ MESSAGES: Final = (
         ("MBX-7",),
         "mailbox",
     ),
+    Layout("LISTEN", 35, {"id": _id, "items": uint(100), "bytes": uint(262_144)}, "message", (), "addressing"),
+    Layout("LISTENING", 36, {"id": _id, "session": _session_name}, "message", (), "addressing"),
 )

@@ -10,7 +10,10 @@ from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
+from . import to
+from .addressing import Outcome, Sent, UserRule
 from .agents import AgentRule
+from .answers import Answer, Collected, Question
 from .app import App
 from .brokers import MailboxFull, Published
 from .client import (
@@ -18,7 +21,9 @@ from .client import (
     Client,
     ClientPool,
     Credentials,
+    Direct,
     Directory,
+    Directs,
     Letter,
     Mailbox,
     Message,
@@ -74,6 +79,7 @@ __all__ = [
     "NOBODY",
     "AgentRule",
     "AgentWorker",
+    "Answer",
     "App",
     "CallError",
     "CallRequest",
@@ -81,11 +87,14 @@ __all__ = [
     "Client",
     "ClientPool",
     "CloseCode",
+    "Collected",
     "Config",
     "ConnectFailed",
     "ConnectRequest",
     "Credentials",
+    "Direct",
     "Directory",
+    "Directs",
     "ErrorCode",
     "Expired",
     "Gap",
@@ -104,6 +113,7 @@ __all__ = [
     "Offering",
     "Outbox",
     "OutboxFull",
+    "Outcome",
     "OutcomeUnknown",
     "PayloadError",
     "PoolFull",
@@ -116,12 +126,14 @@ __all__ = [
     "Proceed",
     "PublishRequest",
     "Published",
+    "Question",
     "Receipt",
     "Request",
     "RequestFailed",
     "RequestLost",
     "ResetReason",
     "Right",
+    "Sent",
     "Server",
     "Session",
     "SessionClosed",
@@ -129,10 +141,12 @@ __all__ = [
     "Stream",
     "SubscribeRequest",
     "Subscription",
+    "UserRule",
     "claims",
     "connect",
     "granted",
     "serve",
     "states",
     "takes_inputs",
+    "to",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 import attrs
 
 from hawser_engine.errors import LocalProtocolError
-from hawser_engine.messages import About, PublishOptions
+from hawser_engine.messages import About, Kept, PublishOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,32 +39,37 @@ def check_carried(carried: Iterable[str]) -> frozenset[str]:
     return names
 
 
-def publish_options(tags: Mapping[str, str] | None, latest_key: str | None) -> PublishOptions | None:
+def publish_options(
+    tags: Mapping[str, str] | None, latest_key: str | None, *, except_me: bool = False
+) -> PublishOptions | None:
     """What PUBLISH says beside the payload; None if that is nothing.
 
     Raises:
         ValueError: It cannot travel.
     """
-    if not tags and latest_key is None:
+    if not tags and latest_key is None and not except_me:
         return None
     try:
-        return PublishOptions(dict(tags) if tags else None, latest_key)
+        return PublishOptions(dict(tags) if tags else None, latest_key, except_me or None)
     except LocalProtocolError as error:
         raise ValueError(error.detail) from None
 
 
-def carry(carried: frozenset[str], publisher: str | None, options: PublishOptions | None) -> About | None:
+def carry(
+    carried: frozenset[str], publisher: str | None, options: PublishOptions | None, spared: tuple[str, ...] = ()
+) -> About | None:
     """What a broker is given to keep with a publication.
 
     Args:
         carried: What the channel declares.
         publisher: Who publishes it; None for the application.
         options: What was said with it.
+        spared: The names of sessions that do not get it.
 
     Raises:
         ValueError: The channel does not carry what was said.
 
-    Spec: CHN-13, PUB-8.
+    Spec: CHN-13, PUB-8, ADR-8.
     """
     tags = latest_key = None
     if options is not None:
@@ -72,16 +77,27 @@ def carry(carried: frozenset[str], publisher: str | None, options: PublishOption
         for name, value in (("tags", tags), ("latest_key", latest_key)):
             if value is not None and name not in carried:
                 raise ValueError(f"the publications of this channel carry no {name}")
-    if not carried:
+    if not carried and not spared:
         return None
     if "publisher" not in carried:
         publisher = None
+    if spared:
+        return Kept(publisher, None, tags, latest_key, spared)
     about = About(publisher, None, tags, latest_key)
     return None if about == NOTHING else about
 
 
 def told(carried: frozenset[str], entry: Entry) -> About | None:
     """What a PUBLICATION carries: what was kept with it, and its time where the channel tells it."""
-    if "time" not in carried:
-        return entry.about
-    return About(time_ms=entry.time_ms) if entry.about is None else attrs.evolve(entry.about, time_ms=entry.time_ms)
+    about = entry.about
+    if isinstance(about, Kept):  # whom it spares is nobody's business
+        about = About(about.publisher, None, about.tags, about.latest_key)
+    if "time" in carried:
+        return attrs.evolve(NOTHING if about is None else about, time_ms=entry.time_ms)
+    return None if about == NOTHING else about
+
+
+def spared(entry: Entry) -> tuple[str, ...]:
+    """The names of the sessions that do not get a publication (ADR-8); hardly ever any."""
+    about = entry.about
+    return about.spared or () if isinstance(about, Kept) else ()

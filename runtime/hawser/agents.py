@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DIRECTORY: Final = "$agents"
 """The procedure that tells who offers what, and the channel that tells what changes (SPEC AGT-11, AGT-12)."""
 
-AgentAction: TypeAlias = Literal["call", "offer"]
+AgentAction: TypeAlias = Literal["call", "offer", "send"]
 AuthorizeAgent: TypeAlias = "Callable[[Session, AgentAction, str], Awaitable[bool]]"
 Balance: TypeAlias = Literal["turns", "least"]
 
@@ -30,7 +30,8 @@ def _is_balance(_: object, attribute: attrs.Attribute[Balance], value: Balance) 
 class AgentRule(Rule["AuthorizeAgent"]):
     """What holds for the agents whose names match one pattern; `App.agent` makes them.
 
-    The actions that ``authorize`` is asked about are ``"offer"`` and ``"call"``, as far as they are not declared.
+    The actions that ``authorize`` is asked about are ``"offer"`` and ``"call"``, as far as they are not declared, and
+    ``"send"`` where that is declared so.
     """
 
     balance: Balance = attrs.field(validator=_is_balance)

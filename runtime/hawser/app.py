@@ -6,13 +6,16 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from hawser_engine.codes import ErrorCode
 
 from .about import carry, check_carried, publish_options
+from .addressing import TARGETS_MAX, UserRule, listed
 from .agents import DIRECTORY, AgentRule, Balance
+from .answers import COLLECT_PROCEDURE, Collected
 from .brokers import DeadLetters, Keeping, MemoryBroker, Posting, Retention
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
@@ -25,18 +28,24 @@ from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
+from .server.asking import ask_all
+from .server.sending import send_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from hawser_engine.messages import PublishOptions
     from hawser_transports import HttpHandler
 
     from .about import Carried
+    from .addressing import Sent
     from .brokers import Broker, Published
     from .members import Member
     from .middleware import ConnectMiddleware, Middleware
     from .rights import Action, Right
+    from .server.node import Node
     from .server.session import Session
+    from .to import Target
 
     Authenticate: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Principal | None]]
     Hook: TypeAlias = Callable[[Session], Awaitable[None]]
@@ -60,7 +69,10 @@ class App:
         self.rules: list[ChannelRule] = []
         self.agent_rules: list[AgentRule] = []
         self.mailbox_rules: list[MailboxRule] = []
+        self.user_rules: list[UserRule] = []
         self.procedures: dict[str, Procedure] = {}
+        self.nodes: list[Node] = []
+        """What serves it now, in this process; kept by `serve`."""
         self.mounts: dict[str, HttpHandler] = {}
         self.middlewares: list[Middleware] = []
         self.connect_middlewares: list[ConnectMiddleware] = []
@@ -82,6 +94,7 @@ class App:
         read_history: Right | None = None,
         watch_presence: Right | None = None,
         appear: Right | None = None,
+        ask: Right | None = None,
         open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
@@ -103,6 +116,7 @@ class App:
                 as the last value. None: all of them.
             watch_presence: Who may see who is there. None: who may subscribe.
             appear: Who may be a member. None: who may subscribe.
+            ask: Who may ask all those who subscribe and answer: `Client.collect`. None: no client.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -115,8 +129,10 @@ class App:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
         retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
         rights = _declared(
-            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear
+            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear, ask=ask
         )
+        if ask is not None and COLLECT_PROCEDURE not in self.procedures:
+            self.procedure(COLLECT_PROCEDURE)(_collect)
         rule = ChannelRule(pattern, retention, last_value, check_carried(about), presence, open=open, rights=rights)
         return declare(self.rules, rule, "channels")
 
@@ -126,6 +142,7 @@ class App:
         *,
         offer: Right | None = None,
         call: Right | None = None,
+        send: Right | None = None,
         open: bool = False,
         balance: Balance = "turns",
     ) -> AgentRule:
@@ -139,6 +156,7 @@ class App:
             offer: Who may offer them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
             call: Who may call them; likewise.
+            send: Who may send to them, see `Client.send`. None: who may call them.
             open: Let everyone in where no ``authorize`` handler is given; otherwise nobody is.
             balance: Which of several workers gets a call: they take ``turns``, or the one with the ``least`` open
                 calls is preferred.
@@ -151,7 +169,7 @@ class App:
 
         Spec: AGT-2 to AGT-6.
         """
-        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call))
+        rule = AgentRule(pattern, balance, open=open, rights=_declared(offer=offer, call=call, send=send))
         return declare(self.agent_rules, rule, "agents")
 
     def mailbox(
@@ -207,6 +225,31 @@ class App:
         keeping = Keeping(letters, bytes, tries, dead)
         mine = MailboxRule(pattern, keeping, seconds, open=open, rights=_declared(post=post, hold=hold))
         return declare(self.mailbox_rules, mine, "mailboxes")
+
+    def user(
+        self, pattern: str, *, send: Right | None = None, broadcast: Right | None = None, open: bool = False
+    ) -> UserRule:
+        """Declare to whom clients may send directly, see `Client.send`; the application itself does not ask.
+
+        Nobody may send to a user that matches no pattern; the longest match decides.
+
+        Args:
+            pattern: A `Principal.id`, or a beginning and ``*``.
+            send: Who may send to them: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
+                it to the handler, or else to ``open``.
+            broadcast: Of the pattern ``*``: who may send to everybody at once; likewise.
+            open: Let everyone where no ``authorize`` handler is given; otherwise nobody may.
+
+        Returns:
+            The rule, on which ``authorize`` registers a handler.
+
+        Raises:
+            ValueError: The pattern is not well-formed, or declared twice.
+
+        Spec: ADR-6.
+        """
+        rule = UserRule(pattern, open=open, rights=_declared(send=send, broadcast=broadcast))
+        return declare(self.user_rules, rule, "users")
 
     def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
         """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
@@ -272,17 +315,114 @@ class App:
 
         Spec: PUB-2, PUB-3, PUB-8, CTR-1.
         """
-        rule = self.rule_for(channel)
-        if rule is None:
-            raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
+        rule = self._declared_channel(channel)
         if rule.events is not None:
             try:
                 data, tags = rule.events.render(data, tags)
             except ContractBroken as broken:
                 raise ValueError(f"the publication is not as declared: {broken.text()}") from None
-        payload, own_key = encode_payload(data), scoped_key(None, key)
-        about = carry(rule.about, None, publish_options(tags, latest_key))
-        return await self.broker.publish(channel, payload, retention=rule.retention, key=own_key, about=about)
+        options = publish_options(tags, latest_key)
+        return await self._publish(rule, channel, encode_payload(data), key, options, ())
+
+    async def publish_payload(
+        self,
+        channel: str,
+        payload: bytes,
+        *,
+        key: bytes | None = None,
+        options: PublishOptions | None = None,
+        spared: tuple[str, ...] = (),
+    ) -> Published:
+        """Publish what is encoded already; as `publish`.
+
+        Args:
+            channel: As there.
+            payload: The payload as it travels.
+            key: As there.
+            options: Tags and key.
+            spared: The ids of sessions that do not get it.
+
+        Raises:
+            LookupError: As there.
+            ValueError: As there.
+        """
+        rule = self._declared_channel(channel)
+        if rule.events is not None:
+            try:
+                rule.events.check(payload, None if options is None else options.tags)
+            except ContractBroken as broken:
+                raise ValueError(f"the publication is not as declared: {broken.text()}") from None
+        return await self._publish(rule, channel, payload, key, options, spared)
+
+    def _declared_channel(self, channel: str) -> ChannelRule:
+        rule = self.rule_for(channel)
+        if rule is None:
+            raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
+        return rule
+
+    async def _publish(
+        self,
+        rule: ChannelRule,
+        channel: str,
+        payload: bytes,
+        key: bytes | None,
+        options: PublishOptions | None,
+        spared: tuple[str, ...],
+    ) -> Published:
+        about = carry(rule.about, None, options, spared)
+        return await self.broker.publish(
+            channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about
+        )
+
+    async def send(
+        self, to: Target | Sequence[Target], data: object, *, but: Sequence[Session] = (), key: bytes | None = None
+    ) -> Sent:
+        """Send something to somebody from inside the application: ``await app.send(to.user("ada"), "hello")``.
+
+        It reaches the sessions of the servers of this process that serve the application.
+
+        Args:
+            to: One target or several; see `hawser.to`. ``to.session(session.id)`` is the client of a handler's session.
+            data: The same kinds of values as for `publish`.
+            but: Sessions, up to 64, that do not get it, whatever target means them.
+            key: For the channels among the targets, as for `publish`.
+
+        Returns:
+            What became of it, for each target; see `Outcome`.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            ValueError: There is no target, or there are too many, or too many are left out.
+
+        Spec: ADR-2 to ADR-5.
+        """
+        if len(but) > TARGETS_MAX:
+            raise ValueError(f"at most {TARGETS_MAX} sessions are left out, not {len(but)}")
+        return await send_from(self, listed(to), encode_payload(data), but, key)
+
+    async def collect(
+        self, channel: str, data: object, *, seconds: float = 5.0, but: Sequence[Session] = ()
+    ) -> Collected:
+        """Ask all who subscribe to a channel and answer, and wait for what they say.
+
+        It asks at the servers of this process that serve the application, and nobody whether it may.
+
+        Args:
+            channel: The channel's name.
+            data: What they get as ``question.data``; the same kinds of values as for `publish`.
+            seconds: For how long; whoever has not answered then counts as silent, and is told to cancel.
+            but: Sessions that are not asked.
+
+        Returns:
+            What came of it, for each member that was asked.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            ValueError: More members answer than `Config.asked_at_once`.
+
+        Spec: ASK-2, ASK-3.
+        """
+        return Collected(tuple(await ask_all(list(self.nodes), channel, encode_payload(data), seconds, but)))
 
     async def post(self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float = inf) -> Published:
         """Put a letter into a mailbox from inside the application; nobody is asked whether it may.
@@ -448,3 +588,13 @@ class App:
 
 def _declared(**rights: Right | None) -> dict[str, Right]:
     return {action: right for action, right in rights.items() if right is not None}
+
+
+async def _collect(session: Session, channel: Any, wait_ms: Any, data: Any) -> AsyncIterator[Any]:
+    """Ask the members of a channel (SPEC ASK-3)."""
+    well_formed = isinstance(channel, str) and isinstance(wait_ms, int) and isinstance(data, bytes)
+    if not well_formed or wait_ms < 0:
+        raise CallError(ErrorCode.BAD_REQUEST, "the arguments are channel, wait_ms and data")
+    async with aclosing(session.collect(channel, wait_ms, data)) as items:
+        async for item in items:
+            yield item

@@ -93,6 +93,16 @@ class Config(EngineConfig):
     """Sum of their payloads; the newest is always kept."""
     filters_per_channel: int = _amount(1_000)
     """Different filters in one channel at once, each of which looks at every publication (SPEC SUB-13)."""
+    direct_messages: int = _amount(100)
+    """What is sent to a client waits there up to so many messages; who sends more is told (SPEC ADR-5)."""
+    direct_bytes: int = _amount(262_144)
+    """Sum of their payloads; one may be beyond it."""
+    asked_at_once: int = _amount(1_000)
+    """Members of channels whose answers one session may wait for; above it `Client.collect` is refused (SPEC ASK-4)."""
+    asking_seconds: float = _number(60.0, 0.001)
+    """How long they may be waited for."""
+    answer_bytes: int = _amount(16_384)
+    """The longest answer of a member that is taken; a longer one counts as refused (SPEC ASK-3)."""
     leave_grace_seconds: float = _number(10.0, 0)
     """How long a member of a channel may be without a link before it has left (SPEC PRS-9)."""
     presence_step_seconds: float = _number(1.0, 0)

@@ -28,7 +28,7 @@ class ChannelRule(Rule["AuthorizeChannel"]):
     """What holds for the channels whose names match one pattern; `App.channel` makes them.
 
     The actions that ``authorize`` is asked about are ``"publish"`` and ``"subscribe"``, and ``"history"``,
-    ``"presence"`` or ``"appear"`` where that is declared so.
+    ``"presence"``, ``"appear"`` or ``"ask"`` where that is declared so.
     """
 
     retention: Retention

@@ -14,6 +14,7 @@ from hawser_engine.messages import (
     AnyMessage,
     ChannelOutcome,
     ChannelRequest,
+    Kept,
     Position,
     Publication,
     Publish,
@@ -70,6 +71,15 @@ def test_what_a_publication_carries_can_be_kept(about: About) -> None:
     assert kept == about
     assert list(kept.tags or {}) == list(about.tags or {})
     assert encode_about(kept) == encode_about(about)
+
+
+@given(layouts(Kept))
+def test_whom_a_publication_spares_is_kept(about: Kept) -> None:
+    """SPEC ADR-8; one that spares nobody is like any other."""
+    kept = decode_about(encode_about(about))
+    assert encode_about(kept) == encode_about(about)
+    assert isinstance(kept, Kept) == (about.spared is not None)
+    assert not isinstance(kept, Kept) or kept == about
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ SECONDS = {
 }
 OPTIONS = ("features", "credentials", "incarnation", "service", "deliver", "carriage", "origins")
 """Members of ``config`` that are no limits and no times."""
-MAJORS = {"bytes": BYTES, "text": TEXT, "uint": UINT, "inside": BYTES}
+MAJORS = {"bytes": BYTES, "word": TEXT, "text": TEXT, "uint": UINT, "inside": BYTES}
 
 
 def turns(
@@ -96,9 +96,9 @@ class Names:
         if "inside" in part:
             content = self.written_out(part["inside"])
             return encode_head(BYTES, len(content)) + content
-        kind = "bytes" if "bytes" in part else "uint"
+        kind = next(kind for kind in ("bytes", "word", "uint") if kind in part)
         _, value = self.chosen[part[kind]]
-        return encode_head(BYTES, len(value)) + value if kind == "bytes" else encode_head(UINT, value)
+        return encode_head(UINT, value) if kind == "uint" else encode_head(MAJORS[kind], len(value)) + value
 
     def _take(self, part: dict[str, Any], data: bytes, position: int, where: str) -> int:
         kind = next(kind for kind in MAJORS if kind in part)

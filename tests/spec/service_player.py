@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import NOBODY, App, Config, Inputs, Principal, Session, serve, takes_inputs
+from hawser import EVERYONE, NOBODY, App, Config, Inputs, Principal, Session, serve, takes_inputs
 from hawser.brokers import MemoryBroker
 from hawser_engine import codec
 from hawser_engine.errors import RemoteProtocolError
@@ -55,11 +55,14 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("told:*", history=100, about=["publisher", "tags", "latest_key"], open=True)
     app.channel("timed:*", history=100, about=["time"], open=True)
     app.channel("presence:*", presence=True, open=True)
+    app.channel("ask:*", history=100, ask=EVERYONE, open=True)
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100, presence=True)
 
     app.agent("*", open=True)
     club = app.agent("members")
+    app.user("*", open=True)
+    circle = app.user("members")
     app.directory()
     app.mailbox("user:*", letters=3, tries=2, dead_letters="dead", open=True)
     app.mailbox("agent:*", letters=3, tries=2, dead_letters="dead", open=True)
@@ -84,6 +87,10 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
 
     @letters.authorize
     async def letters_of_members_only(session: Session, action: str, mailbox: str) -> bool:
+        return session.principal.attributes.get("member") is True
+
+    @circle.authorize
+    async def members_of_the_circle_only(session: Session, action: str, user: str) -> bool:
         return session.principal.attributes.get("member") is True
 
     @app.procedure("echo")

@@ -41,7 +41,9 @@ from hawser_engine.messages import (
     Position,
     PositionNotice,
     PublishOptions,
+    SendOutcome,
     SubscribeOptions,
+    Target,
 )
 from hawser_engine.packets import PACKETS, Counts, Limits, ServerLimits
 from hawser_engine.presence import Member
@@ -82,10 +84,11 @@ RULES: dict[type[Layout], str] = {
     ChannelOutcome: "channel-outcome",
     OfferedProcedure: "offered-procedure",
     PublishOptions: "publish-options",
+    SendOutcome: "send-outcome",
     SubscribeOptions: "subscribe-options",
 }
 # Some have the same range, and the file names them apart; so the one is replaced by the other.
-ALIASES = {"key": "session-id", "feature": "tag-value", "member-id": "incarnation"}
+ALIASES = {"key": "session-id", "feature": "tag-value", "member-id": "incarnation", "session-name": "tag"}
 FIXED = {
     "credentials": "{ * tstr => any }",
     "tags": "{ 1*8 tag => tag-value }",
@@ -164,7 +167,7 @@ def rendered_map(cls: type[Layout]) -> str:
 
 
 def rules_of_classes() -> dict[str, str]:
-    rows = (Counts, Position, ChannelRequest, ChannelOutcome, Member, OfferedProcedure)
+    rows = (Counts, Position, ChannelRequest, ChannelOutcome, Member, OfferedProcedure, Target, SendOutcome)
     arrays = (*PACKETS.values(), *MESSAGES.values(), *rows)
     rules = {rule_of(cls): rendered_array(cls) for cls in arrays}
     rules |= {

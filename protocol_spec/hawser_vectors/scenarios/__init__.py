@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import (
+    addressing,
     agents,
+    asking,
     attach,
     calls,
     carrying,
@@ -46,6 +48,8 @@ FILES: Final[dict[str, Callable[[], Iterator[Scene]]]] = {
     "service-subscribing": subscribing.server,
     "service-rewinding": rewinding.server,
     "service-presence": presence.server,
+    "service-addressing": addressing.server,
+    "service-asking": asking.server,
     "service-publishing": publishing.server,
     "service-channels": channels.server,
     "service-carrying": carrying.server,

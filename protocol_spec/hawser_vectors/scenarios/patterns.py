@@ -10,7 +10,7 @@ from ..encoding import Json, Raw, compact, diagnostic, encode, head
 
 
 class Chosen(NamedTuple):
-    """An item that the side under test chooses: its type (``bytes``, ``uint``, ``text``), a name and bounds."""
+    """An item that the side under test chooses: its type (``bytes``, ``word``, ``uint``, ``text``), name and bounds."""
 
     type: str
     name: str
@@ -32,6 +32,11 @@ class Joined(NamedTuple):
 def some_bytes(name: str) -> Chosen:
     """Make a chosen byte string."""
     return Chosen("bytes", name)
+
+
+def some_word(name: str) -> Chosen:
+    """Make a chosen text string that is the same each time."""
+    return Chosen("word", name)
 
 
 def some_uint(name: str, minimum: int | None = None, maximum: int | None = None) -> Chosen:

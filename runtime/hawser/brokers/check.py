@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser_engine.messages import About
+from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, BrokerUnavailable, Entry, Published, Retention, Submission
@@ -260,10 +260,11 @@ async def _check_what_is_carried(broker: Broker) -> None:
         About(publisher="ada"),
         About(tags={"b": "", "a": "é" * 32}, latest_key="k"),
         About("x" * 255, None, {f"{number}" * 32: "v" * 64 for number in range(8)}, "l" * 64),
+        Kept(tags={"a": "b"}, spared=("a" * 16,)),
     ]
     for about in carried:
         await broker.publish("check:about", b"x", retention=KEEP, about=about)
-    await reports.until(4)
+    await reports.until(5)
     page = await broker.history("check:about", 0, limit=9, limit_bytes=99)
     for where, entries in (("reported", reports.entries), ("kept", page.entries)):
         expect(f"what is carried, {where}", [entry.about for entry in entries], carried)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from hawser import App, serve
+from hawser import EVERYONE, App, serve
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
@@ -40,9 +40,10 @@ DEVELOPMENT_HISTORY: Final = 10_000
 def development_app() -> App:
     """Channels, with history, agents and mailboxes open to everybody; procedure ``echo`` returns its arguments."""
     app = App()
-    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, open=True)
+    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
     app.mailbox("*", open=True)
+    app.user("*", open=True)
     app.directory()
 
     @app.procedure("echo")

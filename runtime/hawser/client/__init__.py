@@ -7,6 +7,7 @@ from .client import Client
 from .connect import Connect, connect
 from .credentials import Credentials
 from .directory import AgentWorker, Directory
+from .directs import Direct, Directs
 from .feed import Message
 from .mailboxes import Letter, Mailbox
 from .offering import Offering
@@ -24,7 +25,9 @@ __all__ = [
     "ClientPool",
     "Connect",
     "Credentials",
+    "Direct",
     "Directory",
+    "Directs",
     "Letter",
     "Mailbox",
     "Message",

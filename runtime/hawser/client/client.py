@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from hawser import to as addresses
 from hawser.about import OPTION_BYTES, publish_options
+from hawser.addressing import listed
+from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_name
+from hawser.principals import check_handler, check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.codes import ErrorCode
 from hawser_engine.mailboxes import Post
-from hawser_engine.messages import Publish, encode_body
+from hawser_engine.messages import Publish, Send, Target, encode_body
 
 from .directory import AgentWorker, Directory, load_workers
+from .directs import Directs
 from .feed import Feed
 from .keys import KeyMaker
 from .mailboxes import Mailbox
@@ -32,6 +36,8 @@ from .subscription import Subscription, subscribe_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from hawser.addressing import Outcome, Sent
+    from hawser.answers import Answering
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser_engine.messages import Position
@@ -79,6 +85,7 @@ class Client:
         ttl: float | None = None,
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
+        except_me: bool = False,
     ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
@@ -95,6 +102,7 @@ class Client:
                 values of at most 64. Only in channels that declare ``about=["tags"]``.
             latest_key: What it is the newest of, 1 to 64 bytes: a room, a symbol, a player. Only in channels that
                 declare ``about=["latest_key"]``.
+            except_me: Give it to all subscribers but this session.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -111,9 +119,11 @@ class Client:
             SessionClosed: The client is closed.
             ValueError: As for `submit`.
 
-        Spec: PUB-1, PUB-3, PUB-7.
+        Spec: PUB-1, PUB-3, PUB-7, ADR-8.
         """
-        receipt = await self.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+        receipt = await self.submit(
+            channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key, except_me=except_me
+        )
         return await receipt.wait()
 
     async def submit(
@@ -126,6 +136,7 @@ class Client:
         after: Receipt | None = None,
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
+        except_me: bool = False,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
@@ -143,6 +154,7 @@ class Client:
                 with the receipt of the publication before it, it does not. An outbox keeps the order by itself.
             tags: As for `publish`.
             latest_key: As for `publish`.
+            except_me: As for `publish`.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -158,14 +170,15 @@ class Client:
         Spec: OPS-1, OPS-2.
         """
         check_name("a channel name", channel)
-        if key is not None and not 1 <= len(key) <= 64:
-            raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
+        check_key(key)
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
-        options = publish_options(tags, latest_key)
+        options = publish_options(tags, latest_key, except_me=except_me)
         size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
 
         def encode(id: int) -> bytes:
+            if except_me:
+                self._dialogue.directs.check_feature()
             return encode_body(Publish(id, channel, payload, own_key, options))
 
         postman = self._dialogue.postman
@@ -245,6 +258,98 @@ class Client:
         config = self._dialogue.config
         return Mailbox(self._dialogue, mailbox, config.mailbox_letters, config.mailbox_bytes)
 
+    async def send(
+        self,
+        to: addresses.Target | Sequence[addresses.Target],
+        data: object,
+        *,
+        key: bytes | None = None,
+        except_me: bool = False,
+    ) -> Sent:
+        """Send something to somebody: ``await client.send(to.user("ada"), "hello")``, with ``from hawser import to``.
+
+        What becomes of it is said for each target, as `Outcome`. A target that is refused touches no other, and is no
+        error of the whole.
+
+        Cancelled while it waits for room, nothing was sent. Cancelled while it waits for the answer, it may have been.
+
+        Args:
+            to: One target or several, up to 64; each session gets it once, however many of them mean it.
+            data: The same kinds of values as for `publish`.
+            key: An idempotency key for the channels among the targets, as for `publish`.
+            except_me: Give it to everybody whom the targets mean but this session.
+
+        Returns:
+            What became of it, for each target.
+
+        Raises:
+            PayloadError: The data cannot travel; nothing was sent.
+            RequestFailed: The server knows no addressing, or has too much to do; nothing was sent.
+            OutcomeUnknown: The session was reset; it may have been sent. Again under ``error.key`` it is published
+                once; to everybody else it goes again.
+            NotSent: The session was reset before it left.
+            SessionClosed: The client is closed.
+            ValueError: There is no target, or there are too many, or the key is too long.
+
+        Spec: ADR-1 to ADR-8.
+        """
+        targets = listed(to)
+        check_key(key)
+        payload = encode_payload(data)
+        own_key = self._keys.next() if key is None else key
+        size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
+
+        def encode(id: int) -> bytes:
+            self._dialogue.directs.check_feature()
+            wanted = tuple(Target(one.kind, one.name) for one in targets)
+            return encode_body(Send(id, wanted, payload, own_key, publish_options(None, None, except_me=except_me)))
+
+        pending = Pending(Kind.SEND, ", ".join(one.name or "everybody" for one in targets), size, own_key)
+        pending.targets = targets
+        await self._dialogue.request(pending, encode)
+        sent: Sent = await pending.wait()
+        return sent
+
+    async def publish_to(
+        self, channels: Sequence[str], data: object, *, key: bytes | None = None, except_me: bool = False
+    ) -> list[Outcome]:
+        """Publish to several channels at once, with one request: all have it, or are refused, each for itself.
+
+        Args:
+            channels: 1 to 64 of them.
+            data: As for `publish`.
+            key: As for `publish`; the same in all channels.
+            except_me: As for `publish`.
+
+        Returns:
+            For each channel its `Outcome`: ``published``, ``duplicate`` or ``refused``.
+
+        Raises:
+            PayloadError: As for `send`.
+            RequestFailed: As for `send`.
+            OutcomeUnknown: The session was reset; publish again with ``error.key``, and it is published once.
+            NotSent: As for `send`.
+            SessionClosed: As for `send`.
+            ValueError: There is no channel, or there are too many, or a name or the key cannot travel.
+
+        Spec: ADR-7.
+        """
+        targets = [addresses.channel(name) for name in channels]
+        return list((await self.send(targets, data, key=key, except_me=except_me)).outcomes)
+
+    def directs(self) -> Directs:
+        """Take what is sent to this client: ``async with client.directs() as directs: async for direct in directs``.
+
+        Who is not in such a block is not there for whoever sends. What comes waits for the iteration, within bounds
+        (`Config.direct_messages`): who sends more is told that it was not taken.
+
+        Returns:
+            What comes, to be entered; once at a time for each client.
+
+        Spec: ADR-3 to ADR-5.
+        """
+        return Directs(self._dialogue)
+
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result.
 
@@ -323,6 +428,34 @@ class Client:
         config = self._dialogue.config
         flow = CallerFlow(self._dialogue.tell, config.stream_items, config.stream_bytes, inputs=inputs)
         return Stream(flow, partial(open_stream, self._dialogue, procedure, payload, flow), inputs=inputs)
+
+    async def collect(self, channel: str, data: object, *, seconds: float = 5.0) -> Collected:
+        """Ask all who subscribe to a channel and answer, and wait for what they say; not this client itself.
+
+        Args:
+            channel: The channel's name.
+            data: What they get as ``question.data``; the same kinds of values as for `publish`, of at most about
+                64 KiB when encoded.
+            seconds: For how long; whoever has not answered then counts as silent, and is told to cancel.
+
+        Returns:
+            What came of it, for each member that was asked.
+
+        Raises:
+            PayloadError: The data cannot travel.
+            CallError: Nobody was asked: DENIED, LIMIT where more members answer than may be asked at once, NOT_FOUND
+                where the service lets no client ask.
+            OutcomeUnknown: The session was reset meanwhile.
+            NotSent: The session was reset before the question left.
+            SessionClosed: The client is closed.
+
+        Spec: ASK-2 to ASK-4.
+        """
+        check_name("a channel name", channel)
+        stream = self.stream(COLLECT_PROCEDURE, channel, round(seconds * 1_000), encode_payload(data))
+        async with stream as items:
+            answers = [Answer.read(item) async for item in items]
+        return Collected(tuple(answers))
 
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
@@ -408,6 +541,7 @@ class Client:
         rewind: int | None = None,
         rewind_seconds: float | None = None,
         filter: str | None = None,
+        answers: Answering | None = None,
     ) -> Subscription:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
@@ -422,17 +556,23 @@ class Client:
                 with what both allow.
             filter: What the tags of a message have to fulfil, such as ``'kind == "goal" and minute > 80'``; everything
                 else is passed over, and is no gap.
+            answers: ``async def handler(question) -> value``, which answers what the members of the channel are asked
+                by `Client.collect` or `App.collect`, as long as the subscription stands. It runs in a task of its own,
+                and raises `CallError` to refuse.
 
         Returns:
             The subscription, to be entered.
 
         Raises:
+            TypeError: ``answers`` is no async function.
             ValueError: The name is not well-formed, a rewind is below 0, or the filter is none.
 
-        Spec: SUB-2, SUB-10, SUB-12.
+        Spec: SUB-2, SUB-10, SUB-12, ASK-1.
         """
         check_name("a channel name", channel)
-        options = subscribe_options(rewind, rewind_seconds, filter)
+        if answers is not None:
+            check_handler(answers, "answers")
+        options = subscribe_options(rewind, rewind_seconds, filter, answers=answers is not None)
         config = self._dialogue.config
         feed = Feed(
             channel,
@@ -441,7 +581,7 @@ class Client:
             bytes_max=config.subscription_bytes,
             filtered=filter is not None,
         )
-        return Subscription(self._dialogue, feed, options)
+        return Subscription(self._dialogue, feed, options, answers)
 
     def presence(self, channel: str, *, info: object = None, watch: bool = True) -> Presence:
         """See who is in a channel, be one of them, or both: ``async with client.presence("room:lobby") as presence``.
@@ -497,3 +637,13 @@ class Client:
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._dialogue.line.ended.wait()
+
+
+def check_key(key: bytes | None) -> None:
+    """Refuse an idempotency key that cannot travel.
+
+    Raises:
+        ValueError: It is empty or too long.
+    """
+    if key is not None and not 1 <= len(key) <= 64:
+        raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")

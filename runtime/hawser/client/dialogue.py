@@ -13,25 +13,32 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
+from hawser.addressing import Sent, outcome_of
+from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
-from hawser.errors import PayloadError, RequestFailed, SessionClosed
+from hawser.errors import CallError, PayloadError, RequestFailed, SessionClosed
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
+    ADDRESSING,
     AGENTS,
     MAILBOXES,
     PRESENCE,
     STREAMS,
     Continue,
+    Direct,
     GapNotice,
+    Listen,
+    Listening,
     Pause,
     PositionNotice,
     Publication,
     Publish,
+    Send,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -40,10 +47,12 @@ from hawser_engine.messages import (
     encode_body,
 )
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.messages import Sent as SentMessage
 from hawser_engine.presence import Changes, Members, Presence, Present
 from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .answering import Answering, Procedures
+from .directs import DirectDesk
 from .feed import Feed, Flow
 from .mailboxes import Mailboxes
 from .offering import Offers
@@ -95,9 +104,12 @@ class Dialogue:
         """Where this client is a member, or watches who is."""
         self.mailboxes: Mailboxes = Mailboxes(self, nursery)
         """What this client holds, or waits for."""
+        self.directs: DirectDesk = DirectDesk(self)
+        """What is sent to this client and to no channel."""
         self.postman: Postman | None = None if outbox is None else Postman(self, outbox, nursery)
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
+        self._answers = False  # whether there is a procedure for questions
         self._leaving: dict[str, trio.Event] = {}
         self._random_bytes = random_bytes
         self._answering = self._new_answering()
@@ -185,6 +197,7 @@ class Dialogue:
 
         Raises:
             PayloadError: The server does not take so long a message.
+            RequestFailed: ``encode`` says that this server does not know such a thing.
         """
         id = self.operations.add(pending)
         try:
@@ -192,6 +205,9 @@ class Dialogue:
         except MessageTooLarge as error:
             self.operations.take(id)
             raise PayloadError(str(error)) from None
+        except RequestFailed:  # it is nothing for this server
+            self.operations.take(id)
+            raise
 
     def check_open(self) -> None:
         """Refuse to be used any more.
@@ -209,6 +225,7 @@ class Dialogue:
         """Ask for a subscription; its answer comes later.
 
         Raises:
+            RequestFailed: It is to answer, and the server knows no questions.
             RuntimeError: The client has a subscription to this channel.
             SessionClosed: The client is closed.
         """
@@ -216,6 +233,13 @@ class Dialogue:
         if channel in self._subscriptions:
             raise RuntimeError(f"this client is subscribed to {channel!r} already; share that subscription")
         self._subscriptions[channel] = subscription
+        if subscription.answers is not None:
+            await self.arrived.wait()
+            self.check_open()
+            self.directs.check_feature()
+            if not self._answers:
+                self.offer.add(ASK_PROCEDURE, self._ask)
+                self._answers = True
         while channel in self._leaving:  # the server answers in order, but an UNSUBSCRIBE may not have left yet
             await self._leaving[channel].wait()
         await self.request(*self._subscribe([subscription]))
@@ -243,6 +267,13 @@ class Dialogue:
             pass  # the session is over, and with it the subscription
         finally:
             self._leaving.pop(channel).set()
+
+    async def _ask(self, channel: str, user: str | None, data: bytes) -> object:
+        """A question to the members of a channel (ASK-2)."""
+        subscription = self._subscriptions.get(channel)
+        if subscription is None or subscription.answers is None:
+            raise CallError(ErrorCode.NOT_FOUND, f"nobody answers for {channel!r}")
+        return await subscription.answers(Question(channel, user, data))
 
     def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
         """One SUBSCRIBE for several channels, each from where it is."""
@@ -286,6 +317,7 @@ class Dialogue:
             self.postman.end(error)
         self.presences.end(None if error.code == CloseCode.NORMAL else error)
         self.mailboxes.end(None if error.code == CloseCode.NORMAL else error)
+        self.directs.end(None if error.code == CloseCode.NORMAL else error)
         for subscription in list(self._subscriptions.values()):
             subscription.finish(None if error.code == CloseCode.NORMAL else error)
 
@@ -305,6 +337,7 @@ class Dialogue:
         self.offers.opened()
         self.presences.opened()
         self.mailboxes.opened()
+        self.directs.opened()
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -349,6 +382,8 @@ class Dialogue:
                 self._answering.callee.cancel(message.id)
             case Offered() if AGENTS in self.line.features:
                 self.offers.answered(message)
+            case Direct() | Listening() | SentMessage() if ADDRESSING in self.line.features:
+                self._addressed(message)
             case Present() | Members() | Changes() if PRESENCE in self.line.features:
                 if isinstance(message, Present) and message.id is not None:
                     self._answer(message.id, None)
@@ -378,11 +413,29 @@ class Dialogue:
                 | Held()
                 | Letter()
                 | Settle()
+                | Send()
+                | SentMessage()
+                | Direct()
+                | Listen()
+                | Listening()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")
             case _:
                 assert_never(message)
+
+    def _addressed(self, message: Direct | Listening | SentMessage) -> None:
+        """Something that was sent here, or what became of what was sent from here (ADR-3, ADR-5)."""
+        match message:
+            case Direct():
+                self.directs.take(message)
+            case Listening():
+                self.directs.answered(message)
+            case SentMessage():
+                pending = self.operations.take(message.id)
+                if pending is not None:
+                    told = zip(pending.targets, message.outcomes, strict=False)
+                    pending.succeed(Sent(tuple(outcome_of(target, outcome) for target, outcome in told)))
 
     def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
         """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""

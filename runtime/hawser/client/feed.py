@@ -150,7 +150,7 @@ class Feed:
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
         here = self.position
-        if self.filtered and here == Position(epoch, offset):
+        if here == Position(epoch, offset):
             self._continuing = False
         if not self.live or self.paused or self._continuing:
             return

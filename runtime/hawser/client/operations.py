@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Published
     from hawser.streams import CallerFlow
+    from hawser.to import Target
 
     from .mailboxes import Mailbox
     from .offering import Offering
@@ -37,6 +38,8 @@ class Kind(Enum):
     HOLD = "mailbox"
     OFFER = "offer"
     WITHDRAW = "end of an offer"
+    SEND = "message"
+    LISTEN = "listening"
 
 
 class Pending:
@@ -58,6 +61,7 @@ class Pending:
         "presence",
         "size",
         "subscriptions",
+        "targets",
     )
 
     def __init__(self, kind: Kind, detail: str, size: int, key: bytes | None = None) -> None:
@@ -77,6 +81,8 @@ class Pending:
         """What a PRESENCE is for, to be told if it is refused."""
         self.mailbox: Mailbox | None = None
         """What a HOLD is for, to be told the answer."""
+        self.targets: tuple[Target, ...] = ()
+        """To whom a SEND goes, in its order."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hawser.errors import PayloadError
+from hawser.errors import PayloadError, RequestFailed
 
 from .operations import Receipt
 from .outbox import Post, Posting
@@ -72,7 +72,7 @@ class Postman:
             posting = self._post.leave()
             try:
                 self._dialogue.hand_over(posting, posting.encode)
-            except PayloadError as error:
+            except (PayloadError, RequestFailed) as error:
                 posting.fail(error)
 
     def _first(self) -> Posting | None:

@@ -16,23 +16,27 @@ from .feed import Feed, Flow, Message
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from hawser.answers import Answering
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
 
 
-def subscribe_options(rewind: int | None, rewind_seconds: float | None, filter: str | None) -> SubscribeOptions | None:
+def subscribe_options(
+    rewind: int | None, rewind_seconds: float | None, filter: str | None, *, answers: bool = False
+) -> SubscribeOptions | None:
     """How to subscribe; None: as the channel declares.
 
     Raises:
         ValueError: That cannot be asked for.
     """
-    if rewind is None and rewind_seconds is None and filter is None:
+    if rewind is None and rewind_seconds is None and filter is None and not answers:
         return None
     if filter is not None:
         parse_filter(filter)  # here the error says what is wrong; the server's answer would not
     try:
-        return SubscribeOptions(rewind, None if rewind_seconds is None else round(rewind_seconds * 1_000), filter)
+        rewind_ms = None if rewind_seconds is None else round(rewind_seconds * 1_000)
+        return SubscribeOptions(rewind, rewind_ms, filter, answers or None)
     except (LocalProtocolError, OverflowError, ValueError) as error:
         raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
 
@@ -49,7 +53,13 @@ class Subscription:
         SessionClosed: The client is closed.
     """
 
-    def __init__(self, dialogue: Dialogue, feed: Feed, options: SubscribeOptions | None = None) -> None:
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        feed: Feed,
+        options: SubscribeOptions | None = None,
+        answers: Answering | None = None,
+    ) -> None:
         self._dialogue = dialogue
         self._options = options
         self._entered = False
@@ -58,6 +68,8 @@ class Subscription:
         self._over = False
         self._error: Exception | None = None
         self.feed = feed
+        self.answers = answers
+        """Answers what the members of the channel are asked; None: nothing."""
         self.requested = False
         """Whether the server was asked for it; kept by the dialogue."""
 
@@ -138,7 +150,8 @@ class Subscription:
         """What to ask the server for: to go on from where it is, or to begin as was asked for."""
         options = self._options
         if self.position is not None and options is not None:
-            options = None if options.filter is None else SubscribeOptions(filter=options.filter)
+            kept = options.filter is not None or options.answers
+            options = SubscribeOptions(filter=options.filter, answers=options.answers) if kept else None
         return ChannelRequest(self.channel, self.position, options)
 
     def answered(self) -> None:

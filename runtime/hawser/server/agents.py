@@ -124,6 +124,15 @@ class Agents(Generic[WorkerT]):
             self.withdraw(worker, offering.agent)
         return ended
 
+    def workers(self, agent: str) -> list[WorkerT]:
+        """Who offers an agent; whose turn is next comes first."""
+        return list(self._workers.get(agent, ()))
+
+    def had_turn(self, agent: str, worker: WorkerT) -> None:
+        """A worker of an agent was given something: its next turn comes after those of all others."""
+        workers = self._workers[agent]
+        workers[worker] = workers.pop(worker)
+
     def choose(self, agent: str, procedure: str, *, least: bool) -> Offering[WorkerT] | None:
         """Say who gets a call (AGT-4); None if nobody offers the procedure.
 
@@ -145,7 +154,7 @@ class Agents(Generic[WorkerT]):
         free = [one for one in free if one.worker.attached] or free
         # The first of equals is the one whose turn it is.
         chosen = min(free, key=lambda one: one.worker.open_calls) if least else free[0]
-        workers[chosen.worker] = workers.pop(chosen.worker)
+        self.had_turn(agent, chosen.worker)
         return chosen
 
     @staticmethod

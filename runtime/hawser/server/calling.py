@@ -17,7 +17,7 @@ from hawser_engine.codes import ErrorCode, ResetReason
 from hawser_engine.messages import STREAMS, encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from hawser_engine.streams import StreamCredit, StreamItem
 
@@ -186,6 +186,14 @@ class ClientCalls:
     def agents(self) -> list[Any]:
         """See `hawser.server.directory.Directory.snapshot`."""
         return self._session.node.router.directory.snapshot()
+
+    def session_id(self) -> str:
+        """See `hawser.Session.id`."""
+        return self._session.node.addressing.id(self._session).hex()
+
+    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
+        """See `hawser.server.asking.Asking.collect`."""
+        return self._session.node.asking.collect(self._session, channel, wait_ms, data)
 
     @property
     def streams(self) -> bool:

@@ -13,18 +13,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum, auto
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from hawser.about import told
+from hawser.about import spared, told
 from hawser.brokers import History
 from hawser_engine.batch import Batch
 from hawser_engine.messages import Position, PositionNotice, encode_body, encode_publication
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hawser.brokers import Entry, Retention
     from hawser.rules import ChannelRule
@@ -80,7 +81,7 @@ _BEHIND: Final = Mode.BEHIND
 class Membership:
     """One session in one channel."""
 
-    __slots__ = ("_rewound_from", "active", "channel", "epoch", "longest", "mode", "offset", "outlet")
+    __slots__ = ("_rewound_from", "active", "channel", "epoch", "longest", "marker", "mode", "offset", "outlet")
 
     def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode) -> None:
         self.channel: Channel = channel
@@ -90,6 +91,9 @@ class Membership:
         self.offset: int = position.offset
         self.mode: Mode = mode
         self.active: bool = True
+        self.marker: bool = False
+        """Whether POSITION has to come before anything that is told by a POSITION alone, and with a filter before
+        anything else: the client discards what does not follow it (CHN-9)."""
         self._rewound_from: Position | None = None
 
     @property
@@ -137,19 +141,36 @@ class Membership:
         """POSITION, with where it stands (CHN-4)."""
         return Batch.of([encode_body(PositionNotice(self.channel.name, self.epoch, self.offset))])
 
+    def spare(self, offset: int, send: Callable[[Batch], bool]) -> bool:
+        """Pass it over with a publication that is not for it, and say so (ADR-8).
+
+        Args:
+            offset: Of the publication, which is the next one for it.
+            send: Sends a batch, if the session takes that now.
+
+        Returns:
+            Whether it did; else nothing has changed.
+        """
+        if self.marker and not send(self.notice()):
+            return False
+        self.marker = False
+        before, self.offset = self.offset, offset
+        if not send(self.notice()):
+            self.offset = before
+            return False
+        return True
+
 
 class FilteredMembership(Membership):
     """One session that gets only what passes a filter; its position counts what it was passed over for, too."""
 
-    __slots__ = ("_filter", "marker", "told")
+    __slots__ = ("_filter", "told")
 
     def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode, filter: Filter) -> None:
         super().__init__(channel, outlet, position, mode)
         self._filter = filter
         self.told: int = position.offset
         """The last offset that its client knows to be considered, but for what was given to its whole group."""
-        self.marker: bool = False
-        """Whether POSITION has to come before anything else: the client discards what does not follow it (CHN-9)."""
 
     @property
     def filter(self) -> Filter:
@@ -159,6 +180,13 @@ class FilteredMembership(Membership):
     def passing(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """See `Membership.passing`."""
         return [entry for entry in entries if self._filter.matches(_tags(entry))]
+
+    def spare(self, offset: int, send: Callable[[Batch], bool]) -> bool:
+        """See `Membership.spare`."""
+        told = super().spare(offset, send)
+        if told:
+            self.told = offset
+        return told
 
     def rewind(self, claim: Position) -> None:
         """See `Membership.rewind`."""
@@ -223,6 +251,8 @@ class Chunk:
     """What each carries; as many as ``bodies``."""
     last_body: int = 0
     """The offset of the last message in it."""
+    spared: tuple[str, ...] = ()
+    """The names of sessions that do not get it, which then is one publication."""
 
     def passing(self, filter: Filter) -> Chunk | None:
         """The chunk as those get it who have a filter; None if nothing passes."""
@@ -295,7 +325,8 @@ class Channel:
             self._ring_bytes = 0
         for entry in entries:
             body = self.encode(epoch, entry)
-            if len(self._bodies) >= CHUNK_MESSAGES or self._bytes + len(body) > CHUNK_BYTES:
+            spares = () if entry.about is None else spared(entry)
+            if spares or len(self._bodies) >= CHUNK_MESSAGES or self._bytes + len(body) > CHUNK_BYTES:
                 self.seal()
             self._bodies.append(body)
             self._bytes += len(body)
@@ -304,6 +335,8 @@ class Channel:
             self.position = Position(epoch, entry.offset)
             if not self.rule.retention.messages:
                 self._keep(entry)
+            if spares:
+                self.seal(spares)
 
     def about(self, entry: Entry) -> About | None:
         """What the publication carries beside its payload."""
@@ -313,15 +346,19 @@ class Channel:
         """The PUBLICATION, the same bytes for everyone (CHN-2)."""
         return encode_publication(self.name, epoch, entry.offset, entry.data, self.about(entry))
 
-    def seal(self) -> None:
-        """Make a chunk of what has been reported since the last one."""
+    def seal(self, spared: tuple[str, ...] = ()) -> None:
+        """Make a chunk of what has been reported since the last one.
+
+        Args:
+            spared: See `Chunk.spared`.
+        """
         if not self._bodies:
             return
         epoch, last = self.position.epoch, self.position.offset
         batch = None if self._bytes > CHUNK_BYTES else Batch.of(self._bodies)
         first, longest = last - len(self._bodies) + 1, max(map(len, self._bodies))
         bodies = tuple(self._bodies) if self._tagged else ()
-        self.chunks.append(Chunk(batch, epoch, first, last, longest, bodies, tuple(self._tags), last))
+        self.chunks.append(Chunk(batch, epoch, first, last, longest, bodies, tuple(self._tags), last, spared))
         self._bodies = []
         self._tags = []
         self._bytes = 0
@@ -384,6 +421,12 @@ class Channel:
                     member.offset = last
                     continue
             member.fall_behind()
+
+    def spare(self, member: Membership, chunk: Chunk, now: float) -> None:
+        """Pass a member over with a publication that is not for it, and say so (ADR-8)."""
+        in_turn = member.epoch == chunk.epoch and member.offset == chunk.first - 1
+        if member.mode is _LIVE and in_turn and not member.spare(chunk.last, partial(member.outlet.deliver, now=now)):
+            member.fall_behind()  # the feeder tells it when there is window
 
     def ring_history(self, after: int, limit: int) -> History:
         """What a channel without history still has after an offset, in the shape of a broker's answer."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser.about import spared
 from hawser.brokers import BrokerUnavailable, Retention
 from hawser.calls import Refused
 from hawser_engine.batch import Batch
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import (
+    ADDRESSING,
     ChannelOutcome,
     GapNotice,
     Position,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from hawser.brokers import Entry, History
     from hawser.rules import ChannelRule
     from hawser_engine.channels.filters import Filter
+    from hawser_engine.messages import ChannelRequest
 
     from .node import Node
     from .sessions import ServerSession
@@ -75,11 +79,14 @@ class Hub:
         with self._pinned([wanted.channel for wanted in request.channels]):
             plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
             await session.room()
-            outcomes = [self._enter(session, plan) for plan in plans]
+            outcomes = [
+                self._enter(session, plan, answers=_answers(session, wanted))
+                for plan, wanted in zip(plans, request.channels, strict=True)
+            ]
             session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
         session.feed()
 
-    def _enter(self, session: ServerSession, plan: Plan) -> ChannelOutcome:
+    def _enter(self, session: ServerSession, plan: Plan, *, answers: bool) -> ChannelOutcome:
         channel, refusal = plan.channel, plan.reason
         if plan.name in session.memberships:
             channel, refusal = None, ErrorCode.BAD_REQUEST.name
@@ -92,6 +99,8 @@ class Hub:
         if member is None:
             return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.LIMIT.name)
         session.memberships[plan.name] = member
+        if answers:
+            self._node.asking.enter(plan.name, session)
         return ChannelOutcome(plan.name, plan.status, position, plan.reason)
 
     async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
@@ -106,6 +115,7 @@ class Hub:
         member = session.memberships.pop(name, None)
         if member is not None:
             member.channel.leave(member)
+            self._node.asking.leave(name, session)
             self._release(name)
 
     async def recheck(self, session: ServerSession) -> None:
@@ -217,6 +227,8 @@ class Hub:
         now = trio.current_time()
         while channel.chunks:
             chunk = channel.chunks[0]
+            if chunk.spared:
+                self._spare(channel, chunk, now)
             members = list(channel.members.values())
             for first in range(0, len(members), FLUSH_SOCKETS):
                 if first:
@@ -226,6 +238,14 @@ class Hub:
             if channel.groups:
                 await self._flush_groups(channel, chunk)
             channel.chunks.popleft()
+
+    def _spare(self, channel: Channel, chunk: Chunk, now: float) -> None:
+        """Set apart those who do not get a publication, before all others are served (ADR-8)."""
+        for name in chunk.spared:
+            session = self._node.addressing.named(name)
+            member = None if session is None else session.memberships.get(channel.name)
+            if member is not None:
+                channel.spare(member, chunk, now)
 
     async def _flush_groups(self, channel: Channel, chunk: Chunk) -> None:
         """Give a chunk to those with filters: what passes is prepared once for all who share one (FLT-5)."""
@@ -264,7 +284,7 @@ class Hub:
             if isinstance(member, FilteredMembership):
                 member.marker = True
             else:
-                session.offer(member.notice(), trio.current_time())
+                member.marker = not session.offer(member.notice(), trio.current_time())
             session.feed()
 
     # ------------------------------------------------------------ feeding
@@ -336,6 +356,9 @@ class Hub:
 
     def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
         """Give a member publications: all at once if its window takes them, else one by one as far as it goes."""
+        name = self._node.addressing.known(session)
+        if name is not None and any(name in spared(entry) for entry in entries):
+            return all(self._feed_around(session, member, entry, name) for entry in entries)
         wanted = member.passing(entries)
         shared = self._shared(member, wanted) if len(wanted) > 1 else None
         together = shared is not None and session.offer(shared, trio.current_time())
@@ -346,6 +369,12 @@ class Hub:
         if entries:
             member.offset = entries[-1].offset
         return True
+
+    def _feed_around(self, session: ServerSession, member: Membership, entry: Entry, name: str) -> bool:
+        """Give a member a publication, or pass it over with one that is not for it (ADR-8)."""
+        if name not in spared(entry):
+            return self._feed_entries(session, member, [entry])
+        return member.spare(entry.offset, partial(session.offer, now=trio.current_time()))
 
     def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
         channel, offset = member.channel, entry.offset
@@ -373,3 +402,9 @@ class Hub:
             if len(self._pages) > SHARED_PAGES:
                 self._pages.popitem(last=False)
         return batch
+
+
+def _answers(session: ServerSession, wanted: ChannelRequest) -> bool:
+    """Whether a session says that it answers (ASK-1, VER-6)."""
+    options = wanted.options
+    return options is not None and bool(options.answers) and ADDRESSING in session.engine.features

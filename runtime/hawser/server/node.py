@@ -43,6 +43,8 @@ from hawser_engine.server_connection import ServerConnection
 from hawser_engine.session import ServerSession as EngineServerSession
 from hawser_transports.admission import Admission
 
+from .addressing import Addressing
+from .asking import Asking
 from .hub import Hub
 from .judging import recognise
 from .mailboxes import MailboxDesk
@@ -108,6 +110,8 @@ class Node:
         """Where its clients are sent then; None for where they came from."""
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)
+        self.asking: Asking = Asking(self)
+        self.addressing: Addressing = Addressing(self)
         self.presence: PresenceDesk = PresenceDesk(self)
         self.mailboxes: MailboxDesk = MailboxDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-MEMBER_BYTES: Final = 8
-"""Length of the id of a member, which is random."""
 WRITE_MAX: Final = 256
 """Members that are written to the store in one step."""
 AGAIN_SECONDS: Final = 1.0
@@ -117,7 +115,7 @@ class PresenceDesk:
                 holder.channels.pop(name, None)
             return holder
         if holder is None:
-            holder = self._holders[session] = _Holder(self._node.random_bytes(MEMBER_BYTES))
+            holder = self._holders[session] = _Holder(self._node.addressing.id(session))
             if not session.attached:  # its link has gone since it asked, and nobody has told the attendance
                 self._attendance.detached(holder.member, trio.current_time())
                 self._changed()

@@ -21,11 +21,11 @@ from hawser.principals import scoped_key
 from hawser.rights import ASK
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import Publish, encode_body, encode_publication
+from hawser_engine.messages import ADDRESSING, Publish, encode_body, encode_publication
 from hawser_engine.messages import Published as PublishedMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from hawser.app import App
     from hawser.contract.events import Events
@@ -42,20 +42,30 @@ async def publish(session: ServerSession, operation: Publish) -> bytes:
         Refused: It is not published.
         BrokerUnavailable: It is not published.
     """
+    try:
+        return _answer(operation, await _publish(session, operation))
+    except RequestFailed as error:
+        return chosen_error_body(operation.id, error)
+
+
+async def _publish(session: ServerSession, operation: Publish) -> Published:
+    """Carry out a publication, with middleware around it where there is any.
+
+    Raises:
+        Refused: It is not published.
+        RequestFailed: It is not published, as middleware has it.
+        BrokerUnavailable: It is not published.
+    """
     middleware = session.node.app.middlewares
     if not middleware:
-        published = await _accept(session, operation.channel, operation.data, operation.key, operation.options)
-    else:
-        request = PublishRequest(session.handle, operation.channel, operation.data, operation.key, operation.options)
-        try:
-            published = await pass_through(
-                middleware, request, lambda asked: _accept(session, asked.channel, asked.raw, asked.key, asked.options)
-            )
-        except RequestFailed as error:
-            return chosen_error_body(operation.id, error)
-        if not isinstance(published, Published):
-            raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
-    return _answer(operation, published)
+        return await _accept(session, operation.channel, operation.data, operation.key, operation.options)
+    request = PublishRequest(session.handle, operation.channel, operation.data, operation.key, operation.options)
+    published = await pass_through(
+        middleware, request, lambda asked: _accept(session, asked.channel, asked.raw, asked.key, asked.options)
+    )
+    if not isinstance(published, Published):
+        raise TypeError(f"middleware returned {published!r} for a publication, not what proceed() returned")
+    return published
 
 
 def at_once(app: App, operations: Sequence[tuple[object, int]]) -> list[Publish]:
@@ -74,8 +84,33 @@ def at_once(app: App, operations: Sequence[tuple[object, int]]) -> list[Publish]
     return found if len(found) > 1 else []
 
 
-async def publish_all(session: ServerSession, operations: Iterable[Publish]) -> list[bytes]:
+async def publish_all(session: ServerSession, operations: Sequence[Publish]) -> list[bytes]:
     """Carry out several publications together; returns their answers."""
+    outcomes = await _publish_all(session, operations)
+    return [
+        _answer(operation, outcome) if isinstance(outcome, Published) else error_body(operation.id, outcome)
+        for operation, outcome in zip(operations, outcomes, strict=True)
+    ]
+
+
+async def outcomes_of(
+    session: ServerSession, operations: Sequence[Publish]
+) -> list[Published | Refused | RequestFailed]:
+    """Carry out the publications of one request, each with an outcome of its own (ADR-7)."""
+    if not session.node.app.middlewares:
+        return [*await _publish_all(session, operations)]
+    outcomes: list[Published | Refused | RequestFailed] = []
+    for operation in operations:
+        try:
+            outcomes.append(await _publish(session, operation))
+        except RequestFailed as error:
+            outcomes.append(error)
+        except Exception as error:
+            outcomes.append(refusal(session.node, operation.NAME, error))
+    return outcomes
+
+
+async def _publish_all(session: ServerSession, operations: Sequence[Publish]) -> list[Published | Refused]:
     checked: list[tuple[Publish, Submission | Refused]] = []
     for operation in operations:
         try:
@@ -93,13 +128,12 @@ async def publish_all(session: ServerSession, operations: Iterable[Publish]) -> 
         except Exception as error:
             outcomes += [refusal(session.node, Publish.NAME, error)] * len(submissions)
     waiting = iter(outcomes)
-    answers: list[bytes] = []
+    answers: list[Published | Refused] = []
     for operation, submission in checked:
         outcome = submission if isinstance(submission, Refused) else next(waiting)
-        if isinstance(outcome, Published):
-            answers.append(_answer(operation, outcome))
-        else:
-            answers.append(error_body(operation.id, refusal(session.node, operation.NAME, outcome)))
+        if not isinstance(outcome, Published):
+            outcome = refusal(session.node, operation.NAME, outcome)
+        answers.append(outcome)
     return answers
 
 
@@ -130,7 +164,7 @@ async def _check(
     if rule.events is not None:
         _check_event(rule.events, data, options)
     try:
-        about = carry(rule.about, principal.id, options)
+        about = carry(rule.about, principal.id, options, _spared(session, options))
     except ValueError as error:
         raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
     # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
@@ -151,6 +185,13 @@ def _check_event(events: Events, data: bytes, options: PublishOptions | None) ->
         raise Refused.broken("the publication", broken) from None
     except PayloadError as error:
         raise Refused(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
+
+
+def _spared(session: ServerSession, options: PublishOptions | None) -> tuple[str, ...]:
+    """Whom a publication spares: the session itself, if it says so and may (ADR-8, VER-6)."""
+    if options is None or not options.except_me or ADDRESSING not in session.engine.features:
+        return ()
+    return (session.node.addressing.id(session).hex(),)
 
 
 def _asks(app: App, channel: str) -> bool:

@@ -23,15 +23,18 @@ from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import MessageTooLarge, RemoteProtocolError
 from hawser_engine.mailboxes import Hold, Post, Settle
 from hawser_engine.messages import (
+    ADDRESSING,
     AGENTS,
     MAILBOXES,
     PRESENCE,
     STREAMS,
     AnyMessage,
     Continue,
+    Listen,
     Pause,
     Position,
     Publish,
+    Send,
     Subscribe,
     Unsubscribe,
     decode_message,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Post | Hold
+Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Post | Hold | Send | Listen
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -123,6 +126,10 @@ class Requests:
             case Settle():
                 self._check_feature(MAILBOXES, message)
                 self._node.mailboxes.settle(self._session, message)
+            case Send() | Listen():
+                self._check_feature(ADDRESSING, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
             case Stream():
                 self._check_feature(STREAMS, message)
                 self._check_id(message.id)
@@ -239,6 +246,10 @@ class Requests:
                     await self._node.mailboxes.post(self._session, operation)
                 case Hold():
                     await self._node.mailboxes.hold(self._session, operation)
+                case Send():
+                    await self._node.addressing.carry_out(self._session, operation)
+                case Listen():
+                    await self._node.addressing.listen(self._session, operation)
         except MessageTooLarge:
             raise
         except Exception as error:

@@ -139,6 +139,25 @@ class Router:
     def _tell_ended(self, session: ServerSession, agent: str, code: ErrorCode) -> None:
         session.tell(encode_body(Offered(None, agent, code, code.name)))
 
+    # ------------------------------------------------------------ what is sent to agents
+
+    def workers(self, agent: str) -> list[ServerSession]:
+        """See `Agents.workers`."""
+        return self._agents.workers(agent)
+
+    def had_turn(self, agent: str, worker: ServerSession) -> None:
+        """See `Agents.had_turn`."""
+        self._agents.had_turn(agent, worker)
+
+    async def allow_sending(self, session: ServerSession, agent: str) -> None:
+        """Let a session send to an agent if it may; where nothing is declared for that, if it may call (ADR-6).
+
+        Raises:
+            Refused: There is no such agent, it may not, or nobody could say.
+        """
+        rule = find(self._node.app.agent_rules, agent)
+        await self._allow(session, "send" if rule is not None and "send" in rule.rights else "call", agent)
+
     # ------------------------------------------------------------ calls
 
     async def call(

@@ -118,6 +118,7 @@ async def serve(
         node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
+        app.nodes.append(node)
         task_status.started(Server([listener.url for listener in listeners], node))
         try:
             async with Background() as accepting:
@@ -129,6 +130,7 @@ async def serve(
                     await listener.drain()
                 await drain(node, gone)
         finally:
+            app.nodes.remove(node)
             await node.shut_down()
 
 

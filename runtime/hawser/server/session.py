@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from hawser.principals import Principal
     from hawser.streams import Stream
 
@@ -27,6 +29,11 @@ class Session:
     _calls: ClientCalls = attrs.field(repr=False)
     data: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     """Whatever the application wants to keep for this session; gone when the session ends."""
+
+    @property
+    def id(self) -> str:
+        """Names the session among all as long as it lives, for `hawser.to.session`; the same as `Member.id`."""
+        return self._calls.session_id()
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the client and wait for its result.
@@ -56,6 +63,16 @@ class Session:
     def directory(self) -> list[Any]:
         """Who offers what on this server, as it goes to clients; see `App.directory`."""
         return self._calls.agents()
+
+    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
+        """Ask the members of a channel for this client, as it goes to clients; see `App.collect`.
+
+        Args:
+            channel: The channel.
+            wait_ms: For how long, in milliseconds.
+            data: The question, encoded.
+        """
+        return self._calls.collect(channel, wait_ms, data)
 
     def stream(self, procedure: str, *arguments: object, inputs: bool = False, **named: object) -> Stream:
         """Call a procedure of the client that answers in items; as `Client.stream`.

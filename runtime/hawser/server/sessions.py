@@ -262,3 +262,4 @@ class ServerSession(Outlet):
             self.node.hub.remove(self, name)
         self.node.presence.ended(self)
         self.node.mailboxes.ended(self)
+        self.node.addressing.ended(self)

@@ -12,7 +12,8 @@ const map = (...keys) => (v) => v && Object.getPrototypeOf(v) === Object.prototy
 const or = (check) => (v) => v === null || check(v), some = (check) => list(check, 1, 128); // or null
 const maybe = (keys) => (v) => v == null || (map()(v) && Object.keys(keys).every((k) => v[k] == null || keys[k](v[k]))); // MSG-9
 const tags = (v) => map()(v) && list(text(0, 64), 1, 8)(Object.values(v)) && Object.keys(v).every((word) => text(1, 32)(word));
-const said = { tags, latest_key: text(1, 64) }, how = maybe({ rewind: uint, rewind_ms: uint, filter: text(1, 1024) }), options = maybe(said);
+const said = { tags, latest_key: text(1, 64) }, options = maybe({ ...said, except_me: bool });
+const how = maybe({ rewind: uint, rewind_ms: uint, filter: text(1, 1024), answers: bool });
 const counts = tuple(uint, uint, uint), session = bytes(1, 64), secret = bytes(32, 32), incarnation = bytes(1, 16), body = bytes(0, PART);
 const features = list(text(0, 64), 0, 32), credentials = map(), LIMITS = ['window_messages', 'window_bytes', 'message_bytes'];
 const channel = text(1, 255), epoch = bytes(8, 8), offset = uint, position = tuple(epoch, uint), data = bytes(0, 2 ** 53), reason = text(0, 2 ** 53);
@@ -28,6 +29,7 @@ export const PACKETS = { // of each kind its name, and what its items have to be
 const place = { channel, epoch, offset }, call = { id, procedure: channel, arguments: data, deadline_ms: or(uint) }, told = { code: uint, reason };
 const agent = text(1, 127), description = bytes(0, 4096), credit = { items: uint, bytes: uint }, roll = { channel, version: uint, total: uint };
 const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 128), letter = { mailbox: channel, epoch };
+const target = tuple(uint, or(channel)), user = or(channel), name = text(1, 32), outcome = tuple(uint, uint, uint, uint, or(position), reason);
 export const MESSAGES = {
   1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
   2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 21: ['MEMBERS', { ...roll, more: bool, members: or(here) }],
@@ -38,6 +40,9 @@ export const MESSAGES = {
   9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
   10: ['PAUSE', place], 15: ['CANCEL', { id }], 25: ['OFFERED', { id: or(id), agent, ...told }], 29: ['CREDIT', { id, inward: bool, ...credit }],
   12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
+  35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }],
+  16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 17: ['SENT', { id, outcomes: list(outcome, 1, 64) }],
+  18: ['DIRECT', { to: target, user, session: or(name), data }],
   14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
   24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
   31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],

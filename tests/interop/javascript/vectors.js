@@ -46,11 +46,12 @@ function plain(value) {
   const keys = Object.keys(value).join();
   if (keys === 'hex') return unhex(value.hex);
   if (keys === 'float') return Object(Number(value.float));
-  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,since,options', 'channel,status,position,reason', 'procedure,description', 'member,user,info'].includes(keys)) return Object.values(value).map(plain);
+  if (['received,delivered,sent', 'epoch,offset', 'channel,since', 'channel,since,options', 'channel,status,position,reason', 'procedure,description', 'member,user,info',
+    'kind,name', 'status,reached,away,full,position,reason'].includes(keys)) return Object.values(value).map(plain);
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
 }
 const tables = { session: PACKETS, message: MESSAGES };
-const OPTIONAL = { about: ['publisher', 'time_ms', 'tags', 'latest_key'], options: ['tags', 'latest_key', 'rewind', 'rewind_ms', 'filter'] };
+const OPTIONAL = { about: ['publisher', 'time_ms', 'tags', 'latest_key'], options: ['tags', 'latest_key', 'except_me', 'rewind', 'rewind_ms', 'filter', 'answers'] };
 /** Comparable: bytes and floats as text, in limits only the keys of the specification, and nothing that says nothing (MSG-9). */
 function tidy(value, kind, key) {
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`;

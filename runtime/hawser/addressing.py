@@ -1,0 +1,132 @@
+"""What is sent to somebody: who may send it, and what became of it (SPEC 15.11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+from hawser_engine.codes import ErrorCode, SendStatus
+from hawser_engine.messages import SendOutcome
+
+from .brokers import Published
+from .errors import RequestFailed
+from .patterns import Rule
+from .to import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .server.session import Session
+
+UserAction: TypeAlias = Literal["send", "broadcast"]
+AuthorizeUser: TypeAlias = "Callable[[Session, UserAction, str], Awaitable[bool]]"
+Status: TypeAlias = Literal["delivered", "queued", "nobody", "full", "published", "duplicate", "refused"]
+
+EVERYBODY: Final = "*"
+"""The name for which the right to send to everybody is asked; the longest pattern that matches it is ``*``."""
+
+TARGETS_MAX: Final = 64
+"""Targets of one SEND (SPEC ADR-1)."""
+
+STATUSES: Final[dict[int, Status]] = {
+    SendStatus.DELIVERED: "delivered",
+    SendStatus.QUEUED: "queued",
+    SendStatus.NOBODY: "nobody",
+    SendStatus.FULL: "full",
+    SendStatus.PUBLISHED: "published",
+    SendStatus.DUPLICATE: "duplicate",
+}
+
+
+@attrs.define(eq=False)
+class UserRule(Rule["AuthorizeUser"]):
+    """What holds for the users whose ids match one pattern; `App.user` makes them.
+
+    The actions that ``authorize`` is asked about are ``"send"`` and, for the name ``*``, ``"broadcast"``, as far as
+    they are not declared.
+    """
+
+
+@attrs.frozen
+class Outcome:
+    """What became of what was sent, for one target."""
+
+    target: Target
+    """Which."""
+    status: Status
+    """``delivered``: at least one session has accepted it, and will have it unless that session ends before.
+    ``nobody``: nobody is there who listens. ``full``: whoever is there does not keep up, and has no room for it.
+    ``published`` or ``duplicate``: what `published` says of it. ``queued``: it is kept in a mailbox.
+    ``refused``: see `error`."""
+    reached: int = 0
+    """How many sessions have accepted it."""
+    away: int = 0
+    """How many of them had no link at that moment: they get it when they are back."""
+    full: int = 0
+    """How many sessions had no room for it, and will not get it."""
+    published: Published | None = None
+    """Where it is published; None where it is not."""
+    error: RequestFailed | None = attrs.field(default=None, eq=False)
+    """Why it is refused; None where it is not."""
+
+
+TEMPORARY: Final = frozenset({ErrorCode.BUSY, ErrorCode.UNAVAILABLE})
+"""What always is (SPEC section 15), also where SENT has no word for it."""
+
+
+@attrs.frozen
+class Sent:
+    """What became of what was sent."""
+
+    outcomes: tuple[Outcome, ...]
+    """One for each target, in their order."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """That of the only target.
+
+        Raises:
+            ValueError: There are several.
+        """
+        if len(self.outcomes) != 1:
+            raise ValueError(f"there are {len(self.outcomes)} outcomes")
+        (outcome,) = self.outcomes
+        return outcome
+
+
+def listed(to: Target | Sequence[Target]) -> tuple[Target, ...]:
+    """The targets of something that is to be sent.
+
+    Raises:
+        ValueError: There is none, or there are too many.
+    """
+    targets = (to,) if isinstance(to, Target) else tuple(to)
+    if not 1 <= len(targets) <= TARGETS_MAX:
+        raise ValueError(f"something is sent to 1 to {TARGETS_MAX} targets at once, not to {len(targets)}")
+    return targets
+
+
+def outcome_of(target: Target, told: SendOutcome) -> Outcome:
+    """What SENT says of a target (ADR-3)."""
+    status = STATUSES.get(told.status, "refused")
+    published = error = None
+    if told.position is not None:
+        published = Published(told.position, status == "duplicate")
+    if status == "refused":
+        code = ErrorCode.__members__.get(told.reason, ErrorCode.INTERNAL)
+        error = RequestFailed(code, f"to {target.name!r}", temporary=code in TEMPORARY)
+    return Outcome(target, status, told.reached, told.away, told.full, published, error)
+
+
+def refused(code: ErrorCode | int) -> SendOutcome:
+    """The outcome of a target to which nothing was sent."""
+    known = code in ErrorCode.__members__.values()
+    reason = ErrorCode(code).name if known else ErrorCode.DENIED.name
+    return SendOutcome(SendStatus.REFUSED, 0, 0, 0, None, reason)
+
+
+def placed(published: Published) -> SendOutcome:
+    """The outcome of a channel."""
+    status = SendStatus.DUPLICATE if published.duplicate else SendStatus.PUBLISHED
+    return SendOutcome(status, 0, 0, 0, published.position, "")

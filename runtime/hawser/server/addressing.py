@@ -1,0 +1,253 @@
+"""What is sent to the sessions of a node: who listens, with how much credit, and who gets what (SPEC 15.11).
+
+Rule: a session accepts in one step, or does not: its credit is taken and the message has a place in its queue, or
+nothing has happened. So what the sender is told is so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from hawser.addressing import EVERYBODY, placed, refused
+from hawser.brokers import Published
+from hawser.calls import Refused
+from hawser.patterns import find
+from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
+from hawser_engine.messages import Direct, Listening, Publish, SendOutcome, Sent, Target, encode_body
+
+from .permits import permit
+from .publishing import outcomes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hawser.addressing import UserAction
+    from hawser_engine.messages import Listen, Send
+
+    from .node import Node
+    from .session import Session
+    from .sessions import ServerSession
+
+MEMBER_BYTES: Final = 8
+"""Length of the id of a session among all, which is random."""
+SEND_SOCKETS: Final = 500
+"""Sessions served between two checkpoints."""
+
+
+class Listener:
+    """How much more a session takes (ADR-5)."""
+
+    __slots__ = ("bytes", "items")
+
+    def __init__(self) -> None:
+        self.items: int = 0
+        self.bytes: int = 0
+
+
+@attrs.define(eq=False)
+class Mailing:
+    """Something on its way to all for whom its targets stand; each session gets it once (ADR-4)."""
+
+    user: str | None
+    """Who sends it; None: the application."""
+    session: str | None
+    """The name of the session that does."""
+    data: bytes
+    spared: Sequence[Session] = ()
+    """Who does not get it."""
+    taken: dict[ServerSession, bool] = attrs.field(factory=dict["ServerSession", bool])
+    """Who has it, and whether it was away then."""
+
+    def body(self, target: Target) -> bytes:
+        """The DIRECT for one target."""
+        return encode_body(Direct(target, self.user, self.session, self.data))
+
+
+@attrs.define
+class Count:
+    """How many sessions there were for a target."""
+
+    reached: int = 0
+    away: int = 0
+    full: int = 0
+
+    def told(self) -> SendOutcome:
+        """What the sender is told (ADR-3)."""
+        status = SendStatus.DELIVERED if self.reached else SendStatus.FULL if self.full else SendStatus.NOBODY
+        return SendOutcome(status, self.reached, self.away, self.full, None, "")
+
+
+class Addressing:
+    """Who of a node can be sent to."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._listeners: dict[ServerSession, Listener] = {}
+        self._users: dict[str, dict[ServerSession, Listener]] = {}
+        self._ids: dict[ServerSession, bytes] = {}
+        self._sessions: dict[str, ServerSession] = {}
+
+    # ------------------------------------------------------------ who is there
+
+    def id(self, session: ServerSession) -> bytes:
+        """Names a session as long as it lives, in presence as well (ADR-2)."""
+        known = self._ids.get(session)
+        if known is None:
+            known = self._node.random_bytes(MEMBER_BYTES)
+            if not session.ended:  # else nobody would forget it
+                self._ids[session] = known
+                self._sessions[known.hex()] = session
+        return known
+
+    def named(self, name: str) -> ServerSession | None:
+        """The session of a name, if there is one."""
+        return self._sessions.get(name)
+
+    def known(self, session: ServerSession) -> str | None:
+        """The name of a session, if it was ever given one."""
+        id = self._ids.get(session)
+        return None if id is None else id.hex()
+
+    async def listen(self, session: ServerSession, request: Listen) -> None:
+        """Carry out a LISTEN and answer it (ADR-5)."""
+        await session.room()
+        if session.ended:
+            return
+        if request.items or request.bytes:
+            listener = self._listeners.get(session)
+            if listener is None:
+                listener = self._listeners[session] = Listener()
+                self._users.setdefault(session.handle.principal.id, {})[session] = listener
+            listener.items += request.items
+            listener.bytes += request.bytes
+        else:
+            self._forget(session)
+        session.put(encode_body(Listening(request.id, self.id(session).hex())))
+
+    def ended(self, session: ServerSession) -> None:
+        """A session is over."""
+        self._forget(session)
+        known = self._ids.pop(session, None)
+        if known is not None:
+            del self._sessions[known.hex()]
+
+    def _forget(self, session: ServerSession) -> None:
+        if self._listeners.pop(session, None) is not None:
+            user = session.handle.principal.id
+            del self._users[user][session]
+            if not self._users[user]:
+                del self._users[user]
+
+    # ------------------------------------------------------------ sending
+
+    async def carry_out(self, session: ServerSession, request: Send) -> None:
+        """Carry out a SEND and answer it (ADR-1)."""
+        options = request.options
+        spared = (session.handle,) if options is not None and options.except_me else ()
+        user, name = session.handle.principal.id, self.id(session).hex()
+        mailing = Mailing(user, name, request.data, spared)
+        outcomes: dict[int, SendOutcome] = {}
+        publications: dict[int, Publish] = {}
+        for place, target in enumerate(request.targets):
+            if target.kind == TargetKind.CHANNEL and target.name is not None:
+                publications[place] = Publish(request.id, target.name, request.data, request.key, options)
+                continue
+            try:
+                if options is not None and not (options.tags is None and options.latest_key is None):
+                    raise Refused(ErrorCode.BAD_REQUEST, "tags and key are for channels")  # ADR-7
+                await self._allow(session, target)
+                count = Count()
+                await self.deliver(mailing, target, count)
+                outcomes[place] = count.told()
+            except Refused as error:
+                outcomes[place] = refused(error.code)
+        if publications:
+            done = await outcomes_of(session, list(publications.values()))
+            for place, outcome in zip(publications, done, strict=True):
+                outcomes[place] = placed(outcome) if isinstance(outcome, Published) else refused(outcome.code)
+        await session.send(encode_body(Sent(request.id, tuple(outcomes[place] for place in sorted(outcomes)))))
+
+    async def deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
+        """Give it to all of this node for whom a target stands, and count them.
+
+        Raises:
+            Refused: It is too long, or that is no target.
+        """
+        body = mailing.body(target)
+        if len(body) > self._node.config.message_bytes:  # ADR-9
+            raise Refused(ErrorCode.TOO_LARGE, f"a message has at most {self._node.config.message_bytes} bytes")
+        if target.kind == TargetKind.AGENT:
+            self._give_in_turn(mailing, target, body, count)
+            return
+        for place, session in enumerate(self._meant(target), 1):
+            self._give(mailing, session, body, count)
+            if place % SEND_SOCKETS == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _meant(self, target: Target) -> list[ServerSession]:
+        name = target.name
+        if target.kind == TargetKind.EVERYBODY:
+            return list(self._listeners)
+        if target.kind == TargetKind.USER:
+            return list(self._users.get(name or "", ()))
+        found = self._sessions.get(name or "")
+        return [] if found is None else [found]
+
+    def _give_in_turn(self, mailing: Mailing, target: Target, body: bytes, count: Count) -> None:
+        """Give it to the first worker who takes it: attached ones first, each in turn (AGT-4)."""
+        agent = target.name or ""
+        workers = self._node.router.workers(agent)
+        for worker in sorted(workers, key=lambda one: not one.attached):
+            self._give(mailing, worker, body, count)
+            if count.reached:
+                self._node.router.had_turn(agent, worker)
+                count.full = 0
+                return
+
+    def _give(self, mailing: Mailing, session: ServerSession, body: bytes, count: Count) -> None:
+        listener = self._listeners.get(session)
+        if listener is None or session.handle in mailing.spared:
+            return
+        away = mailing.taken.get(session)
+        if away is None:
+            room = listener.items > 0 and listener.bytes > 0 and len(body) <= session.message_bytes
+            if not room or not session.engine.has_room(len(body)):
+                count.full += 1
+                return
+            listener.items -= 1
+            listener.bytes -= len(mailing.data)
+            away = mailing.taken[session] = not session.attached
+            session.put(body)
+        count.reached += 1
+        count.away += away
+
+    # ------------------------------------------------------------ rights
+
+    async def _allow(self, session: ServerSession, target: Target) -> None:
+        """Let a session send to a target if the rule of whom it is allows it (ADR-6).
+
+        Raises:
+            Refused: It may not, or there is no such target.
+        """
+        name = target.name
+        if target.kind == TargetKind.EVERYBODY and name is None:
+            await self._allow_user(session, "broadcast", EVERYBODY)
+        elif target.kind == TargetKind.AGENT and name is not None:
+            await self._node.router.allow_sending(session, name)
+        elif target.kind == TargetKind.USER and name is not None:
+            await self._allow_user(session, "send", name)
+        elif target.kind == TargetKind.SESSION and name is not None:
+            found = self._sessions.get(name)
+            if found is not None:
+                await self._allow_user(session, "send", found.handle.principal.id)
+        else:
+            raise Refused(ErrorCode.BAD_REQUEST, "this is no target")
+
+    async def _allow_user(self, session: ServerSession, action: UserAction, user: str) -> None:
+        rule = find(self._node.app.user_rules, user)
+        if rule is None:
+            raise Refused(ErrorCode.DENIED, f"{action} {user!r}")
+        await permit(self._node, rule, session, action, user)
