@@ -456,7 +456,6 @@ class Floating(Enum):
         (Page, "Page cannot be declared"),
         (Free, "Free.anything has no annotation"),
     ],
-    ids=repr,
 )
 def test_a_type_that_no_value_has_is_refused_where_it_is_declared(kind: Any, says: str) -> None:
     with pytest.raises(Undescribable, match=says):
