@@ -33,8 +33,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "NotSent", "Offering", "Outbox", "OutboxFull", "OutcomeUnknown", "PayloadError", "PoolFull", "PooledClient",
         "Position", "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed", "PublishRequest",
         "Published", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "Server", "Session",
-        "SessionClosed", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims", "connect",
-        "granted", "serve", "states", "takes_inputs",
+        "SessionClosed", "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "claims",
+        "connect", "granted", "serve", "states", "takes_inputs",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "Entry", "History", "MemoryBroker", "MemoryPresence", "PresenceSink",
