@@ -141,7 +141,7 @@ class Ear:
             held: Any = told.view
             if held._version != told.version:
                 self._wrong(channel, f"was told version {told.version} and holds {held._version}")
-            elif held._members != (told.members or {}):
+            elif held.entries != (told.members or {}):
                 self._wrong(channel, "holds something else than it was told")
 
     def _hear(self, view: Any, message: Members | Changes) -> Told:

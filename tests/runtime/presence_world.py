@@ -354,8 +354,11 @@ class World(frame.World):
                 self.complain(f"{who} sees a {change.what} of somebody who was {'not ' * (known is None)}there")
             if change.what != "leave":
                 there[change.member.id] = change.member
-            unseen = presence._unseen  # pyright: ignore[reportPrivateUsage]
-            if presence.listed and not unseen and there != {member.id: member for member in presence.members}:
+            if (
+                presence.listed
+                and not presence.looks[0].behind
+                and there != {member.id: member for member in presence.members}
+            ):
                 self.complain(f"{who} adds up {there}, and there are {presence.members}")
             await trio.sleep(self.random.choice([0.0, 0.0, 0.5]))
 

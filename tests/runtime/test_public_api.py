@@ -35,8 +35,8 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "PayloadError",
         "PoolFull", "PooledClient", "Position", "Presence", "PresenceChange", "PresenceRequest", "Principal",
         "Proceed", "PublishRequest", "Published", "Question", "Receipt", "Request", "RequestFailed", "RequestLost",
-        "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed", "SharedSubscription", "Stream",
-        "SubscribeRequest", "Subscription", "UserRule", "claims", "connect", "granted", "serve", "states",
+        "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed", "SharedPresence", "SharedSubscription",
+        "Stream", "SubscribeRequest", "Subscription", "UserRule", "claims", "connect", "granted", "serve", "states",
         "takes_inputs", "to",
     ],
     hawser.brokers: [

@@ -122,7 +122,7 @@ def say_it_once(presences: Presences) -> None:
 
 def add_to_what_was_known(presence: Presence, members: dict[bytes, Any], message: Members, *, listed: bool) -> None:
     """A list does not take the place of what was known."""
-    replace(presence, presence._members | members, message, listed=listed)  # pyright: ignore[reportPrivateUsage]
+    replace(presence, presence.entries | members, message, listed=listed)
 
 
 replace: Final = Presence._replace  # pyright: ignore[reportPrivateUsage]

@@ -15,6 +15,7 @@ from .operations import Receipt
 from .outbox import Outbox
 from .pool import ClientPool, PooledClient, PooledConnect
 from .presence import Presence, PresenceChange
+from .shared_presence import SharedPresence
 from .shares import SharedSubscription
 from .states import State, StateStream
 from .subscription import Subscription
@@ -38,6 +39,7 @@ __all__ = [
     "Presence",
     "PresenceChange",
     "Receipt",
+    "SharedPresence",
     "SharedSubscription",
     "State",
     "StateStream",

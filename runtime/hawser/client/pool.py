@@ -14,17 +14,21 @@ import trio
 from hawser.background import Background
 from hawser.config import Config
 from hawser.errors import PoolFull, SessionClosed
+from hawser.members import encode_info
+from hawser.principals import check_name
 from hawser_engine.codes import CloseCode
 
 from .connect import connect
+from .shared_presence import PresenceShares, SharedPresence
 from .shares import SharedSubscription, Shares
 from .states import Closed, Connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from hawser.brokers import Published
+    from hawser.calls import ProcedureHandler
     from hawser.streams import Stream
     from hawser_engine.messages import Position
     from hawser_transports import Transport
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .connect import Connect
     from .credentials import FetchCredentials
+    from .offering import Offering
     from .operations import Receipt
     from .outbox import Outbox
     from .states import State, StateStream
@@ -51,6 +56,7 @@ class Member:
         self.error: Exception | None = None
         self.client: Client
         self.shares: Shares
+        self.presences: PresenceShares
         self._connection = connection
         self._changed = trio.Event()
 
@@ -77,6 +83,7 @@ class Member:
             async with self._connection as client, trio.open_nursery() as nursery:
                 self.client = client
                 self.shares = Shares(client, config, nursery)
+                self.presences = PresenceShares(client, nursery)
                 self.ready.set()
                 nursery.start_soon(self._watch, client.states)
                 await self._serve(idle_seconds)
@@ -208,6 +215,40 @@ class PooledClient:
             since: As there.
         """
         return SharedSubscription(self._present().shares, channel, since)
+
+    def presence(self, channel: str, *, info: object = None, watch: bool = True) -> SharedPresence:
+        """See who is in a channel, be there, or both; as `Client.presence`, together with who else uses the session.
+
+        A session is one member. Of the users that say something of it, it says what the last one said who is there.
+
+        Args:
+            channel: As there, but for any number of users.
+            info: As there.
+            watch: As there.
+        """
+        check_name("a channel name", channel)
+        encode_info(info)
+        return SharedPresence(self._present().presences, channel, info, watch=watch)
+
+    def offer(
+        self,
+        agent: str,
+        *procedures: ProcedureHandler,
+        worker: str | None = None,
+        doc: str = "",
+        capabilities: Sequence[str] = (),
+    ) -> Offering:
+        """Offer procedures to other clients; as `Client.offer`.
+
+        Args:
+            agent: As there; one user of a session offers it, the others another one.
+            procedures: As there.
+            worker: As there.
+            doc: As there.
+            capabilities: As there.
+        """
+        client = self._present().client
+        return client.offer(agent, *procedures, worker=worker, doc=doc, capabilities=capabilities)
 
     def leave(self) -> None:
         """Give the session back; for the pool."""

@@ -24,7 +24,7 @@ from hawser_engine.presence import Presence as PresenceMessage
 from .operations import Kind, Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from hawser_engine.presence import Member as Entry
@@ -42,6 +42,61 @@ class PresenceChange:
     """``join``, ``update`` or ``leave``; ``count`` where only the number of members is told, and it has changed."""
     member: Member | None
     """Whom it is about, as it is now, or was before it left; None with ``count``."""
+
+
+class Look:
+    """What one consumer has seen of a presence, and what has become of it since."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._seen: dict[bytes, Entry] = dict(presence.entries)
+        self._seen_total = presence.total
+        self._unseen: dict[bytes, None] = {}
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is anything that it has not seen."""
+        return bool(self._unseen)
+
+    def concerns(self, names: Iterable[bytes]) -> None:
+        """Something may have changed about these."""
+        self._unseen |= dict.fromkeys(names)
+
+    def replaced(self) -> None:
+        """Everything may have changed."""
+        self.concerns([*self._seen, *self._presence.entries])
+
+    def next(self) -> PresenceChange | None:
+        """The next change; None if there is none."""
+        presence = self._presence
+        while presence.listed and self._unseen:
+            name = next(iter(self._unseen))
+            del self._unseen[name]
+            before, now = self._seen.get(name), presence.entries.get(name)
+            if now is None:
+                if before is not None:
+                    del self._seen[name]
+                    return PresenceChange("leave", decode_member(before))
+            elif now != before:
+                self._seen[name] = now
+                return PresenceChange("join" if before is None else "update", decode_member(now))
+        if not presence.listed and presence.total != self._seen_total:
+            self._seen_total = presence.total
+            return PresenceChange("count", None)
+        return None
+
+    async def wait(self) -> PresenceChange:
+        """The next change, as soon as there is one.
+
+        Raises:
+            StopAsyncIteration: There will be none.
+            RequestFailed: The server has ended it.
+            SessionClosed: The client was closed by the server.
+        """
+        await trio.lowlevel.checkpoint()
+        while (change := self.next()) is None:
+            await self._presence.news()
+        return change
 
 
 class Presence:
@@ -65,14 +120,16 @@ class Presence:
         self.requested: bool = False
         """Whether the server was asked for it; kept by the client."""
         self._dialogue = dialogue
-        self._info = info
-        self._watch = watch
+        self.info: bytes | None = info
+        """What it says of itself; None: it is no member."""
+        self.watch: bool = watch
+        """Whether it wants to be told who is there."""
         self._version = -1
         self._member: bytes | None = None
-        self._members: dict[bytes, Entry] = {}
-        self._seen: dict[bytes, Entry] = {}
-        self._seen_total = 0
-        self._unseen: dict[bytes, None] = {}
+        self.entries: dict[bytes, Entry] = {}
+        """Who is there, as it travelled."""
+        self.looks: list[Look] = []
+        """Those that are told when something changes."""
         self._collected: dict[bytes, Entry] | None = None
         self._entered = False
         self._ready = trio.Event()
@@ -83,12 +140,12 @@ class Presence:
     @property
     def members(self) -> list[Member]:
         """Who is there now; empty where they are not listed."""
-        return [decode_member(entry) for entry in self._members.values()]
+        return [decode_member(entry) for entry in self.entries.values()]
 
     @property
     def me(self) -> Member | None:
         """This session among the members; None as long as it is not listed as one."""
-        entry = None if self._member is None else self._members.get(self._member)
+        entry = None if self._member is None else self.entries.get(self._member)
         return None if entry is None else decode_member(entry)
 
     async def __aenter__(self) -> Presence:
@@ -104,8 +161,7 @@ class Presence:
         if self._error is not None:
             self._dialogue.presences.leave(self)
             raise self._error
-        self._seen, self._seen_total = dict(self._members), self.total
-        self._unseen.clear()
+        self.looks.append(Look(self))
         return self
 
     async def __aexit__(
@@ -119,12 +175,36 @@ class Presence:
         return self
 
     async def __anext__(self) -> PresenceChange:
-        await trio.lowlevel.checkpoint()
-        while (change := self._next()) is None:
-            if self._over:
-                raise self._error or StopAsyncIteration()
+        return await self.looks[0].wait()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._over
+
+    async def known(self) -> None:
+        """Wait until it is known who is there.
+
+        Raises:
+            RequestFailed: The server has ended it.
+            SessionClosed: The client was closed by the server.
+        """
+        while self._version < 0 and not self._over:
             await self._arrival.wait()
-        return change
+        if self._error is not None:
+            raise self._error
+
+    async def news(self) -> None:
+        """Wait until something has come.
+
+        Raises:
+            StopAsyncIteration: Nothing will.
+            RequestFailed: The server has ended it.
+            SessionClosed: The client was closed by the server.
+        """
+        if self._over:
+            raise self._error or StopAsyncIteration()
+        await self._arrival.wait()
 
     async def update(self, info: object) -> None:
         """Say something else of oneself, or be a member from now on.
@@ -140,52 +220,42 @@ class Presence:
             RequestFailed: The server refused.
             SessionClosed: The client is closed.
         """
-        before, self._info = self._info, encode_info(info)
+        await self.want(encode_info(info), self.watch)
+
+    async def want(self, info: bytes | None, watch: bool) -> None:
+        """Want something else from now on; as `update`."""
+        before = self.info, self.watch
+        self.info, self.watch = info, watch
+        if self.watch != before[1]:
+            self._version = -1  # a list is to come, or nothing
         pending, encode = self.request()
         pending.presence = None
-        await self._dialogue.request(pending, encode)
         try:
+            await self._dialogue.request(pending, encode)
             with suppress(RequestLost):  # `opened` has said it again
                 await pending.wait()
         except RequestFailed:
-            self._info = before
+            self.info, self.watch = before
             raise
-
-    def _next(self) -> PresenceChange | None:
-        while self.listed and self._unseen:
-            name = next(iter(self._unseen))
-            del self._unseen[name]
-            before, now = self._seen.get(name), self._members.get(name)
-            if now is None:
-                if before is not None:
-                    del self._seen[name]
-                    return PresenceChange("leave", decode_member(before))
-            elif now != before:
-                self._seen[name] = now
-                return PresenceChange("join" if before is None else "update", decode_member(now))
-        if not self.listed and self.total != self._seen_total:
-            self._seen_total = self.total
-            return PresenceChange("count", None)
-        return None
 
     # ------------------------------------------------------------ for the client
 
     def request(self, *, anew: bool = False) -> tuple[Pending, Callable[[int], bytes]]:
         """What to ask the server for."""
-        pending = Pending(Kind.PRESENCE, self.channel, len(self.channel) + 32 + len(self._info or b""))
+        pending = Pending(Kind.PRESENCE, self.channel, len(self.channel) + 32 + len(self.info or b""))
         pending.presence = self
 
         def encode(id: int) -> bytes:
             self.requested = True
-            watch = 0 if not self._watch else 2 if anew else 1
-            return encode_body(PresenceMessage(id, self.channel, watch, self._info))
+            watch = 0 if not self.watch else 2 if anew else 1
+            return encode_body(PresenceMessage(id, self.channel, watch, self.info))
 
         return pending, encode
 
     def answered(self, message: Present) -> None:
         """The server has done what was asked for."""
         self._member = message.member
-        if not self._watch:
+        if not self.watch:
             self._ready.set()
 
     def listing(self, message: Members) -> None:
@@ -209,17 +279,17 @@ class Presence:
             return
         self._version, self.total = message.version, message.total
         for entry in message.here:
-            self._members[entry.member] = entry
-            self._unseen[entry.member] = None
+            self.entries[entry.member] = entry
         for name in message.gone:
-            self._members.pop(name, None)
-            self._unseen[name] = None
+            self.entries.pop(name, None)
+        for look in self.looks:
+            look.concerns([*(entry.member for entry in message.here), *message.gone])
         self._arrived()
 
     def _replace(self, members: dict[bytes, Entry], message: Members, *, listed: bool) -> None:
-        if listed:  # else it is looked at when they are listed again
-            self._unseen |= dict.fromkeys([*self._seen, *members])
-        self._members, self._collected, self.listed = members, None, listed
+        self.entries, self._collected, self.listed = members, None, listed
+        for look in self.looks:
+            look.replaced()
         self._version, self.total = message.version, message.total
         self._ready.set()
         self._arrived()

@@ -252,11 +252,23 @@ class SqliteBroker(Broker):
         return StoreClosed(f"store {self._path}: it is not open; it is while a server serves its app")
 
     async def ask(self, asked: Asked, size: int) -> Published | None:
-        """Have something written; for this package alone, as are the next two."""
+        """Have something written; for this package alone, as are the next two.
+
+        Args:
+            asked: What.
+            size: How many bytes of it count.
+        """
         return await self._opened().queue.ask(asked, size)
 
     async def read_letters(self, mailbox: str, after: int, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
-        """Letters behind an offset, from the file, if there can be any."""
+        """Letters behind an offset, from the file, if there can be any.
+
+        Args:
+            mailbox: Whose.
+            after: The offset.
+            limit: At most so many.
+            limit_bytes: Of so many bytes together; one is always taken.
+        """
         store = self._opened()
         box = store.book.mail.box(mailbox)
         if box is None or not box.letters or box.top <= after:
