@@ -52,8 +52,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser.client: [
         "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Direct", "Directory", "Directs", "Letter",
         "Mailbox", "Message", "Offering", "Outbox", "PooledClient", "PooledConnect", "Presence", "PresenceChange",
-        "Receipt", "SharedSubscription", "State", "StateStream", "Subscription",
-        "connect", "states",
+        "Receipt", "SharedPresence", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [
         "CircuitOpen", "Closed", "Connected", "Connecting", "FOLLOWING", "HalfOpen", "Reset", "Resuming", "State",

@@ -223,7 +223,12 @@ class Presence:
         await self.want(encode_info(info), self.watch)
 
     async def want(self, info: bytes | None, watch: bool) -> None:
-        """Want something else from now on; as `update`."""
+        """Want something else from now on; as `update`.
+
+        Args:
+            info: What it says of itself, as it travels; None to be no member.
+            watch: Whether to be told who is there.
+        """
         before = self.info, self.watch
         self.info, self.watch = info, watch
         if self.watch != before[1]:
