@@ -141,8 +141,7 @@ class MemoryPresence(PresenceStore):
         await trio.lowlevel.checkpoint()
         name = self._random_bytes(LEASE_BYTES)
         self._leases[name] = _Lease(trio.current_time() + seconds)
-        self._wake.set()
-        self._wake = trio.Event()
+        self._look_again()
         return name
 
     async def renew(self, lease: bytes, seconds: float) -> bool:
@@ -159,7 +158,7 @@ class MemoryPresence(PresenceStore):
         """See `PresenceStore.end`."""
         await trio.lowlevel.checkpoint()
         self._drop(lease)
-        self._wake.set()  # nothing is waited for that will not come
+        self._look_again()  # nothing is waited for that will not come
 
     async def write(self, lease: bytes, writings: Sequence[Writing]) -> bool:
         """See `PresenceStore.write`."""
@@ -214,6 +213,11 @@ class MemoryPresence(PresenceStore):
         if before != writing.entry:
             for sink in self._sinks.get(writing.channel, ()):
                 sink(writing.channel, (writing,))
+
+    def _look_again(self) -> None:
+        """Have all who run this see when the next lease expires."""
+        self._wake.set()
+        self._wake = trio.Event()
 
     def _expire(self) -> None:
         now = trio.current_time()
