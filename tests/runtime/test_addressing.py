@@ -628,6 +628,7 @@ async def test_listening_that_is_cancelled_anywhere_leaves_nothing(autojump_cloc
         assert number >= 3
 
 
+@pytest.mark.slow
 async def test_what_was_accepted_arrives_once_and_in_order_however_links_break(autojump_clock: MockClock) -> None:
     config = Config(backoff_cap_seconds=1, direct_messages=5, window_messages=3)
     accepted: list[int] = []
