@@ -431,32 +431,32 @@ class Floating(Enum):
     HALF = 0.5
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        (complex, "complex cannot be declared; what can be is None, bool"),
-        (object(), "cannot be declared; what can be is"),
-        ([], "cannot be declared; what can be is"),
-        (set[int], r"set\[int\] cannot be declared"),
-        (dict[int, str], r"dict\[int, str\] cannot be declared"),
-        (int | float, "two of these cannot be told apart"),
-        (str | datetime, "two of these cannot be told apart"),
-        (Point | dict[str, int], "two of these cannot be told apart"),
-        (
-            Point | Circle,
-            r"its classes cannot be told apart when they arrive; give each a field such as `kind: Literal",
-        ),
-        (Circle | Point, "its classes cannot be told apart"),
-        (Literal[b"a"], "a Literal has texts, integers and truth values here"),
-        (Literal[Color.RED], "a Literal has texts, integers and truth values here"),
-        (Empty, "the values of an Enum are texts or integers here"),
-        (Floating, "the values of an Enum are texts or integers here"),
-        (Nowhere, "the annotations of Nowhere cannot be looked up: name 'Missing' is not defined"),
-        (Deep, "Deep.inner: complex cannot be declared"),
-        (Page, "Page cannot be declared"),
-        (Free, "Free.anything has no annotation"),
-    ],
-)
+UNDECLARABLE: list[tuple[Any, str]] = [
+    (complex, "complex cannot be declared; what can be is None, bool"),
+    (object(), "cannot be declared; what can be is"),
+    ([], "cannot be declared; what can be is"),
+    (set[int], r"set\[int\] cannot be declared"),
+    (dict[int, str], r"dict\[int, str\] cannot be declared"),
+    (int | float, "two of these cannot be told apart"),
+    (str | datetime, "two of these cannot be told apart"),
+    (Point | dict[str, int], "two of these cannot be told apart"),
+    (
+        Point | Circle,
+        r"its classes cannot be told apart when they arrive; give each a field such as `kind: Literal",
+    ),
+    (Circle | Point, "its classes cannot be told apart"),
+    (Literal[b"a"], "a Literal has texts, integers and truth values here"),
+    (Literal[Color.RED], "a Literal has texts, integers and truth values here"),
+    (Empty, "the values of an Enum are texts or integers here"),
+    (Floating, "the values of an Enum are texts or integers here"),
+    (Nowhere, "the annotations of Nowhere cannot be looked up: name 'Missing' is not defined"),
+    (Deep, "Deep.inner: complex cannot be declared"),
+    (Page, "Page cannot be declared"),
+    (Free, "Free.anything has no annotation"),
+]
+
+
+@pytest.mark.parametrize(("kind", "says"), UNDECLARABLE, ids=range(len(UNDECLARABLE)))
 def test_a_type_that_no_value_has_is_refused_where_it_is_declared(kind: Any, says: str) -> None:
     with pytest.raises(Undescribable, match=says):
         conversion().prepare(kind)
