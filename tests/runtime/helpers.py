@@ -6,6 +6,7 @@ from collections import deque
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -50,11 +51,18 @@ def counting_bytes() -> Callable[[int], bytes]:
 
 @asynccontextmanager
 async def serving(
-    app: App, *, config: Config | None = None, transport: Transport | None = None, url: str = URL
+    app: App,
+    *,
+    config: Config | None = None,
+    transport: Transport | None = None,
+    url: str = URL,
+    random_bytes: Callable[[int], bytes] = token_bytes,
 ) -> AsyncGenerator[Server, None]:
     """A server for the length of a block."""
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(partial(serve, app, url, config=config, transport=transport))
+        server: Server = await nursery.start(
+            partial(serve, app, url, config=config, transport=transport, random_bytes=random_bytes)
+        )
         yield server
         nursery.cancel_scope.cancel()
 

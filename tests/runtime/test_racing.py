@@ -14,7 +14,7 @@ import trio.testing
 
 from hawser import App, Client, Config, ConnectFailed, Principal, Server, Session, connect, states
 from hawser.testing import CutKind
-from tests.runtime.helpers import URL, open_app, serving
+from tests.runtime.helpers import URL, counting_bytes, open_app, serving
 from tests.runtime.roads import Roads
 
 if TYPE_CHECKING:
@@ -264,10 +264,13 @@ async def test_a_session_that_is_lost_on_the_sure_one_is_opened_there_before_it_
 
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4, 1.0, 1.6, 2.2, 3.0])
 async def test_a_client_may_leave_at_any_moment(autojump_clock: MockClock, seconds: float) -> None:
-    """The better one is opened for half a second, probed for one, and attached on for another."""
+    """The better one is opened for half a second, probed for one, and attached on for another.
+
+    The server's PING is drawn late: one that is under way as the link is closed takes the goodbye with it, as TCP does.
+    """
     async with Roads(better_seconds=0.5, sure_seconds=0.1) as roads:
         roads.better.dial_seconds = 0.5
-        async with serving(open_app()) as server:
+        async with serving(open_app(), random_bytes=counting_bytes()) as server:
             async with connect(URL, transport=roads.better, config=FAST, wait=False):
                 await trio.sleep(seconds)
             await trio.sleep(20)
