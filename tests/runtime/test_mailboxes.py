@@ -136,6 +136,35 @@ async def test_a_letter_whose_handling_failed_too_often_is_dead(autojump_clock: 
         assert await dead(app) == [BOX, b"\x66poison", 2, "FAILED"]
 
 
+async def test_a_handler_is_given_letters_until_it_has_dealt_with_them(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SPEC MBX-15: a letter is acknowledged when its handler has returned."""
+    app = mail_app(tries=3)
+    seen: list[tuple[Any, int]] = []
+
+    async def handler(letter: Letter) -> None:
+        assert await app.broker.mailboxes.read(BOX, letter.position.offset - 1, limit=1, limit_bytes=9)
+        seen.append((letter.data, letter.tries))
+        if letter.data == "good" or (letter.data == "moody" and letter.tries):
+            return
+        raise RuntimeError("no")
+
+    async with serving(app), connect(URL, token="ada") as ada:
+        for text in ("poison", "good", "moody"):
+            await ada.post(BOX, text)
+        async with ada.mailbox() as letters:
+            with trio.move_on_after(30):
+                await letters.handle(handler)
+        assert await dead(app) == [BOX, b"\x66poison", 3, "FAILED"]
+        assert await app.broker.mailboxes.read(BOX, 0, limit=9, limit_bytes=9) == ()
+        async with ada.mailbox() as letters:
+            await ada.aclose()
+            await letters.handle(handler)
+    assert sorted(seen) == [("good", 0), ("moody", 0), ("moody", 1), ("poison", 0), ("poison", 1), ("poison", 2)]
+    assert len(caplog.records) == 4
+
+
 async def test_cancelling_is_no_failure(autojump_clock: MockClock) -> None:
     app = mail_app(tries=1)
     async with serving(app), connect(URL, token="ada") as ada:

@@ -6,8 +6,9 @@ a session that was lost may be given again: then it is settled again, and not yi
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -23,10 +24,12 @@ from hawser_engine.messages import MAILBOXES, Position, encode_body
 from .operations import Kind, Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from .dialogue import Dialogue
+
+log: Final = logging.getLogger("hawser")
 
 
 @attrs.frozen
@@ -143,6 +146,28 @@ class Mailbox:
             await self._arrival.wait()
         self._current = self._queue.popleft()
         return self._current
+
+    async def handle(self, handler: Callable[[Letter], Awaitable[object]]) -> None:
+        """Give each letter to a handler, one after the other, until the client is closed.
+
+        A letter is acknowledged when the handler has returned. One for which it raises has failed: that is logged, and
+        the letter comes again, until it has failed too often and is dead.
+
+        Args:
+            handler: ``async def handler(letter)``.
+
+        Raises:
+            RequestFailed: As for `receive`.
+            SessionClosed: As for `receive`.
+        """
+        async for letter in self:
+            try:
+                await handler(letter)
+            except Exception:
+                log.exception("letter %s of %s has failed", letter.id, letter.mailbox)
+                self._settle(failed=True)
+            else:
+                self.done()
 
     def done(self) -> None:
         """Acknowledge the letter that was received last, before the iteration does; harmless if there is none."""
