@@ -114,7 +114,7 @@ def kinds() -> Iterator[Case]:
 
 def broken_layers() -> Iterator[Case]:
     """Make bodies that are no message of the message layer."""
-    for kind in (0, 16, 127):
+    for kind in (0, 23, 127):
         yield invalid(f"the unknown critical kind {kind}", "MSG-3", [kind, 1], layer="message")
     for name, value in {
         "the kind 256": [256, 1],

@@ -135,7 +135,7 @@ def test_a_subscription_to_many_channels() -> None:
     [
         (b"", "PROTOCOL_ERROR (remote) in message: saw an item that goes on behind the last byte (SPEC PKT-6)"),
         (b"\x80", "in message: saw something else than an array with a kind in front (SPEC MSG-1)"),
-        (b"\x81\x10", "in message: saw the unknown kind 16, which may not be ignored (SPEC MSG-3)"),
+        (b"\x81\x17", "in message: saw the unknown kind 23, which may not be ignored (SPEC MSG-3)"),
         (b"\x81\x0f", "in CANCEL: saw 1 items, expected at least 2 (SPEC PKT-8)"),
         (b"\x82\x0f\x00", "in CANCEL: saw id = 0, expected an integer from 1 to 9007199254740992 (SPEC PKT-8)"),
         (b"\x82\x0f\x01\x00", "in CANCEL: saw 1 bytes behind the item, expected none (SPEC PKT-6)"),

@@ -40,9 +40,8 @@ export const MESSAGES = {
   9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
   10: ['PAUSE', place], 15: ['CANCEL', { id }], 25: ['OFFERED', { id: or(id), agent, ...told }], 29: ['CREDIT', { id, inward: bool, ...credit }],
   12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
-  35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }],
+  35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }], 18: ['DIRECT', { to: target, user, session: or(name), data }],
   16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 17: ['SENT', { id, outcomes: list(outcome, 1, 64) }],
-  18: ['DIRECT', { to: target, user, session: or(name), data }],
   14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
   24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
   31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],
@@ -82,8 +81,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
   get counts() { return [this.received, this.received, this.sent]; } // the application takes each message at once: received is delivered
   get trimmed() { return this.sent - this.replay.length; }
   connect(carriage) { // one with send(batch) and end(code) is up: attach to it; what `link` was is an older connection from here on (ATT-15)
-    clearTimeout(this.link?.timer);
-    this.link = { carriage, sent: 0, session: this.id };
+    clearTimeout(this.link?.timer); this.link = { carriage, sent: 0, session: this.id };
     if (!this.id) return this.#open('OPENING');
     this.attempt += 1; // ATT-4
     return this.#await('RESUMING', 3, this.id, this.secret, this.incarnation, this.attempt, this.counts, this.credentials);
@@ -104,8 +102,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
     for (let at = 0; at === 0 || at < message.length; at += PART) {
       this.queue.push({ part: message.subarray(at, at + PART), first: at === 0, more: at + PART < message.length });
     }
-    this.accepted += 1;
-    this.#flush();
+    this.accepted += 1; this.#flush();
   }
   close(code = NORMAL, why = '') { // NORMAL ends the session, too; the carriage ends with the peer's, or after the write deadline (CLS-3)
     const { link } = this, resume = code !== NORMAL;
@@ -211,8 +208,7 @@ export class Session extends EventEmitter { // touches no socket; emits opened, 
       if (link.sent === this.sent) {
         const { window_messages, window_bytes } = this.window, held = [...this.replay, this.queue[0]];
         if (held.length > 1 && (held.length > window_messages || total(held.map(({ part }) => part)) > window_bytes)) return;
-        this.replay.push(this.queue.shift());
-        this.sent += 1;
+        this.replay.push(this.queue.shift()); this.sent += 1;
       }
       const { more, part } = this.replay[link.sent - this.trimmed]; this.#say(6, more, part);
     }
@@ -250,8 +246,7 @@ export class Client extends Session { // a session that dials, and comes back un
       const open = [...this.#open.values(), message], { operations, operation_bytes } = this.window;
       if (open.length > 1 && (open.length > operations || total(open) > operation_bytes)) return;
       this.#open.set(place, { ...operation, length: message.length });
-      this.#waiting.shift();
-      this.send(message);
+      this.#waiting.shift(); this.send(message);
     }
   }
   #lose({ known_delivered, unknown }) { // RST-9: what had a number is unknown, the rest was not sent; RST-10: subscribe again, in one packet
@@ -270,7 +265,6 @@ export class Client extends Session { // a session that dials, and comes back un
     if (kind) this.emit(kind, message);
     if (!['SUBSCRIBED', 'PUBLISHED', 'ERROR'].includes(kind)) return;
     this.#open.get(number)?.resolve(kind === 'ERROR' ? Promise.reject(Object.assign(new Error(), message)) : message); // MSG-6
-    this.#open.delete(number);
-    this.#admit();
+    this.#open.delete(number); this.#admit();
   }
 }
