@@ -20,7 +20,7 @@ SEEDS        ?= 1500
 VERIFY_SEEDS ?= 5000
 
 # BENCH=peers runs that one alone.
-BENCH ?= micro macro peers polls
+BENCH ?= micro macro peers polls channels
 
 # What programs import: every name in it has one type for every checker.
 TYPED := hawser_engine hawser_transports hawser hawser_conformance
@@ -149,7 +149,7 @@ simulate: install ## whole systems by seed: SEEDS=1500, or SEED=8123 to replay o
 
 # BENCH=micro ARGS=broadcast runs one suite, and of it what has that in its name.
 .PHONY: bench
-bench: install ## all benchmarks, ten minutes on a quiet machine; benchmarks/README.md says how they measure
+bench: install ## all benchmarks, half an hour on a quiet machine; benchmarks/README.md says how they measure
 	@for suite in $(BENCH); do $(BIN)/python -m benchmarks.$$suite $(ARGS) || exit; done
 
 .PHONY: docs

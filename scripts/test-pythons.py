@@ -69,6 +69,16 @@ def prepared(version: str, python: str) -> Path:
     return place / "bin/python"
 
 
+def made(version: str, python: str) -> bool:
+    """Make one environment; print what went wrong, and say whether it is there."""
+    try:
+        prepared(version, python)
+    except Failed as failed:
+        print(f"{failed}\nPython {version}: no environment", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
 def tested(version: str, python: str, processes: int) -> bool:
     """Run the tests on one Python; print what it says if it fails, and say whether it passed."""
     began = monotonic()
@@ -89,9 +99,8 @@ def main() -> int:
     wanted = parser.parse_args()
     versions = others()
     if wanted.environments:
-        for version, python in versions.items():
-            prepared(version, python)
-        return 0
+        there = [made(version, python) for version, python in versions.items()]
+        return int(not all(there))
     print(f"beside {sys.version.split()[0]} there are: {', '.join(versions) or 'no others'}", flush=True)
     if not versions:
         return 0

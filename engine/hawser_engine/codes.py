@@ -155,7 +155,7 @@ class SendStatus(IntEnum):
     DELIVERED = 0
     """At least one session has accepted it."""
     QUEUED = 1
-    """It is kept in a mailbox, to be fetched."""
+    """No session takes it, and it is a letter in the mailbox of the target; the position names it."""
     NOBODY = 2
     """Nobody is there who takes it."""
     FULL = 3
@@ -163,7 +163,7 @@ class SendStatus(IntEnum):
     PUBLISHED = 4
     """It has its position in the channel."""
     DUPLICATE = 5
-    """The key had been used in the channel before; the position is that of the first time."""
+    """The key had been used in the channel or the mailbox before; the position is that of the first time."""
     REFUSED = 6
     """Nothing was done; the reason names an ErrorCode."""
 

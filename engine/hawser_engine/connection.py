@@ -19,7 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from .codec import encode_ack, encode_probe, encode_volatile
+from .codec import encode_ack, encode_probe
 from .codes import CloseCode, ResetReason
 from .config import EngineConfig
 from .errors import LocalProtocolError, RemoteProtocolError
@@ -143,11 +143,11 @@ class Connection(Link):
         other = self.session.next_timeout()
         return other if due is None else due if other is None else min(due, other)
 
-    def push_volatile(self, body: bytes, now: float) -> bool:
-        """Queue an uncounted message unless the link lags behind (SPEC CNT-7)."""
+    def push_volatile(self, packet: bytes, now: float) -> bool:
+        """Queue a VOLATILE unless the link lags behind (SPEC CNT-7)."""
         if self._out.unwritten > self._config.volatile_backlog_bytes:
             return False
-        self.push(encode_volatile(body), now)
+        self.push(packet, now)
         return True
 
     def settle(self, now: float) -> None:

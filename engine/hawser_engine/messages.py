@@ -65,6 +65,8 @@ class PublishOptions(Layout):
     """What it is the newest about, where a channel keeps the latest by key."""
     except_me: Annotated[bool | None, Nullable(Bool())] = None
     """Whether the session that says it does not get it itself (SPEC ADR-8); None: it does, where it is among them."""
+    volatile: Annotated[bool | None, Nullable(Bool())] = None
+    """Whether it is given at once or not at all (SPEC VOL-1); None: it is not volatile."""
 
 
 @frozen(field_transformer=checked)
@@ -159,8 +161,8 @@ class Subscribed(Kind):
     KIND: ClassVar[int] = 2
     NAME: ClassVar[str] = "SUBSCRIBED"
 
-    id: Id
-    """The request that this answers."""
+    id: Annotated[int | None, Nullable(Uint(1))]
+    """The request that this answers; None: the server has subscribed the session by itself (SPEC ASG-1)."""
     channels: Annotated[tuple[ChannelOutcome, ...], ListOf(Record(ChannelOutcome), 1, 128)]
     """One outcome for each channel asked for, in the same order."""
 
@@ -340,7 +342,7 @@ class SendOutcome(Layout):
     full: Annotated[int, Uint()]
     """How many sessions had no room for it."""
     position: Annotated[Position | None, Nullable(Record(Position))]
-    """Where the publication stands; None where nothing is published."""
+    """Where the publication stands, or which letter it is; None where it is neither."""
     reason: Remark
     """The name of an ErrorCode where it is refused, else empty."""
 
@@ -359,7 +361,7 @@ class Send(Kind):
     data: Data = field(repr=length_only)
     """The payload; opaque."""
     key: Annotated[bytes | None, Nullable(Bytes(1, 64))]
-    """As in PUBLISH, for the channels among the targets."""
+    """As in PUBLISH and POST, for the channels and the mailboxes of the targets."""
     options: Annotated[PublishOptions | None, Nullable(Keyed(PublishOptions))] = None
     """As in PUBLISH; None: nothing."""
 
@@ -478,7 +480,13 @@ MAILBOXES: Final = "mailboxes"
 ADDRESSING: Final = "addressing"
 """The feature with which there are SEND, SENT, DIRECT, LISTEN, LISTENING and `except_me` (SPEC VER-6)."""
 
-FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES, ADDRESSING)
+WILDCARDS: Final = "wildcards"
+"""The feature with which SUBSCRIBE may name patterns of channels (SPEC WLD-1)."""
+
+ASSIGNED: Final = "assigned"
+"""The feature with which a server subscribes sessions by itself (SPEC ASG-1)."""
+
+FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES, ADDRESSING, WILDCARDS, ASSIGNED)
 """All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)

@@ -8,6 +8,7 @@ from math import inf, nextafter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .batch import Batch
+from .codec import encode_volatile
 from .codes import CloseCode, ResetReason
 from .config import EngineConfig
 from .errors import BacklogFull, LocalProtocolError
@@ -32,8 +33,8 @@ class Carrier(Protocol):
         """Queue one packet, or shared packets, for the peer."""
         ...
 
-    def push_volatile(self, body: bytes, now: float) -> bool:
-        """Queue an uncounted message, or drop it."""
+    def push_volatile(self, packet: bytes, now: float) -> bool:
+        """Queue a VOLATILE, or drop it."""
         ...
 
     def settle(self, now: float) -> None:
@@ -189,7 +190,21 @@ class Session:
 
         Spec: CNT-7.
         """
-        if self.carrier is not None and self.carrier.push_volatile(body, now):
+        return self.send_volatile_packet(encode_volatile(body), now)
+
+    def send_volatile_packet(self, packet: bytes, now: float) -> bool:
+        """Send a VOLATILE that other sessions get, too, and that ``codec.encode_volatile`` has made once for all.
+
+        Args:
+            packet: The packet.
+            now: Seconds on the caller's monotonic clock.
+
+        Returns:
+            Whether it was sent; else it is dropped and counted.
+
+        Spec: CNT-7.
+        """
+        if self.carrier is not None and self.carrier.push_volatile(packet, now):
             return True
         self.volatile_dropped += 1
         return False

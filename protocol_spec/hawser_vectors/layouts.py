@@ -139,7 +139,7 @@ _present = record(
     Present(b"\xff" * 16, "é" * 127 + "x", b"\xa5" * 1_024),
     {"member": _member, "user": text(1, 255, "ada"), "info": _info},
 )
-_options = optional({**_said, "except_me": nullable(flag(True))})
+_options = optional({**_said, "except_me": nullable(flag(True)), "volatile": nullable(flag(True))})
 _about = optional({"publisher": nullable(text(1, 255, "ada")), "time_ms": nullable(uint(1_700_000_000_000)), **_said})
 _part = text(1, 127, "researcher")
 _description = octets(0, 4_096, b"\xa0")
@@ -171,7 +171,14 @@ _in_channel = {"channel": _name, "epoch": _epoch, "offset": uint()}
 
 MESSAGES: Final = (
     Layout("SUBSCRIBE", 1, {"id": _id, "channels": array(_request, 1, 128)}, "message", ("SUB-1",), "subscribe"),
-    Layout("SUBSCRIBED", 2, {"id": _id, "channels": array(_outcome, 1, 128)}, "message", ("SUB-2",), "subscribe"),
+    Layout(
+        "SUBSCRIBED",
+        2,
+        {"id": nullable(_id), "channels": array(_outcome, 1, 128)},
+        "message",
+        ("SUB-2", "ASG-1"),
+        "subscribe",
+    ),
     Layout("UNSUBSCRIBE", 3, {"id": _id, "channels": array(_name, 1, 128)}, "message", (), "subscribe"),
     Layout(
         "UNSUBSCRIBED",
@@ -207,7 +214,7 @@ MESSAGES: Final = (
         "channel",
         {"about": _about},
     ),
-    Layout("POSITION", 8, _in_channel, "message", ("CHN-4",), "channel"),
+    Layout("POSITION", 8, _in_channel, "message", ("CHN-4", "LAT-3"), "channel"),
     Layout(
         "GAP",
         9,

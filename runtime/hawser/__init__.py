@@ -5,6 +5,7 @@ A service is an `App` that `serve` brings to life; a client is what `connect` gi
 
 from __future__ import annotations
 
+from hawser_engine.channels.overflow import OverflowCounts
 from hawser_engine.codes import CloseCode, ErrorCode, ResetReason
 from hawser_engine.errors import HawserError
 from hawser_engine.messages import Position
@@ -53,6 +54,7 @@ from .errors import (
     RequestFailed,
     RequestLost,
     SessionClosed,
+    SubscriptionLost,
 )
 from .exchange import Inputs, takes_inputs
 from .mailboxes import MailboxRule
@@ -61,6 +63,7 @@ from .middleware import (
     CallRequest,
     ConnectRequest,
     OfferRequest,
+    PostRequest,
     PresenceRequest,
     Proceed,
     PublishRequest,
@@ -116,10 +119,12 @@ __all__ = [
     "OutboxFull",
     "Outcome",
     "OutcomeUnknown",
+    "OverflowCounts",
     "PayloadError",
     "PoolFull",
     "PooledClient",
     "Position",
+    "PostRequest",
     "Presence",
     "PresenceChange",
     "PresenceRequest",
@@ -143,6 +148,7 @@ __all__ = [
     "Stream",
     "SubscribeRequest",
     "Subscription",
+    "SubscriptionLost",
     "UserRule",
     "claims",
     "connect",

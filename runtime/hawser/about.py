@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .brokers import Entry
+    from .rules import ChannelRule
 
 Carried: TypeAlias = Literal["publisher", "time", "tags", "latest_key"]
 """What the publications of a channel may carry."""
@@ -40,19 +41,33 @@ def check_carried(carried: Iterable[str]) -> frozenset[str]:
 
 
 def publish_options(
-    tags: Mapping[str, str] | None, latest_key: str | None, *, except_me: bool = False
+    tags: Mapping[str, str] | None, latest_key: str | None, *, except_me: bool = False, volatile: bool = False
 ) -> PublishOptions | None:
     """What PUBLISH says beside the payload; None if that is nothing.
 
     Raises:
         ValueError: It cannot travel.
     """
-    if not tags and latest_key is None and not except_me:
+    if not tags and latest_key is None and not except_me and not volatile:
         return None
     try:
-        return PublishOptions(dict(tags) if tags else None, latest_key, except_me or None)
+        return PublishOptions(dict(tags) if tags else None, latest_key, except_me or None, volatile or None)
     except LocalProtocolError as error:
         raise ValueError(error.detail) from None
+
+
+def check_volatile(rule: ChannelRule, key: bytes | None) -> None:
+    """Refuse a volatile publication that cannot be one.
+
+    Raises:
+        ValueError: The channel has none, or it has an idempotency key, which nobody would remember.
+
+    Spec: VOL-1.
+    """
+    if not rule.volatile:
+        raise ValueError("this channel has no volatile publications")
+    if key is not None:
+        raise ValueError("a volatile publication has no idempotency key")
 
 
 def carry(

@@ -1,4 +1,4 @@
-"""What is sent to somebody: who may send it, and what became of it (SPEC 15.11)."""
+"""What is sent to somebody: who may send it, and what became of it (SPEC 15.12)."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ class Outcome:
     """Which."""
     status: Status
     """``delivered``: at least one session has accepted it, and will have it unless that session ends before.
+    ``queued``: no session takes it, and it is stored as a letter in the mailbox of the user or the agent.
     ``nobody``: nobody is there who listens. ``full``: whoever is there does not keep up, and has no room for it.
-    ``published`` or ``duplicate``: what `published` says of it. ``queued``: it is kept in a mailbox.
-    ``refused``: see `error`."""
+    ``published``: it stands in the channel. ``duplicate``: under its key it stands there, or waits in the mailbox,
+    already. ``refused``: see `error`."""
     reached: int = 0
     """How many sessions have accepted it."""
     away: int = 0
@@ -66,7 +67,7 @@ class Outcome:
     full: int = 0
     """How many sessions had no room for it, and will not get it."""
     published: Published | None = None
-    """Where it is published; None where it is not."""
+    """Where it is published, or which letter it is in the mailbox; None where it is neither."""
     error: RequestFailed | None = attrs.field(default=None, eq=False)
     """Why it is refused; None where it is not."""
 

@@ -1,4 +1,4 @@
-"""What the members of a channel are asked, and what they answer (SPEC 15.12)."""
+"""What the members of a channel are asked, and what they answer (SPEC 15.13)."""
 
 from __future__ import annotations
 

@@ -6,22 +6,26 @@ task of its own or in the queue of its session, never in the way of anybody else
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
+from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.channels.overflow import Overflow
 from hawser_engine.codes import ErrorCode
+from hawser_engine.messages import encode_publication
+from hawser_engine.packets import MAX_BODY
 
-from .about import carry, check_carried, publish_options
+from .about import carry, check_carried, check_volatile, publish_options, told
 from .addressing import TARGETS_MAX, UserRule, listed
 from .agents import DIRECTORY, AgentRule, Balance
 from .answers import COLLECT_PROCEDURE, Collected
-from .brokers import DeadLetters, Keeping, MemoryBroker, Posting, Retention
+from .brokers import DeadLetters, Entry, Keeping, MemoryBroker, Published, Retention
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
 from .contract.signatures import types_of
-from .errors import CallError
-from .mailboxes import MailboxRule, check_pattern, is_mailbox
+from .errors import CallError, PayloadError
+from .mailboxes import MailboxRule, check_pattern
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
@@ -29,17 +33,18 @@ from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 from .server.asking import ask_all
+from .server.posting import deposit_from
 from .server.sending import send_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 
     from hawser_engine.messages import PublishOptions
     from hawser_transports import HttpHandler
 
     from .about import Carried
     from .addressing import Sent
-    from .brokers import Broker, Published
+    from .brokers import Broker
     from .members import Member
     from .middleware import ConnectMiddleware, Middleware
     from .rights import Action, Right
@@ -89,12 +94,15 @@ class App:
         last_value: bool = False,
         about: Iterable[Carried] = (),
         presence: bool = False,
+        overflow: Literal["catch-up", "drop-oldest", "keep-latest"] | None = None,
+        volatile: bool = False,
         publish: Right | None = None,
         subscribe: Right | None = None,
         read_history: Right | None = None,
         watch_presence: Right | None = None,
         appear: Right | None = None,
         ask: Right | None = None,
+        wildcard: Right | None = None,
         open: bool = False,
     ) -> ChannelRule:
         """Declare channels. A channel that matches no pattern does not exist; the longest match decides.
@@ -109,6 +117,11 @@ class App:
                 ``"publisher"``, the id of the principal; ``"time"``; ``"tags"`` and ``"latest_key"``, which publishers
                 may give only where they are named here.
             presence: Let clients be members, and see who is: `Client.presence`.
+            overflow: What a subscriber gets that could not take what was published. ``"catch-up"``: all of it, from
+                history. ``"drop-oldest"``: the newest that wait for it, behind a `Gap`. ``"keep-latest"``: the newest
+                publication of each ``latest_key``; history keeps no others, so that ``history`` is how many keys there
+                may be, and ``last_value`` gives all of them to whoever joins. None: to catch up where there is history.
+            volatile: Let publications be volatile: kept nowhere, and given at once or not at all.
             publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
             subscribe: Who may subscribe; likewise.
@@ -117,6 +130,9 @@ class App:
             watch_presence: Who may see who is there. None: who may subscribe.
             appear: Who may be a member. None: who may subscribe.
             ask: Who may ask all those who subscribe and answer: `Client.collect`. None: no client.
+            wildcard: Who may subscribe to patterns such as ``room:*``, and so to channels whose names they do not know;
+                `ASK` asks the handler about the pattern as a whole. A pattern never brings channels that are declared
+                apart from it. None: nobody, unless everything is ``open``.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -124,16 +140,33 @@ class App:
 
         Raises:
             ValueError: The pattern is not well-formed, or declared twice, or a value is none.
+
+        Spec: CHN-7, CHN-13, CHN-14, OVF-1, LAT-1, VOL-1.
         """
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
-        retention = Retention(max(history, int(last_value)), history_bytes, history_seconds)
+        policy = None if overflow is None else Overflow(overflow)
+        if not history and policy in (Overflow.CATCH_UP, Overflow.KEEP_LATEST):
+            raise ValueError(f"overflow={overflow!r} takes what it gives from history; history is 0")
+        latest = policy is Overflow.KEEP_LATEST
+        retention = Retention(max(history, int(last_value)), history_bytes, history_seconds, latest)
         rights = _declared(
-            publish=publish, subscribe=subscribe, history=read_history, presence=watch_presence, appear=appear, ask=ask
+            publish=publish,
+            subscribe=subscribe,
+            history=read_history,
+            presence=watch_presence,
+            appear=appear,
+            ask=ask,
+            wildcard=wildcard,
         )
         if ask is not None and COLLECT_PROCEDURE not in self.procedures:
             self.procedure(COLLECT_PROCEDURE)(_collect)
-        rule = ChannelRule(pattern, retention, last_value, check_carried(about), presence, open=open, rights=rights)
+        carried = check_carried([*about, "latest_key"] if latest else about)
+        rule = ChannelRule(
+            pattern, retention, last_value, carried, presence, volatile=volatile, open=open, rights=rights
+        )
+        if policy is not None:
+            rule.overflow = policy
         return declare(self.rules, rule, "channels")
 
     def agent(
@@ -294,6 +327,7 @@ class App:
         key: bytes | None = None,
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
+        volatile: bool = False,
     ) -> Published:
         """Publish from inside the application; nobody is asked whether it may.
 
@@ -304,24 +338,24 @@ class App:
             key: An idempotency key, scoped to the application and the channel and remembered for five minutes.
             tags: As for `Client.publish`.
             latest_key: As for `Client.publish`.
+            volatile: As for `Client.publish`.
 
         Returns:
             The position that it got, and whether the key had been published before.
 
         Raises:
             LookupError: No declared pattern matches the channel.
-            PayloadError: The data cannot travel.
-            ValueError: Tags or key cannot travel, or the channel carries none, or it is not as declared.
+            PayloadError: The data cannot travel, or is too long to be volatile.
+            ValueError: Tags or key cannot travel, or the channel carries none, or it is not as declared; or it has no
+                volatile publications, or this one has an idempotency key.
 
-        Spec: PUB-2, PUB-3, PUB-8, CTR-1.
+        Spec: PUB-2, PUB-3, PUB-8, VOL-1, CTR-1.
         """
         rule = self._declared_channel(channel)
         if rule.events is not None:
-            try:
+            with _as_declared():
                 data, tags = rule.events.render(data, tags)
-            except ContractBroken as broken:
-                raise ValueError(f"the publication is not as declared: {broken.text()}") from None
-        options = publish_options(tags, latest_key)
+        options = publish_options(tags, latest_key, volatile=volatile)
         return await self._publish(rule, channel, encode_payload(data), key, options, ())
 
     async def publish_payload(
@@ -339,19 +373,18 @@ class App:
             channel: As there.
             payload: The payload as it travels.
             key: As there.
-            options: Tags and key.
+            options: Tags and key, and whether it is volatile.
             spared: The ids of sessions that do not get it.
 
         Raises:
             LookupError: As there.
+            PayloadError: It is too long to be volatile.
             ValueError: As there.
         """
         rule = self._declared_channel(channel)
         if rule.events is not None:
-            try:
+            with _as_declared():
                 rule.events.check(payload, None if options is None else options.tags)
-            except ContractBroken as broken:
-                raise ValueError(f"the publication is not as declared: {broken.text()}") from None
         return await self._publish(rule, channel, payload, key, options, spared)
 
     def _declared_channel(self, channel: str) -> ChannelRule:
@@ -370,35 +403,53 @@ class App:
         spared: tuple[str, ...],
     ) -> Published:
         about = carry(rule.about, None, options, spared)
+        if options is not None and options.volatile:
+            check_volatile(rule, key)
+            most = told(rule.about, Entry(MAX_INTEGER, payload, MAX_INTEGER, about))
+            if len(encode_publication(channel, bytes(8), MAX_INTEGER, payload, most)) > MAX_BODY:
+                raise PayloadError(f"a volatile publication has at most {MAX_BODY} bytes in all")  # VOL-3
+            return Published(await self.broker.publish_volatile(channel, payload, about=about), False)
         return await self.broker.publish(
             channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about
         )
 
     async def send(
-        self, to: Target | Sequence[Target], data: object, *, but: Sequence[Session] = (), key: bytes | None = None
+        self,
+        to: Target | Sequence[Target],
+        data: object,
+        *,
+        but: Sequence[Session] = (),
+        key: bytes | None = None,
+        volatile: bool = False,
     ) -> Sent:
         """Send something to somebody from inside the application: ``await app.send(to.user("ada"), "hello")``.
 
-        It reaches the sessions of the servers of this process that serve the application.
+        It reaches the sessions of the servers of this process that serve the application. What none of them takes is
+        kept in the mailbox of the user or the agent, if one is declared.
 
         Args:
             to: One target or several; see `hawser.to`. ``to.session(session.id)`` is the client of a handler's session.
             data: The same kinds of values as for `publish`.
-            but: Sessions, up to 64, that do not get it, whatever target means them.
-            key: For the channels among the targets, as for `publish`.
+            but: Sessions, up to 64, that do not get it, whatever target means them; nor does the mailbox of a user or
+                an agent that one of them belongs to.
+            key: For the channels and the mailboxes of the targets, as for `publish` and `post`.
+            volatile: As for `Client.send`.
 
         Returns:
             What became of it, for each target; see `Outcome`.
 
         Raises:
             PayloadError: The data cannot travel.
-            ValueError: There is no target, or there are too many, or too many are left out.
+            ValueError: There is no target, or there are too many, or too many are left out; or it is volatile and has a
+                key, or a channel among the targets has nothing volatile.
 
-        Spec: ADR-2 to ADR-5.
+        Spec: ADR-2 to ADR-5, ADR-10, ADR-13.
         """
+        if volatile and key is not None:
+            raise ValueError("what is volatile has no idempotency key")
         if len(but) > TARGETS_MAX:
             raise ValueError(f"at most {TARGETS_MAX} sessions are left out, not {len(but)}")
-        return await send_from(self, listed(to), encode_payload(data), but, key)
+        return await send_from(self, listed(to), encode_payload(data), but, key, volatile=volatile)
 
     async def collect(
         self, channel: str, data: object, *, seconds: float = 5.0, but: Sequence[Session] = ()
@@ -444,12 +495,7 @@ class App:
 
         Spec: MBX-2, MBX-3.
         """
-        rule = find(self.mailbox_rules, mailbox) if is_mailbox(mailbox) else None
-        if rule is None:
-            raise LookupError(f"no mailbox {mailbox!r} is declared; declare it with App.mailbox")
-        payload, own_key = encode_payload(data), scoped_key(None, key)
-        posting = Posting(mailbox, payload, rule.keeping, None, own_key, min(ttl, rule.seconds))
-        return await self.broker.mailboxes.post(posting)
+        return await deposit_from(self, mailbox, encode_payload(data), key, ttl)
 
     async def members(self, channel: str) -> list[Member]:
         """Who is in a channel, on this node and all others; nobody is asked whether it may know.
@@ -540,8 +586,8 @@ class App:
     def middleware(self, handler: Middleware) -> Middleware:
         """Put a function around everything that clients ask for: ``async def handler(request, proceed) -> result``.
 
-        It is called for every call, publication, subscription and offer of a client. ``return await proceed()`` goes
-        on; ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
+        It is called for every call, publication, subscription, offer and letter of a client. ``return await proceed()``
+        goes on; ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
         Raising `RequestFailed` refuses; whatever else it raises the client sees as INTERNAL with an incident number.
         For a call it may return a result of its own; otherwise it returns what ``proceed`` returned.
 
@@ -584,6 +630,15 @@ class App:
         check_handler(handler, "on_disconnect")
         self.disconnect_hooks.append(handler)
         return handler
+
+
+@contextmanager
+def _as_declared() -> Generator[None]:
+    """Tell the application itself what is not as it has declared."""
+    try:
+        yield
+    except ContractBroken as broken:
+        raise ValueError(f"the publication is not as declared: {broken.text()}") from None
 
 
 def _declared(**rights: Right | None) -> dict[str, Right]:

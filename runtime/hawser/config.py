@@ -103,6 +103,14 @@ class Config(EngineConfig):
     """How long they may be waited for."""
     answer_bytes: int = _amount(16_384)
     """The longest answer of a member that is taken; a longer one counts as refused (SPEC ASK-3)."""
+    wildcards_per_session: int = _amount(16)
+    """Patterns of channels that one session subscribes to; one more is refused LIMIT (SPEC WLD-7)."""
+    wildcards_behind: int = _amount(128)
+    """Channels of its patterns that a session may be behind in; with one more it loses what it has not had of a
+    pattern (SPEC WLD-6)."""
+    wildcards_known: int = _amount(10_000)
+    """Channels that only patterns have, of which a server remembers how far they were reported, if its broker's reports
+    may get lost; what was lost of another one is not noticed."""
     leave_grace_seconds: float = _number(10.0, 0)
     """How long a member of a channel may be without a link before it has left (SPEC PRS-9)."""
     presence_step_seconds: float = _number(1.0, 0)

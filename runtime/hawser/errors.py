@@ -162,6 +162,25 @@ class Gap(HawserError):
         self.reason = reason
 
 
+class SubscriptionLost(HawserError):
+    """The session was reset that the server had subscribed to a channel; whether it does so again is its to say.
+
+    Raised by the iteration, behind everything that had come. If there is another subscription to the channel later, it
+    begins with a `Gap` where it does not go on from here.
+
+    Attributes:
+        channel: The channel.
+        position: How far it had come.
+        reason: Why the session was reset, as a number of the reset-reason registry.
+    """
+
+    def __init__(self, channel: str, position: Position | None, reason: int) -> None:
+        super().__init__(f"the subscription to {channel!r} ended with its session ({_name(ResetReason, reason)})")
+        self.channel = channel
+        self.position = position
+        self.reason = reason
+
+
 class PayloadError(HawserError):
     """Data holds something that a payload cannot carry, or arrived bytes are no payload (SPEC PKT-6)."""
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from .patterns import WILDCARD, Rule
+from .brokers import Posting
+from .patterns import WILDCARD, Rule, find
+from .principals import NAME_BYTES_MAX, scoped_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .brokers import Keeping
+    from .principals import Principal
     from .server.session import Session
 
 USER: Final = "user:"
@@ -36,10 +39,31 @@ class MailboxRule(Rule["AuthorizeMailbox"]):
     seconds: float
     """How long a letter is kept at most."""
 
+    def posting(
+        self, mailbox: str, data: bytes, sender: Principal | None, key: bytes | None, seconds: float
+    ) -> Posting:
+        """What the store is told of a letter.
+
+        Args:
+            mailbox: Where it is to be.
+            data: The payload.
+            sender: Who posts it; None: the application.
+            key: The idempotency key that the sender gave it.
+            seconds: How long the sender wants it to be delivered; the mailbox may say less (SPEC MBX-10).
+        """
+        name, own_key = None if sender is None else sender.id, scoped_key(sender, key)
+        return Posting(mailbox, data, self.keeping, name, own_key, min(seconds, self.seconds))
+
 
 def is_mailbox(name: str) -> bool:
     """Whether a mailbox can have this name."""
     return any(name.startswith(owner) and name != owner for owner in OWNERS)
+
+
+def rule_of(rules: list[MailboxRule], name: str) -> MailboxRule | None:
+    """The rule of a mailbox, or None if there is no such."""
+    fits = is_mailbox(name) and len(name.encode()) <= NAME_BYTES_MAX
+    return find(rules, name) if fits else None
 
 
 def check_pattern(pattern: str) -> None:

@@ -8,6 +8,7 @@ cancellation are those of the operation.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -77,15 +78,50 @@ class PublishRequest:
 
         Spec: MSG-8.
         """
-        if len(self.raw) > ARGUMENT_BYTES_MAX:
-            raise RequestFailed(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes here")
-        try:
-            return decode_payload(self.raw, limit=ARGUMENT_BYTES_MAX)
-        except PayloadError as error:
-            raise RequestFailed(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
+        return _data(self.raw)
 
     def with_data(self, data: object) -> PublishRequest:
         """The same publication with other data.
+
+        Raises:
+            PayloadError: The data cannot travel.
+        """
+        return attrs.evolve(self, raw=encode_payload(data))
+
+
+@attrs.frozen
+class PostRequest:
+    """A client puts a letter into a mailbox; `Proceed` returns the `Published` that names it.
+
+    What a client sends to somebody and no session takes is one, too, where it has a mailbox; refused with DENIED or
+    NOT_FOUND it is as if there were none.
+    """
+
+    kind: ClassVar[Literal["post"]] = "post"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    mailbox: str
+    """The mailbox's name, as the client gave it; there may be no such mailbox."""
+    raw: bytes = attrs.field(eq=False, repr=False)
+    """The payload as it travelled."""
+    key: bytes | None = attrs.field(repr=False)
+    """The idempotency key; the same letter may come again under it."""
+    ttl: float = attrs.field(default=inf, repr=False)
+    """After so many seconds it is not delivered any more, if the mailbox does not say less."""
+
+    @property
+    def data(self) -> Any:
+        """The payload as a value; as that of a `PublishRequest`.
+
+        Raises:
+            RequestFailed: It is none (BAD_REQUEST), or longer than the 64 KiB that a server decodes (TOO_LARGE).
+
+        Spec: MSG-8.
+        """
+        return _data(self.raw)
+
+    def with_data(self, data: object) -> PostRequest:
+        """The same letter with other data.
 
         Raises:
             PayloadError: The data cannot travel.
@@ -194,11 +230,18 @@ class PresenceRequest:
         return attrs.evolve(self, raw=data)
 
 
-Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest
+Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest | PostRequest
 """What a client asks for in its session. Two are equal if they are the same but for data, info and arguments."""
 
 RequestT = TypeVar(
-    "RequestT", CallRequest, PublishRequest, SubscribeRequest, PresenceRequest, OfferRequest, ConnectRequest
+    "RequestT",
+    CallRequest,
+    PublishRequest,
+    SubscribeRequest,
+    PresenceRequest,
+    OfferRequest,
+    PostRequest,
+    ConnectRequest,
 )
 
 
@@ -250,6 +293,16 @@ async def pass_through(
         return await middleware[index](request, proceed)
 
     return await step(0, request)
+
+
+def _data(raw: bytes) -> Any:
+    """A payload as a value, as far as a server looks into it."""
+    if len(raw) > ARGUMENT_BYTES_MAX:
+        raise RequestFailed(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes here")
+    try:
+        return decode_payload(raw, limit=ARGUMENT_BYTES_MAX)
+    except PayloadError as error:
+        raise RequestFailed(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
 
 
 def _successor(request: RequestT, changed: Request | ConnectRequest) -> RequestT:

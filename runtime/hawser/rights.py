@@ -18,7 +18,7 @@ from .patterns import WILDCARD, matches
 if TYPE_CHECKING:
     from .principals import Principal
 
-    Action: TypeAlias = Literal["publish", "subscribe", "history", "presence", "appear", "ask"]
+    Action: TypeAlias = Literal["publish", "subscribe", "history", "presence", "appear", "ask", "wildcard"]
 
 
 @attrs.frozen
@@ -93,8 +93,8 @@ def granted(attribute: str = "channels") -> Granted:
     """Let those who were granted it by name, for example in their token.
 
     The claim is a map of patterns to actions: ``{"room:lobby": ["subscribe", "publish"], "news:*": ["subscribe"]}``.
-    Actions are ``publish``, ``subscribe``, ``history``, ``presence``, ``appear``, ``ask``, of agents ``offer``,
-    ``call`` and ``send``, of users ``send`` and ``broadcast``, and ``*`` for all of them.
+    Actions are ``publish``, ``subscribe``, ``history``, ``presence``, ``appear``, ``ask``, ``wildcard``, of agents
+    ``offer``, ``call`` and ``send``, of users ``send`` and ``broadcast``, and ``*`` for all of them.
 
     Args:
         attribute: Which of `Principal.attributes` it is.

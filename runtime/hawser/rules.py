@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
+from hawser_engine.channels.overflow import Overflow
+
 from .contract.events import Events
 from .contract.problems import ContractBroken
 from .patterns import Rule
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 PayloadT = TypeVar("PayloadT")
 
 AuthorizeChannel: TypeAlias = "Callable[[Session, Action, str], Awaitable[bool]]"
+
+
+def _by_history(rule: ChannelRule) -> Overflow:
+    return Overflow.CATCH_UP if rule.retention.messages else Overflow.DROP_OLDEST
 
 
 @attrs.define(eq=False)
@@ -39,6 +45,11 @@ class ChannelRule(Rule["AuthorizeChannel"]):
     """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
     presence: bool = False
     """Whether members are listed, and may be watched."""
+    overflow: Overflow = attrs.field(default=attrs.Factory(_by_history, takes_self=True))
+    """What a subscriber gets that was behind."""
+    volatile: bool = False
+    """Whether publications may be volatile."""
+
     events: Events | None = attrs.field(default=None, init=False)
     """What is published, where that is declared; see `event`."""
 
@@ -82,3 +93,10 @@ class ChannelRule(Rule["AuthorizeChannel"]):
             return (Events() if self.events is None else self.events).read(message.data, message.tags)
         except ContractBroken as broken:
             raise ValueError(f"message {message.offset} is not as declared: {broken.text()}") from None
+
+    @property
+    def last_value_count(self) -> int | None:
+        """How many of the last publications whoever subscribes anew gets first; None: all (SUB-11, LAT-6)."""
+        if not self.last_value:
+            return 0
+        return None if self.overflow is Overflow.KEEP_LATEST else 1

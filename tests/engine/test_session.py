@@ -19,7 +19,7 @@ from hawser_engine import (
     SessionOpened,
     VolatileReceived,
 )
-from hawser_engine.codec import MAX_BODY
+from hawser_engine.codec import MAX_BODY, encode_volatile
 from hawser_engine.session import Session
 from tests.engine.pair import Pair, kinds
 
@@ -39,8 +39,8 @@ class Paper:
     def push(self, packet: bytes, now: float) -> None:
         self.packets.append(packet)
 
-    def push_volatile(self, body: bytes, now: float) -> bool:
-        self.volatile += [body] if self.room else []
+    def push_volatile(self, packet: bytes, now: float) -> bool:
+        self.volatile += [packet] if self.room else []
         return self.room
 
     def settle(self, now: float) -> None:
@@ -148,11 +148,13 @@ def test_uncounted_messages_are_sent_or_dropped_and_counted() -> None:
     """SPEC CNT-7."""
     session, paper = attached()
     assert session.send_volatile(b"a", 0.0) is True
+    assert session.send_volatile_packet(encode_volatile(b"all"), 0.0) is True
     paper.room = False
     assert session.send_volatile(b"b", 0.0) is False
     session.carrier = None
     assert session.send_volatile(b"c", 0.0) is False
-    assert (paper.volatile, session.volatile_dropped, session.outbox.sent) == ([b"a"], 2, 0)
+    sent = [encode_volatile(body) for body in (b"a", b"all")]
+    assert (paper.volatile, session.volatile_dropped, session.outbox.sent) == (sent, 2, 0)
 
 
 def test_a_pause_holds_messages_back_and_nothing_else() -> None:

@@ -33,36 +33,15 @@ def test_every_line_arrives_once_and_in_order_across_a_torn_link(name: str) -> N
     assert resumed == ["-- ClientConnection: resumed, … sent again --", "-- ServerConnection: resumed, … sent again --"]
 
 
-@pytest.mark.slow
-def test_a_team_says_everything_once_though_its_writer_is_killed() -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / "team_of_agents.py")],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines() == [
+PRINTED = {
+    "team_of_agents.py": [
         "here are: editor researcher writer",
         "A hawser has three strands.",
         "-- the writer is lost; 2 facts are left --",
         "A hawser has a core.",
         "A hawser has two ends.",
-    ]
-
-
-@pytest.mark.slow
-def test_a_chat_shows_who_is_there_and_not_whose_link_broke_for_a_moment() -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / "chat_with_presence.py")],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines() == [
+    ],
+    "chat_with_presence.py": [
         "  * bob comes; here are ada, bob",
         "  bob: hello",
         "  * bob is at lunch; here are ada, bob",
@@ -72,7 +51,41 @@ def test_a_chat_shows_who_is_there_and_not_whose_link_broke_for_a_moment() -> No
         "  * eve comes; here are ada, eve",
         "-- eve's machine dies --",
         "  * eve goes; here are ada",
-    ]
+    ],
+    "task_board.py": [
+        "Ada sees somebody point at the hull",
+        "Ada has read 11: mend the sail done, paint the hull nearly done, splice the rope nearly done",
+        "Ben has read 3: mend the sail done, paint the hull nearly done, splice the rope nearly done",
+        "who joins has read 3: mend the sail done, paint the hull nearly done, splice the rope nearly done",
+    ],
+    "iot_fan_in.py": [
+        "every device knows that the server has 12 readings of it",
+        "links were cut: more than a hundred times",
+        "1200 readings of 100 devices at 10 sites: each once, and in order",
+    ],
+    "slow_dashboard.py": [
+        "catch-up: 200 readings",
+        "drop-oldest: 2 readings, then a gap up to 100, then 100 readings",
+        "keep-latest: 6 readings",
+        "catch-up:* lost 0, replaced 0",
+        "drop-oldest:* lost 98, replaced 0",
+        "keep-latest:* lost 0, replaced 194",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_example_prints_what_its_text_says(name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == PRINTED[name]
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)

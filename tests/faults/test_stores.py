@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, RequestLost, connect
+from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, RequestLost, connect, to
 from hawser.brokers import Posting
 from hawser.brokers.sqlite import SqliteBroker, StoreInUse
 from hawser_engine import GapReason
@@ -159,7 +159,10 @@ async def test_a_store_that_is_killed_again_and_again_loses_no_letter_and_brings
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=LONG)])
 async def test_a_server_may_be_killed_and_every_letter_is_taken_once_and_in_order(tmp_path: Path, kills: int) -> None:
-    """Keys make it safe to post again, and ids tell what comes again: so nothing is missing, nothing there twice."""
+    """Keys make it safe to post or send again, and ids tell what comes again: nothing is missing, nothing there twice.
+
+    Of two letters one is posted, the other is sent to whom nobody listens for.
+    """
     store, count = str(tmp_path / "store.db"), 60 * (kills + 1)
     taken: list[int] = []
     some = trio.Event()
@@ -169,7 +172,11 @@ async def test_a_server_may_be_killed_and_every_letter_is_taken_once_and_in_orde
             key: bytes | None = b"%d" % number
             while True:
                 try:
-                    await client.post(MAILBOX, number, key=key)
+                    if number % 2:
+                        outcome = (await client.send(to.user("anonymous"), number, key=key)).outcome
+                        assert outcome.status in ("queued", "duplicate")
+                    else:
+                        await client.post(MAILBOX, number, key=key)
                 except RequestLost:
                     continue
                 break

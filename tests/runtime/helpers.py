@@ -20,9 +20,11 @@ from hawser_engine import (
     SessionOpened,
     SessionReset,
     SessionResumed,
+    VolatileReceived,
 )
 from hawser_engine.messages import AnyMessage, GapNotice, Publication, decode_message, encode_body
 from hawser_transports import MemoryTransport
+from hawser_transports.memory import MemoryLink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -124,6 +126,7 @@ class RawClient:
             features=features,
         )
         self.messages: deque[AnyMessage | None] = deque()
+        self.volatile: list[AnyMessage | None] = []
         self.brought: list[int] = []  # how many messages each batch did that brought any
         self.terminations: list[ConnectionTerminated] = []
         self.resets: list[SessionReset] = []
@@ -133,9 +136,10 @@ class RawClient:
         self._news = trio.Event()
 
     @asynccontextmanager
-    async def connected(self, url: str = URL) -> AsyncGenerator[RawClient, None]:
+    async def connected(self, url: str = URL, transport: Transport | None = None) -> AsyncGenerator[RawClient, None]:
         """Attached for the length of a block; the link is dropped without a word at its end."""
-        link = await MemoryTransport().connect(url)
+        link = await (transport or MemoryTransport()).connect(url)
+        assert isinstance(link, MemoryLink)
         self.connection = self.engine.connect(trio.current_time())
         self.link = link
         async with trio.open_nursery() as nursery:
@@ -155,6 +159,14 @@ class RawClient:
             body = message if isinstance(message, bytes) else encode_body(message)
             self.engine.session.send(body, trio.current_time())
         self.flush()
+
+    def take(self, message: AnyMessage | None) -> None:
+        """A message has come."""
+        self.messages.append(message)
+
+    def take_volatile(self, message: AnyMessage | None) -> None:
+        """A message has come that was not counted."""
+        self.volatile.append(message)
 
     async def hear(self) -> AnyMessage | None:
         """Wait for the next message."""
@@ -198,9 +210,11 @@ class RawClient:
         while (event := self.connection.next_event()) is not None:
             match event:
                 case MessageReceived():
-                    self.messages.append(decode_message(event.body))
+                    self.take(decode_message(event.body))
                     if self.deliver:
                         self.engine.session.delivered(event.number, trio.current_time())
+                case VolatileReceived():
+                    self.take_volatile(decode_message(event.body))
                 case SessionOpened():
                     self.opened.set()
                 case SessionResumed():

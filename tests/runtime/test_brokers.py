@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -87,6 +87,19 @@ class ReportsTwice(Wrong):
 
 class NeverLeaves(Wrong):
     async def leave(self, channel: str, sink: Sink) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class ReportsToEveryPattern(Wrong):
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        def again(channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
+            sink(channel, epoch, entries)
+
+        await super().watch(pattern, again)
+
+
+class WatchesForEver(Wrong):
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
         await trio.lowlevel.checkpoint()
 
 
@@ -251,11 +264,14 @@ async def test_a_mailbox_that_is_empty_makes_room_and_no_other(autojump_clock: M
     with pytest.raises(MailboxFull, match="there are 2 mailboxes, and none of them is empty"):
         await store.post(Posting("user:3", b"x", Keeping()))
     await store.post(Posting("user:1", b"x", Keeping(), key=b"l"))
+    assert await store.known("user:1", b"k") is None
     assert not (await store.post(Posting("user:1", b"x", Keeping(), key=b"k"))).duplicate
     await store.release("user:2", deaf)
     await store.post(Posting("user:3", b"x", Keeping()))
     assert [letter.position for letter in await store.read("user:1", 0, limit=1, limit_bytes=9)] == [first.position]
+    assert await store.known("user:1", b"k") is not None
     await trio.sleep(301)
+    assert await store.known("user:1", b"k") is None
     assert not (await store.post(Posting("user:1", b"x", Keeping(), key=b"k"))).duplicate
 
 
@@ -303,6 +319,26 @@ class LetsEverybodyHold(WrongMailboxes):
 class ForgetsKeysOfLetters(WrongMailboxes):
     async def post(self, posting: Posting) -> Published:
         return await super().post(attrs.evolve(posting, key=None))
+
+
+class KnowsNoKeys(WrongMailboxes):
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        return None
+
+
+class KnowsKeysOfAllMailboxes(WrongMailboxes):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.everything: dict[bytes, Position] = {}
+
+    async def post(self, posting: Posting) -> Published:
+        published = await super().post(posting)
+        if posting.key is not None:
+            self.everything[posting.key] = published.position
+        return published
+
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        return self.everything.get(key)
 
 
 class TakesAnyNumber(WrongMailboxes):

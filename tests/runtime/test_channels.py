@@ -10,7 +10,7 @@ import trio
 
 from hawser import App, Client, Position, RequestFailed, Session, connect
 from hawser.brokers import History, MemoryBroker, Retention
-from hawser.server.channels import CHUNK_MESSAGES
+from hawser.server.chunks import CHUNK_MESSAGES
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
 from hawser_engine.messages import (

@@ -13,7 +13,9 @@ from hawser import App, Config, Gap, Position, RequestFailed, connect
 from hawser.brokers import Entry, Retention
 from hawser.client.feed import Feed, Flow
 from hawser.rules import ChannelRule
-from hawser.server.channels import Channel, Mode, Outlet
+from hawser.server.channels import Channel
+from hawser.server.chunks import Chunk
+from hawser.server.memberships import Mode, Outlet
 from hawser.testing import CutKind, FaultyNetwork, run_seeded
 from hawser_engine.channels.filters import parse_filter
 from hawser_engine.codes import ErrorCode, GapReason
@@ -238,11 +240,21 @@ class Recorder(Outlet):
             self.taken.append(batch)
         return self.takes
 
+    def deliver_volatile(self, packet: bytes, now: float) -> bool:
+        return False
+
     def feed(self) -> None:
         self.fed += 1
 
 
 EPOCH = b"epoch..1"
+
+
+def next_chunk(channel: Channel) -> Chunk:
+    chunk = channel.chunks[0]
+    channel.delivered()
+    assert isinstance(chunk, Chunk)
+    return chunk
 
 
 def test_who_is_passed_over_becomes_behind_only_where_something_is_to_be_told_or_fed() -> None:
@@ -261,7 +273,7 @@ def test_who_is_passed_over_becomes_behind_only_where_something_is_to_be_told_or
     for offset in (1, 2, 3):
         channel.report(EPOCH, [Entry(offset, b"x", 0)])
         channel.seal()
-        chunk = channel.chunks.popleft()
+        chunk = next_chunk(channel)
         assert chunk.passing(filter) is None
         group.pass_over([one, two, three], chunk, 0.0)
     assert [each.offset for each in (one, two, three)] == [3, 2, 0]
@@ -272,21 +284,21 @@ def test_who_is_passed_over_becomes_behind_only_where_something_is_to_be_told_or
     three.mode = Mode.LIVE
     channel.report(EPOCH, [Entry(4, b"x", 0)])
     channel.seal()
-    group.pass_over([one, three], channel.chunks.popleft(), 0.0)
+    group.pass_over([one, three], next_chunk(channel), 0.0)
     assert (one.offset, three.offset, three.mode) == (4, 0, Mode.BEHIND)
     # What was considered already changes nothing, and a new epoch is the feeder's to tell.
     channel.report(b"another!", [Entry(1, b"x", 0)])
     assert one.mode is Mode.BEHIND
     channel.seal()
     one.mode = Mode.LIVE
-    group.pass_over([one], channel.chunks.popleft(), 0.0)
+    group.pass_over([one], next_chunk(channel), 0.0)
     assert one.position == Position(EPOCH, 4)
     # What passed in an earlier epoch says nothing about this one.
     one.moved(Position(b"another!", 1))
     one.mode, group.matched = Mode.LIVE, Position(EPOCH, 99)
     channel.report(b"another!", [Entry(2, b"x", 0), Entry(3, b"x", 0)])
     channel.seal()
-    group.pass_over([one], channel.chunks.popleft(), 0.0)
+    group.pass_over([one], next_chunk(channel), 0.0)
     assert (one.offset, one.told, len(ready.taken)) == (3, 3, 3)
     for member in (one, two, three):
         channel.leave(member)

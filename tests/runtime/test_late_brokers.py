@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 from functools import cached_property, partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from hawser import App, Position, connect
+from hawser import App, Config, Position, Principal, connect, to
 from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News, Published, Retention
 from hawser.brokers.check import check_broker
 from tests.runtime.helpers import FAST, PATIENCE, URL, collect, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from trio.testing import MockClock
 
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 
 class _LateSink:
-    """Holds reports of one channel for a while, and passes on several at once."""
+    """Holds reports to one sink for a while, and passes on several of a channel at once."""
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
-        self.left = False
-        self._from = "", b""
-        self._held: list[Entry] = []
+        self._held: dict[tuple[str, bytes], list[Entry]] = {}
 
     def __call__(self, channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
-        self._from = channel, epoch
-        self._held += entries
+        self._held.setdefault((channel, epoch), []).extend(entries)
+
+    def left(self, channel: str) -> None:
+        """Forget what is held of a channel."""
+        self._held = {key: held for key, held in self._held.items() if key[0] != channel}
 
     def let_go(self) -> None:
         """Report what is held."""
-        held, self._held = self._held, []
-        if held and not self.left:
-            self.sink(*self._from, held)
+        everything, self._held = self._held, {}
+        for (channel, epoch), held in everything.items():
+            self.sink(channel, epoch, held)
 
 
 class LateBroker(MemoryBroker):
@@ -53,7 +54,7 @@ class LateBroker(MemoryBroker):
     def __init__(self, seed: int) -> None:
         super().__init__(clock=trio.current_time)
         self._dice = random.Random(seed)
-        self._late: dict[tuple[str, Sink], _LateSink] = {}
+        self._late: dict[Sink, _LateSink] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.dawdle()
@@ -72,6 +73,12 @@ class LateBroker(MemoryBroker):
         await self.dawdle()
         return published
 
+    async def publish_volatile(self, channel: str, data: bytes, *, about: About | None = None) -> Position:
+        await self.dawdle()
+        position = await super().publish_volatile(channel, data, about=about)
+        await self.dawdle()
+        return position
+
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
         await self.dawdle()
         outcomes = await super().publish_all(submissions)
@@ -80,17 +87,25 @@ class LateBroker(MemoryBroker):
 
     async def join(self, channel: str, sink: Sink) -> Position:
         await self.dawdle()
-        late = self._late[channel, sink] = _LateSink(sink)
-        position = await super().join(channel, late)
+        position = await super().join(channel, self._late.setdefault(sink, _LateSink(sink)))
         await self.dawdle()
         return position
 
     async def leave(self, channel: str, sink: Sink) -> None:
         await self.dawdle()
-        late = self._late.pop((channel, sink), None)
-        if late is not None:
-            late.left = True
-            await super().leave(channel, late)
+        late = self._late.setdefault(sink, _LateSink(sink))
+        await super().leave(channel, late)
+        if late not in self._watchers.sinks(channel, ()):
+            late.left(channel)
+
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        await self.dawdle()
+        await super().watch(pattern, self._late.setdefault(sink, _LateSink(sink)))
+        await self.dawdle()
+
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        await self.dawdle()
+        await super().unwatch(pattern, self._late.setdefault(sink, _LateSink(sink)))
 
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         await self.dawdle()
@@ -129,6 +144,12 @@ class LateMailboxes(MemoryMailboxes):
         published = await super().post(posting)
         await self._dawdle()
         return published
+
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        await self._dawdle()
+        position = await super().known(mailbox, key)
+        await self._dawdle()
+        return position
 
     async def hold(self, mailbox: str, sink: MailSink) -> bool:
         await self._dawdle()
@@ -219,3 +240,60 @@ async def test_holders_that_come_and_go_are_given_every_letter_in_order(autojump
                 nursery.start_soon(take_some, one)
                 nursery.start_soon(take_some, two)
     assert seen == list(range(40))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_is_sent_comes_once_be_it_at_once_or_as_a_letter(autojump_clock: MockClock, seed: int) -> None:
+    """SPEC ADR-10, ADR-13: to a session that is often full, and whose mailbox is held now and then."""
+    app = App(broker=LateBroker(seed))
+    app.mailbox("user:*", open=True)
+    app.user("*", open=True)
+    dice = random.Random(seed)
+    direct, letters, told = list[int](), list[int](), list[str]()
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal:
+        return Principal(credentials["token"])
+
+    async def send(client: Client) -> None:
+        for number in range(60):
+            key = b"%d" % number
+            outcome = (await client.send(to.user("bob"), number, key=key)).outcome
+            told.append(outcome.status)
+            if outcome.status == "queued" and dice.random() < 0.5:
+                assert (await client.send(to.user("bob"), number, key=key)).outcome.status == "duplicate"
+
+    async def listen(client: Client) -> None:
+        async with client.directs() as directs:
+            while True:
+                direct.append((await directs.receive()).data)
+                await trio.sleep(dice.choice([0, 0.3]))
+
+    async def hold(client: Client) -> None:
+        while True:
+            async with client.mailbox() as mailbox:
+                with trio.move_on_after(1):
+                    while True:
+                        letters.append((await mailbox.receive()).data)
+                        mailbox.done()
+
+    few = Config(direct_messages=2)
+    with trio.fail_after(PATIENCE):
+        async with (
+            serving(app, config=FAST),
+            connect(URL, token="ada") as ada,
+            connect(URL, token="bob", config=few) as bob,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(listen, bob)
+            nursery.start_soon(hold, bob)
+            await send(ada)
+            while len(direct) + len(letters) < 60:
+                await trio.sleep(1)
+            await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+    assert sorted(direct + letters) == [*range(60)]
+    assert (direct, letters) == (sorted(direct), sorted(letters))
+    assert (told.count("delivered"), told.count("queued")) == (len(direct), len(letters))
+    assert letters
+    assert direct

@@ -165,7 +165,7 @@ async def bury(broker: Broker, mailbox: str, sparing: int) -> None:
 
 async def everything(broker: Broker) -> Any:
     page = await broker.history("dead", 0, limit=1_000, limit_bytes=10**6)
-    found = [await letters(broker, mailbox) for mailbox in ("user:a", "agent:b")]
+    found = [(await letters(broker, box), await broker.mailboxes.known(box, b"k")) for box in ("user:a", "agent:b")]
     return found, [entry.data for entry in page.entries], sorted(await broker.mailboxes.overdue())
 
 

@@ -78,3 +78,18 @@ async def test_a_client_that_is_not_there_answers_as_one_that_is(autojump_clock:
     with pytest.raises(CallError, match="this client knows no streams"):
         session.stream("price")
     assert session.directory() == []
+
+
+async def test_a_made_session_says_what_it_was_subscribed_to() -> None:
+    async def welcome(session: Session) -> None:
+        await session.subscribe("news")
+        await session.subscribe("lobby")
+        await session.unsubscribe("news")
+
+    channels = {"own"}
+    session = make_session(channels=channels)
+    await welcome(session)
+    assert channels == {"own", "lobby"}
+    with pytest.raises(ValueError, match="channel name"):
+        await session.subscribe("")
+    await make_session().subscribe("news")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from hawser import App, Config, Position, connect
-from hawser.brokers import MemoryBroker, Retention
+from hawser.brokers import History, MemoryBroker, Retention
 from hawser.rules import ChannelRule
-from hawser.server.channels import Channel, Membership, Mode, Outlet
+from hawser.server.channels import Channel
+from hawser.server.memberships import Membership, Mode, Outlet
 from hawser.testing import FaultyNetwork
-from hawser_engine.messages import ChannelRequest, Continue, Pause, PositionNotice, Subscribe
+from hawser_engine.messages import (
+    ChannelRequest,
+    Continue,
+    Pause,
+    PositionNotice,
+    Publication,
+    Subscribe,
+    Subscribed,
+    SubscribeOptions,
+)
 from tests.runtime.helpers import FAST, URL, RawClient, collect, open_app, serving, told
 
 if TYPE_CHECKING:
@@ -37,18 +48,31 @@ class Nowhere(Outlet):
     def deliver(self, batch: Batch, now: float) -> bool:
         return False
 
+    def deliver_volatile(self, packet: bytes, now: float) -> bool:
+        return False
+
     def feed(self) -> None: ...
 
 
 def member_at(offset: int) -> Membership:
     channel = Channel("room", ChannelRule("room", Retention(10), open=True), Retention(100))
-    return Membership(channel, Nowhere(), Position(EPOCH, offset), Mode.LIVE)
+    member = Membership(channel, Nowhere(), Position(EPOCH, 2), Mode.LIVE)
+    member.offset = offset
+    return member
 
 
 def test_a_member_goes_back_to_where_its_client_stands() -> None:
     member = member_at(10)
     member.rewind(Position(EPOCH, 4))
     assert member.position == Position(EPOCH, 4)
+
+
+@pytest.mark.parametrize("claim", [Position(EPOCH, 1), Position(OTHER, 7)])
+def test_nobody_goes_back_to_before_the_subscription_began(claim: Position) -> None:
+    """SPEC SUB-14: who may not read history does not read it by a pause."""
+    member = member_at(10)
+    member.rewind(claim)
+    assert member.position == Position(EPOCH, 2)
 
 
 def test_nobody_stands_ahead_of_what_was_given() -> None:
@@ -221,3 +245,45 @@ async def test_pauses_of_what_is_not_subscribed_or_not_paused_change_nothing(aut
         client.say(Pause("hall", epoch, 1), Continue("hall", epoch, 1), Continue("room", epoch, 4))
         await publish(app, range(10, 12))
         assert told(client) == [11, 12]
+
+
+class Waiting(MemoryBroker):
+    """Lets nobody read history before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = trio.Event()
+        self.go = trio.Event()
+
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        page = await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        if limit > 1:
+            self.asked.set()
+            await self.go.wait()
+        return page
+
+
+@pytest.mark.parametrize("declared", [{"about": ["tags"]}, {"overflow": "keep-latest"}], ids=["filter", "keep-latest"])
+async def test_a_pause_that_comes_while_history_is_read_hides_nothing(
+    autojump_clock: MockClock, declared: dict[str, Any]
+) -> None:
+    """SPEC CHN-9: what is read for the time before is given only behind the POSITION of the CONTINUE."""
+    broker = Waiting()
+    app = App(broker=broker)
+    app.channel("room", history=100, open=True, **declared)
+    said: dict[str, Any] = {"tags": {"x": ""}} if "about" in declared else {"latest_key": "x"}
+    async with serving(app), RawClient().connected() as client:
+        epoch = (await app.publish("room", 0, **said)).position.epoch
+        await app.publish("room", 0, **said)
+        await app.publish("room", 0, **said)
+        await client.opened.wait()
+        options = SubscribeOptions(filter="x") if "about" in declared else None
+        client.say(Subscribe(1, (ChannelRequest("room", Position(epoch, 0), options),)))
+        assert isinstance(await client.hear(), Subscribed)
+        await broker.asked.wait()
+        client.say(Pause("room", epoch, 0), Continue("room", epoch, 0))
+        await trio.sleep(1)
+        broker.go.set()
+        assert await client.hear() == PositionNotice("room", epoch, 0)
+        while not isinstance(message := await client.hear(), Publication) or message.offset < 3:
+            pass

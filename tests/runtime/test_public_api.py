@@ -32,12 +32,12 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "Client", "ClientPool", "CloseCode", "Collected", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
         "Direct", "Directory", "Directs", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
         "HttpResponse", "Inputs", "Letter", "Mailbox", "MailboxFull", "MailboxRule", "Member", "Message", "NOBODY",
-        "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "PayloadError",
-        "PoolFull", "PooledClient", "Position", "Presence", "PresenceChange", "PresenceRequest", "Principal",
-        "Proceed", "PublishRequest", "Published", "Question", "Receipt", "Request", "RequestFailed", "RequestLost",
-        "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed", "SharedPresence", "SharedSubscription",
-        "Stream", "SubscribeRequest", "Subscription", "UserRule", "claims", "connect", "granted", "serve", "states",
-        "takes_inputs", "to",
+        "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "OverflowCounts",
+        "PayloadError", "PoolFull", "PooledClient", "Position", "PostRequest", "Presence", "PresenceChange",
+        "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published", "Question", "Receipt", "Request",
+        "RequestFailed", "RequestLost", "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed",
+        "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "SubscriptionLost",
+        "UserRule", "claims", "connect", "granted", "serve", "states", "takes_inputs", "to",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",
@@ -133,6 +133,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
                 "config",
                 "procedures",
                 "outbox",
+                "assigned",
                 "wait",
                 "transport",
                 "random_bytes",
@@ -149,12 +150,15 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
                 "last_value",
                 "about",
                 "presence",
+                "overflow",
+                "volatile",
                 "publish",
                 "subscribe",
                 "read_history",
                 "watch_presence",
                 "appear",
                 "ask",
+                "wildcard",
                 "open",
             ],
         ),
@@ -165,14 +169,17 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.App.post, ["self", "mailbox", "data", "key", "ttl"]),
         (hawser.Client.post, ["self", "mailbox", "data", "key", "ttl"]),
         (hawser.Client.mailbox, ["self", "mailbox"]),
-        (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key"]),
-        (hawser.App.send, ["self", "to", "data", "but", "key"]),
-        (hawser.Client.publish, ["self", "channel", "data", "key", "ttl", "tags", "latest_key", "except_me"]),
+        (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key", "volatile"]),
+        (hawser.App.send, ["self", "to", "data", "but", "key", "volatile"]),
+        (
+            hawser.Client.publish,
+            ["self", "channel", "data", "key", "ttl", "tags", "latest_key", "except_me", "volatile"],
+        ),
         (
             hawser.Client.submit,
-            ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key", "except_me"],
+            ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key", "except_me", "volatile"],
         ),
-        (hawser.Client.send, ["self", "to", "data", "key", "except_me"]),
+        (hawser.Client.send, ["self", "to", "data", "key", "except_me", "volatile"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter", "answers"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
@@ -196,5 +203,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 14
+    assert len(errors) == 15
     assert all(issubclass(error, hawser.HawserError) for error in errors)

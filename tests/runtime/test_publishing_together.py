@@ -82,7 +82,7 @@ class Harbour:
     app: App = attrs.field(factory=App)
     broker: Committing = attrs.field(factory=Committing)
 
-    async def outcomes(self, *messages: AnyMessage, takes: int = 1_048_576) -> list[tuple[int, Any]]:
+    async def outcomes(self, *messages: AnyMessage, takes: int = 1_048_576) -> list[tuple[int | None, Any]]:
         """Send messages at once: the id of each answer, with what it says, when everything is committed."""
         self.app.broker = self.broker
         client = RawClient(EngineConfig(message_bytes=takes))
@@ -101,7 +101,7 @@ def harbour(autojump_clock: MockClock) -> Harbour:
     return harbour
 
 
-def _outcome(message: AnyMessage | None) -> tuple[int, Any]:
+def _outcome(message: AnyMessage | None) -> tuple[int | None, Any]:
     match message:
         case PublishedMessage():
             return message.id, (message.position.offset, message.duplicate)

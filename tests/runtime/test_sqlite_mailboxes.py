@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Post
 from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreFull
 from hawser.brokers.sqlite.schema import VERSION
 from hawser_engine.codec import decode_value
+from hawser_engine.messages import About
 from tests.runtime.helpers import URL, serving
 from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil
 
@@ -67,6 +69,7 @@ async def test_a_restart_changes_nothing(path: Path, ended: str, synchronous: An
         assert (broker.report.letters, broker.report.lost) == (3, False)
         assert await letters(broker) == before
         assert [(letter.data, letter.sender, letter.tries) for letter in before] == [(b"2", "bob", 0), (b"3", None, 1)]
+        assert await broker.mailboxes.known(BOX, b"k3") == third.position
         again = await broker.mailboxes.post(Posting(BOX, b"4", KEEP, key=b"k3"))
         assert (again.position, again.duplicate) == (third.position, True)
         await post(broker, b"4")
@@ -108,14 +111,22 @@ async def test_what_is_dead_is_taken_out_and_published_in_one_commit(path: Path)
     assert look(path, "SELECT letters, bytes FROM mailboxes") == [(1, 1)]
 
 
-async def test_a_store_from_before_mailboxes_gets_them(path: Path) -> None:
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="there is no DROP COLUMN to make an old store with")
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_store_of_before_gets_what_it_lacks(path: Path, version: int) -> None:
     async with running(SqliteBroker(path)) as broker:
         await broker.publish("c", b"1", retention=Retention(messages=9))
-    for statement in ("DROP TABLE letters", "DROP TABLE mailboxes", "PRAGMA user_version = 1"):
-        look(path, statement)
+    look(path, "ALTER TABLE channels DROP COLUMN latest")
+    if version == 1:
+        look(path, "DROP TABLE letters")
+        look(path, "DROP TABLE mailboxes")
+    look(path, f"PRAGMA user_version = {version}")
     async with running(SqliteBroker(path)) as broker:
         await post(broker, b"1")
-        assert (await broker.history("c", 0, limit=9, limit_bytes=9)).top.offset == 1
+        for data in (b"2", b"3"):
+            await broker.publish("d", data, retention=Retention(messages=9, latest=True), about=About(latest_key="k"))
+        assert [entry.data for entry in (await broker.history("c", 0, limit=9, limit_bytes=9)).entries] == [b"1"]
+        assert [entry.data for entry in (await broker.history("d", 0, limit=9, limit_bytes=9)).entries] == [b"3"]
     assert look(path, "PRAGMA user_version") == [(VERSION,)]
 
 
@@ -145,6 +156,8 @@ async def test_damage_is_told_to_whoever_meets_it(path: Path) -> None:
         await broker.publish("c", b"1", retention=Retention(messages=9))
     with pytest.raises(StoreClosed):
         await post(broker, b"x")
+    with pytest.raises(StoreClosed):
+        await broker.mailboxes.known(BOX, b"k")
 
 
 async def test_the_mailbox_unused_for_longest_makes_room_if_it_is_empty(path: Path) -> None:

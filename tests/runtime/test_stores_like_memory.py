@@ -19,6 +19,7 @@ from trio.testing import MockClock
 
 from hawser.brokers import MemoryBroker, Retention, Submission
 from hawser.brokers.sqlite import SqliteBroker
+from hawser_engine.messages import About
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,24 +28,32 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-AGES = {"a": inf, "b": 20.0}
+AGES = {"a": inf, "b": 20.0, "c": inf, "d": 20.0}
 """Channels, and how old what they have may become."""
+LATEST = "cd"
+"""Those that keep the latest by key, as a rule."""
 
 QUICK = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """Where no disk has to be waited for, if there is such a place."""
 
 
-def _submission(channel: str, size: int, messages: int, most: int, key: bytes | None) -> Submission:
-    return Submission(channel, bytes(size), Retention(messages, most, AGES[channel]), key)
+def _submission(
+    channel: str, size: int, messages: int, most: int, key: bytes | None, latest_key: str | None, otherwise: bool
+) -> Submission:
+    retention = Retention(messages, most, AGES[channel], (channel in LATEST) is not otherwise)
+    about = None if latest_key is None else About(latest_key=latest_key)
+    return Submission(channel, bytes(size), retention, key, about)
 
 
 submissions = st.builds(
     _submission,
-    st.sampled_from("ab"),
+    st.sampled_from("abccdd"),
     st.sampled_from([10, 20, 0, 1, 21]),
     st.sampled_from([100, 100, 3, 1, 0]),
     st.sampled_from([10_000, 40, 20, 0]),
     st.sampled_from([None, b"k"]),
+    st.sampled_from([None, "x", "y", "z"]),
+    st.sampled_from([False] * 9 + [True]),
 )
 
 
@@ -53,6 +62,13 @@ class Publish:
     """Several at once, or one."""
 
     submissions: list[Submission]
+
+
+@attrs.frozen
+class Pass:
+    """Something volatile."""
+
+    channel: str
 
 
 @attrs.frozen
@@ -87,19 +103,20 @@ class End:
     killed: bool
 
 
-Step: TypeAlias = Publish | Read | Join | Wait | End
+Step: TypeAlias = Publish | Pass | Read | Join | Wait | End
 
 steps = st.one_of(
     st.builds(Publish, st.lists(submissions, min_size=1, max_size=4)),
     st.builds(
         Read,
-        st.sampled_from("ab"),
+        st.sampled_from("abcd"),
         st.integers(0, 6),
         st.sampled_from([100, 3, 1, 0]),
         st.sampled_from([10_000, 20, 0]),
         st.sampled_from([inf, inf, 5.0]),
     ),
-    st.builds(Join, st.sampled_from("ab")),
+    st.builds(Pass, st.sampled_from("ac")),
+    st.builds(Join, st.sampled_from("abcd")),
     st.builds(Wait, st.sampled_from([0.5, 15.0, 20.5, 290.0, 301.0])),
     st.builds(End, st.booleans()),
 )
@@ -153,10 +170,14 @@ class Pair:
         match step:
             case Publish([one]):
                 await self.both(
-                    lambda broker: broker.publish(one.channel, one.data, retention=one.retention, key=one.key)
+                    lambda broker: broker.publish(
+                        one.channel, one.data, retention=one.retention, key=one.key, about=one.about
+                    )
                 )
             case Publish(several):
                 await self.both(lambda broker: broker.publish_all(several))
+            case Pass(channel):
+                await self.both(lambda broker: broker.publish_volatile(channel, b"fleeting"))
             case Read():
                 await self.both(
                     lambda broker: broker.history(

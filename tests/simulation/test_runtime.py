@@ -16,12 +16,12 @@ from hawser.client.line import ClientDriver, Line
 from hawser.client.pool import Member
 from hawser.client.shares import Queue, Share, SharedSubscription
 from hawser_engine.events import Event, SessionReset
-from hawser_engine.messages import Position
 from tests.runtime.planting import Planted
 from tests.runtime.world import run_world
 
 if TYPE_CHECKING:
     from hawser import Message
+    from hawser_engine.messages import Position
 
 SEEDS: Final = 300
 CHUNK: Final = 15
@@ -42,11 +42,8 @@ def test_what_is_promised_holds_in_every_world(first: int) -> None:
 # ---------------------------------------------------------------- planted bugs
 
 
-def hear_the_subscription_before(feed: Feed, epoch: bytes, offset: int) -> None:
-    """POSITION of the subscription that is ending moves the one that begins: it once was so."""
-    here = feed.position
-    if not feed.paused and here and here.epoch == epoch and here.offset < offset:
-        feed.position = Position(epoch, offset)
+def keep_a_gap_to_itself(feed: Feed, since: Position | None, position: Position, reason: int) -> None:
+    """What was lost is known, and the application is not told."""
 
 
 def seat_where_it_stands(
@@ -86,7 +83,7 @@ def wait_for_what_is_gone(line: Line, driver: ClientDriver, event: Event) -> Non
 
 
 PLANTED: Final = (
-    Planted(Feed, "considered", hear_the_subscription_before, "nobody said so", 60),
+    Planted(Feed, "_miss", keep_a_gap_to_itself, "nobody said so", 1),
     Planted(Line, "_handle", wait_for_what_is_gone, "did not come to an end", 530),
     Planted(Share, "_seat", seat_where_it_stands, "nobody said so", 7),
     Planted(Queue, "message", queue_it_again, "nobody said so", 4),

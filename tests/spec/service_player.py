@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import EVERYONE, NOBODY, App, Config, Inputs, Principal, Session, serve, takes_inputs
+from hawser import (
+    ASK,
+    EVERYONE,
+    NOBODY,
+    App,
+    CallError,
+    Config,
+    Inputs,
+    Principal,
+    RequestFailed,
+    Session,
+    serve,
+    takes_inputs,
+)
 from hawser.brokers import MemoryBroker
 from hawser_engine import codec
 from hawser_engine.errors import RemoteProtocolError
@@ -40,7 +53,7 @@ class ForgetfulBroker(MemoryBroker):
     def forget(self, channel: str) -> None:
         stream = self._stream(channel)
         stream.epoch, stream.top, stream.bytes_held = self._random_bytes(8), 0, 0
-        stream.entries.clear()
+        stream.entries = None
 
 
 def open_service(random_bytes: Callable[[int], bytes]) -> App:
@@ -56,6 +69,14 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("timed:*", history=100, about=["time"], open=True)
     app.channel("presence:*", presence=True, open=True)
     app.channel("ask:*", history=100, ask=EVERYONE, open=True)
+    app.channel("wide:*", history=100, about=["tags"], wildcard=EVERYONE, open=True)
+    app.channel("wide:apart", history=100, open=True)
+    guild = app.channel("guild:*", wildcard=ASK)
+    app.channel("board:*", history=100, overflow="keep-latest", about=["tags"], open=True)
+    app.channel("brief:*", history=2, overflow="keep-latest", open=True)
+    app.channel("states:*", history=100, overflow="keep-latest", last_value=True, open=True)
+    app.channel("newest:*", history=100, overflow="drop-oldest", open=True)
+    app.channel("pad:*", history=100, volatile=True, open=True)
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100, presence=True)
 
@@ -66,6 +87,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.directory()
     app.mailbox("user:*", letters=3, tries=2, dead_letters="dead", open=True)
     app.mailbox("agent:*", letters=3, tries=2, dead_letters="dead", open=True)
+    app.mailbox("user:shut", post=NOBODY)
     letters = app.mailbox("agent:members")
 
     @app.authenticate
@@ -77,6 +99,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
         await trio.sleep(1 if action == "publish" else 0)
         return True
 
+    @guild.authorize
     @members.authorize
     async def members_only(session: Session, action: str, channel: str) -> bool:
         return session.principal.attributes.get("member") is True
@@ -120,6 +143,17 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     async def double(session: Session, inputs: Inputs) -> AsyncGenerator[int]:
         async for number in inputs:
             yield 2 * number
+
+    @app.procedure("assign")
+    async def assign(session: Session, channel: str) -> None:
+        try:
+            await session.subscribe(channel)
+        except RequestFailed as error:
+            raise CallError(error.code) from None
+
+    @app.procedure("dismiss")
+    async def dismiss(session: Session, channel: str) -> None:
+        await session.unsubscribe(channel)
 
     @app.procedure("renew")
     async def renew(session: Session, channel: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .mailboxes import held, hold, letter, post, settle
 from .messages import (
     EPOCH,
     Message,
@@ -22,12 +23,16 @@ from .packets import TOKEN, open_
 from .patterns import some_bytes, some_word
 from .service import ServiceScene
 
-FEATURES: Final = ("addressing", "agents")
+FEATURES: Final = ("addressing", "agents", "mailboxes")
+BOX: Final = "user:bob"
+EPOCH_OF_CLERK: Final = some_bytes("epoch_clerk")
 ADA: Final = {"token": "ada"}
 BOB: Final = {"token": "bob"}
 SESSION, USER, AGENT, EVERYBODY, CHANNEL = range(5)
 DELIVERED, QUEUED, NOBODY, FULL, PUBLISHED, DUPLICATE, REFUSED = range(7)
+SHUT: Final = {"token": "shut"}
 TO_BOB: Final = (USER, "bob")
+TO_SHUT: Final = (USER, "shut")
 ALL: Final = (EVERYBODY, None)
 
 
@@ -47,6 +52,11 @@ def sent(id: int, *outcomes: list[Any]) -> Message:
 def taken(reached: int = 1, away: int = 0, full: int = 0) -> list[Any]:
     """Write the outcome of a target that sessions stand for."""
     return [DELIVERED if reached else FULL if full else NOBODY, reached, away, full, None, ""]
+
+
+def kept(offset: int, full: int = 0, *, duplicate: bool = False, epoch: Any = EPOCH) -> list[Any]:
+    """Write the outcome of a target whose mailbox has it."""
+    return [DUPLICATE if duplicate else QUEUED, 0, 0, full, [epoch, offset], ""]
 
 
 def put(offset: int, *, duplicate: bool = False, epoch: Any = EPOCH) -> list[Any]:
@@ -93,12 +103,19 @@ class AddressedScene(ServiceScene):
         self.hears(link, listen(1, items, bytes))
         self.tells(link, listening(1, link))
 
+    def holds(self, link: str, *letters: Message) -> None:
+        """A session of bob holds his mailbox, and is given what is in it."""
+        self.enters(link)
+        self.hears(link, hold(1, box=BOX))
+        self.tells(link, held(1, box=BOX), *letters)
+
 
 def server() -> Iterator[ServiceScene]:
     """ADR: what a server does with what is sent."""
     yield from _reaching()
     yield from _telling()
     yield from _refusing()
+    yield from _queueing()
     yield from _channels()
 
 
@@ -152,49 +169,49 @@ def _reaching() -> Iterator[ServiceScene]:
     s.enters("a", ADA)
     s.hears("a", send(1, (USER, "eve"), (SESSION, name_of("b")), TO_BOB, ALL))
     s.tells("b", direct((SESSION, name_of("b"))))
-    s.tells("a", sent(1, taken(0), taken(), taken(), taken()))
+    s.tells("a", sent(1, kept(1), taken(), taken(), taken()))
     yield s
 
 
 def _telling() -> Iterator[ServiceScene]:
     s = AddressedScene("who does not listen, or does so no more, is not there", "ADR-3", "ADR-5")
-    s.enters("b")
+    s.enters("b", SHUT)
     s.enters("a", ADA)
-    s.hears("a", send(1, TO_BOB, (USER, "eve"), (SESSION, "00"), ALL))
-    s.tells("a", sent(1, taken(0), taken(0), taken(0), taken(0)))
+    s.hears("a", send(1, TO_SHUT, (SESSION, "00"), ALL))
+    s.tells("a", sent(1, taken(0), taken(0), taken(0)))
     s.hears("b", listen(1))
     s.tells("b", listening(1, "b"))
     s.hears("b", listen(2, 0, 0))
     s.tells("b", listening(2, "b"))
-    s.hears("a", send(2, TO_BOB))
+    s.hears("a", send(2, TO_SHUT))
     s.tells("a", sent(2, taken(0)))
     s.hears("b", listen(3, 1, 1))
     s.tells("b", listening(3, "b"))
-    s.hears("a", send(3, TO_BOB))
-    s.tells("b", direct(TO_BOB))
+    s.hears("a", send(3, TO_SHUT))
+    s.tells("b", direct(TO_SHUT))
     s.tells("a", sent(3, taken()))
     yield s
 
     s = AddressedScene("without credit a session is full, and with more it takes more", "ADR-3", "ADR-5")
-    s.hearkens("b", items=1, bytes=100)
-    s.hearkens("c", items=100, bytes=1)
-    s.hearkens("d")
+    s.hearkens("b", SHUT, items=1, bytes=100)
+    s.hearkens("c", SHUT, items=100, bytes=1)
+    s.hearkens("d", SHUT)
     s.enters("a", ADA)
-    s.hears("a", send(1, TO_BOB, data=b"12"))
+    s.hears("a", send(1, TO_SHUT, data=b"12"))
     for link in ("b", "c", "d"):
-        s.tells(link, direct(TO_BOB, data=b"12"))
+        s.tells(link, direct(TO_SHUT, data=b"12"))
     s.tells("a", sent(1, taken(3)))
-    s.hears("a", send(2, TO_BOB))
-    s.tells("d", direct(TO_BOB))
+    s.hears("a", send(2, TO_SHUT))
+    s.tells("d", direct(TO_SHUT))
     s.tells("a", sent(2, taken(1, 0, 2)))
     s.hears("d", listen(2, 0, 0))
     s.tells("d", listening(2, "d"))
-    s.hears("a", send(3, TO_BOB))
+    s.hears("a", send(3, TO_SHUT))
     s.tells("a", sent(3, taken(0, 0, 2)))
     s.hears("c", listen(2, 0, 2))
     s.tells("c", listening(2, "c"))
-    s.hears("a", send(4, TO_BOB))
-    s.tells("c", direct(TO_BOB))
+    s.hears("a", send(4, TO_SHUT))
+    s.tells("c", direct(TO_SHUT))
     s.tells("a", sent(4, taken(1, 0, 1)))
     yield s
 
@@ -209,11 +226,11 @@ def _telling() -> Iterator[ServiceScene]:
     yield s
 
     s = AddressedScene("a session that takes no message of the length is full", "ADR-9")
-    s.enters("b", message_bytes=200)
+    s.enters("b", SHUT, message_bytes=200)
     s.hears("b", listen(1))
     s.tells("b", listening(1, "b"))
     s.enters("a", ADA)
-    s.hears("a", send(1, TO_BOB, data=bytes(200)))
+    s.hears("a", send(1, TO_SHUT, data=bytes(200)))
     s.tells("a", sent(1, taken(0, 0, 1)))
     yield s
 
@@ -256,6 +273,85 @@ def _refusing() -> Iterator[ServiceScene]:
     s.hearkens("a")
     s.hears("a", direct(TO_BOB))
     s.closes("a", "PROTOCOL_ERROR")
+    yield s
+
+
+def _queueing() -> Iterator[ServiceScene]:
+    clerk = (AGENT, "clerk")
+    s = AddressedScene(
+        "what nobody takes is a letter, and the holder of the mailbox gets it", "ADR-10", "ADR-14", "MBX-6"
+    )
+    s.enters("a", ADA)
+    s.hears("a", send(1, TO_BOB, clerk, TO_BOB, data=b"1"))
+    s.tells("a", sent(1, kept(1), kept(1, epoch=EPOCH_OF_CLERK), kept(1)))
+    s.hears("a", post(2, "2", BOX), send(3, TO_BOB, data=b"3"))
+    s.tells("a", published(2, 2), sent(3, kept(3)))
+    s.holds("b", *(letter(offset, f"{offset}", box=BOX, sender="ada") for offset in (1, 2, 3)))
+    s.hears("b", settle(1, 2, 3, box=BOX), listen(2))
+    s.tells("b", listening(2, "b"))
+    s.hears("a", send(4, TO_BOB), send(5, clerk))
+    s.tells("b", direct(TO_BOB))
+    s.tells("a", sent(4, taken()), sent(5, kept(2, epoch=EPOCH_OF_CLERK)))
+    yield s
+
+    s = AddressedScene("what those who listen have no room for is a letter", "ADR-10", "ADR-3")
+    s.hearkens("b", items=1)
+    s.hearkens("c", items=1)
+    s.enters("a", ADA)
+    s.hears("a", send(1, TO_BOB))
+    for link in ("b", "c"):
+        s.tells(link, direct(TO_BOB))
+    s.tells("a", sent(1, taken(2)))
+    s.hears("a", send(2, TO_BOB))
+    s.tells("a", sent(2, kept(1, 2)))
+    s.hears("c", listen(2))
+    s.tells("c", listening(2, "c"))
+    s.hears("a", send(3, TO_BOB))
+    s.tells("c", direct(TO_BOB))
+    s.tells("a", sent(3, taken(1, 0, 1)))
+    yield s
+
+    s = AddressedScene("a mailbox without room refuses, and other targets have it all the same", "ADR-10", "MBX-11")
+    s.hearkens("c", {"token": "eve"})
+    s.enters("a", ADA)
+    for id in (1, 2, 3):
+        s.hears("a", send(id, TO_BOB))
+        s.tells("a", sent(id, kept(id)))
+    s.hears("a", send(4, TO_BOB, (USER, "eve"), clerk))
+    s.tells("c", direct((USER, "eve")))
+    s.tells("a", sent(4, refused("BUSY"), taken(), kept(1, epoch=EPOCH_OF_CLERK)))
+    yield s
+
+    s = AddressedScene("who may not post has nothing queued, nor has what is volatile, or is spared", "ADR-10", "ADR-8")
+    s.enters("a", ADA)
+    s.hears("a", send(1, TO_SHUT, (SESSION, "00"), ALL))
+    s.tells("a", sent(1, taken(0), taken(0), taken(0)))
+    s.hears("a", send(2, TO_BOB, about={"volatile": True}))
+    s.tells("a", sent(2, taken(0)))
+    s.hears("a", offer(3, "clerk", "work"))
+    s.tells("a", offered(3, "clerk"))
+    s.hears("a", send(4, (USER, "ada"), clerk, TO_BOB, about={"except_me": True}))
+    s.tells("a", sent(4, taken(0), taken(0), kept(1)))
+    s.hears("a", send(5, (USER, "ada"), clerk))
+    s.tells("a", sent(5, kept(1, epoch=some_bytes("epoch_ada")), kept(1, epoch=EPOCH_OF_CLERK)))
+    yield s
+
+    s = AddressedScene("a key makes one letter, and is not sent to sessions any more", "ADR-13", "MBX-3")
+    s.enters("a", ADA)
+    s.hears("a", send(1, TO_BOB, data=b"1", key=b"k"), send(2, TO_BOB, data=b"2", key=b"k"))
+    s.tells("a", sent(1, kept(1)), sent(2, kept(1, duplicate=True)))
+    s.holds("b", letter(1, "1", box=BOX, sender="ada"))
+    s.hears("b", settle(1, box=BOX), listen(2))
+    s.tells("b", listening(2, "b"))
+    s.hears("a", send(3, TO_BOB, clerk, key=b"k"))
+    s.tells("a", sent(3, kept(1, duplicate=True), kept(1, epoch=EPOCH_OF_CLERK)))
+    for id in (4, 5):
+        s.hears("a", send(id, TO_BOB, key=b"l"))
+        s.tells("b", direct(TO_BOB))
+        s.tells("a", sent(id, taken()))
+    s.enters("c", {"token": "eve"})
+    s.hears("c", send(1, clerk, data=b"other", key=b"k"))
+    s.tells("c", sent(1, kept(2, epoch=EPOCH_OF_CLERK)))
     yield s
 
 

@@ -61,7 +61,7 @@ def subscribe(id: int, *channels: str, since: Any = None, options: Any = None) -
     return [1, id, [[channel, since, *behind] for channel in channels]]
 
 
-def subscribed(id: int, *outcomes: list[Any]) -> Message:
+def subscribed(id: int | None, *outcomes: list[Any]) -> Message:
     """Write SUBSCRIBED."""
     return [2, id, list(outcomes)]
 

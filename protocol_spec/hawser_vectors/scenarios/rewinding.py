@@ -77,6 +77,19 @@ def server() -> Iterator[ServiceScene]:
         s.tells(link, publication("fresh:x", 3, "3"))
     yield s
 
+    s = ServiceScene("no pause leads back to before the subscription", "SUB-14", "CHN-9")
+    s.starts()
+    s.second("b")
+    s.publishes("b", "fresh:x", "1", "2")
+    s.hears("a", subscribe(1, "fresh:x"))
+    s.tells("a", subscribed(1, live("fresh:x", 2)))
+    s.publishes("b", "fresh:x", "3", first=3)
+    s.tells("a", publication("fresh:x", 3, "3"))
+    for began in ([EPOCH, 0], [bytes(8), 7]):
+        s.hears("a", [10, "fresh:x", *began], [11, "fresh:x", *began])
+        s.tells("a", publication("fresh:x", 3, "3"))
+    yield s
+
     s = ServiceScene("a channel gives its last publication to whoever joins, where it is declared", "SUB-11", "SUB-10")
     s.starts()
     s.publishes("a", "last:x", "1", "2")

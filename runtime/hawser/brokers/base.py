@@ -46,6 +46,9 @@ class Retention:
     """At most so many bytes of payload."""
     seconds: float = inf
     """Nothing that is older, by the broker's clock."""
+    latest: bool = False
+    """Whether of those with the same ``latest_key`` only the newest is kept (SPEC LAT-1): an older one goes at once,
+    and is not missing. A channel for which this changes begins anew: nothing from before is kept."""
 
 
 @attrs.frozen
@@ -61,6 +64,8 @@ class Entry:
     never falls from one offset to the next."""
     about: About | None = None
     """What it carries beside the payload, as it was given; without a time, which is the broker's to say."""
+    volatile: bool = False
+    """Whether it is kept nowhere, and ``offset`` is that of the last one before it (SPEC VOL-2). Only in reports."""
 
 
 @attrs.frozen(eq=False)
@@ -96,9 +101,11 @@ class History:
     top: Position
     """The newest publication of the channel when this was read."""
     first: int
-    """The lowest offset that is still kept; ``top.offset + 1`` if none is."""
+    """From this offset on nothing is missing; ``top.offset + 1`` if nothing is kept. It never falls in an epoch. Where
+    only the latest by key is kept, what was replaced is not missing, and ``first`` itself may have been (LAT-4)."""
     entries: tuple[Entry, ...]
-    """Publications with consecutive offsets from the asked one (or ``first``, if that is higher) on."""
+    """Publications with rising offsets from the asked one (or ``first``, if that is higher) on: consecutive ones, but
+    for what was replaced."""
 
 
 class Sink(Protocol):
@@ -117,6 +124,9 @@ class Broker(ABC):
 
     at_once: int = 1
     """So many publications of one client are worth being handed over together, by `publish_all`."""
+
+    compare_seconds: float = inf
+    """How often nodes compare what was reported with `history`; for brokers that may lose a report on the way."""
 
     @cached_property
     def presence(self) -> PresenceStore:
@@ -156,6 +166,22 @@ class Broker(ABC):
             about: What it carries beside the payload; None: nothing.
         """
 
+    @abstractmethod
+    async def publish_volatile(self, channel: str, data: bytes, *, about: About | None = None) -> Position:
+        """Report something to everyone who has joined the channel, and keep it nowhere (SPEC VOL-2).
+
+        It stands in the reports where it was published: behind what was answered before this was called, and before
+        what is published when this is answered. What holds it up, a full disk or a lost link, may lose it.
+
+        Args:
+            channel: The channel's name.
+            data: The payload.
+            about: What it carries beside the payload; None: nothing.
+
+        Returns:
+            The position of the channel at which it was reported.
+        """
+
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
         """Publish several, each as `publish` would, in this order.
 
@@ -185,7 +211,8 @@ class Broker(ABC):
 
         Args:
             channel: The channel's name.
-            sink: Told of every publication after the returned position, once, in order, without holes.
+            sink: Told of every publication after the returned position, in order, without holes; of each once, also
+                where it has joined the channel and watches a pattern of it.
 
         Returns:
             The position from which on the sink is told.
@@ -198,6 +225,26 @@ class Broker(ABC):
         Args:
             channel: The channel's name.
             sink: The one that joined.
+        """
+
+    @abstractmethod
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        """Start to report the publications of all channels of a pattern (SPEC WLD-1), also of new ones.
+
+        Args:
+            pattern: A name of which at least one segment is ``*``.
+            sink: Told of every publication that gets its offset after this returned, in order in each channel.
+        """
+
+    @abstractmethod
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        """Stop to report the channels of a pattern; doing it twice is harmless.
+
+        Those that the sink has joined, and those of another pattern that it watches, go on.
+
+        Args:
+            pattern: The pattern.
+            sink: The one that watches it.
         """
 
     @abstractmethod

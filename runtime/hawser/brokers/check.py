@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -11,9 +10,10 @@ from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, BrokerUnavailable, Entry, Published, Retention, Submission
+from .check_latest import LATEST_CHECKS, check_ages_of_the_latest
 from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases
-from .expecting import BrokerContractError, expect
+from .expecting import BrokerContractError, expect, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["BrokerContractError", "check_broker"]
 
 KEEP: Final = Retention(messages=5)
-_PATIENCE_SECONDS: Final = 5.0
-_JUMPS: Final = 50
 
 
 class _Reports:
@@ -40,13 +38,7 @@ class _Reports:
         self.arrived = trio.Event()
 
     async def until(self, count: int) -> list[tuple[int, bytes]]:
-        began = time.monotonic()
-        for _ in range(_JUMPS):
-            with trio.move_on_after(_PATIENCE_SECONDS):
-                while len(self.entries) < count:
-                    await self.arrived.wait()
-            if len(self.entries) >= count or time.monotonic() - began >= _PATIENCE_SECONDS:
-                break  # else a virtual clock has jumped over the work of a thread
+        await patiently(lambda: len(self.entries) >= count, lambda: self.arrived)
         return [(entry.offset, entry.data) for entry in self.entries]
 
 
@@ -62,8 +54,8 @@ async def check_broker(
     Args:
         broker: A broker that nothing else uses; channels whose names begin with ``check:`` are created.
         key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
-        age_seconds: If given, keeps history for so long, waits nearly twice as long, and checks that what is older is
-            gone; then likewise with letters (use an autojump clock if the broker's clock goes by Trio's).
+        age_seconds: If given, keeps history for so long, waits more than four times as long, and checks that what is
+            older is gone; then likewise with letters (use an autojump clock if the broker's clock goes by Trio's).
         lease_seconds: If given, holds leases of presence for so long, waits nearly three times as long, and checks that
             they expire (use an autojump clock).
 
@@ -72,12 +64,13 @@ async def check_broker(
     """
     async with trio.open_nursery() as nursery:
         await nursery.start(broker.run)
-        for check in _CHECKS:
+        for check in (*_CHECKS, *LATEST_CHECKS):
             await check(broker)
         if key_window_seconds is not None:
             await _check_keys_are_forgotten(broker, key_window_seconds)
         if age_seconds is not None:
             await _check_ages(broker, age_seconds)
+            await check_ages_of_the_latest(broker, age_seconds)
         nursery.start_soon(broker.mailboxes.run)
         for check_mailboxes in MAILBOX_CHECKS:
             await check_mailboxes(broker)
@@ -147,6 +140,31 @@ async def _check_reports_follow_the_join(broker: Broker) -> None:
     expect("reports to the one that stayed", len(await others.until(4)), 4)
     expect("reports after leaving", len(reports.entries), 3)
     await broker.leave("check:join", others)
+
+
+async def _check_watched_patterns(broker: Broker) -> None:
+    reports, others = _Reports(), _Reports()
+    await broker.publish("check:watch:1", b"before", retention=KEEP)
+    await broker.watch("check:watch:*", reports)
+    await broker.watch("check:*:2", reports)
+    await broker.watch("check:*:2", others)
+    await broker.join("check:watch:1", reports)
+    for name in ("1", "2", "2:3"):
+        await broker.publish(f"check:watch:{name}", name.encode(), retention=KEEP)
+    await broker.publish("check:other:2", b"other", retention=Retention())
+    expect("reports of patterns, each once", await reports.until(3), [(2, b"1"), (1, b"2"), (1, b"other")])
+    expect("reports of one pattern", await others.until(2), [(1, b"2"), (1, b"other")])
+    await broker.unwatch("check:*:2", reports)
+    await broker.unwatch("check:*:2", reports)
+    await broker.publish("check:other:2", b"not for the first", retention=KEEP)
+    await others.until(3)
+    await broker.unwatch("check:watch:*", reports)
+    await broker.publish("check:watch:1", b"joined", retention=KEEP)
+    await broker.publish("check:watch:2", b"only for the other", retention=KEEP)
+    expect("reports of what is still watched", len(await others.until(4)), 4)
+    expect("reports after unwatching", (await reports.until(4))[3:], [(3, b"joined")])
+    await broker.unwatch("check:*:2", others)
+    await broker.leave("check:watch:1", reports)
 
 
 async def _check_keys(broker: Broker) -> None:
@@ -301,6 +319,7 @@ _CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
     _check_bounds_of_history,
     _check_what_is_carried,
     _check_reports_follow_the_join,
+    _check_watched_patterns,
     _check_keys,
     _check_publications_at_once,
     _check_publications_together,

@@ -119,7 +119,10 @@ async def _check_one_holder(broker: Broker) -> None:
 
 async def _check_keys(broker: Broker) -> None:
     store, holder = broker.mailboxes, _Holder()
+    expect("a key that was never used", await store.known("check:mail keys", b"k1"), None)
     first = await store.post(Posting("check:mail keys", b"one", KEEP, key=b"k1"))
+    expect("a key that was", await store.known("check:mail keys", b"k1"), first.position)
+    expect("that key in another mailbox", await store.known("check:mail keys:2", b"k1"), None)
     again = await store.post(Posting("check:mail keys", b"two", KEEP, key=b"k1"))
     expect("the second with a key", (again.position, again.duplicate), (first.position, True))
     other = await store.post(Posting("check:mail keys", b"three", KEEP, key=b"k2"))
@@ -131,6 +134,7 @@ async def _check_keys(broker: Broker) -> None:
     await store.remove("check:mail keys", holder, [first.position])
     again = await store.post(Posting("check:mail keys", b"five", KEEP, key=b"k1"))
     expect("the key of a letter that is settled", (again.position, again.duplicate), (first.position, True))
+    expect("that key, asked alone", await store.known("check:mail keys", b"k1"), first.position)
     expect("letters stored under keys", await _texts(store, "check:mail keys"), [b"three"])
     await store.release("check:mail keys", holder)
 
@@ -147,6 +151,7 @@ async def _check_bounds(broker: Broker) -> None:
         expect(f"a letter above what {mailbox} keeps", "stored", "MailboxFull")
     await store.hold("check:few", holder)
     await store.remove("check:few", holder, places[:1])
+    expect("what is known of what was refused", await store.known("check:few", b"full"), None)
     late = await store.post(Posting("check:few", b"9", few, key=b"full"))
     expect("the key of what was refused", late.duplicate, False)
     expect("letters in a mailbox that was full", await _texts(store, "check:few"), [b"5678", b"9"])

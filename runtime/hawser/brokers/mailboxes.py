@@ -132,6 +132,15 @@ class MailboxStore(ABC):
         """
 
     @abstractmethod
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        """What `post` would answer to a second letter with this key; None if it would store it.
+
+        Args:
+            mailbox: The mailbox.
+            key: The key.
+        """
+
+    @abstractmethod
     async def hold(self, mailbox: str, sink: MailSink) -> bool:
         """Become the one who is given the letters of a mailbox.
 

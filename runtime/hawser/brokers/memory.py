@@ -11,42 +11,90 @@ import secrets
 import time
 from collections import deque
 from functools import cached_property
-from itertools import dropwhile, islice
+from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position
 
-from .base import KEY_WINDOW_SECONDS, Broker, Entry, History, Published, Retention, Sink
+from .base import Broker, Entry, History, Published, Retention, Sink
+from .memory_keys import KeyWindow
 from .memory_mailboxes import MemoryMailboxes
+from .watching import Watchers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hawser_engine.messages import About
 
 
-class _Stream:
-    """One channel."""
+class _Newest:
+    """What is kept of a channel that keeps the latest by key (SPEC LAT-1)."""
 
-    __slots__ = ("bytes_held", "entries", "epoch", "seconds", "sinks", "time_ms", "top")
+    __slots__ = ("_entries", "_latest")
+
+    def __init__(self, floor: int) -> None:
+        self._latest = Latest(floor)
+        self._entries: dict[int, Entry] = {}
+
+    @property
+    def first(self) -> int:
+        return self._latest.floor + 1
+
+    def append(self, entry: Entry) -> None:
+        key = None if entry.about is None else entry.about.latest_key
+        replaced = self._latest.add(entry.offset, key, len(entry.data), entry.time_ms)
+        if replaced is not None:
+            del self._entries[replaced]
+        self._entries[entry.offset] = entry
+
+    def forget(self, retention: Retention, now_ms: int) -> None:
+        since = now_ms - retention.seconds * 1_000
+        for offset in self._latest.trim(retention.messages, retention.bytes, since):
+            del self._entries[offset]
+
+    def after(self, offset: int) -> Iterator[Entry]:
+        return map(self._entries.__getitem__, self._latest.after(offset))
+
+
+_NOTHING: Final = Retention()
+
+
+class _Stream:
+    """One channel; of the many of which nothing is kept there is no more than where they stand."""
+
+    __slots__ = ("bytes_held", "entries", "epoch", "newest", "retention", "sinks", "time_ms", "top")
 
     def __init__(self, epoch: bytes) -> None:
         self.epoch = epoch
         self.top = 0
-        self.entries: deque[Entry] = deque()
+        self.entries: deque[Entry] | None = None
         self.bytes_held = 0
         self.time_ms = 0
-        self.seconds = inf
-        self.sinks: list[Sink] = []
+        self.retention = _NOTHING
+        self.sinks: tuple[Sink, ...] = ()
+        self.newest: _Newest | None = None
+        """In place of ``entries``, where only the latest by key is kept."""
 
     def append(self, data: bytes, about: About | None, retention: Retention, now_ms: int) -> Entry:
         self.top += 1
         self.time_ms = max(self.time_ms, now_ms)  # a clock that was set back does not turn the order around
-        self.seconds = retention.seconds
         entry = Entry(self.top, data, self.time_ms, about)
+        if retention.latest != self.retention.latest:
+            self._begin_anew(retention)
+        self.retention = retention
+        if self.newest is not None:
+            self.forget(now_ms)  # what was too old is lost, and not replaced: readers were told so
+            self.newest.append(entry)
+            self.forget(now_ms)
+            return entry
+        if self.entries is None:
+            if not retention.messages:
+                return entry
+            self.entries = deque()
         self.entries.append(entry)
         self.bytes_held += len(data)
         while self.entries and (len(self.entries) > retention.messages or self.bytes_held > retention.bytes):
@@ -55,12 +103,30 @@ class _Stream:
         return entry
 
     def forget(self, now_ms: int) -> None:
-        """Drop what is too old."""
-        while self.entries and now_ms - self.entries[0].time_ms > self.seconds * 1_000:
+        """Drop what is too old; of the latest by key, whatever exceeds a bound."""
+        if self.newest is not None:
+            self.newest.forget(self.retention, now_ms)
+        while self.entries and now_ms - self.entries[0].time_ms > self.retention.seconds * 1_000:
             self.bytes_held -= len(self.entries.popleft().data)
+
+    @property
+    def first(self) -> int:
+        """From this offset on nothing is missing."""
+        return self.top - len(self.entries or ()) + 1 if self.newest is None else self.newest.first
+
+    def after(self, offset: int) -> Iterator[Entry]:
+        """What is kept behind an offset."""
+        if self.newest is not None:
+            return self.newest.after(offset)
+        return islice(self.entries or (), max(0, offset + 1 - self.first), None)
 
     def position(self) -> Position:
         return Position(self.epoch, self.top)
+
+    def _begin_anew(self, retention: Retention) -> None:
+        self.entries = None
+        self.bytes_held = 0
+        self.newest = _Newest(self.top - 1) if retention.latest else None
 
 
 class MemoryBroker(Broker):
@@ -84,10 +150,10 @@ class MemoryBroker(Broker):
         self._random_bytes = random_bytes
         self._clock = clock
         self._channels_max = channels_max
-        self._keys_max = keys_max
         self._streams: dict[str, _Stream] = {}
+        self._watchers = Watchers()
         self._idle: dict[str, None] = {}  # channels nobody has joined, longest unused first
-        self._keys: dict[tuple[str, bytes], tuple[Position, float]] = {}  # oldest first
+        self._keys = KeyWindow(keys_max)
 
     @cached_property
     def mailboxes(self) -> MemoryMailboxes:
@@ -100,26 +166,31 @@ class MemoryBroker(Broker):
         """See `Broker.publish`."""
         await trio.lowlevel.checkpoint()
         now = trio.current_time()
-        self._forget_keys(now)
-        known = None if key is None else self._keys.get((channel, key))
+        known = self._keys.known(channel, key, now)
         if known is not None:
-            return Published(known[0], True)
+            return Published(known, True)
         stream = self._stream(channel)
         entry = stream.append(data, about, retention, self._now_ms())
         position = Position(stream.epoch, entry.offset)
-        if key is not None:
-            if len(self._keys) >= self._keys_max:
-                del self._keys[next(iter(self._keys))]
-            self._keys[channel, key] = position, now + KEY_WINDOW_SECONDS
-        for sink in stream.sinks:
+        self._keys.remember(channel, key, position, now)
+        for sink in self._watchers.sinks(channel, stream.sinks):
             sink(channel, stream.epoch, (entry,))
         return Published(position, False)
+
+    async def publish_volatile(self, channel: str, data: bytes, *, about: About | None = None) -> Position:
+        """See `Broker.publish_volatile`."""
+        await trio.lowlevel.checkpoint()
+        stream = self._stream(channel)
+        entry = Entry(stream.top, data, self._now_ms(), about, volatile=True)
+        for sink in self._watchers.sinks(channel, stream.sinks):
+            sink(channel, stream.epoch, (entry,))
+        return stream.position()
 
     async def join(self, channel: str, sink: Sink) -> Position:
         """See `Broker.join`."""
         await trio.lowlevel.checkpoint()
         stream = self._stream(channel)
-        stream.sinks = [*stream.sinks, sink]
+        stream.sinks = (*stream.sinks, sink)
         self._idle.pop(channel, None)
         return stream.position()
 
@@ -127,24 +198,34 @@ class MemoryBroker(Broker):
         """See `Broker.leave`."""
         await trio.lowlevel.checkpoint()
         stream = self._stream(channel)
-        stream.sinks = [other for other in stream.sinks if other != sink]
+        stream.sinks = tuple(other for other in stream.sinks if other != sink)
         self._touch(channel, stream)
+
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        """See `Broker.watch`."""
+        await trio.lowlevel.checkpoint()
+        self._watchers.add(pattern, sink)
+
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        """See `Broker.unwatch`."""
+        await trio.lowlevel.checkpoint()
+        self._watchers.remove(pattern, sink)
 
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         """See `Broker.history`."""
         await trio.lowlevel.checkpoint()
         stream, now_ms = self._stream(channel), self._now_ms()
         stream.forget(now_ms)
-        first = stream.top - len(stream.entries) + 1
-        wanted = islice(stream.entries, max(0, after + 1 - first), None)
         entries: list[Entry] = []
         size = 0
-        for entry in dropwhile(lambda entry: now_ms - entry.time_ms > seconds * 1_000, wanted):
+        for entry in stream.after(after):
+            if now_ms - entry.time_ms > seconds * 1_000:
+                continue
             size += len(entry.data)
             if len(entries) == limit or (entries and size > limit_bytes):
                 break
             entries.append(entry)
-        return History(stream.position(), first, tuple(entries))
+        return History(stream.position(), stream.first, tuple(entries))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1_000)
@@ -163,10 +244,3 @@ class MemoryBroker(Broker):
         if not stream.sinks:
             self._idle.pop(channel, None)
             self._idle[channel] = None
-
-    def _forget_keys(self, now: float) -> None:
-        while self._keys:
-            oldest = next(iter(self._keys))
-            if self._keys[oldest][1] > now:
-                break
-            del self._keys[oldest]

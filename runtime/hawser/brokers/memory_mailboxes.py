@@ -16,8 +16,9 @@ import trio
 
 from hawser_engine.messages import Position
 
-from .base import KEY_WINDOW_SECONDS, Published
+from .base import Published
 from .mailboxes import Letter, MailboxFull, MailboxStore, News, dead_letter
+from .memory_keys import KeyWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -103,10 +104,9 @@ class MemoryMailboxes(MailboxStore):
         self._random_bytes = random_bytes
         self._clock = clock
         self._mailboxes_max = mailboxes_max
-        self._keys_max = keys_max
         self._mailboxes: dict[str, _Mailbox] = {}
         self._idle: dict[str, None] = {}  # those that could make room, unused for longest first
-        self._keys: dict[tuple[str, bytes], tuple[Position, float]] = {}  # oldest first
+        self._keys = KeyWindow(keys_max)
 
     # ------------------------------------------------------------ letters
 
@@ -114,10 +114,9 @@ class MemoryMailboxes(MailboxStore):
         """See `MailboxStore.post`."""
         await trio.lowlevel.checkpoint()
         now = trio.current_time()
-        self._forget_keys(now)
-        known = None if posting.key is None else self._keys.get((posting.mailbox, posting.key))
+        known = self._keys.known(posting.mailbox, posting.key, now)
         if known is not None:
-            return Published(known[0], True)
+            return Published(known, True)
         mailbox, keeping, size = self._mailbox(posting.mailbox), posting.keeping, len(posting.data)
         if len(mailbox.kept) >= keeping.letters or mailbox.bytes + size > keeping.bytes:
             self._touch(mailbox)
@@ -127,13 +126,15 @@ class MemoryMailboxes(MailboxStore):
         letter = Letter(position, posting.data, posting.sender, int(now_ms))
         mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
         mailbox.bytes += size
-        if posting.key is not None:
-            if len(self._keys) >= self._keys_max:
-                del self._keys[next(iter(self._keys))]
-            self._keys[posting.mailbox, posting.key] = position, now + KEY_WINDOW_SECONDS
+        self._keys.remember(posting.mailbox, posting.key, position, now)
         self._touch(mailbox)
         mailbox.tell()
         return Published(position, False)
+
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        """See `MailboxStore.known`."""
+        await trio.lowlevel.checkpoint()
+        return self._keys.known(mailbox, key, trio.current_time())
 
     async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
         """See `MailboxStore.read`."""
@@ -266,10 +267,3 @@ class MemoryMailboxes(MailboxStore):
                     raise
             del taken[0]
         self._touch(box)
-
-    def _forget_keys(self, now: float) -> None:
-        while self._keys:
-            oldest = next(iter(self._keys))
-            if self._keys[oldest][1] > now:
-                break
-            del self._keys[oldest]

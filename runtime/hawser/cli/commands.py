@@ -76,14 +76,63 @@ PUB_HELP: Final = "\n\n".join(
         "publication is acknowledged. A line that is no JSON is named with its number and ends it with 2: the lines "
         "before it are published, it and those behind it are not.",
         "After a reset, what has no answer is published again under the same keys, and a line on stderr says so: a "
-        "server that remembers a key stores its publication once.",
+        "server that remembers a key stores its publication once. What is volatile has no key: it is not published "
+        "again, and then the exit code is 1.",
     )
 )
 PUB_EXAMPLES: Final = """Try:
   hawser pub http://127.0.0.1:8000 room:lobby '{"text": "hello"}'
   hawser pub http://127.0.0.1:8000 room:lobby --text < README.md
   hawser pub http://127.0.0.1:8000 orders:7 '{"id": "7"}' --tag event=shipped
+  hawser pub http://127.0.0.1:8000 board:yard '"done"' --latest-key 'mend the sail'
+  hawser pub http://127.0.0.1:8000 pad '[12, 40]' --volatile
   seq 1000 | hawser pub http://127.0.0.1:8000 numbers"""
+
+POST_HELP: Final = "\n\n".join(
+    (
+        "Post DATA, or each line of standard input, into a mailbox, as JSON.",
+        "A mailbox is that of a user, `user:ada`, or of an agent, `agent:clerk`. A letter waits there until whoever "
+        "holds the mailbox has dealt with it: `hawser mailbox` is one that prints it.",
+        "Each letter is stored before the next one leaves, so the exit code is 0 only when all are. A line that is no "
+        "JSON, or a letter that is refused, is named with its number and ends it; those before it are stored. After a "
+        "reset a letter without an answer is posted again under the same key, and is stored once.",
+    )
+)
+POST_EXAMPLES: Final = """Try:
+  hawser post http://127.0.0.1:8000 agent:clerk '{"order": 7}'
+  hawser post http://127.0.0.1:8000 user:ada --text 'the boat is ready' --ttl 3600
+  hawser post http://127.0.0.1:8000 agent:clerk < orders.jsonl"""
+
+MAILBOX_HELP: Final = "\n\n".join(
+    (
+        "Hold a mailbox and print its letters, one JSON object a line; each is removed when it is printed.",
+        'Each line is {"mailbox":…,"id":…,"sender":…,"time":…,"tries":…,"data":…}. The id is the same however often a '
+        "letter is delivered. Without MAILBOX it is that of the user whose token is shown.",
+        "One session at a time holds a mailbox; others wait until it has ended. Ctrl-C gives it back, with each letter "
+        "that is not printed. Killed between printing a letter and saying so, it leaves that one to be printed again.",
+    )
+)
+MAILBOX_EXAMPLES: Final = """Try:
+  hawser mailbox http://127.0.0.1:8000 agent:clerk
+  hawser mailbox http://127.0.0.1:8000 agent:clerk --count 1 | jq .data
+  HAWSER_TOKEN=... hawser mailbox https://example.org"""
+
+PRESENCE_HELP: Final = "\n\n".join(
+    (
+        "Print who is in a channel, and then who comes and goes, one JSON object a line.",
+        'Each line is {"channel":…,"what":…,"id":…,"user":…,"info":…}: `what` is here for those who are there at the '
+        "beginning, then join, update or leave. Where there are too many to be listed, the lines are "
+        '{"channel":…,"what":"count","total":…}. `id` names a session, `info` is what it says of itself. On stderr: '
+        "`watching CHANNEL: N there`, and resets. Broken links are mended for ever; what changed meanwhile is printed "
+        "like any other change.",
+        "With --as the command is a member itself, among the others on its own lines, until it ends. Without, it only "
+        "watches. The channel has to be declared with presence, as those of `hawser serve` are.",
+    )
+)
+PRESENCE_EXAMPLES: Final = """Try:
+  hawser presence http://127.0.0.1:8000 room:lobby
+  hawser presence http://127.0.0.1:8000 room:lobby --as '{"name": "Ada"}'
+  hawser presence http://127.0.0.1:8000 room:lobby | jq -r '.what + " " + .user'"""
 
 CALL_HELP: Final = "Call a procedure and print its result as JSON. Each ARG is JSON."
 CALL_EXAMPLES: Final = """Try:
@@ -199,6 +248,26 @@ def sub(
     return run_sub(place, Wanted(channels, start, count))
 
 
+@app.command(
+    help=PRESENCE_HELP, help_epilogue=PRESENCE_EXAMPLES, usage="Usage: hawser presence [URL] CHANNEL [OPTIONS]"
+)
+def presence(
+    *words: Annotated[str, Parameter(name="URL-CHANNEL", help="The server, then the channel.")],
+    info: Annotated[str | None, Parameter(name="--as", help="Be a member that says this JSON value of itself.")] = None,
+    count: Annotated[int | None, Parameter(help="End after so many lines.")] = None,
+    transport: Transport = "auto",
+) -> int:
+    """Print who is there; see `PRESENCE_HELP`."""
+    from .watching import Watched, read_info, run_presence
+
+    place, rest = split_url(words, transport, usage="hawser presence URL CHANNEL")
+    if len(rest) != 1:
+        raise CommandFailed(f"{len(rest)} channels: write hawser presence URL CHANNEL", WRONG_USAGE)
+    if count is not None:
+        within("--count", count, 1, 2**53)
+    return run_presence(place, Watched(named("a channel name", rest[0]), read_info(info), count))
+
+
 @app.command(help=PUB_HELP, help_epilogue=PUB_EXAMPLES, usage="Usage: hawser pub [URL] CHANNEL [DATA] [OPTIONS]")
 def pub(
     *words: Annotated[str, Parameter(name="URL-CHANNEL-DATA", help="The server, the channel, and one JSON value.")],
@@ -207,23 +276,69 @@ def pub(
         tuple[str, ...],
         Parameter(help="NAME=VALUE, for each publication. Give it again for each further tag. An event is event=NAME."),
     ] = (),
+    latest_key: Annotated[str | None, Parameter(help="What each publication is the newest of.")] = None,
+    volatile: Annotated[bool, Parameter(help="Give it at once or not at all, and keep it nowhere.")] = False,
     transport: Transport = "auto",
 ) -> int:
     """Publish; see `PUB_HELP`."""
-    from .publishing import read_tags, run_pub
+    from .publishing import Manner, read_tags, run_pub
 
-    tags = read_tags(tag)
+    manner = Manner(text=text, tags=read_tags(tag), latest_key=latest_key, volatile=volatile)
     place, rest = split_url(words, transport, usage="hawser pub URL CHANNEL [DATA]")
     match rest:
         case [channel]:
-            return run_pub(place, named("a channel name", channel), None, text=text, tags=tags)
+            return run_pub(place, named("a channel name", channel), None, manner)
         case [channel, data]:
-            return run_pub(place, named("a channel name", channel), data, text=text, tags=tags)
+            return run_pub(place, named("a channel name", channel), data, manner)
         case _:
             raise CommandFailed(
                 f"{len(rest)} words behind the URL: write hawser pub URL CHANNEL [DATA], with quotes around DATA",
                 WRONG_USAGE,
             )
+
+
+@app.command(help=POST_HELP, help_epilogue=POST_EXAMPLES, usage="Usage: hawser post [URL] MAILBOX [DATA] [OPTIONS]")
+def post(
+    *words: Annotated[str, Parameter(name="URL-MAILBOX-DATA", help="The server, the mailbox, and one JSON value.")],
+    text: Annotated[bool, Parameter(help="DATA, or each line, is a text as it stands, and no JSON.")] = False,
+    ttl: Annotated[
+        float | None, Parameter(help="Seconds after which a letter is not delivered any more, if nobody says less.")
+    ] = None,
+    transport: Transport = "auto",
+) -> int:
+    """Post letters; see `POST_HELP`."""
+    from .posting import run_post
+
+    if ttl is not None:
+        within("--ttl", ttl, 0.001, 2**40)
+    place, rest = split_url(words, transport, usage="hawser post URL MAILBOX [DATA]")
+    match rest:
+        case [mailbox]:
+            return run_post(place, named("the name of a mailbox", mailbox), None, text=text, ttl=ttl)
+        case [mailbox, data]:
+            return run_post(place, named("the name of a mailbox", mailbox), data, text=text, ttl=ttl)
+        case _:
+            raise CommandFailed(
+                f"{len(rest)} words behind the URL: write hawser post URL MAILBOX [DATA], with quotes around DATA",
+                WRONG_USAGE,
+            )
+
+
+@app.command(help=MAILBOX_HELP, help_epilogue=MAILBOX_EXAMPLES, usage="Usage: hawser mailbox [URL] [MAILBOX] [OPTIONS]")
+def mailbox(
+    *words: Annotated[str, Parameter(name="URL-MAILBOX", help="The server, and the mailbox if not one's own.")],
+    count: Annotated[int | None, Parameter(help="End after so many letters.")] = None,
+    transport: Transport = "auto",
+) -> int:
+    """Print letters; see `MAILBOX_HELP`."""
+    from .holding import run_mailbox
+
+    if count is not None:
+        within("--count", count, 1, 2**53)
+    place, rest = split_url(words, transport, usage="hawser mailbox URL [MAILBOX]")
+    if len(rest) > 1:
+        raise CommandFailed(f"{len(rest)} words behind the URL: write hawser mailbox URL [MAILBOX]", WRONG_USAGE)
+    return run_mailbox(place, named("the name of a mailbox", rest[0]) if rest else None, count)
 
 
 @app.command(help=CALL_HELP, help_epilogue=CALL_EXAMPLES, usage="Usage: hawser call [URL] PROCEDURE [ARG...] [OPTIONS]")

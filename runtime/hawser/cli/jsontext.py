@@ -17,7 +17,7 @@ from hawser.errors import PayloadError
 from hawser.payloads import encode_payload
 
 if TYPE_CHECKING:
-    from hawser import Message
+    from hawser import Letter, Message
 
 _INTEGER_TEXT_MAX: Final = 20
 """The longest integer that is read at all; the limit of ±2^53 has 16 digits."""
@@ -65,13 +65,34 @@ def json_text(value: object) -> str:
 def message_text(message: Message) -> str:
     """Write a message on one line: ``{"channel":…,"epoch":…,"offset":…,"data":…}``.
 
-    What is no payload of Hawser stands as ``"raw"``, in base64url, where ``"data"`` would be.
+    What is no payload of Hawser stands as ``"raw"``, in base64url, where ``"data"`` would be. One that is volatile has
+    ``"volatile":true`` before it.
     """
-    head = {"channel": message.channel, "epoch": message.epoch.hex(), "offset": message.offset}
+    head: dict[str, object] = {"channel": message.channel, "epoch": message.epoch.hex(), "offset": message.offset}
+    if message.volatile:
+        head["volatile"] = True
     try:
         return json_text({**head, "data": message.data})
     except PayloadError:
         return json_text({**head, "raw": message.raw})
+
+
+def letter_text(letter: Letter) -> str:
+    """Write a letter on one line: ``{"mailbox":…,"id":…,"sender":…,"time":…,"tries":…,"data":…}``.
+
+    What is no payload of Hawser stands as ``"raw"``, as in a message.
+    """
+    head: dict[str, object] = {
+        "mailbox": letter.mailbox,
+        "id": letter.id,
+        "sender": letter.sender,
+        "time": letter.time,
+        "tries": letter.tries,
+    }
+    try:
+        return json_text({**head, "data": letter.data})
+    except PayloadError:
+        return json_text({**head, "raw": letter.raw})
 
 
 def _plain(value: object) -> object:

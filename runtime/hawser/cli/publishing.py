@@ -7,7 +7,6 @@ each publication is tied to the one before it.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from functools import partial
 from math import inf
@@ -20,10 +19,10 @@ from hawser import HawserError, NotSent, RequestFailed, RequestLost
 from hawser.about import publish_options
 
 from . import DONE, WRONG_USAGE, CommandFailed
-from .jsontext import check_payload, parse_json
+from .lines import open_lines, read_line
 from .running import Dial, explain, report_line, run_command
-from .standard import STDIN, say
-from .streams import BadInput, Input, Line
+from .standard import say
+from .streams import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -31,35 +30,49 @@ if TYPE_CHECKING:
     from hawser import Client, Receipt
 
     from .arguments import Place
+    from .streams import Line
 
 
-def run_pub(place: Place, channel: str, data: str | None, *, text: bool, tags: Mapping[str, str]) -> int:
+def _travels(manner: Manner, _: object, latest_key: str | None) -> None:
+    try:
+        publish_options(manner.tags, latest_key)
+    except ValueError as error:
+        raise CommandFailed(f"--latest-key: {error}", WRONG_USAGE) from None
+
+
+@attrs.frozen
+class Manner:
+    """How lines are read and published."""
+
+    text: bool = False
+    """Whether they are texts, and no JSON."""
+    tags: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """What each carries."""
+    latest_key: str | None = attrs.field(default=None, validator=_travels)
+    """What each is the newest of."""
+    volatile: bool = False
+    """Whether they are given at once or not at all."""
+
+
+def run_pub(place: Place, channel: str, data: str | None, manner: Manner) -> int:
     """Publish one value, or each line of standard input.
 
     Args:
         place: The server.
         channel: The channel.
         data: The value; None for standard input.
-        text: Whether lines are texts, and no JSON.
-        tags: What each publication carries.
+        manner: How.
 
     Raises:
         CommandFailed: A line is no value, or not everything was acknowledged.
     """
-    if data is None:
-        if os.isatty(STDIN):
-            kind = "text" if text else "JSON"
-            say(f"publishing each line that you type, as {kind}; Ctrl-D ends")
-        lines: AsyncIterator[Line] = Input(STDIN)
-    else:
-        read_line(Line(0, data), text=text)  # refused before anything is opened
-        lines = _One(data)
-    return run_command(partial(_pub, place, channel, lines, text, tags))
+    lines = open_lines(data, "publishing", text=manner.text)
+    return run_command(partial(_pub, place, channel, lines, manner))
 
 
-async def _pub(place: Place, channel: str, lines: AsyncIterator[Line], text: bool, tags: Mapping[str, str]) -> int:
+async def _pub(place: Place, channel: str, lines: AsyncIterator[Line], manner: Manner) -> int:
     async with Dial(place) as client:
-        await Publisher(client, channel, text=text, tell=say, tags=tags).run(lines)
+        await Publisher(client, channel, tell=say, manner=manner).run(lines)
     return DONE
 
 
@@ -82,41 +95,6 @@ def read_tags(given: Sequence[str]) -> Mapping[str, str]:
     return tags
 
 
-def read_line(line: Line, *, text: bool) -> Any:
-    """The value of a line.
-
-    Raises:
-        CommandFailed: It is none.
-    """
-    try:
-        if not text:
-            return parse_json(line.text)
-        check_payload(line.text)
-        return line.text
-    except ValueError as error:
-        why = f"{error}" if text else f"{error}; --text publishes lines as they are"
-        if line.number:
-            raise BadInput(line.number, why) from None
-        raise CommandFailed(f"DATA: {why}", WRONG_USAGE) from None
-
-
-class _One:
-    """The data of the command line as the only line."""
-
-    def __init__(self, data: str) -> None:
-        self._data: str | None = data
-
-    def __aiter__(self) -> _One:
-        return self
-
-    async def __anext__(self) -> Line:
-        await trio.lowlevel.checkpoint()
-        if self._data is None:
-            raise StopAsyncIteration
-        line, self._data = Line(0, self._data), None
-        return line
-
-
 @attrs.define(eq=False)
 class _Publication:
     number: int
@@ -135,15 +113,14 @@ class Publisher:
         client: Client,
         channel: str,
         *,
-        text: bool,
         tell: Callable[[str], None],
-        tags: Mapping[str, str] | None = None,
+        manner: Manner,
     ) -> None:
         self.acknowledged: int = 0
-        self._tags = tags
+        self._lost = 0  # volatile publications that a reset left without an answer
+        self._manner = manner
         self._client = client
         self._channel = channel
-        self._text = text
         self._tell = tell
         self._open: deque[_Publication] = deque()  # in the order of the input; bounded by what `submit` lets through
         self._last: Receipt | None = None
@@ -170,6 +147,8 @@ class Publisher:
                 self._tell(f"interrupted: {self.acknowledged} acknowledged{self._left_open()}")
         if self._bad is not None:
             raise self._bad
+        if self._lost:
+            raise CommandFailed(f"{self._lost} without an answer; what is volatile is not published again")
 
     def _done(self) -> bool:
         return self._read_all and not self._open
@@ -195,16 +174,23 @@ class Publisher:
             return None
         try:
             async for line in lines:
-                if self._text or line.text.strip():
-                    return _Publication(line.number, read_line(line, text=self._text))
+                if self._manner.text or line.text.strip():
+                    return _Publication(line.number, read_line(line, text=self._manner.text))
         except BadInput as bad:
             self._bad = bad
         return None
 
     async def _hand_over(self, publication: _Publication) -> None:
         try:
+            manner = self._manner
             publication.receipt = self._last = await self._client.submit(
-                self._channel, publication.value, key=publication.key, after=self._last, tags=self._tags
+                self._channel,
+                publication.value,
+                key=publication.key,
+                after=self._last,
+                tags=manner.tags,
+                latest_key=manner.latest_key,
+                volatile=manner.volatile,
             )
         except NotSent:
             await trio.sleep_forever()  # the one before it was lost: whoever collects sees that, and begins anew
@@ -223,9 +209,7 @@ class Publisher:
             try:
                 await receipt.wait()
             except RequestLost:
-                for publication in self._open:  # all of them were lost in the same step
-                    publication.receipt = None
-                self._last = None
+                self._lose()
                 scope.cancel(reason="the session was reset")
                 return
             except RequestFailed as error:
@@ -236,6 +220,16 @@ class Publisher:
                 raise self._failed(error) from None
             self._open.popleft()
             self.acknowledged += 1
+
+    def _lose(self) -> None:
+        """The session was reset: all that has no answer was lost in the same step."""
+        self._last = None
+        if self._manner.volatile:  # it has no key, so it might be given twice
+            kept = deque(publication for publication in self._open if publication.receipt is None)
+            self._lost += len(self._open) - len(kept)
+            self._open = kept
+        for publication in self._open:
+            publication.receipt = None
 
     def _wake(self) -> None:
         self._changed.set()

@@ -9,9 +9,10 @@ import trio
 
 from hawser import CloseCode, ConnectFailed, HawserError, ResetReason, SessionClosed, connect, states
 
-from . import INTERRUPTED, WRONG_USAGE, CommandFailed
+from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .arguments import TOKEN_VARIABLE, token
-from .standard import say
+from .standard import STDOUT, say
+from .streams import Output
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +32,21 @@ OUTAGE_ATTEMPTS: Final = 3
 def run_command(command: Callable[[], Awaitable[int]]) -> int:
     """Run a command; Ctrl-C and SIGTERM cancel it, so it says goodbye to its server."""
     return trio.run(until_interrupted, command)
+
+
+def run_printing(place: Place, print_to: Callable[[Client, Output], Awaitable[None]]) -> int:
+    """Run a command that prints what a client is given, until it has enough or nobody reads its output any more."""
+
+    async def run() -> int:
+        output = Output(STDOUT)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(output.until_closed)
+            async with Dial(place) as client:
+                await print_to(client, output)
+            nursery.cancel_scope.cancel(reason="done")
+        return DONE
+
+    return run_command(run)
 
 
 async def until_interrupted(command: Callable[[], Awaitable[int]]) -> int:

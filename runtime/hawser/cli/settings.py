@@ -99,6 +99,8 @@ class Store:
     """Channels kept at once; beyond, the one unused for longest that nobody has joined makes room."""
     keys_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     """Idempotency keys kept at once; beyond, the oldest is forgotten before its time."""
+    mailboxes_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
+    """Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds makes room."""
     file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))
     """How large the file may become; beyond, publications are refused. None: as the disk has room."""
 

@@ -35,6 +35,7 @@ def keep_in_store(app: App, store: Store) -> None:
         synchronous="full" if store.synchronous == "full" else "normal",
         channels_max=store.channels_max,
         keys_max=store.keys_max,
+        mailboxes_max=store.mailboxes_max,
         bytes_max=store.file_bytes,
     )
 

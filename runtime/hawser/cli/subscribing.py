@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
 
 from hawser import Gap
+from hawser_engine.channels.segments import is_pattern
 
-from . import DONE, CommandFailed
+from . import CommandFailed
 from .jsontext import message_text
-from .running import Dial, report_line, run_command
-from .standard import STDOUT, say
-from .streams import Output
+from .running import report_line, run_printing
+from .standard import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,17 +43,7 @@ class Wanted:
 
 def run_sub(place: Place, wanted: Wanted) -> int:
     """Print messages until there are enough of them, or until the user has."""
-    return run_command(partial(_sub, place, wanted))
-
-
-async def _sub(place: Place, wanted: Wanted) -> int:
-    output = Output(STDOUT)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(output.until_closed)
-        async with Dial(place) as client:
-            await Printer(client, wanted, output, say).run()
-        nursery.cancel_scope.cancel(reason="done")
-    return DONE
+    return run_printing(place, lambda client, output: Printer(client, wanted, output, say).run())
 
 
 class Printer:
@@ -114,6 +103,8 @@ class Printer:
         since = self._wanted.since
         if since is None:
             return None
+        if is_pattern(channel):
+            raise CommandFailed(f"{channel!r} is a pattern, which is live: there is no --since for it")
         if since.epoch is not None:
             return since.position(since.epoch)
         # An offset alone means the present epoch; whoever joins is told which one that is.

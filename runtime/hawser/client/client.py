@@ -18,6 +18,7 @@ from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_handler, check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
+from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import ErrorCode
 from hawser_engine.mailboxes import Post
 from hawser_engine.messages import Publish, Send, Target, encode_body
@@ -32,6 +33,7 @@ from .operations import Kind, Pending, Receipt
 from .presence import Presence
 from .streaming import open_stream
 from .subscription import Subscription, subscribe_options
+from .wildcards import PatternFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +88,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
         except_me: bool = False,
+        volatile: bool = False,
     ) -> Published:
         """Publish to a channel and wait until the server has accepted it.
 
@@ -101,8 +104,11 @@ class Client:
             tags: At most eight words about it, by name, for the filters of subscribers: names of 1 to 32 bytes,
                 values of at most 64. Only in channels that declare ``about=["tags"]``.
             latest_key: What it is the newest of, 1 to 64 bytes: a room, a symbol, a player. Only in channels that
-                declare ``about=["latest_key"]``.
+                declare ``about=["latest_key"]`` or ``overflow="keep-latest"``.
             except_me: Give it to all subscribers but this session.
+            volatile: Give it at once to whoever keeps up, and to nobody else: it is kept nowhere, and whoever is behind
+                does not get it. It has no offset of its own, and no key; an outbox does not hold it. Only in channels
+                that declare ``volatile=True``.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -122,7 +128,14 @@ class Client:
         Spec: PUB-1, PUB-3, PUB-7, ADR-8.
         """
         receipt = await self.submit(
-            channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key, except_me=except_me
+            channel,
+            data,
+            key=key,
+            ttl=ttl,
+            tags=tags,
+            latest_key=latest_key,
+            except_me=except_me,
+            volatile=volatile,
         )
         return await receipt.wait()
 
@@ -137,6 +150,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
         except_me: bool = False,
+        volatile: bool = False,
     ) -> Receipt:
         """Hand a publication over without waiting for its answer; for many in a row.
 
@@ -155,6 +169,7 @@ class Client:
             tags: As for `publish`.
             latest_key: As for `publish`.
             except_me: As for `publish`.
+            volatile: As for `publish`.
 
         Returns:
             A receipt whose ``wait()`` returns and raises what `publish` does.
@@ -165,15 +180,17 @@ class Client:
             OutboxFull: The outbox has no room; nothing was accepted.
             SessionClosed: The client is closed.
             ValueError: The client has no outbox for ``ttl``, or that is no time; or key or tags are too long or too
-                many.
+                many; or something volatile is given an idempotency key or a time.
 
         Spec: OPS-1, OPS-2.
         """
         check_name("a channel name", channel)
         check_key(key)
         payload = encode_payload(data)
-        own_key = self._keys.next() if key is None else key
-        options = publish_options(tags, latest_key, except_me=except_me)
+        if volatile and (key is not None or ttl is not None):
+            raise ValueError("a volatile publication has neither an idempotency key nor a time to wait")
+        own_key = None if volatile else self._keys.next() if key is None else key
+        options = publish_options(tags, latest_key, except_me=except_me, volatile=volatile)
         size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
 
         def encode(id: int) -> bytes:
@@ -184,7 +201,7 @@ class Client:
         postman = self._dialogue.postman
         if ttl is not None and (postman is None or not ttl > 0):
             raise ValueError(f"ttl is {ttl!r}; it must be above 0, and connect be given an outbox")
-        if postman is not None:
+        if postman is not None and own_key is not None:
             await trio.lowlevel.checkpoint()
             return postman.accept(channel, size, own_key, encode, ttl)
         pending = Pending(Kind.PUBLISH, channel, size, own_key)
@@ -265,19 +282,23 @@ class Client:
         *,
         key: bytes | None = None,
         except_me: bool = False,
+        volatile: bool = False,
     ) -> Sent:
         """Send something to somebody: ``await client.send(to.user("ada"), "hello")``, with ``from hawser import to``.
 
         What becomes of it is said for each target, as `Outcome`. A target that is refused touches no other, and is no
-        error of the whole.
+        error of the whole. What no session of a user or an agent takes is kept in its mailbox, if it has one to which
+        this client may post: the outcome is ``queued``, and the letter is stored.
 
         Cancelled while it waits for room, nothing was sent. Cancelled while it waits for the answer, it may have been.
 
         Args:
             to: One target or several, up to 64; each session gets it once, however many of them mean it.
             data: The same kinds of values as for `publish`.
-            key: An idempotency key for the channels among the targets, as for `publish`.
+            key: An idempotency key for the channels and the mailboxes of the targets, as for `publish` and `post`.
             except_me: Give it to everybody whom the targets mean but this session.
+            volatile: Give it to whoever takes it now, and keep it nowhere: not in a mailbox, and in a channel as
+                `publish` does.
 
         Returns:
             What became of it, for each target.
@@ -286,23 +307,28 @@ class Client:
             PayloadError: The data cannot travel; nothing was sent.
             RequestFailed: The server knows no addressing, or has too much to do; nothing was sent.
             OutcomeUnknown: The session was reset; it may have been sent. Again under ``error.key`` it is published
-                once; to everybody else it goes again.
+                once and queued once, and a mailbox that has it keeps it from sessions, too; what sessions had taken
+                they may get again.
             NotSent: The session was reset before it left.
             SessionClosed: The client is closed.
-            ValueError: There is no target, or there are too many, or the key is too long.
+            ValueError: There is no target, or there are too many, or the key is too long; or something volatile has
+                one.
 
-        Spec: ADR-1 to ADR-8.
+        Spec: ADR-1 to ADR-8, ADR-10, ADR-13, ADR-14.
         """
         targets = listed(to)
         check_key(key)
+        if volatile and key is not None:
+            raise ValueError("what is volatile has no idempotency key")
         payload = encode_payload(data)
-        own_key = self._keys.next() if key is None else key
+        own_key = None if volatile else self._keys.next() if key is None else key
+        options = publish_options(None, None, except_me=except_me, volatile=volatile)
         size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
 
         def encode(id: int) -> bytes:
             self._dialogue.directs.check_feature()
             wanted = tuple(Target(one.kind, one.name) for one in targets)
-            return encode_body(Send(id, wanted, payload, own_key, publish_options(None, None, except_me=except_me)))
+            return encode_body(Send(id, wanted, payload, own_key, options))
 
         pending = Pending(Kind.SEND, ", ".join(one.name or "everybody" for one in targets), size, own_key)
         pending.targets = targets
@@ -546,7 +572,10 @@ class Client:
         """Subscribe to a channel: ``async with client.subscribe("room:lobby") as messages``.
 
         Args:
-            channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client.
+            channel: The channel's name, 1 to 255 bytes of UTF-8. Once at a time for each client. A name with ``*`` in
+                the place of segments between colons, such as ``orders:*:status``, is a pattern: it brings what is
+                published in all channels of that form from now on, and ``message.channel`` says in which. No two
+                patterns of a client may have a channel in common.
             since: Go on after this position (``message.position`` of an earlier subscription); if history no longer
                 reaches it, the iteration begins with `Gap`. None begins with what is published from now on, or as
                 ``rewind`` says.
@@ -565,15 +594,23 @@ class Client:
 
         Raises:
             TypeError: ``answers`` is no async function.
-            ValueError: The name is not well-formed, a rewind is below 0, or the filter is none.
+            ValueError: The name is not well-formed, a rewind is below 0, the filter is none, or a pattern has
+                ``since``, a rewind or ``answers``.
 
-        Spec: SUB-2, SUB-10, SUB-12, ASK-1.
+        Spec: SUB-2, SUB-10, SUB-12, ASK-1, WLD-1 to WLD-8.
         """
         check_name("a channel name", channel)
         if answers is not None:
             check_handler(answers, "answers")
         options = subscribe_options(rewind, rewind_seconds, filter, answers=answers is not None)
         config = self._dialogue.config
+        if is_pattern(channel):
+            if since is not None or rewind is not None or rewind_seconds is not None:
+                raise ValueError("a pattern is live: it has neither since nor a rewind")
+            if answers is not None:
+                raise ValueError("the members of a channel are asked, and a pattern is none")
+            limits = {"messages_max": config.subscription_messages, "bytes_max": config.subscription_bytes}
+            return Subscription(self._dialogue, PatternFeed(channel, **limits), options)
         feed = Feed(
             channel,
             since,

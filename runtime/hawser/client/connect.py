@@ -10,6 +10,8 @@ import trio
 from hawser.background import Background
 from hawser.config import Config
 from hawser.errors import ConnectFailed
+from hawser.principals import check_handler
+from hawser_engine.messages import ASSIGNED, FEATURES
 from hawser_transports import find_transport
 
 from .answering import Procedures
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from hawser.calls import ProcedureHandler
     from hawser_transports import Transport
 
+    from .assigned import AssignedHandler
     from .credentials import FetchCredentials
     from .outbox import Outbox
 
@@ -43,6 +46,7 @@ class Connect:
         random_bytes: Callable[[int], bytes],
         offer: Procedures,
         outbox: Outbox | None,
+        assigned: AssignedHandler | None,
         wait: bool,
     ) -> None:
         self._url = url
@@ -50,6 +54,7 @@ class Connect:
         self._wait = wait
         self._offer = offer
         self._outbox = outbox
+        self._assigned = assigned
         self._transport = transport
         self._wallet = wallet
         self._config = config
@@ -63,9 +68,17 @@ class Connect:
             raise RuntimeError("a connection is entered only once; call connect again for another one")
         nursery = await self._background.__aenter__()
         try:
-            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes, self._outbox)
+            dialogue = Dialogue(self._config, nursery, self._offer, self._random_bytes, self._outbox, self._assigned)
+            features = tuple(name for name in FEATURES if name != ASSIGNED or self._assigned is not None)
             self._line = line = dialogue.line = Line(
-                dialogue, self._places, self._transport, self._wallet, self._config, self._random_bytes, nursery
+                dialogue,
+                self._places,
+                self._transport,
+                self._wallet,
+                self._config,
+                self._random_bytes,
+                nursery,
+                features,
             )
             self._client = Client(dialogue, self._random_bytes)
             nursery.start_soon(line.run)
@@ -122,6 +135,7 @@ def connect(
     config: Config | None = None,
     procedures: Mapping[str, ProcedureHandler] | None = None,
     outbox: Outbox | None = None,
+    assigned: AssignedHandler | None = None,
     wait: bool = True,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -143,6 +157,9 @@ def connect(
         procedures: What the server may call, by name, from the first moment on; see `Client.procedure`.
         outbox: Takes publications whether there is a session or not, and publishes them again, in order and under the
             same keys, if a session is reset; without one a reset ends them in `OutcomeUnknown` or `NotSent`.
+        assigned: Takes subscriptions that the server decides, see `Session.subscribe`: an async function that is called
+            with each `Subscription`, in a task of its own, and iterates over it. When it returns, the subscription is
+            left. Without it the server cannot subscribe this client.
         wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
             Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
             `SessionClosed`, and ``client.states`` in ``Closed``.
@@ -151,12 +168,15 @@ def connect(
 
     Raises:
         ValueError: Token and credentials are both given.
+        TypeError: ``assigned`` is no async function.
         UnknownSchemeError: No transport serves the URL's scheme.
 
     Raises (on entering; without ``wait``, inside the block):
         ConnectFailed: No session within ``config.connect_seconds``, or the server refused. Only with ``wait``.
         ValueError: The URL does not fit the transport.
     """
+    if assigned is not None:
+        check_handler(assigned, "assigned")
     if token is not None:
         if credentials is not None:
             raise ValueError("give a token or credentials, not both")
@@ -175,5 +195,6 @@ def connect(
         random_bytes,
         Procedures(procedures or {}),
         outbox,
+        assigned,
         wait,
     )

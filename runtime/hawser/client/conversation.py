@@ -29,6 +29,9 @@ class Conversation(Protocol):
             RemoteProtocolError: It is malformed, or not a server's to send.
         """
 
+    def volatile(self, body: bytes) -> None:
+        """Something has arrived that is not counted."""
+
     def room(self) -> None:
         """There may be room to send again."""
 

@@ -17,18 +17,21 @@ from hawser.addressing import Sent, outcome_of
 from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
-from hawser.errors import CallError, PayloadError, RequestFailed, SessionClosed
+from hawser.errors import CallError, Gap, PayloadError, RequestFailed, SessionClosed
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
+from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
     ADDRESSING,
     AGENTS,
+    ASSIGNED,
     MAILBOXES,
     PRESENCE,
     STREAMS,
+    WILDCARDS,
     Continue,
     Direct,
     GapNotice,
@@ -52,24 +55,29 @@ from hawser_engine.presence import Changes, Members, Presence, Present
 from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
 from .answering import Answering, Procedures
+from .assigned import Assigned
 from .directs import DirectDesk
-from .feed import Feed, Flow
+from .feed import Feed, Flow, Message
 from .mailboxes import Mailboxes
 from .offering import Offers
 from .operations import Kind, Operations, Pending
 from .postman import Postman
 from .presence import Presences
-from .states import FOLLOWING, Closed, Connecting, State, StateStream
+from .states import FOLLOWING, Closed, Connecting, Reset, State, StateStream
+from .wildcards import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from hawser.config import Config
     from hawser_engine.events import SessionReset
+    from hawser_engine.messages import Position
 
+    from .assigned import AssignedHandler
     from .line import Line
     from .outbox import Outbox
     from .subscription import Subscription
+    from .wildcards import PatternFeed
 
 SUBSCRIBE_MAX = 128
 """Channels in one SUBSCRIBE (SUB-1)."""
@@ -88,6 +96,7 @@ class Dialogue:
         offer: Procedures,
         random_bytes: Callable[[int], bytes],
         outbox: Outbox | None,
+        assigned: AssignedHandler | None = None,
     ) -> None:
         self.config = config
         self.offer = offer
@@ -110,7 +119,9 @@ class Dialogue:
         """Who takes publications, if the client has an outbox."""
         self._subscriptions: dict[str, Subscription] = {}
         self._answers = False  # whether there is a procedure for questions
-        self._leaving: dict[str, trio.Event] = {}
+        self._patterns = Patterns()
+        self._assigned = Assigned(self, assigned, random_bytes)
+        self._leaving: dict[str, _Leaving] = {}
         self._random_bytes = random_bytes
         self._answering = self._new_answering()
         self._watchers: list[weakref.ref[StateStream]] = []
@@ -227,6 +238,7 @@ class Dialogue:
         Raises:
             RequestFailed: It is to answer, and the server knows no questions.
             RuntimeError: The client has a subscription to this channel.
+            RequestFailed: The server knows no patterns, and this is one.
             SessionClosed: The client is closed.
         """
         channel = subscription.channel
@@ -240,25 +252,53 @@ class Dialogue:
             if not self._answers:
                 self.offer.add(ASK_PROCEDURE, self._ask)
                 self._answers = True
+        self._patterns.add(subscription)
         while channel in self._leaving:  # the server answers in order, but an UNSUBSCRIBE may not have left yet
-            await self._leaving[channel].wait()
+            await self._leaving[channel].over.wait()
+        if is_pattern(channel):
+            await self.arrived.wait()
+            self.check_open()
+            self._check_patterns()
         await self.request(*self._subscribe([subscription]))
+
+    def adopt(self, subscription: Subscription) -> None:
+        """A subscription that the server has decided stands."""
+        subscription.requested = True
+        self._subscriptions[subscription.channel] = subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        """One that the server had decided is over, and it knows."""
+        subscription.requested = False
+        if self._subscriptions.get(subscription.channel) is subscription:
+            del self._subscriptions[subscription.channel]
 
     def leave(self, subscription: Subscription) -> None:
         """Give a subscription up, whatever became of it."""
         channel = subscription.channel
         if self._subscriptions.get(channel) is subscription:
             del self._subscriptions[channel]
+            self._patterns.remove(subscription)
             if subscription.requested and self.line.over is None:
-                self._leaving[channel] = trio.Event()
-                self._nursery.start_soon(self._unsubscribe, channel)
+                leaving = self._leaving[channel] = _Leaving(subscription.feed)
+                self._inherit(subscription.feed)
+                self._nursery.start_soon(self._unsubscribe, channel, leaving)
 
-    def go_on(self, feed: Feed) -> None:
+    def go_on(self, channel: str, position: Position | None) -> None:
         """There is room again in a subscription's queue (CHN-9)."""
-        if feed.position is not None:
-            self.tell(encode_body(Continue(feed.channel, feed.position.epoch, feed.position.offset)))
+        if position is not None:
+            self.tell(encode_body(Continue(channel, position.epoch, position.offset)))
 
-    async def _unsubscribe(self, channel: str) -> None:
+    def _check_patterns(self) -> None:
+        """Refuse a pattern where the server knows none: there it would be the name of a channel."""
+        if WILDCARDS not in self.line.features:
+            raise RequestFailed(ErrorCode.NOT_FOUND, "the server knows no patterns of channels")
+
+    def _inherit(self, feed: Feed | PatternFeed) -> None:
+        """What was not taken of a subscription that is left is for the pattern that its channel is of (WLD-8)."""
+        if isinstance(feed, Feed) and feed.live:
+            self._patterns.inherit(feed)
+
+    async def _unsubscribe(self, channel: str, leaving: _Leaving) -> None:
         pending = Pending(Kind.UNSUBSCRIBE, channel, len(channel) + 32)
         try:
             await self.request(pending, lambda id: encode_body(Unsubscribe(id, (channel,))))
@@ -266,7 +306,14 @@ class Dialogue:
         except HawserError:
             pass  # the session is over, and with it the subscription
         finally:
-            self._leaving.pop(channel).set()
+            self._left(channel, leaving)
+
+    def _left(self, channel: str, leaving: _Leaving | None) -> None:
+        """The server has said so: what comes now of the channel is for the pattern that it is of."""
+        if leaving is not None:
+            leaving.over.set()
+            if self._leaving.get(channel) is leaving:
+                del self._leaving[channel]
 
     async def _ask(self, channel: str, user: str | None, data: bytes) -> object:
         """A question to the members of a channel (ASK-2)."""
@@ -305,6 +352,8 @@ class Dialogue:
         for _, stream in watchers:
             if stream is not None:
                 stream.put(state)
+        if isinstance(state, Reset):
+            self._assigned.lost(state.reason)
         if isinstance(state, Closed):
             self._end(SessionClosed(state.code, state.reason))
 
@@ -332,6 +381,8 @@ class Dialogue:
         """See `hawser.client.conversation`: subscribe again, first of all, from where everything is (RST-10)."""
         self.arrived.set()
         again = [one for one in self._subscriptions.values() if one.requested]
+        for feed in (*(one.feed for one in again), *(one.feed for one in self._leaving.values())):
+            feed.live = False  # until it stands in this session
         for first in range(0, len(again), SUBSCRIBE_MAX):
             self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
         self.offers.opened()
@@ -349,6 +400,13 @@ class Dialogue:
     def room(self) -> None:
         """See `hawser.client.conversation.Conversation`."""
         self.operations.changed()
+
+    def volatile(self, body: bytes) -> None:
+        """See `hawser.client.conversation.Conversation`: whatever is no PUBLICATION is dropped (MSG-7)."""
+        with suppress(RemoteProtocolError):
+            message = decode_message(body)
+            if isinstance(message, Publication):
+                self._volatile(message)
 
     def message(self, body: bytes) -> None:
         """See `hawser.client.conversation.Conversation`."""
@@ -371,9 +429,9 @@ class Dialogue:
             case GapNotice():
                 self._gap(message)
             case PositionNotice():
-                subscription = self._subscriptions.get(message.channel)
-                if subscription is not None:
-                    subscription.feed.considered(message.epoch, message.offset)
+                feed, _ = self._feed_of(message.channel)
+                if feed is not None:
+                    feed.considered(message.epoch, message.offset)
             case Call():
                 self._answering.callee.start(message)
             case Stream() | StreamItem() | StreamCredit() if STREAMS in self.line.features:
@@ -479,6 +537,15 @@ class Dialogue:
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:
+        if message.id is None:
+            if ASSIGNED not in self.line.features:
+                detail = f"saw {message.NAME} without an id, of the feature {ASSIGNED!r}, which is not in force"
+                raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "ASG-1", detail, "message")
+            for outcome in message.channels:
+                # ASG-2: one that the client has asked for, or is about to leave, is still answered.
+                if outcome.channel not in self._subscriptions and outcome.channel not in self._leaving:
+                    self._assigned.begin(outcome)
+            return
         pending = self.operations.take(message.id)
         if pending is None:
             return
@@ -494,7 +561,7 @@ class Dialogue:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
                 gap = reason if outcome.status == SubscribeStatus.GAP else None
                 flow = subscription.feed.joined(outcome.position, gap)
-                self._pause(subscription.feed, flow)
+                self._pause(outcome.channel, subscription.position, flow)
                 subscription.answered()
 
     def _refused(self, subscription: Subscription, error: RequestFailed) -> None:
@@ -503,30 +570,70 @@ class Dialogue:
 
     def _unsubscribed(self, message: Unsubscribed) -> None:
         if message.id is not None:
+            for channel in message.channels:
+                self._left(channel, self._leaving.get(channel))
             self._answer(message.id, None)
             return
         error = RequestFailed(message.code, message.reason) if message.code else None
         for channel in message.channels:
             subscription = self._subscriptions.get(channel)
             if subscription is not None:
+                if self._assigned.over(subscription):
+                    self.forget(subscription)
                 subscription.requested = False
                 subscription.finish(error)
 
     def _publication(self, message: Publication) -> None:
-        subscription = self._subscriptions.get(message.channel)
-        if subscription is None:
-            return  # under way from before the UNSUBSCRIBE
-        feed = subscription.feed
-        self._pause(feed, feed.publication(message.epoch, message.offset, message.data, message.about))
-        subscription.arrived()
+        feed, subscription = self._feed_of(message.channel)
+        if feed is None:
+            # Of a pattern, or under way from before the UNSUBSCRIBE.
+            self._patterns.message(Message(message.channel, message.epoch, message.offset, message.data, message.about))
+            return
+        flow = feed.publication(message.epoch, message.offset, message.data, message.about)
+        if subscription is not None:
+            self._pause(feed.channel, feed.position, flow)
+            subscription.arrived()
+        else:
+            self._inherit(feed)
 
-    def _pause(self, feed: Feed, flow: Flow) -> None:
-        """Ask for a pause from where the feed stands, if it wants one (CHN-10)."""
-        if flow is Flow.PAUSE and feed.position is not None:
-            self.tell(encode_body(Pause(feed.channel, feed.position.epoch, feed.position.offset)))
+    def _volatile(self, message: Publication) -> None:
+        feed, subscription = self._feed_of(message.channel)
+        where = message.epoch, message.offset, message.data, message.about
+        if feed is None:
+            self._patterns.message(Message(message.channel, *where, volatile=True))
+        elif subscription is not None:
+            feed.volatile(*where)
+            subscription.arrived()
 
     def _gap(self, message: GapNotice) -> None:
-        subscription = self._subscriptions.get(message.channel)
+        feed, subscription = self._feed_of(message.channel)
+        if feed is None:
+            self._patterns.gap(Gap(message.channel, message.since, message.position, message.reason))
+            return
+        feed.gap(message.since, message.position, message.reason)
         if subscription is not None:
-            subscription.feed.gap(message.since, message.position, message.reason)
             subscription.arrived()
+        else:
+            self._inherit(feed)
+
+    def _feed_of(self, channel: str) -> tuple[Feed | None, Subscription | None]:
+        """Whose a publication is: of the subscription to its channel, if that stands, or stood until it was left."""
+        leaving = self._leaving.get(channel)
+        subscription = None if leaving is not None else self._subscriptions.get(channel)
+        feed = leaving.feed if leaving is not None else None if subscription is None else subscription.feed
+        return (feed, subscription) if isinstance(feed, Feed) and feed.live else (None, None)
+
+    def _pause(self, channel: str, position: Position | None, flow: Flow) -> None:
+        """Ask for a pause from where a feed stands, if it wants one (CHN-10)."""
+        if flow is Flow.PAUSE and position is not None:
+            self.tell(encode_body(Pause(channel, position.epoch, position.offset)))
+
+
+class _Leaving:
+    """A subscription that was left, until the server has said so."""
+
+    __slots__ = ("feed", "over")
+
+    def __init__(self, feed: Feed | PatternFeed) -> None:
+        self.feed = feed
+        self.over = trio.Event()

@@ -1,4 +1,4 @@
-"""What is sent to this client and to no channel (SPEC 15.11).
+"""What is sent to this client and to no channel (SPEC 15.12).
 
 Rule: the server may send as much as there is place for here, and no more (ADR-11): nothing is dropped for want of room,
 and who sends too much is told so at once.

@@ -33,11 +33,14 @@ class Message:
     epoch: bytes
     """The channel's epoch, eight bytes."""
     offset: int
-    """Its place in the epoch, from 1 on; the messages of a channel come with rising offsets."""
+    """Its place in the epoch, from 1 on; the messages of a channel come with rising offsets. Of a volatile one: the
+    offset of the last that came before it, in the channel and here."""
     raw: bytes
     """The payload as it travelled."""
     about: About | None = attrs.field(default=None, repr=False)
     """What it carries beside the payload, as the channel declares; None: nothing."""
+    volatile: bool = attrs.field(default=False, kw_only=True)
+    """Whether it was given at once or not at all, and is kept nowhere."""
 
     @property
     def publisher(self) -> str | None:
@@ -147,6 +150,19 @@ class Feed:
         self.paused = self._full()
         return Flow.PAUSE if self.paused else Flow.NOTHING
 
+    def volatile(self, epoch: bytes, offset: int, data: bytes, about: About | None = None) -> None:
+        """A volatile PUBLICATION has arrived: it is dropped where it is not in its place, or there is no room (VOL-5).
+
+        It never fills the queue: that would cause a pause, and hold up what is not volatile.
+        """
+        here = self.position
+        if not self.live or self.paused or self._continuing or here is None or here.epoch != epoch:
+            return
+        in_place = here.offset <= offset if self.filtered else here.offset == offset
+        if in_place and len(self._queue) + 1 < self._messages_max and self._bytes + len(data) < self._bytes_max:
+            self._queue.append(Message(self.channel, epoch, offset, data, about, volatile=True))
+            self._bytes += len(data)
+
     def considered(self, epoch: bytes, offset: int) -> None:
         """A POSITION has arrived: nothing for this subscription up to there that was not sent."""
         here = self.position
@@ -182,6 +198,13 @@ class Feed:
             self._continuing = True
             return item, Flow.CONTINUE
         return item, Flow.NOTHING
+
+    def drain(self) -> list[Message | Gap]:
+        """Everything that waits, for somebody else. A pause goes on: what it has held back comes there, too."""
+        items = list(self._queue)
+        self._queue.clear()
+        self._bytes = 0
+        return items
 
     def _full(self) -> bool:
         return len(self._queue) >= self._messages_max or self._bytes >= self._bytes_max

@@ -31,7 +31,6 @@ from hawser_engine.events import (
     SessionResumed,
     VolatileReceived,
 )
-from hawser_engine.messages import FEATURES
 from hawser_transports import pump
 
 from .carriages import CarriagePolicy
@@ -87,13 +86,14 @@ class Line:
         config: Config,
         random_bytes: Callable[[int], bytes],
         nursery: trio.Nursery,
+        features: tuple[str, ...],
     ) -> None:
         self.config = config
         self.engine: EngineClient = EngineClient(
             config,
             trio.current_time(),
             credentials=wallet.values,
-            features=FEATURES,
+            features=features,
             resume_period_seconds=config.session_seconds,
         )
         self.credentials: int = 1
@@ -400,8 +400,10 @@ class Line:
                 driver.finish(event.code)
             case RoomAvailable():
                 self._conversation.room()
-            case SessionDetached() | VolatileReceived() | MessageDropped():
-                pass  # the loop of attempts knows; nothing volatile is understood; nothing has a policy
+            case VolatileReceived():
+                self._conversation.volatile(event.body)
+            case SessionDetached() | MessageDropped():
+                pass  # the loop of attempts knows; nothing has a policy
             case CredentialsAccepted():
                 self._accepted(driver)
             case CredentialsRequested():

@@ -142,11 +142,11 @@ class Receipt:
 
     __slots__ = ("key", "pending")
 
-    def __init__(self, pending: Pending, key: bytes) -> None:
+    def __init__(self, pending: Pending, key: bytes | None) -> None:
         self.pending: Pending = pending
         """The request itself; for the client."""
-        self.key: bytes = key
-        """Its idempotency key: publish again with it if the outcome is unknown."""
+        self.key: bytes | None = key
+        """Its idempotency key: publish again with it if the outcome is unknown. None if it is volatile."""
 
     async def wait(self) -> Published:
         """Wait until the server has accepted the publication. May be called again, and by several tasks.

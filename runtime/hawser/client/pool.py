@@ -16,6 +16,7 @@ from hawser.config import Config
 from hawser.errors import PoolFull, SessionClosed
 from hawser.members import encode_info
 from hawser.principals import check_name
+from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import CloseCode
 
 from .connect import connect
@@ -211,9 +212,14 @@ class PooledClient:
         begins anew from there, and everybody still gets each message once.
 
         Args:
-            channel: As there, but any number of users may read it.
+            channel: As there, but any number of users may read it, and no pattern.
             since: As there.
+
+        Raises:
+            ValueError: It is a pattern; one user of a session would take its channels from the others.
         """
+        if is_pattern(channel):
+            raise ValueError(f"{channel!r} is a pattern; users of one session cannot share it")
         return SharedSubscription(self._present().shares, channel, since)
 
     def presence(self, channel: str, *, info: object = None, watch: bool = True) -> SharedPresence:

@@ -48,6 +48,11 @@ class Queue:
     def message(self, message: Message) -> None:
         """A message has come, perhaps not for the first time."""
         here = self.heard
+        if message.volatile:
+            if self._hole is None and self._has_room(1) and here in (None, message.position):
+                self._items.append(message)
+                self._bytes += len(message.raw)
+            return
         if here is not None and here.epoch == message.epoch and message.offset <= here.offset:
             return
         if self._hole is not None and self._has_room(2):

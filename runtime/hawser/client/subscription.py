@@ -1,4 +1,4 @@
-"""A subscription: an async iterator over the messages of one channel."""
+"""A subscription: an async iterator over the messages of one channel, or of those of a pattern."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
+    from .wildcards import PatternFeed
 
 
 def subscribe_options(
@@ -42,7 +43,7 @@ def subscribe_options(
 
 
 class Subscription:
-    """The messages of one channel, in order, each once; `Client.subscribe` makes it.
+    """The messages of one channel, or of those of a pattern, in order, each once; `Client.subscribe` makes it.
 
     Enter it with ``async with``; it is subscribed when the block begins and no longer when it ends. It lives through
     broken links and through resets of the session. A hole that history could not close raises `Gap` once, before any
@@ -56,7 +57,7 @@ class Subscription:
     def __init__(
         self,
         dialogue: Dialogue,
-        feed: Feed,
+        feed: Feed | PatternFeed,
         options: SubscribeOptions | None = None,
         answers: Answering | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class Subscription:
         self._arrival = trio.Event()
         self._over = False
         self._error: Exception | None = None
-        self.feed = feed
+        self.feed: Feed | PatternFeed = feed
         self.answers = answers
         """Answers what the members of the channel are asked; None: nothing."""
         self.requested = False
@@ -133,7 +134,7 @@ class Subscription:
             await self._arrival.wait()
             item, flow = self.feed.take()
         if flow is Flow.CONTINUE:
-            self._dialogue.go_on(self.feed)
+            self._dialogue.go_on(self.channel, self.position)
         if isinstance(item, Gap):
             raise item
         return item

@@ -1,4 +1,4 @@
-"""What is sent to the sessions of a node: who listens, with how much credit, and who gets what (SPEC 15.11).
+"""What is sent to the sessions of a node: who listens, with how much credit, and who gets what (SPEC 15.12).
 
 Rule: a session accepts in one step, or does not: its credit is taken and the message has a place in its queue, or
 nothing has happened. So what the sender is told is so.
@@ -6,6 +6,7 @@ nothing has happened. So what the sender is told is so.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -14,20 +15,25 @@ import trio
 from hawser.addressing import EVERYBODY, placed, refused
 from hawser.brokers import Published
 from hawser.calls import Refused
+from hawser.errors import RequestFailed
 from hawser.patterns import find
+from hawser.principals import scoped_key
 from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
 from hawser_engine.messages import Direct, Listening, Publish, SendOutcome, Sent, Target, encode_body
 
 from .permits import permit
-from .publishing import outcomes_of
+from .posting import deposit
+from .publishing import outcomes_of, refusal
+from .queueing import Leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hawser.addressing import UserAction
     from hawser_engine.messages import Listen, Send
 
     from .node import Node
+    from .queueing import Reached
     from .session import Session
     from .sessions import ServerSession
 
@@ -78,6 +84,31 @@ class Count:
         """What the sender is told (ADR-3)."""
         status = SendStatus.DELIVERED if self.reached else SendStatus.FULL if self.full else SendStatus.NOBODY
         return SendOutcome(status, self.reached, self.away, self.full, None, "")
+
+
+async def reach(target: Target, leftovers: Leftovers, deliver: Callable[[Count], Awaitable[None]]) -> Reached:
+    """Give something to whomever a target stands for, as far as they take it.
+
+    Args:
+        target: Whoever is meant.
+        leftovers: What is left for mailboxes.
+        deliver: Gives it to the sessions of the target, and counts them.
+
+    Raises:
+        Refused: It is not sent.
+        BrokerUnavailable: It is not sent.
+    """
+    mailbox = leftovers.mailbox(target)
+    if mailbox is not None:
+        if leftovers.has(mailbox):
+            return mailbox
+        if (known := await leftovers.known(mailbox)) is not None:
+            return known
+    count = Count()
+    await deliver(count)
+    if mailbox is not None and not count.reached and leftovers.take(mailbox, target, count):
+        return mailbox
+    return count.told()
 
 
 class Addressing:
@@ -147,9 +178,13 @@ class Addressing:
         """Carry out a SEND and answer it (ADR-1)."""
         options = request.options
         spared = (session.handle,) if options is not None and options.except_me else ()
-        user, name = session.handle.principal.id, self.id(session).hex()
-        mailing = Mailing(user, name, request.data, spared)
-        outcomes: dict[int, SendOutcome] = {}
+        principal = session.handle.principal
+        mailing = Mailing(principal.id, self.id(session).hex(), request.data, spared)
+        volatile = options is not None and options.volatile is True
+        deposit = partial(_deposit, session, request)
+        key = scoped_key(principal, request.key)
+        leftovers = Leftovers(self._node.app, mailing, key, deposit, volatile=volatile)
+        outcomes: dict[int, Reached] = {}
         publications: dict[int, Publish] = {}
         for place, target in enumerate(request.targets):
             if target.kind == TargetKind.CHANNEL and target.name is not None:
@@ -159,16 +194,16 @@ class Addressing:
                 if options is not None and not (options.tags is None and options.latest_key is None):
                     raise Refused(ErrorCode.BAD_REQUEST, "tags and key are for channels")  # ADR-7
                 await self._allow(session, target)
-                count = Count()
-                await self.deliver(mailing, target, count)
-                outcomes[place] = count.told()
-            except Refused as error:
-                outcomes[place] = refused(error.code)
+                outcomes[place] = await reach(target, leftovers, partial(self.deliver, mailing, target))
+            except Exception as error:  # what became of one target does not touch the others (ADR-1)
+                outcomes[place] = refused(refusal(self._node, request.NAME, error).code)
         if publications:
             done = await outcomes_of(session, list(publications.values()))
             for place, outcome in zip(publications, done, strict=True):
                 outcomes[place] = placed(outcome) if isinstance(outcome, Published) else refused(outcome.code)
-        await session.send(encode_body(Sent(request.id, tuple(outcomes[place] for place in sorted(outcomes)))))
+        await leftovers.store()
+        told = (leftovers.told(outcomes[place]) for place in sorted(outcomes))
+        await session.send(encode_body(Sent(request.id, tuple(told))))
 
     async def deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
         """Give it to all of this node for whom a target stands, and count them.
@@ -251,3 +286,12 @@ class Addressing:
         if rule is None:
             raise Refused(ErrorCode.DENIED, f"{action} {user!r}")
         await permit(self._node, rule, session, action, user)
+
+
+async def _deposit(session: ServerSession, request: Send, mailbox: str) -> Published | Refused | RequestFailed:
+    try:
+        return await deposit(session, mailbox, request.data, request.key)
+    except RequestFailed as error:
+        return error
+    except Exception as error:
+        return refusal(session.node, request.NAME, error)

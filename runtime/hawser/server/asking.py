@@ -1,4 +1,4 @@
-"""Questions to the members of a channel, and their answers until a deadline (SPEC 15.12).
+"""Questions to the members of a channel, and their answers until a deadline (SPEC 15.13).
 
 Rule: each member is asked by a call of its own, so deadline, cancelling and what survives a resume are those of calls.
 What is asked at once is bounded, and so is an answer.

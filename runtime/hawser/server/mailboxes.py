@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from hawser.brokers import BrokerUnavailable, Keeping, MailboxFull, News, Posting
+from hawser.brokers import BrokerUnavailable, Keeping, News
 from hawser.calls import Refused
-from hawser.mailboxes import USER, is_mailbox
-from hawser.patterns import find
-from hawser.principals import scoped_key
-from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser.mailboxes import USER, rule_of
 from hawser_engine.codes import ErrorCode, HoldState, ResetReason
 from hawser_engine.mailboxes import Held, Letter
-from hawser_engine.messages import Position, Published, encode_body
+from hawser_engine.messages import Position, encode_body
 
 from .permits import permit
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Letter as StoredLetter
     from hawser.mailboxes import MailAction, MailboxRule
-    from hawser_engine.mailboxes import Hold, Post, Settle
+    from hawser_engine.mailboxes import Hold, Settle
 
     from .node import Node
     from .sessions import ServerSession
@@ -146,26 +143,6 @@ class MailboxDesk:
 
     # ------------------------------------------------------------ what sessions ask for
 
-    async def post(self, session: ServerSession, request: Post) -> None:
-        """Carry out a POST and answer it when the letter is stored (MBX-2).
-
-        Raises:
-            Refused: It is answered with an error.
-        """
-        rule = await self._allow(session, "post", request.mailbox)
-        principal, most = session.handle.principal, self._node.config.message_bytes
-        if letter_bytes(request.mailbox, principal.id, len(request.data)) > most:  # MBX-11, whatever its place will be
-            raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all")
-        # MBX-10: what the sender says, and no more than the service allows.
-        seconds = rule.seconds if request.ttl_ms is None else min(rule.seconds, request.ttl_ms / 1_000)
-        key = scoped_key(principal, request.key)
-        posting = Posting(request.mailbox, request.data, rule.keeping, principal.id, key, seconds)
-        try:
-            stored = await self._store.post(posting)
-        except MailboxFull as error:
-            raise Refused(ErrorCode.BUSY, str(error), temporary=True) from None
-        await session.send(encode_body(Published(request.id, stored.position, stored.duplicate)))
-
     async def hold(self, session: ServerSession, request: Hold) -> None:
         """Carry out a HOLD and answer it (MBX-5).
 
@@ -178,7 +155,7 @@ class MailboxDesk:
             self._drop(session, name)
             session.put(_held(request.id, name, HoldState.ENDED))
             return
-        await self._allow(session, "hold", name)
+        await self.allow(session, "hold", name)
         want = self._want(session, name)
         want.letters, want.bytes = min(request.letters, self._node.config.letters_in_hand), request.bytes
         box = self._boxes[name]
@@ -207,7 +184,7 @@ class MailboxDesk:
         """Ask again for the rights; end what lost its own (MBX-12)."""
         for name in list(self._wanted.get(session, ())):
             try:
-                await self._allow(session, "hold", name)
+                await self.allow(session, "hold", name)
             except Refused:
                 await session.room()
                 self._drop(session, name)
@@ -221,13 +198,13 @@ class MailboxDesk:
                 box.failed.append(first)  # MBX-9: it may be what the crash is about
             self._drop(session, name)
 
-    async def _allow(self, session: ServerSession, action: MailAction, name: str) -> MailboxRule:
-        """The rule of a mailbox, if the session may do this with it.
+    async def allow(self, session: ServerSession, action: MailAction, name: str) -> MailboxRule:
+        """The rule of a mailbox, if the session may do this with it (MBX-4, MBX-12).
 
         Raises:
             Refused: There is no such mailbox, it may not, or nobody could say.
         """
-        rule = find(self._node.app.mailbox_rules, name) if is_mailbox(name) else None
+        rule = rule_of(self._node.app.mailbox_rules, name)
         if rule is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no mailbox {name!r}")
         if action == "hold" and name.startswith(USER) and action not in rule.rights:
@@ -393,14 +370,8 @@ class MailboxDesk:
                     box.asked = box.held = False
 
     def _keeping(self, name: str) -> Keeping:
-        rule = find(self._node.app.mailbox_rules, name)
+        rule = rule_of(self._node.app.mailbox_rules, name)
         return Keeping() if rule is None else rule.keeping  # of a mailbox that is declared no more nothing is published
-
-
-def letter_bytes(mailbox: str, sender: str, size: int) -> int:
-    """How long the LETTER of a payload of so many bytes is at most."""
-    without_data = encode_body(Letter(mailbox, bytes(8), MAX_INTEGER, sender, MAX_INTEGER, MAX_INTEGER, b""))
-    return len(without_data) - 1 + len(encode_head(BYTES, size)) + size
 
 
 def _held(id: int | None, name: str, state: HoldState, code: int = 0) -> bytes:

@@ -19,6 +19,7 @@ from hawser.errors import RequestFailed
 from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
 from hawser.timekeeper import Timekeeper
+from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
 from hawser_engine.events import (
@@ -272,7 +273,7 @@ class Node:
             case SessionDetached():
                 self._session_of(event.session, self._left)
             case VolatileReceived() | MessageDropped():
-                pass  # nothing volatile is understood; nothing has a policy
+                pass  # MSG-7: nothing volatile is a client's to send; nothing has a policy
             case CredentialsRequested() | CredentialsAccepted() | SessionReset():
                 raise AssertionError(f"{event!r} is not for a server's connection")
             case _:
@@ -419,6 +420,8 @@ class Node:
         Raises:
             Refused: There is no such channel, it may not, or nobody could say.
         """
+        if "*" in channel and action != "wildcard" and is_pattern(channel):
+            raise Refused(ErrorCode.BAD_REQUEST, f"{channel!r} is a pattern, and no channel")  # WLD-1
         rule = self.app.rule_for(channel)
         if rule is None:
             raise Refused(ErrorCode.NOT_FOUND, f"no channel {channel!r}")

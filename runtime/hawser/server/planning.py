@@ -15,8 +15,9 @@ from hawser.calls import Refused
 from hawser.errors import RequestFailed
 from hawser.middleware import SubscribeRequest, pass_through
 from hawser_engine.channels.filters import FilterError, parse_filter
+from hawser_engine.channels.segments import SEGMENTS_MAX, is_pattern
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
-from hawser_engine.messages import Position
+from hawser_engine.messages import WILDCARDS, Position
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .channels import Channel
     from .node import Node
     from .sessions import ServerSession
+    from .wildcards import Wildcards
 
 
 @attrs.frozen
@@ -41,6 +43,8 @@ class Plan:
     filter: Filter | None = None
     status: SubscribeStatus = SubscribeStatus.LIVE
     reason: str = ""
+    wildcard: ChannelRule | None = None
+    """What holds for it where it is a pattern of channels."""
 
 
 class Planner:
@@ -49,11 +53,15 @@ class Planner:
     Args:
         node: Whose.
         open: Opens a channel; the caller of `plan` keeps it open.
+        wildcards: Opens a pattern, likewise.
     """
 
-    def __init__(self, node: Node, open: Callable[[str, ChannelRule], Awaitable[Channel]]) -> None:
+    def __init__(
+        self, node: Node, open: Callable[[str, ChannelRule], Awaitable[Channel]], wildcards: Wildcards
+    ) -> None:
         self._node = node
         self._open = open
+        self._wildcards = wildcards
 
     async def plan(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
         """Find out how one channel is answered; whatever fails there touches no other (SUB-5)."""
@@ -91,6 +99,8 @@ class Planner:
 
     async def _look_up(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
         name, since, options = wanted.channel, wanted.since, wanted.options
+        if is_pattern(name):
+            return await self._look_up_pattern(session, wanted)
         rule = await self._node.allow(session, "subscribe", name)
         filter = None if options is None or options.filter is None else _filter(rule, options.filter)
         channel = await self._open(name, rule)
@@ -106,6 +116,25 @@ class Planner:
         if first > since.offset + 1:
             return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.HISTORY_TOO_SHORT.name)
         return Plan(name, channel, since, filter, SubscribeStatus.RECOVERED)
+
+    async def _look_up_pattern(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
+        """How a pattern is answered (WLD-1 to WLD-3, WLD-7)."""
+        name, options = wanted.channel, wanted.options
+        if WILDCARDS not in session.engine.features:
+            raise Refused(ErrorCode.BAD_REQUEST, f"{name!r} is no channel, and the feature {WILDCARDS!r} not in force")
+        if options is not None and (options.rewind is not None or options.rewind_ms is not None):
+            raise Refused(ErrorCode.BAD_REQUEST, "a pattern is live: it cannot be rewound")
+        if options is not None and options.answers:
+            raise Refused(ErrorCode.BAD_REQUEST, "the members of a channel are asked, and a pattern is none")
+        if name.count(":") >= SEGMENTS_MAX:
+            raise Refused(ErrorCode.LIMIT, f"a pattern has at most {SEGMENTS_MAX} segments")
+        rule = await self._node.allow(session, "wildcard", name)
+        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        await self._wildcards.open(name)
+        if wanted.since is None:
+            return Plan(name, filter=filter, wildcard=rule)
+        reason = GapReason.HISTORY_TOO_SHORT.name
+        return Plan(name, filter=filter, wildcard=rule, status=SubscribeStatus.GAP, reason=reason)
 
     async def _may_read(self, session: ServerSession, name: str) -> bool:
         """Whether a session may have what was published before it subscribes (SUB-14)."""
@@ -124,7 +153,7 @@ class Planner:
         count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
         asked = count is not None or age_ms is not None
         if not asked:
-            count = 1 if rule.last_value else 0
+            count = rule.last_value_count
         if count == 0 or not rule.retention.messages:
             return None
         if not await self._may_read(session, name):

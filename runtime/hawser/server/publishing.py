@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hawser.about import carry, told
+from hawser.about import carry, check_volatile, told
 from hawser.brokers import BrokerUnavailable, Entry, Published, Submission
 from hawser.calls import Refused, chosen_error_body, error_body
 from hawser.contract.problems import ContractBroken
@@ -23,6 +23,7 @@ from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import ADDRESSING, Publish, encode_body, encode_publication
 from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.packets import MAX_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,9 @@ def at_once(app: App, operations: Sequence[tuple[object, int]]) -> list[Publish]
     found: list[Publish] = []
     if most > 1 and not app.middlewares:
         for operation, _ in islice(operations, most):
-            if not isinstance(operation, Publish) or (found and _asks(app, operation.channel)):
+            if not isinstance(operation, Publish) or _is_volatile(operation.options):
+                break
+            if found and _asks(app, operation.channel):
                 break
             found.append(operation)
     return found if len(found) > 1 else []
@@ -97,7 +100,8 @@ async def outcomes_of(
     session: ServerSession, operations: Sequence[Publish]
 ) -> list[Published | Refused | RequestFailed]:
     """Carry out the publications of one request, each with an outcome of its own (ADR-7)."""
-    if not session.node.app.middlewares:
+    together = not session.node.app.middlewares and not any(_is_volatile(one.options) for one in operations)
+    if together:
         return [*await _publish_all(session, operations)]
     outcomes: list[Published | Refused | RequestFailed] = []
     for operation in operations:
@@ -150,6 +154,8 @@ async def _accept(
     session: ServerSession, channel: str, data: bytes, key: bytes | None, options: PublishOptions | None
 ) -> Published:
     one = await _check(session, channel, data, key, options)
+    if _is_volatile(options):
+        return Published(await session.node.app.broker.publish_volatile(channel, data, about=one.about), False)
     # PUB-2: the broker owns the channel; it returns when the publication is as durable as it promises.
     return await session.node.app.broker.publish(channel, data, retention=one.retention, key=one.key, about=one.about)
 
@@ -163,14 +169,18 @@ async def _check(
     principal = session.handle.principal
     if rule.events is not None:
         _check_event(rule.events, data, options)
+    longest = node.config.message_bytes
     try:
+        if _is_volatile(options):
+            check_volatile(rule, key)
+            longest = min(longest, MAX_BODY)  # VOL-3
         about = carry(rule.about, principal.id, options, _spared(session, options))
     except ValueError as error:
         raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
     # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
-    longest = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
-    if publication_bytes(channel, MAX_INTEGER, data, longest) > node.config.message_bytes:
-        message = f"a publication has at most {node.config.message_bytes} bytes in all"
+    most = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
+    if publication_bytes(channel, MAX_INTEGER, data, most) > longest:
+        message = f"a publication has at most {longest} bytes in all"
         raise Refused(ErrorCode.TOO_LARGE, message)
     return Submission(channel, data, rule.retention, scoped_key(principal, key), about)
 
@@ -198,6 +208,10 @@ def _asks(app: App, channel: str) -> bool:
     """Whether a handler has to be asked who may publish."""
     rule = app.rule_for(channel)
     return rule is not None and rule.handler is not None and rule.rights.get("publish", ASK) is ASK
+
+
+def _is_volatile(options: PublishOptions | None) -> bool:
+    return options is not None and options.volatile is True
 
 
 def _answer(operation: Publish, published: Published) -> bytes:

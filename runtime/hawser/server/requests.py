@@ -42,6 +42,7 @@ from hawser_engine.messages import (
 from hawser_engine.presence import Presence
 from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
+from .posting import post
 from .publishing import at_once, publish, publish_all, refusal
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class Requests:
                 case Withdraw():
                     await self._node.router.withdraw(self._session, operation)
                 case Post():
-                    await self._node.mailboxes.post(self._session, operation)
+                    await self._session.send(await post(self._session, operation))
                 case Hold():
                     await self._node.mailboxes.hold(self._session, operation)
                 case Send():

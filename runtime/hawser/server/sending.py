@@ -1,57 +1,91 @@
-"""What the application itself sends: nobody is asked whether it may (SPEC 15.11)."""
+"""What the application itself sends: nobody is asked whether it may (SPEC 15.12)."""
 
 from __future__ import annotations
 
+import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hawser.about import publish_options
 from hawser.addressing import Sent, outcome_of, placed, refused
-from hawser.brokers import BrokerUnavailable
+from hawser.brokers import BrokerUnavailable, MailboxFull
 from hawser.calls import Refused
+from hawser.incidents import record_incident
+from hawser.principals import scoped_key
 from hawser_engine.codes import ErrorCode, TargetKind
 from hawser_engine.messages import Target
 
-from .addressing import Count, Mailing
+from .addressing import Count, Mailing, reach
+from .posting import deposit_from
+from .queueing import Leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser.app import App
+    from hawser.brokers import Published
     from hawser.to import Target as Addressed
-    from hawser_engine.messages import SendOutcome
 
+    from .queueing import Reached
     from .session import Session
 
 
 async def send_from(
-    app: App, targets: Sequence[Addressed], payload: bytes, spared: Sequence[Session], key: bytes | None
+    app: App,
+    targets: Sequence[Addressed],
+    payload: bytes,
+    spared: Sequence[Session],
+    key: bytes | None,
+    *,
+    volatile: bool = False,
 ) -> Sent:
     """Send something to the sessions of all servers of this process that serve an application, and to channels.
+
+    What none of these sessions takes goes into mailboxes (ADR-10).
 
     Args:
         app: The application.
         targets: To whom.
         payload: What.
         spared: Who does not get it.
-        key: As for `App.publish`.
+        key: As for `App.publish`, and `App.post`.
+        volatile: Whether it is kept nowhere.
     """
     mailing = Mailing(None, None, payload, spared)
-    told = [await _send(app, mailing, Target(one.kind, one.name), key) for one in targets]
+    leftovers = Leftovers(app, mailing, scoped_key(None, key), partial(_deposit, app, payload, key), volatile=volatile)
+    outcomes = [await _send(app, mailing, Target(one.kind, one.name), key, leftovers) for one in targets]
+    await leftovers.store()
+    told = [leftovers.told(outcome) for outcome in outcomes]
     return Sent(tuple(outcome_of(target, outcome) for target, outcome in zip(targets, told, strict=True)))
 
 
-async def _send(app: App, mailing: Mailing, target: Target, key: bytes | None) -> SendOutcome:
-    try:
-        if target.kind == TargetKind.CHANNEL:
-            names = tuple(session.id for session in mailing.spared)
-            return placed(await app.publish_payload(target.name or "", mailing.data, key=key, spared=names))
-        count = Count()
+async def _send(app: App, mailing: Mailing, target: Target, key: bytes | None, leftovers: Leftovers) -> Reached:
+    async def deliver(count: Count) -> None:
         for node in list(app.nodes):
             if not (count.reached and target.kind == TargetKind.AGENT):  # one worker of them all
                 await node.addressing.deliver(mailing, target, count)
-        return count.told()
+
+    try:
+        if target.kind == TargetKind.CHANNEL:
+            names = tuple(session.id for session in mailing.spared)
+            options = publish_options(None, None, volatile=leftovers.volatile)
+            done = app.publish_payload(target.name or "", mailing.data, key=key, options=options, spared=names)
+            return placed(await done)
+        return await reach(target, leftovers, deliver)
     except Refused as error:
         return refused(error.code)
     except LookupError:
         return refused(ErrorCode.NOT_FOUND)
     except BrokerUnavailable:
         return refused(ErrorCode.UNAVAILABLE)
+
+
+async def _deposit(app: App, payload: bytes, key: bytes | None, mailbox: str) -> Published | Refused:
+    try:
+        return await deposit_from(app, mailbox, payload, key)
+    except MailboxFull as error:
+        return Refused(ErrorCode.BUSY, str(error), temporary=True)
+    except BrokerUnavailable as error:
+        return Refused(ErrorCode.UNAVAILABLE, str(error), temporary=True)
+    except Exception as error:
+        return Refused(ErrorCode.INTERNAL, f"incident {record_incident(secrets.token_bytes, 'send', error)}")

@@ -6,12 +6,14 @@ import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from hawser.background import Background
 from hawser.config import Config
 from hawser_transports import find_transport
 
+from .comparing import Comparing
 from .draining import check_place, drain
 from .node import Node
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from hawser.app import App
+    from hawser_engine.channels.overflow import OverflowCounts
     from hawser_transports import Listener, Transport
 
 
@@ -46,6 +49,11 @@ class Server:
     def replayed(self) -> int:
         """How many message parts were sent again at resumes."""
         return self._node.replayed
+
+    @property
+    def overflow(self) -> dict[str, OverflowCounts]:
+        """What subscribers could not take and what became of it, by the pattern of their channels (SPEC OVF-2)."""
+        return {pattern: attrs.evolve(counts) for pattern, counts in self._node.hub.counts.items()}
 
     async def drain(self, *, url: str | None = None) -> None:
         """Begin to end in peace: returns at once, and `serve` returns when it is done.
@@ -119,6 +127,7 @@ async def serve(
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flush)
         app.nodes.append(node)
+        services.start_soon(Comparing(node, node.hub).run)
         task_status.started(Server([listener.url for listener in listeners], node))
         try:
             async with Background() as accepting:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hawser.principals import Principal
     from hawser.streams import Stream
 
+    from .assigning import Assigner
     from .calling import ClientCalls
 
 
@@ -27,6 +28,7 @@ class Session:
     number: int
     """Counts the sessions of this server from 1 on; for logs, and good for nothing else."""
     _calls: ClientCalls = attrs.field(repr=False)
+    _assigner: Assigner = attrs.field(repr=False)
     data: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     """Whatever the application wants to keep for this session; gone when the session ends."""
 
@@ -59,6 +61,37 @@ class Session:
         Spec: CAL-1 to CAL-4.
         """
         return await self._calls.call(procedure, arguments, named)
+
+    async def subscribe(self, channel: str) -> None:
+        """Subscribe the client to a channel; nobody is asked whether it may.
+
+        Its program gets the subscription by ``connect(assigned=…)``. It lives through broken links, and ends with the
+        session; `App.on_connect` is where to make it for each. A client that is in the channel already stays there.
+
+        Args:
+            channel: The channel's name; no pattern.
+
+        Raises:
+            LookupError: No declared pattern matches the channel.
+            RequestFailed: The client takes no subscriptions that it has not asked for (NOT_FOUND), or has as many
+                channels as it may (LIMIT).
+            BrokerUnavailable: The channel cannot be opened now.
+
+        Spec: ASG-1 to ASG-4.
+        """
+        await self._assigner.subscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """End a subscription of the client, whoever has asked for it: its iteration ends. Else nothing happens.
+
+        It keeps nobody from subscribing again; that is for `ChannelRule.authorize` to say.
+
+        Args:
+            channel: The channel's name, or a pattern that the client has subscribed to.
+
+        Spec: ASG-3.
+        """
+        await self._assigner.unsubscribe(channel)
 
     def directory(self) -> list[Any]:
         """Who offers what on this server, as it goes to clients; see `App.directory`."""

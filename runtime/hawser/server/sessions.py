@@ -9,8 +9,9 @@ import trio
 
 from hawser_engine.errors import BacklogFull, MessageTooLarge
 
+from .assigning import Assigner
 from .calling import ClientCalls
-from .channels import Membership, Mode, Outlet
+from .memberships import Membership, Mode, Outlet
 from .requests import Requests
 from .session import Session
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
+    from .wildcards import SessionPatterns
 
 
 _BEHIND: Final = Mode.BEHIND  # as in ``channels``
@@ -38,6 +40,7 @@ class ServerSession(Outlet):
         "_requests",
         "_scopes",
         "_starved",
+        "assigned",
         "calls",
         "counted",
         "ended",
@@ -48,6 +51,7 @@ class ServerSession(Outlet):
         "node",
         "passage",
         "vacancy",
+        "wildcards",
     )
 
     def __init__(self, node: Node, engine: EngineSession, principal: Principal, number: int) -> None:
@@ -55,9 +59,13 @@ class ServerSession(Outlet):
         self.engine: EngineSession = engine
         self.calls: ClientCalls = ClientCalls(self)
         """What the application calls there."""
-        self.handle: Session = Session(principal, number, self.calls)
+        self.handle: Session = Session(principal, number, self.calls, Assigner(self))
         """The session as handlers see it."""
         self.memberships: dict[str, Membership] = {}
+        self.assigned: frozenset[str] = frozenset()
+        """Those of its channels that it has not asked for itself (SPEC ASG-1)."""
+        self.wildcards: SessionPatterns | None = None
+        """What it has of patterns; None as long as that is nothing."""
         self.passage: Passage | None = None
         self._requests: Requests | None = None
         self.ended: bool = False
@@ -101,6 +109,13 @@ class ServerSession(Outlet):
         taken = self.engine.send_batch(batch, now)
         if not taken and batch.count == 1:
             self._starved = True  # several at once may be too many where one would do
+        return taken
+
+    def deliver_volatile(self, packet: bytes, now: float) -> bool:
+        """See `Outlet.deliver_volatile`."""
+        taken = self.engine.send_volatile_packet(packet, now)
+        if taken:
+            self.flush(now)
         return taken
 
     async def room(self, length: int = 0) -> None:
@@ -180,7 +195,9 @@ class ServerSession(Outlet):
             self.spawn(self._feed)
 
     def _is_behind(self) -> bool:
-        return any(member.mode is _BEHIND for member in self.memberships.values())
+        if any(member.mode is _BEHIND for member in self.memberships.values()):
+            return True
+        return self.wildcards is not None and self.wildcards.behind
 
     async def _feed(self) -> None:
         try:
@@ -258,6 +275,7 @@ class ServerSession(Outlet):
         self.calls.lose()
         if self.vacancy is not None:
             self.vacancy.set()
+        self.node.hub.wildcards.ended(self)
         for name in list(self.memberships):
             self.node.hub.remove(self, name)
         self.node.presence.ended(self)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import trio
+
 from hawser.calls import Arguments, Refused
 from hawser.client.answering import Procedures
 from hawser.errors import CallError
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import ANONYMOUS
+from hawser.principals import ANONYMOUS, check_name
 from hawser.server.session import Session
 from hawser_engine.codes import ErrorCode
 
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
 
     from hawser.calls import ProcedureHandler
     from hawser.principals import Principal
+    from hawser.server.assigning import Assigner
     from hawser.server.calling import ClientCalls
 
 
 def make_session(
-    principal: Principal = ANONYMOUS, *, procedures: Mapping[str, ProcedureHandler] | None = None, number: int = 1
+    principal: Principal = ANONYMOUS,
+    *,
+    procedures: Mapping[str, ProcedureHandler] | None = None,
+    channels: set[str] | None = None,
+    number: int = 1,
 ) -> Session:
     """A session to give to a handler: nothing is served, and nobody is connected.
 
@@ -31,13 +38,32 @@ def make_session(
     Args:
         principal: Who is at the other end.
         procedures: What can be called there, as for `connect`.
+        channels: What the client is subscribed to: changed by `Session.subscribe` and `Session.unsubscribe`, to be
+            looked at afterwards.
         number: The number of the session.
 
     Raises:
         TypeError: A procedure is no async function.
         ValueError: A name is not well-formed.
     """
-    return Session(principal, number, cast("ClientCalls", _DirectCalls(procedures or {})))
+    calls = cast("ClientCalls", _DirectCalls(procedures or {}))
+    return Session(principal, number, calls, cast("Assigner", _Channels(set() if channels is None else channels)))
+
+
+class _Channels:
+    """What a session needs to subscribe its client to channels, likewise."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+
+    async def subscribe(self, channel: str) -> None:
+        await trio.lowlevel.checkpoint()
+        check_name("a channel name", channel)
+        self._names.add(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self._names.discard(channel)
 
 
 class _DirectCalls:

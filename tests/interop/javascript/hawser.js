@@ -12,7 +12,7 @@ const map = (...keys) => (v) => v && Object.getPrototypeOf(v) === Object.prototy
 const or = (check) => (v) => v === null || check(v), some = (check) => list(check, 1, 128); // or null
 const maybe = (keys) => (v) => v == null || (map()(v) && Object.keys(keys).every((k) => v[k] == null || keys[k](v[k]))); // MSG-9
 const tags = (v) => map()(v) && list(text(0, 64), 1, 8)(Object.values(v)) && Object.keys(v).every((word) => text(1, 32)(word));
-const said = { tags, latest_key: text(1, 64) }, options = maybe({ ...said, except_me: bool });
+const said = { tags, latest_key: text(1, 64) }, options = maybe({ ...said, except_me: bool, volatile: bool });
 const how = maybe({ rewind: uint, rewind_ms: uint, filter: text(1, 1024), answers: bool });
 const counts = tuple(uint, uint, uint), session = bytes(1, 64), secret = bytes(32, 32), incarnation = bytes(1, 16), body = bytes(0, PART);
 const features = list(text(0, 64), 0, 32), credentials = map(), LIMITS = ['window_messages', 'window_bytes', 'message_bytes'];
@@ -32,13 +32,13 @@ const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 1
 const target = tuple(uint, or(channel)), user = or(channel), name = text(1, 32), outcome = tuple(uint, uint, uint, uint, or(position), reason);
 export const MESSAGES = {
   1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
-  2: ['SUBSCRIBED', { id, channels: some(tuple(channel, uint, or(position), reason)) }], 21: ['MEMBERS', { ...roll, more: bool, members: or(here) }],
+  2: ['SUBSCRIBED', { id: or(id), channels: some(tuple(channel, uint, or(position), reason)) }], 10: ['PAUSE', place], 15: ['CANCEL', { id }],
   3: ['UNSUBSCRIBE', { id, channels: some(channel) }], 11: ['CONTINUE', place], 19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }],
   5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 20: ['PRESENT', { id: or(id), channel, member: or(incarnation), ...told }],
   6: ['PUBLISHED', { id, position, duplicate: bool }], 8: ['POSITION', place], 28: ['ITEM', { id, inward: bool, data: or(data) }],
   7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 13: ['REPLY', { id, data }],
   9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
-  10: ['PAUSE', place], 15: ['CANCEL', { id }], 25: ['OFFERED', { id: or(id), agent, ...told }], 29: ['CREDIT', { id, inward: bool, ...credit }],
+  21: ['MEMBERS', { ...roll, more: bool, members: or(here) }], 25: ['OFFERED', { id: or(id), agent, ...told }],
   12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
   35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }], 18: ['DIRECT', { to: target, user, session: or(name), data }],
   16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 17: ['SENT', { id, outcomes: list(outcome, 1, 64) }],
@@ -46,7 +46,7 @@ export const MESSAGES = {
   24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
   31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],
   33: ['LETTER', { ...letter, offset, sender: or(channel), time_ms: uint, tries: uint, data }],
-  30: ['POST', { id, mailbox: channel, data, key: or(bytes(1, 64)), ttl_ms: or(uint) }] };
+  29: ['CREDIT', { id, inward: bool, ...credit }], 30: ['POST', { id, mailbox: channel, data, key: or(bytes(1, 64)), ttl_ms: or(uint) }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
   if (!Array.isArray(items) || !uint(items[0]) || items[0] > 255) fail('PKT-1', 'no packet begins here');

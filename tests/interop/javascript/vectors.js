@@ -51,7 +51,10 @@ function plain(value) {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
 }
 const tables = { session: PACKETS, message: MESSAGES };
-const OPTIONAL = { about: ['publisher', 'time_ms', 'tags', 'latest_key'], options: ['tags', 'latest_key', 'except_me', 'rewind', 'rewind_ms', 'filter', 'answers'] };
+const OPTIONAL = {
+  about: ['publisher', 'time_ms', 'tags', 'latest_key'],
+  options: ['tags', 'latest_key', 'except_me', 'volatile', 'rewind', 'rewind_ms', 'filter', 'answers'],
+};
 /** Comparable: bytes and floats as text, in limits only the keys of the specification, and nothing that says nothing (MSG-9). */
 function tidy(value, kind, key) {
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`;

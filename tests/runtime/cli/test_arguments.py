@@ -99,6 +99,15 @@ def test_a_number_out_of_bounds_is_refused_with_its_bounds() -> None:
         (["pub", "http://h", "ü" * 128], "a channel name has 1 to 255 bytes of UTF-8, this one has 256"),
         (["sub", "http://h", "a", "b" * 256], "a channel name has 1 to 255 bytes of UTF-8, this one has 256"),
         (["sub", "http://h", "\udcff"], "a channel name '\\udcff' cannot be encoded as UTF-8"),
+        (["post", "http://h"], "0 words behind the URL: write hawser post URL MAILBOX [DATA]"),
+        (["post", "http://h", "user:a", "a", "b"], "3 words behind the URL"),
+        (["post", "http://h", "user:a", "hello"], "DATA: not JSON"),
+        (["post", "http://h", "", "1"], "the name of a mailbox has 1 to 255 bytes of UTF-8, this one has 0"),
+        (["post", "http://h", "user:a", "1", "--ttl", "0"], "--ttl is 0; it must be from 0.001 to"),
+        (["mailbox"], "no URL: write hawser mailbox URL [MAILBOX]"),
+        (["mailbox", "http://h", "a", "b"], "2 words behind the URL: write hawser mailbox URL [MAILBOX]"),
+        (["mailbox", "http://h", ""], "the name of a mailbox has 1 to 255 bytes of UTF-8, this one has 0"),
+        (["mailbox", "http://h", "--count", "0"], "--count is 0; it must be from 1"),
         (["call", "http://h", ""], "a procedure name has 1 to 255 bytes of UTF-8, this one has 0"),
         (["sub", "http://h", "a", "--count", str(2**53 + 1)], "it must be from 1 to 9007199254740992"),
         (["call", "http://h", "p", "1e400"], "argument 1, '1e400': no payload: the number 1e400 is beyond"),
@@ -126,7 +135,7 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert says in err
 
 
-@pytest.mark.parametrize("command", ["serve", "sub", "pub", "call"])
+@pytest.mark.parametrize("command", ["serve", "sub", "pub", "post", "mailbox", "call"])
 def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     shown = capsys.readouterr().out

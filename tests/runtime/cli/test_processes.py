@@ -52,6 +52,30 @@ async def test_an_offset_reads_history_and_an_epoch_names_one_order() -> None:
         assert (code, json.loads(out)["data"]) == (0, 3)
 
 
+async def test_letters_wait_and_each_is_printed_once() -> None:
+    box = "agent:clerk"
+    async with serving() as (_, url):
+        assert await completed("post", url, box, '{"text": "é"}', "--ttl", "60") == (0, "", "")
+        assert await completed("post", url, box, stdin="1\n2\n") == (0, "", "")
+        code, out, err = await completed("mailbox", url, box, "--count", "1")
+        assert (code, json.loads(out)["data"], err) == (0, {"text": "é"}, f"holding {box}\n")
+        async with running(*hawser("mailbox", url, box)) as mailbox:
+            await mailbox.out.count(2)
+            assert await completed("post", url, box, "3") == (0, "", "")
+            await mailbox.out.count(3)
+            mailbox.send(signal.SIGINT)
+            assert await mailbox.wait() == 130
+        assert [json.loads(line)["data"] for line in mailbox.out.texts] == [1, 2, 3]
+        # Whoever held it before may be noticed as gone a moment after its process is.
+        assert mailbox.err.texts in (
+            [f"holding {box}"],
+            [f"waiting for {box}, which another session holds", f"holding {box}"],
+        )
+        await completed("post", url, box, "4")
+        _, out, _ = await completed("mailbox", url, box, "--count", "1")
+        assert (json.loads(out)["data"], json.loads(out)["tries"]) == (4, 0)
+
+
 async def test_a_bad_line_is_named_and_ends_with_2() -> None:
     async with serving() as (_, url):
         code, out, err = await completed("pub", url, "c", stdin="1\n2\nthree\n4\n")

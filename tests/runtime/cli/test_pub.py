@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import trio
 
 from hawser import App, Config, connect
 from hawser.cli import CommandFailed, leaves
-from hawser.cli.publishing import Publisher, read_line, read_tags
+from hawser.cli.lines import open_lines, read_line
+from hawser.cli.publishing import Manner, Publisher, read_tags
 from hawser.cli.serving import development_app
 from hawser.cli.settings import read_settings
 from hawser.cli.streams import BadInput, Line
@@ -34,10 +36,11 @@ async def publish(
     text: bool = False,
     tell: Callable[[str], None] = print,
     tags: Mapping[str, str] | None = None,
+    manner: Manner | None = None,
 ) -> int | CommandFailed:
     """Publish lines to the channel ``c`` of a served app; how many were acknowledged, or what ended it."""
     async with replaceable(app), connect(URL) as client:
-        publisher = Publisher(client, "c", text=text, tell=tell, tags=tags)
+        publisher = Publisher(client, "c", tell=tell, manner=manner or Manner(text=text, tags=tags or {}))
         try:
             with trio.fail_after(PATIENCE):
                 await publisher.run(Lines(texts))
@@ -94,17 +97,86 @@ def test_tags_are_names_with_values() -> None:
         assert caught.value.exit_code == 2
 
 
+async def test_each_line_is_the_newest_of_its_key(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("c", history=10, overflow="keep-latest", open=True)
+    assert await publish(app, ["1", "2"], manner=Manner(latest_key="a")) == 2
+    assert await publish(app, ["3"], manner=Manner(latest_key="b")) == 1
+    kept = (await app.broker.history("c", 0, limit=10, limit_bytes=1_000)).entries
+    assert [(entry.about and entry.about.latest_key, decode_payload(entry.data)) for entry in kept] == [
+        ("a", 2),
+        ("b", 3),
+    ]
+    with pytest.raises(CommandFailed, match="--latest-key: ") as caught:
+        Manner(latest_key="x" * 65)
+    assert caught.value.exit_code == 2
+
+
+async def test_what_is_volatile_is_acknowledged_and_kept_nowhere(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("c", history=10, volatile=True, open=True)
+    assert await publish(app, ["1", "2"], manner=Manner(volatile=True)) == 2
+    assert await values(app) == []
+    failure = await publish(development_app(), ["1"], manner=Manner(volatile=True))
+    assert str(failure).startswith("line 1: refused: BAD_REQUEST")
+
+
+async def test_what_is_volatile_is_not_published_again_after_a_reset(autojump_clock: MockClock) -> None:
+    app, asked = App(), count()
+    rule = app.channel("c", volatile=True)
+
+    @rule.authorize
+    async def authorize(session: object, action: str, channel: str) -> bool:
+        if next(asked) == 1:
+            await trio.sleep_forever()
+        return True
+
+    async with replaceable(app) as server, connect(URL) as client, trio.open_nursery() as nursery:
+
+        async def replace() -> None:
+            await trio.sleep(75)  # between the second line and the third
+            await server.kill()
+            await server.start()
+
+        nursery.start_soon(replace)
+        publisher = Publisher(client, "c", tell=print, manner=Manner(volatile=True))
+        with (
+            trio.fail_after(PATIENCE),
+            pytest.raises(CommandFailed, match="1 without an answer; what is volatile is not published again"),
+        ):
+            await publisher.run(Lines("123", pause=30))
+        assert publisher.acknowledged == 2
+
+
 async def test_what_stands_before_a_bad_line_is_published_and_nothing_behind_it(autojump_clock: MockClock) -> None:
     app = development_app()
     failure = await publish(app, ["1", "2", "three", "4"])
     assert isinstance(failure, BadInput)
     assert failure.exit_code == 2
-    assert str(failure) == "line 3: not JSON: Expecting value at character 1; --text publishes lines as they are"
+    assert str(failure) == "line 3: not JSON: Expecting value at character 1; --text takes lines as they are"
     assert await values(app) == [1, 2]
 
 
+async def test_data_of_the_command_line_is_the_only_line() -> None:
+    assert [line async for line in open_lines("[1]", "publishing", text=False)] == [Line(0, "[1]")]
+    with pytest.raises(CommandFailed, match="DATA: "):
+        open_lines("one", "publishing", text=False)
+
+
+@pytest.mark.parametrize(("text", "kind"), [(False, "JSON"), (True, "text")])
+def test_whoever_types_lines_is_told_what_becomes_of_them(
+    text: bool, kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def is_terminal(_descriptor: int) -> bool:
+        return True
+
+    monkeypatch.setattr(os, "isatty", is_terminal)
+    open_lines(None, "posting", text=text)
+    assert capfd.readouterr().err == f"posting each line that you type, as {kind}; Ctrl-D ends\n"
+
+
 def test_data_of_the_command_line_has_no_line_number() -> None:
-    with pytest.raises(CommandFailed, match=r"DATA: not JSON: .*; --text publishes"):
+    with pytest.raises(CommandFailed, match=r"DATA: not JSON: .*; --text takes"):
         read_line(Line(0, "hello"), text=False)
     with pytest.raises(CommandFailed, match="DATA: no payload: "):
         read_line(Line(0, "\ud800"), text=True)
@@ -139,7 +211,7 @@ async def test_after_resets_everything_is_published_once_and_in_order(autojump_c
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(lambda: network.storm(every_seconds=0.2, kinds=(CutKind.BOTH, CutKind.SERVER)))
-        publisher = Publisher(client, "c", text=False, tell=told.append)
+        publisher = Publisher(client, "c", tell=told.append, manner=Manner())
         done = trio.Event()
 
         async def publish_all() -> None:
@@ -168,7 +240,7 @@ async def test_a_server_that_forgot_its_keys_gets_what_had_no_answer_once_more(a
     app, told = development_app(), list[str]()
     lines = Lines((str(number) for number in range(400)), pause=0.001)
     async with replaceable(app) as server, connect(URL) as client, trio.open_nursery() as nursery:
-        publisher = Publisher(client, "c", text=False, tell=told.append)
+        publisher = Publisher(client, "c", tell=told.append, manner=Manner())
         nursery.start_soon(publisher.run, lines)
         while lines.taken < 200:
             await trio.sleep(0.001)
@@ -201,7 +273,7 @@ async def test_a_closed_session_says_what_has_no_answer(autojump_clock: MockCloc
 
         nursery.start_soon(close)
         with pytest.raises(BaseExceptionGroup) as caught:
-            await Publisher(client, "c", text=False, tell=print).run(Lines("123"))
+            await Publisher(client, "c", tell=print, manner=Manner()).run(Lines("123"))
     [error] = leaves(caught.value)
     assert "the session is closed: NORMAL" in str(error)
     assert str(error).endswith("; lines 1 to 3 without an answer")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from hawser import App, connect
+from hawser import App, MailboxFull, connect
 from hawser.brokers import MemoryBroker
 from hawser.brokers.sqlite import SqliteBroker
 from hawser.brokers.sqlite.lock import StoreLock
@@ -100,6 +100,23 @@ async def test_without_a_file_nothing_is_kept() -> None:
     assert isinstance(app.broker, MemoryBroker)
     assert what_is_kept(app) == []
     await trio.lowlevel.checkpoint()
+
+
+async def test_the_limits_of_the_file_are_those_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text(f"[store]\nfile = '{tmp_path / 's.db'}'\nmailboxes_max = 1\nkeys_max = 1\n")
+    app = App()
+    app.mailbox("user:*")
+    keep_in_store(app, read_settings(path).store)
+    async with serving(app):
+        await app.post("user:a", 1, key=b"a")
+        with pytest.raises(MailboxFull, match="there are 1 mailboxes, and none of them is empty"):
+            await app.post("user:b", 1)
+        await app.post("user:a", 2, key=b"b")
+        assert not (await app.post("user:a", 3, key=b"a")).duplicate
+    path.write_text("[store]\nmailboxes_max = 0\n")
+    with pytest.raises(CommandFailed, match="mailboxes_max"):
+        read_settings(path)
 
 
 def test_an_app_with_a_broker_of_its_own_keeps_it(tmp_path: Path) -> None:

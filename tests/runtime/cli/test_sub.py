@@ -102,6 +102,21 @@ async def test_count_is_over_all_channels_and_exact(autojump_clock: MockClock) -
         assert offsets == list(range(1, len(offsets) + 1))
 
 
+async def test_a_pattern_is_printed_by_its_channels_and_has_no_since(autojump_clock: MockClock) -> None:
+    app, output, told = await filled(0), Written(), list[str]()
+    async with replaceable(app), connect(URL) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(Printer(client, Wanted(["room:*"], None, 2), output, told.append).run)
+        while not told:
+            await trio.sleep(1)
+        await app.publish("room:1", "a")
+        await trio.sleep(1)
+        await app.publish("room:2", "b")
+    assert told == ["subscribed room:*"]
+    assert [json.loads(line)["channel"] for line in output.lines] == ["room:1", "room:2"]
+    with pytest.RaisesGroup(CommandFailed, flatten_subgroups=True, allow_unwrapped=True):
+        await printed(app, Wanted(["room:*"], Since(1), 2))
+
+
 async def test_a_refused_channel_ends_it(autojump_clock: MockClock) -> None:
     app = App()
     app.channel("closed")

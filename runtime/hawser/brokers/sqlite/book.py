@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from hawser.brokers.base import Entry, Published, Retention, Submission
+from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position, encode_about
 
 from .keys import Keys
@@ -39,8 +40,10 @@ AGE_MAX_SECONDS: Final = 2.0**40
 
 EntryRow: TypeAlias = tuple[int, int, int, int, bytes | None, bytes]
 """Channel, offset, start, time, about, data; see ``schema``."""
-HeadRow: TypeAlias = tuple[int, str, bytes, int, int, int, int, int | None, int, int]
-"""Id, name, epoch, top, total, first, low, age, time, used."""
+HeadRow: TypeAlias = tuple[int, str, bytes, int, int, int, int, int | None, int, int, int]
+"""Id, name, epoch, top, total, first, low, age, time, used, latest."""
+KeptRow: TypeAlias = tuple[str, int, str | None, int, int]
+"""Of a channel that keeps the latest by key: its name; and of a publication offset, key, bytes, time."""
 
 
 @attrs.frozen
@@ -55,6 +58,8 @@ class Kept:
     """… nothing that begins below this one of all its bytes, …"""
     since: int
     """… and nothing from before this time, in ms since 1970."""
+    latest: bool = False
+    """Whether it is of those the latest by key."""
 
 
 @attrs.define(eq=False)
@@ -79,6 +84,10 @@ class Head:
     """When it got its newest offset, in ms since 1970."""
     used: int = 0
     """The commit that changed it last."""
+    latest: int = 0
+    """1 where only the latest by key is kept …"""
+    newest: Latest | None = None
+    """… and which publications those are."""
     stored: bool = False
     """Whether the file may have publications of it."""
     fresh: int = 0
@@ -93,28 +102,49 @@ class Head:
 
     def kept(self, now: int) -> Kept:
         """What is kept of it at a time."""
-        return Kept(self.id, self.first, self.low, 0 if self.age is None else now - self.age)
+        return Kept(self.id, self.first, self.low, 0 if self.age is None else now - self.age, bool(self.latest))
 
     def row(self) -> HeadRow:
         """As it stands in the file."""
         return (
-            self.id, self.name, self.epoch, self.top, self.total, self.first, self.low, self.age, self.time, self.used
+            self.id, self.name, self.epoch, self.top, self.total, self.first, self.low, self.age, self.time, self.used,
+            self.latest,
         )  # fmt: skip
 
-    def append(self, size: int, retention: Retention, now: int) -> None:
-        """One more publication."""
+    def draft(self) -> Head:
+        """Another one, in which a change may be tried."""
+        return attrs.evolve(self, newest=None if self.newest is None else self.newest.copy())
+
+    def append(self, size: int, retention: Retention, now: int, key: str | None) -> list[int]:
+        """One more publication; those that are gone for it, where the latest by key is kept."""
+        if retention.latest != bool(self.latest):
+            self._begin_anew(latest=retention.latest)
         start = self.total
         self.top += 1
         self.total += size
-        self.first = max(self.first, self.top - retention.messages + 1)
-        self.low = max(self.low, self.total - retention.bytes)
-        if self.low > start:
-            self.first = self.top + 1  # it alone is more than is kept
         self.age = None if retention.seconds >= AGE_MAX_SECONDS else ceil(retention.seconds * 1_000)
         self.time = max(self.time, now)  # a clock that was set back does not turn the order around
+        gone: list[int] = []
+        if self.newest is None:
+            self.first = max(self.first, self.top - retention.messages + 1)
+            self.low = max(self.low, self.total - retention.bytes)
+            if self.low > start:
+                self.first = self.top + 1  # it alone is more than is kept
+        else:
+            bounds = retention.messages, retention.bytes, self.kept(now).since
+            gone += self.newest.trim(*bounds)  # what was too old is lost, and not replaced: readers were told so
+            replaced = self.newest.add(self.top, key, size, self.time)
+            gone += () if replaced is None else (replaced,)
+            gone += self.newest.trim(*bounds)
+            self.first = self.newest.floor + 1
         self.stored |= self.first <= self.top
         self.fresh += 1
         self.fresh_bytes += size
+        return gone
+
+    def _begin_anew(self, *, latest: bool) -> None:
+        self.first, self.low = self.top + 1, self.total if not latest else 0
+        self.latest, self.newest = int(latest), Latest(self.top) if latest else None
 
 
 @attrs.frozen(eq=False)
@@ -140,6 +170,8 @@ class Change:
     heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
     entries: list[EntryRow] = attrs.field(factory=list[EntryRow])
     keys: dict[tuple[Scope, bytes], KeyRow] = attrs.field(factory=dict[tuple["Scope", bytes], "KeyRow"])
+    gone: dict[int, list[int]] = attrs.field(factory=dict[int, list[int]])
+    """Publications that were replaced, or lost with a channel's bounds, by channel; perhaps of this very change."""
     prunes: list[Kept] = attrs.field(factory=list[Kept])
     """What the file need keep of some channels."""
     removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
@@ -157,7 +189,9 @@ class Change:
     def enter(self, head: Head, data: bytes, retention: Retention, date: int, about: About | None = None) -> None:
         """Publish something to a channel that this change writes."""
         start = head.total
-        head.append(len(data), retention, date)
+        gone = head.append(len(data), retention, date, None if about is None else about.latest_key)
+        if gone:
+            self.gone.setdefault(head.id, []).extend(gone)
         if head.first <= head.top:
             said = None if about is None else encode_about(about)
             self.entries.append((head.id, head.top, start, head.time, said, data))
@@ -181,6 +215,8 @@ class Contents:
     """Oldest first."""
     boxes: Sequence[tuple[BoxRow, int | None]] = ()
     """Unused for longest first, each with when its first letter expires."""
+    kept: Sequence[KeptRow] = ()
+    """By channel, in order of offsets."""
 
 
 class Book:
@@ -210,6 +246,12 @@ class Book:
         self._channels_max = channels_max
         self._commits = contents.commits
         self._heads = {row[1]: Head(*row, stored=True) for row in contents.heads}
+        for head in self._heads.values():
+            head.newest = Latest(head.first - 1) if head.latest else None
+        for channel, offset, key, size, time in contents.kept:
+            newest = self._heads[channel].newest
+            assert newest is not None
+            newest.add(offset, key, size, time)
         self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
 
@@ -275,7 +317,7 @@ class Book:
                 head = Head(self._next_channel, channel, self._random_bytes(8))
                 self._next_channel += 1
             else:
-                head = attrs.evolve(known)
+                head = known.draft()
             change.heads[channel] = head
         return head
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from hawser.brokers.base import Broker, BrokerUnavailable, History, Published, Retention, Sink, Submission
+from hawser.brokers.base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
+from hawser.brokers.watching import Watchers
 
 from .book import Asked, Book, Opening
 from .errors import StoreClosed, StoreError
@@ -131,6 +132,7 @@ class SqliteBroker(Broker):
         self._clock = clock
         self._store: _Open | None = None
         self._sinks: dict[str, tuple[Sink, ...]] = {}
+        self._watchers = Watchers()
 
     @cached_property
     def mailboxes(self) -> SqliteMailboxes:
@@ -197,6 +199,19 @@ class SqliteBroker(Broker):
             one.channel.encode()
         return [*await self._opened().queue.publish(submissions)]
 
+    async def publish_volatile(self, channel: str, data: bytes, *, about: About | None = None) -> Position:
+        """See `Broker.publish_volatile`: nothing is written, but for a channel that is new.
+
+        Raises:
+            StoreError: The channel is new, and cannot be written.
+        """
+        head = await self._head(channel)
+        self._touch(self._opened(), channel)
+        entry = Entry(head.top, data, self._date(), about, volatile=True)
+        for sink in self._watchers.sinks(channel, self._sinks.get(channel, ())):
+            sink(channel, head.epoch, (entry,))
+        return head.position
+
     async def join(self, channel: str, sink: Sink) -> Position:
         """See `Broker.join`.
 
@@ -218,6 +233,16 @@ class SqliteBroker(Broker):
             self._sinks.pop(channel, None)
         if self._store is not None:
             self._touch(self._store, channel)
+
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        """See `Broker.watch`."""
+        await trio.lowlevel.checkpoint()
+        self._watchers.add(pattern, sink)
+
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        """See `Broker.unwatch`."""
+        await trio.lowlevel.checkpoint()
+        self._watchers.remove(pattern, sink)
 
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         """See `Broker.history`.
@@ -252,7 +277,7 @@ class SqliteBroker(Broker):
         return StoreClosed(f"store {self._path}: it is not open; it is while a server serves its app")
 
     async def ask(self, asked: Asked, size: int) -> Published | None:
-        """Have something written; for this package alone, as are the next two.
+        """Have something written; for this package alone, as are the next three.
 
         Args:
             asked: What.
@@ -275,6 +300,16 @@ class SqliteBroker(Broker):
             return ()
         asked = box.id, after, self._date(), limit, limit_bytes
         return await trio.to_thread.run_sync(store.file.read_letters, *asked, limiter=store.reading)
+
+    def known_letter(self, mailbox: str, key: bytes) -> Position | None:
+        """Which letter a key is remembered for, once it is committed.
+
+        Args:
+            mailbox: Where the key holds.
+            key: The key.
+        """
+        store = self._opened()
+        return store.book.keys.committed(mailbox.encode(), key, store.clock.now())
 
     def overdue(self) -> list[str]:
         """Mailboxes with letters that may have expired."""
@@ -324,7 +359,7 @@ class SqliteBroker(Broker):
         for mailbox in change.boxes:
             self.mailboxes.tell(mailbox)
         for channel, entries in change.reports.items():
-            for sink in self._sinks.get(channel, ()):
+            for sink in self._watchers.sinks(channel, self._sinks.get(channel, ())):
                 sink(channel, change.heads[channel].epoch, entries)
 
     def _fares(self, store: _Open, error: StoreError | None) -> None:

@@ -24,13 +24,24 @@ from .book import Contents
 from .errors import StoreDamaged, StoreError, StoreForeign, StoreUnwritable, store_error
 from .letters import carry_out, read_letters
 from .lock import StoreLock, this_boot
-from .schema import APPLICATION_ID, BOXES, ENTRIES, HEADS, KEYS, LETTERS, SQLITE_MIN, STEPS, VERSION
+from .schema import (
+    APPLICATION_ID,
+    BOXES,
+    ENTRIES,
+    HEADS,
+    KEYS,
+    LETTERS,
+    SQLITE_MIN,
+    STEPS,
+    VERSION,
+    delete_entries,
+)
 
 if TYPE_CHECKING:
     from hawser.brokers.mailboxes import Letter
     from hawser_engine.messages import Position
 
-    from .book import Change, Kept
+    from .book import Change, Kept, KeptRow
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
@@ -87,6 +98,9 @@ class StoreFile:
         except sqlite3.Error as error:
             self._release()
             raise store_error(self.path, error) from None
+        except RemoteProtocolError as error:
+            self._release()
+            raise self._damaged(error) from None
         except BaseException:
             self._release()
             raise
@@ -148,7 +162,7 @@ class StoreFile:
 
     def _load(self, writer: sqlite3.Connection) -> Contents:
         heads = writer.execute(
-            "SELECT id, name, epoch, top, total, first, low, age, time, used FROM channels ORDER BY used, id"
+            "SELECT id, name, epoch, top, total, first, low, age, time, used, latest FROM channels ORDER BY used, id"
         )
         keys = writer.execute("SELECT id, channel, key, epoch, offset, expires FROM keys ORDER BY id")
         boxes = writer.execute(
@@ -156,7 +170,13 @@ class StoreFile:
             " (SELECT min(expires) FROM letters WHERE mailbox = mailboxes.id) FROM mailboxes ORDER BY used, id"
         )
         mail = [(row[:-1], row[-1]) for row in boxes.fetchall()]
-        return Contents(self._lock.mark, heads.fetchall(), keys.fetchall(), mail)
+        kept = writer.execute(  # CROSS JOIN: nothing is read of the publications of other channels
+            "SELECT name, offset, about, length(data), entries.time"
+            " FROM channels CROSS JOIN entries ON channel = channels.id"
+            " WHERE latest = 1 AND offset >= first ORDER BY channel, offset"
+        )
+        latest = [_with_key(row) for row in kept]
+        return Contents(self._lock.mark, heads.fetchall(), keys.fetchall(), mail, latest)
 
     # ------------------------------------------------------------ writing
 
@@ -180,6 +200,8 @@ class StoreFile:
                 carry_out(writer, change, work)
             BOXES.run(writer, [box.row() for box in change.boxes.values()])
             ENTRIES.run(writer, change.entries)
+            for channel, offsets in change.gone.items():
+                delete_entries(writer, channel, offsets)
             HEADS.run(writer, [head.row() for head in change.heads.values()])
             KEYS.run(writer, [*change.keys.values()])
             if change.forgotten is not None:
@@ -214,7 +236,10 @@ class StoreFile:
         except sqlite3.Error as error:
             raise store_error(self.path, error) from None
         except RemoteProtocolError as error:
-            raise StoreDamaged(f"store {self.path}: it is damaged: {error}") from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: RemoteProtocolError) -> StoreDamaged:
+        return StoreDamaged(f"store {self.path}: it is damaged: {error}")
 
     def read_letters(self, mailbox: int, after: int, date: int, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
         """Read letters of a mailbox. One caller at a time.
@@ -277,13 +302,30 @@ def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
 
 
 def _first_kept(connection: sqlite3.Connection, kept: Kept) -> int | None:
-    """The lowest offset that is kept of a channel, or None; passes over what is not kept and not yet deleted."""
+    """From where on nothing is missing of a channel, or None; passes over what is not kept and not yet deleted."""
+    if kept.latest:
+        return _first_latest(connection, kept)
     row = connection.execute(
         "SELECT offset FROM entries WHERE channel = ? AND offset >= ? AND start >= ? AND time >= ?"
         " ORDER BY offset LIMIT 1",
         (kept.channel, kept.first, kept.low, kept.since),
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def _first_latest(connection: sqlite3.Connection, kept: Kept) -> int:
+    """Where the latest by key is kept: behind what was lost, as of the commit that is read, and what is too old."""
+    row = connection.execute(
+        "SELECT max(first, coalesce((SELECT max(offset) FROM entries WHERE channel = ? AND time < ?), 0) + 1)"
+        " FROM channels WHERE id = ?",
+        (kept.channel, kept.since, kept.channel),
+    ).fetchone()
+    return kept.first if row is None else int(row[0])
+
+
+def _with_key(row: tuple[str, int, bytes | None, int, int]) -> KeptRow:
+    name, offset, about, size, time = row
+    return name, offset, None if about is None else decode_about(about).latest_key, size, time
 
 
 def _prune(writer: sqlite3.Connection, kept: Kept) -> None:

@@ -46,6 +46,12 @@ class Keys:
         row = None if key is None else change.keys.get((scope, key)) or self._keys.get((scope, key))
         return None if row is None else Position(row[3], row[4])
 
+    def committed(self, scope: Scope, key: bytes, now: int) -> Position | None:
+        """What the file has under a key, if it is remembered."""
+        self.forget(now)
+        row = self._keys.get((scope, key))
+        return None if row is None else Position(row[3], row[4])
+
     def remember(self, change: Change, scope: Scope, key: bytes | None, position: Position, now: int) -> None:
         """Remember a key with a change."""
         if key is not None:

@@ -50,6 +50,15 @@ class SqliteMailboxes(MailboxStore):
         assert published is not None
         return published
 
+    async def known(self, mailbox: str, key: bytes) -> Position | None:
+        """See `MailboxStore.known`: nothing of the file is needed to say so.
+
+        Raises:
+            StoreClosed: The store is not open.
+        """
+        await trio.lowlevel.checkpoint()
+        return self._broker.known_letter(mailbox, key)
+
     async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
         """See `MailboxStore.read`.
 

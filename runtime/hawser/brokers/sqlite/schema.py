@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x48415753
 """Says in the header of a file that it is a store of Hawser: HAWS in ASCII."""
-VERSION: Final = 2
-"""Of the tables, as ``PRAGMA user_version``: 1 had no mailboxes."""
+VERSION: Final = 3
+"""Of the tables, as ``PRAGMA user_version``: 1 had no mailboxes, 2 no channels that keep the latest by key."""
 
 SQLITE_MIN: Final = (3, 24, 0)
 """The first with INSERT … ON CONFLICT … DO UPDATE, of 2018."""
@@ -49,11 +49,16 @@ MAILBOXES: Final = (
     "CREATE INDEX expiries ON letters (mailbox, expires)",
 )
 
-STEPS: Final = (CHANNELS, MAILBOXES)
+LATEST: Final = (
+    # `latest` is 1 where only the latest by key is kept: then `entries` has nothing else from `first` on.
+    "ALTER TABLE channels ADD COLUMN latest INTEGER NOT NULL DEFAULT 0",
+)
+
+STEPS: Final = (CHANNELS, MAILBOXES, LATEST)
 """What makes tables of each version of those before it."""
 
 _ROWS_MAX: Final = 64
-"""In one statement: with ten columns, fewer variables than the 999 that every SQLite takes."""
+"""In one statement: with eleven columns, fewer variables than the 999 that every SQLite takes."""
 
 
 @attrs.frozen
@@ -77,9 +82,10 @@ class Insert:
 
 HEADS: Final = Insert(
     "channels",
-    10,
+    11,
     " ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, top = excluded.top, total = excluded.total,"
-    " first = excluded.first, low = excluded.low, age = excluded.age, time = excluded.time, used = excluded.used",
+    " first = excluded.first, low = excluded.low, age = excluded.age, time = excluded.time, used = excluded.used,"
+    " latest = excluded.latest",
 )
 ENTRIES: Final = Insert("entries", 6)
 KEYS: Final = Insert("keys", 6)
@@ -90,3 +96,14 @@ BOXES: Final = Insert(
     " bytes = excluded.bytes, used = excluded.used",
 )
 LETTERS: Final = Insert("letters", 8)
+
+
+def delete_entries(connection: sqlite3.Connection, channel: int, offsets: Sequence[int]) -> None:
+    """Delete publications of a channel, in statements of powers of two as `Insert` does."""
+    begin = 0
+    while begin < len(offsets):
+        count = min(_ROWS_MAX, 1 << ((len(offsets) - begin).bit_length() - 1))
+        places = ",".join("?" * count)
+        values = (channel, *offsets[begin : begin + count])
+        connection.execute(f"DELETE FROM entries WHERE channel = ? AND offset IN ({places})", values)
+        begin += count

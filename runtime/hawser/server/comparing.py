@@ -1,0 +1,47 @@
+"""Whether this node was told of everything: now and then what was reported is compared with what there is (CHN-15).
+
+A broker that reports over a network can lose a report. Whoever was to get it would never know before the next one, so
+a channel that is found behind twice in a row, by the same position, is taken as having missed it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+
+from hawser.brokers import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from hawser_engine.messages import Position
+
+    from .channels import Channel
+    from .hub import Hub
+    from .node import Node
+
+
+class Comparing:
+    """Looks after the channels of a hub."""
+
+    def __init__(self, node: Node, hub: Hub) -> None:
+        self._broker = node.app.broker
+        self._hub = hub
+        self._doubted: dict[Channel, Position] = {}
+
+    async def run(self) -> None:
+        """Compare until cancelled."""
+        while self._broker.compare_seconds < inf:
+            await trio.sleep(self._broker.compare_seconds)
+            doubted, self._doubted = self._doubted, {}
+            for channel in self._hub.joined_channels():
+                with suppress(BrokerUnavailable):
+                    await self._compare(channel, doubted.get(channel))
+
+    async def _compare(self, channel: Channel, before: Position | None) -> None:
+        if before is not None and not channel.reaches(before):
+            self._hub.missed(channel, before)
+        page = await self._broker.history(channel.name, 0, limit=0, limit_bytes=0)
+        if not channel.reaches(page.top):
+            self._doubted[channel] = page.top

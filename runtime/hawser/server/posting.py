@@ -1,0 +1,109 @@
+"""Letters on their way to the store: checked, and answered when they are stored (SPEC MBX-2).
+
+What is posted comes this way, and so does what was sent and nobody took (ADR-10): there is one way into a mailbox.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from hawser.brokers import MailboxFull, Published
+from hawser.calls import Refused, chosen_error_body
+from hawser.errors import RequestFailed
+from hawser.mailboxes import rule_of
+from hawser.middleware import PostRequest, pass_through
+from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser_engine.codes import ErrorCode
+from hawser_engine.mailboxes import Letter
+from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.messages import encode_body
+
+if TYPE_CHECKING:
+    from hawser.app import App
+    from hawser_engine.mailboxes import Post
+
+    from .sessions import ServerSession
+
+
+async def post(session: ServerSession, operation: Post) -> bytes:
+    """Carry out a POST; returns its answer.
+
+    Raises:
+        Refused: Nothing is stored.
+        BrokerUnavailable: Nothing is stored.
+    """
+    seconds = inf if operation.ttl_ms is None else operation.ttl_ms / 1_000
+    try:
+        stored = await deposit(session, operation.mailbox, operation.data, operation.key, seconds)
+    except RequestFailed as error:
+        return chosen_error_body(operation.id, error)
+    return encode_body(PublishedMessage(operation.id, stored.position, stored.duplicate))
+
+
+async def deposit(
+    session: ServerSession, mailbox: str, data: bytes, key: bytes | None, seconds: float = inf
+) -> Published:
+    """Put a letter of a session into a mailbox, if it may; with middleware around it where there is any.
+
+    Args:
+        session: Who posts it.
+        mailbox: Where it is to be.
+        data: The payload.
+        key: The idempotency key as the client gave it.
+        seconds: How long it is worth being delivered, if the mailbox does not say less.
+
+    Raises:
+        Refused: Nothing is stored.
+        RequestFailed: Nothing is stored, as middleware has it.
+        BrokerUnavailable: Nothing is stored.
+    """
+    middleware = session.node.app.middlewares
+    if not middleware:
+        return await _deposit(session, mailbox, data, key, seconds)
+    request = PostRequest(session.handle, mailbox, data, key, seconds)
+    stored = await pass_through(
+        middleware, request, lambda asked: _deposit(session, asked.mailbox, asked.raw, asked.key, asked.ttl)
+    )
+    if not isinstance(stored, Published):
+        raise TypeError(f"middleware returned {stored!r} for a letter, not what proceed() returned")
+    return stored
+
+
+async def _deposit(session: ServerSession, mailbox: str, data: bytes, key: bytes | None, seconds: float) -> Published:
+    node, principal = session.node, session.handle.principal
+    rule = await node.mailboxes.allow(session, "post", mailbox)
+    most = node.config.message_bytes
+    if letter_bytes(mailbox, principal.id, len(data)) > most:  # MBX-11, whatever its place will be
+        raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all")
+    try:
+        return await node.app.broker.mailboxes.post(rule.posting(mailbox, data, principal, key, seconds))
+    except MailboxFull as error:
+        raise Refused(ErrorCode.BUSY, str(error), temporary=True) from None
+
+
+async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, seconds: float = inf) -> Published:
+    """Put a letter of the application into a mailbox; nobody is asked whether it may.
+
+    Args:
+        app: The application.
+        mailbox: As for `deposit`.
+        data: As there.
+        key: As there.
+        seconds: As there.
+
+    Raises:
+        LookupError: No declared pattern matches the mailbox.
+        MailboxFull: Nothing is stored.
+        BrokerUnavailable: Nothing is stored.
+    """
+    rule = rule_of(app.mailbox_rules, mailbox)
+    if rule is None:
+        raise LookupError(f"no mailbox {mailbox!r} is declared; declare it with App.mailbox")
+    return await app.broker.mailboxes.post(rule.posting(mailbox, data, None, key, seconds))
+
+
+def letter_bytes(mailbox: str, sender: str, size: int) -> int:
+    """How long the LETTER of a payload of so many bytes is at most."""
+    without_data = encode_body(Letter(mailbox, bytes(8), MAX_INTEGER, sender, MAX_INTEGER, MAX_INTEGER, b""))
+    return len(without_data) - 1 + len(encode_head(BYTES, size)) + size

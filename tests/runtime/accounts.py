@@ -1,0 +1,272 @@
+"""What readers of channels were given, held against everything that was published when all is over.
+
+A reader may be passed over with what its filter does not let through, with what its own client published without
+itself, and with what was replaced by a newer one of its key. Everything else it has, in order and once, or a gap.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from hawser import Gap, Message
+from tests.runtime.reading import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hawser import Position
+
+
+class Resets(Protocol):
+    """How often a client's session was reset."""
+
+    count: int
+
+
+@attrs.frozen
+class Line:
+    """One publication."""
+
+    data: list[Any]
+    even: bool
+    """Whether it passes the filter."""
+    key: str | None
+    but: str | None
+    """The client that does not get it, because it has published it."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What `Client.submit` is told of it."""
+        return {"tags": {"even": str(int(self.even))}, "latest_key": self.key, "except_me": self.but is not None}
+
+
+class Published:
+    """Everything that was published in one channel.
+
+    Args:
+        channel: Its name.
+        whole: Whether the channel keeps everything for everybody, so that there is no gap.
+        latest: Whether it keeps the latest by key, and what was replaced may be left out.
+    """
+
+    def __init__(self, channel: str, *, whole: bool, latest: bool) -> None:
+        self.channel = channel
+        self.whole = whole
+        self._latest = latest
+        self._lines: dict[int, Line] = {}
+        self._epoch: bytes | None = None
+        self._newest: dict[str, int] = {}
+        self._fleeting: dict[str, Line] = {}
+        self.end: int | None = None
+        """The first offset behind everything."""
+
+    def keep(self, position: Position, line: Line) -> None:
+        """It was published there."""
+        if self._epoch not in (None, position.epoch):
+            raise Broken(f"{self.channel}: another epoch, and the broker has only one")
+        self._epoch = position.epoch
+        if self._lines.setdefault(position.offset, line) != line:
+            raise Broken(f"{self.channel}: two publications at {position.offset}")
+        if line.key is not None:
+            self._newest[line.key] = max(position.offset, self._newest.get(line.key, 0))
+        if line.key == "end":
+            self.end = min(position.offset, self.end or position.offset)
+
+    def fleeting(self, line: Line) -> None:
+        """It was published, volatile."""
+        self._fleeting[repr(line.data)] = line
+
+    def line(self, message: Message) -> Line:
+        """What a message is, if it is what was published."""
+        line = self._fleeting.get(repr(message.data)) if message.volatile else self._lines.get(message.offset)
+        if line is None or line.data != message.data or message.epoch != self._epoch:
+            raise Broken(f"{self.channel} {message.offset} was read as {message.data!r:.60}")
+        return line
+
+    def must_have(self, offsets: Iterable[int], who: str, *, filtered: bool) -> list[int]:
+        """Those that a reader may not be passed over with."""
+        return [offset for offset in offsets if self._is_for(offset, who, filtered=filtered)]
+
+    def _is_for(self, offset: int, who: str, *, filtered: bool) -> bool:
+        line = self._lines.get(offset)
+        if line is None:
+            raise Broken(f"{self.channel}: nothing was published at {offset}")
+        if (filtered and not line.even) or line.but == who:
+            return False
+        return not (self._latest and line.key is not None and self._newest[line.key] > offset)
+
+
+class _Stream:
+    """What comes of one channel in one subscription, in the order in which it is read."""
+
+    def __init__(self, published: Published, who: str, *, filtered: bool, resets: Resets) -> None:
+        self.published = published
+        self._who = who
+        self._filtered = filtered
+        self._resets = resets
+        self._fleeting: dict[str, set[int]] = {}  # the numbers of those that it had, by publisher
+
+    def check_line(self, message: Message) -> None:
+        """It is for this reader, as it was published, and volatile ones of a publisher come in their order."""
+        line = self.published.line(message)
+        where = f"{self._who}: {message.channel} {message.offset}"
+        if self._filtered and not line.even:
+            raise Broken(f"{where} does not pass the filter")
+        if line.but == self._who and not self._resets.count:
+            raise Broken(f"{where} is its own, and it wanted to be left out")
+        if message.volatile:
+            name, number = line.data[:2]
+            seen = self._fleeting.setdefault(name, set())
+            if number in seen:
+                raise Broken(f"{where}: number {number} of {name} came twice")
+            seen.add(number)
+
+    def check_skipped(self, after: int, before: int, says: str) -> None:
+        """What lies between two offsets is nothing that it had to be given."""
+        missed = self.published.must_have(range(after + 1, before), self._who, filtered=self._filtered)
+        if missed:
+            raise Broken(f"{self._who}: {says} of {self.published.channel}, without {missed}, and nobody said so")
+
+
+class Account:
+    """What one reader of a channel was given, over all its stays there."""
+
+    def __init__(self, published: Published, who: str, *, filtered: bool, resets: Resets) -> None:
+        self.published = published
+        self.who = who
+        self.here: Position | None = None
+        """Where it goes on: behind the last thing that it took."""
+        self.complete = False
+        """Whether it has had the end."""
+        self._stream = _Stream(published, who, filtered=filtered, resets=resets)
+        self._story: list[Message | Gap | Position] = []
+
+    @property
+    def volatile(self) -> int:
+        """Volatile messages that it had."""
+        return sum(isinstance(item, Message) and item.volatile for item in self._story)
+
+    @property
+    def standing(self) -> object:
+        """Where it stands."""
+        return self.published.channel, self.here
+
+    def begin(self, start: Position | None) -> None:
+        """It has come, and stands there if it has asked for nothing else."""
+        assert start is not None
+        if self.here is None:
+            self.here = start
+            self._story.append(start)
+
+    def see(self, item: Message | Gap, _where: str) -> None:
+        """It was given this."""
+        self._story.append(item)
+        if isinstance(item, Gap) or not item.volatile:
+            self.here = item.position
+            end = self.published.end
+            self.complete |= end is not None and item.position.offset >= end
+
+    def check(self) -> None:
+        """Hold it against what was published.
+
+        Raises:
+            Broken: It was given too much, or not enough.
+        """
+        stream, here = self._stream, 0
+        for item in self._story:
+            if isinstance(item, Gap):
+                here = self._check_gap(item, here)
+            elif not isinstance(item, Message):
+                here = item.offset
+            else:
+                stream.check_line(item)
+                if item.offset <= here and not item.volatile:
+                    raise Broken(f"{self.who}: {item.offset} of {item.channel} follows {here}")
+                stream.check_skipped(here, item.offset + item.volatile, f"{item.offset} follows {here}")
+                here = here if item.volatile else item.offset
+
+    def _check_gap(self, gap: Gap, here: int) -> int:
+        if self.published.whole:
+            raise Broken(f"{self.who}: {gap}, though history reaches everything")
+        since = here if gap.since is None else gap.since.offset
+        if since < here or gap.position.offset <= here:
+            raise Broken(f"{self.who}: {gap}, but it stands at {here}")
+        self._stream.check_skipped(here, since + 1, f"a gap after {since} follows {here}")
+        return gap.position.offset
+
+
+class PatternAccount:
+    """What a client was given that has a pattern, and beside it comes to a channel of the pattern and leaves it.
+
+    There each publication is in one of the two subscriptions, so they are held together against what was published.
+    """
+
+    def __init__(self, published: Sequence[Published], who: str, *, filtered: bool, resets: Resets) -> None:
+        self.who = who
+        self.published = {one.channel: one for one in published}
+        self._streams = {one.channel: _Stream(one, who, filtered=filtered, resets=resets) for one in published}
+        self._resets = resets
+        self._story: list[tuple[Message | Gap, str]] = []
+        self._missing = set(self.published)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has had the end of everything."""
+        return not self._missing
+
+    @property
+    def standing(self) -> object:
+        """What it has not had the end of."""
+        return self._missing
+
+    @property
+    def volatile(self) -> int:
+        """Volatile messages that it had."""
+        return sum(isinstance(item, Message) and item.volatile for item, _ in self._story)
+
+    def see(self, item: Message | Gap, where: str) -> None:
+        """It was given this, in one of its subscriptions."""
+        self._story.append((item, where))
+        end = self.published[item.channel].end if item.channel in self.published else None
+        if end is not None and item.position.offset >= end:
+            self._missing.discard(item.channel)
+
+    def check(self) -> None:
+        """See `Account.check`."""
+        for channel in self.published:
+            self._check_channel(channel)
+
+    def _check_channel(self, channel: str) -> None:
+        """Each comes once, rising in each subscription; what lies between was told to be missing, or is not for it."""
+        stream = self._streams[channel]
+        had: set[int] = set()
+        excused: set[int] = set()
+        last: dict[str, int] = {}
+        lost = False  # anything of the pattern may be missing, up to what comes next
+        for item, where in self._story:
+            if isinstance(item, Gap) and item.channel not in self.published:
+                lost = True
+            elif item.channel != channel:
+                continue
+            elif isinstance(item, Gap):
+                begin = item.position.offset if item.since is None else item.since.offset + 1
+                excused |= set(range(begin, item.position.offset + 1))
+            else:
+                stream.check_line(item)
+                if item.volatile:
+                    continue
+                before = last.get(where, 0)
+                if item.offset <= before or (item.offset in had and not self._resets.count):
+                    raise Broken(f"{self.who}: {item.offset} of {channel} came after {before} in {where}")
+                if lost:
+                    of_pattern = max((number for name, number in last.items() if name != channel), default=0)
+                    excused |= set(range(of_pattern, item.offset))
+                    lost = False
+                last[where] = item.offset
+                had.add(item.offset)
+        told = sorted(had | excused)
+        for before, offset in pairwise(told):
+            stream.check_skipped(before, offset, f"{offset} follows {before}")

@@ -1,0 +1,112 @@
+"""Reports that get lost on the way from the broker: subscribers are caught up, and never left with a hole."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from hawser import EVERYONE, App, Gap, connect
+from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
+from tests.runtime.helpers import PATIENCE, URL, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio.testing import MockClock
+
+    from hawser import Position
+    from hawser.brokers import Entry
+
+
+class Lossy(MemoryBroker):
+    """Loses every report as long as it is told to."""
+
+    compare_seconds = 10.0
+
+    def __init__(self) -> None:
+        super().__init__(clock=trio.current_time)
+        self.losing = False
+        self.away = False
+        self._lossy: dict[Sink, Sink] = {}
+
+    def _sink(self, sink: Sink) -> Sink:
+        def lose(channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
+            if not self.losing:
+                sink(channel, epoch, entries)
+
+        return self._lossy.setdefault(sink, lose)
+
+    async def join(self, channel: str, sink: Sink) -> Position:
+        return await super().join(channel, self._sink(sink))
+
+    async def watch(self, pattern: str, sink: Sink) -> None:
+        await super().watch(pattern, self._sink(sink))
+
+    async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
+        if self.away:
+            raise BrokerUnavailable("away")
+        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+
+
+async def collect(messages: Any, count: int) -> list[Any]:
+    items: list[Any] = []
+    with trio.fail_after(PATIENCE):
+        while len(items) < count:
+            try:
+                items.append((await messages.receive()).data)
+            except Gap as gap:
+                items.append((gap.since and gap.since.offset, gap.position.offset))
+    return items
+
+
+@pytest.mark.parametrize("history", [100, 2, 0])
+async def test_who_missed_a_report_is_caught_up_while_connected(autojump_clock: MockClock, history: int) -> None:
+    """SPEC CHN-15: also if nothing is published afterwards, with a filter, and by a pattern; else a gap is told."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=history, about=["tags"], wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other:
+        async with (
+            client.subscribe("room:1") as plain,
+            other.subscribe("room:*") as wide,
+            connect(URL) as third,
+            third.subscribe("room:1", filter="not odd") as filtered,
+        ):
+            await app.publish("room:1", 1)
+            for messages in (plain, wide, filtered):
+                assert await collect(messages, 1) == [1]
+            broker.losing = broker.away = True
+            for number in (2, 3, 4):
+                await app.publish("room:1", number)
+            await trio.sleep(15)
+            broker.away = False
+            await trio.sleep(60)
+            broker.losing = False
+            told: dict[int, list[Any]] = {100: [2, 3, 4], 2: [(1, 2), 3, 4], 0: [(1, 4)]}
+            missed = told[history]
+            for messages in (plain, wide, filtered):
+                assert await collect(messages, len(missed)) == missed
+            await app.publish("room:1", 5)
+            for messages in (plain, wide, filtered):
+                assert await collect(messages, 1) == [5]
+
+
+async def test_a_report_that_is_missed_is_noticed_with_the_next_one(autojump_clock: MockClock) -> None:
+    """SPEC CHN-3: without waiting for the comparison."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room:1") as plain, other.subscribe("room:*") as wide:
+            await app.publish("room:1", 1)
+            await trio.sleep(0.1)
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            await app.publish("room:1", 3)
+            with trio.fail_after(1):
+                assert await collect(plain, 3) == [1, 2, 3]
+                assert await collect(wide, 3) == [1, 2, 3]
