@@ -35,13 +35,20 @@ PAYLOAD: Final = b"-" * (SIZE - len(MARKER)) + MARKER
 
 
 class Hawser(Conversation):
-    """One session; see the module."""
+    """One session; see the module.
+
+    Args:
+        channels: What a subscriber subscribes to; a publisher publishes to the first.
+    """
 
     subprotocol = "hawser.v1"
     acknowledge_every: ClassVar[int | None] = CONFIG.ack_messages
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[str, ...] = (CHANNEL,)) -> None:
         super().__init__()
+        self.channel: str = channels[0]
+        """Where the next publication goes."""
+        self._channels = channels
         self._frames = Frames()
         self._client = Client(CONFIG, time.monotonic())
         self._connection = self._client.connect(time.monotonic())
@@ -56,11 +63,11 @@ class Hawser(Conversation):
             return self._connection.data_to_send()
         self._next_id += 1
         answers: list[object] = []
-        self._send(encode_body(Subscribe(self._next_id, (ChannelRequest(CHANNEL, None),))))
+        self._send(encode_body(Subscribe(self._next_id, tuple(ChannelRequest(name, None) for name in self._channels))))
         while not answers:
             answers = self._take((yield self._connection.data_to_send()))
         (answer,) = answers
-        if not isinstance(answer, Subscribed) or answer.channels[0].status != SubscribeStatus.LIVE:
+        if not isinstance(answer, Subscribed) or any(one.status != SubscribeStatus.LIVE for one in answer.channels):
             raise Lost(f"subscribing was answered {answer!r}")
         session = self._client.session
         self._before = session.inbox.delivered, session.outbox.sent
@@ -69,7 +76,7 @@ class Hawser(Conversation):
     def publication(self) -> bytes:
         """See `Conversation.publication`."""
         self._next_id += 1
-        return self._framed(encode_body(Publish(self._next_id, CHANNEL, encode_value(PAYLOAD), None)))
+        return self._framed(encode_body(Publish(self._next_id, self.channel, encode_value(PAYLOAD), None)))
 
     def request(self) -> bytes:
         """See `Conversation.request`."""

@@ -1,0 +1,162 @@
+"""The command: ``python -m benchmarks.channels.generator LOAD PORT …``; prints each row of the outcome as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.peers.generator.hawser import Hawser
+from benchmarks.peers.generator.loads import Bounds, fanout
+from benchmarks.peers.generator.room import Room
+from benchmarks.peers.generator.wire import Lost
+from hawser.cli.bench.meter import Latencies, process_cpu_seconds
+
+from .application import BARE, HISTORY, KEPT, PRESENT
+from .sessions import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+IN_FLIGHT: Final = (1, 16)
+WARM_UP: Final = 3
+COUNT_MAX: Final = 100_000
+PER_SESSION: Final = 128
+"""Channels of one session, as many as a server lets it have if it is told nothing else."""
+FIRST: Final = 2_048
+"""Channels before the first weighing: what is made once is there then, and tables are no longer small."""
+TRANCHES: Final = 10
+JOINS: Final = ("off", "on", "watched")
+
+
+def fan_outs(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Fan out to the same subscribers of a bare channel and of one with history, then of a server with a store.
+
+    In short turns, each beginning with another one, so that what disturbs the machine disturbs all of them.
+    """
+    names = f"{BARE}:room", f"{KEPT}:room"
+    make = partial(Hawser, names)
+    bounds = Bounds(options.seconds, COUNT_MAX)
+    with (
+        Room(options.port, make, options.server_pid) as memory,
+        Room(options.store_port, make, options.store_pid) as store,
+    ):
+        for room in (memory, store):
+            room.fill(options.subscribers, 0)
+            _publish_to(room, KEPT)
+            fanout(room, IN_FLIGHT[-1], 0, Bounds(options.fill_seconds, HISTORY))  # from here on each drops one
+        gc.freeze()
+        rows = [("bare", memory, BARE), ("history in memory", memory, KEPT), ("history in SQLite", store, KEPT)]
+        for turn in range(options.turns):
+            first = turn % len(rows)
+            for in_flight in IN_FLIGHT:
+                for name, room, channel in (*rows[first:], *rows[:first]):
+                    _publish_to(room, channel)
+                    outcome = fanout(room, in_flight, WARM_UP, bounds)
+                    yield {
+                        "row": name,
+                        "in_flight": in_flight,
+                        "count": outcome.count,
+                        "seconds": outcome.seconds,
+                        "server_cpu_us": outcome.server_cpu_us,
+                        "generator_cpu_us": outcome.generator_cpu_us,
+                    }
+
+
+def _publish_to(room: Room, kind: str) -> None:
+    assert room.publisher is not None
+    assert isinstance(room.publisher.conversation, Hawser)
+    room.publisher.conversation.channel = f"{kind}:room"
+
+
+def weights(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Weigh a server before and after many channels with one subscriber each."""
+    sessions: list[Session] = []
+    scales = Session(options.port)
+    _subscribe(options.port, sessions, 0, FIRST)
+    if options.traced:
+        scales.call("trace")
+    before = scales.call("weigh")
+    _subscribe(options.port, sessions, FIRST, options.channels)
+    after = scales.call("weigh")
+    row, which = ("alive", 1) if options.traced else ("resident", 0)
+    yield {
+        "row": row,
+        "count": options.channels,
+        "sessions": options.channels // PER_SESSION,
+        "bytes": (after[which] - before[which]) / options.channels,
+    }
+
+
+def _subscribe(port: int, sessions: list[Session], first: int, count: int) -> None:
+    """Subscribe new sessions to so many channels that nobody has subscribed to."""
+    for begin in range(first, first + count, PER_SESSION):
+        end = min(begin + PER_SESSION, first + count)
+        session = Session(port)
+        session.subscribe([f"{BARE}:{number:07}" for number in range(begin, end)])
+        sessions.append(session)
+
+
+def joins(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Let sessions join one channel, one after the other; a row for each tenth of them."""
+    kind = BARE if options.presence == "off" else PRESENT
+    name = f"{kind}:room"
+    sessions = [Session(options.port) for _ in range(options.subscribers)]
+    gc.freeze()
+    step = max(1, options.subscribers // TRANCHES)
+    for first in range(0, options.subscribers, step):
+        latencies, some = Latencies(), sessions[first : first + step]
+        own, server = time.process_time(), process_cpu_seconds(options.server_pid)
+        for session in some:
+            began = time.perf_counter()
+            session.subscribe([name])
+            if options.presence != "off":
+                session.appear(name, watch=options.presence == "watched")
+            latencies.add(time.perf_counter() - began)
+        yield {
+            "row": first + len(some),
+            "count": len(some),
+            "server_cpu_us": (process_cpu_seconds(options.server_pid) - server) * 1e6 / len(some),
+            "generator_cpu_us": (time.process_time() - own) * 1e6 / len(some),
+            "p50_ms": latencies.quantile(0.5) * 1_000,
+            "p99_ms": latencies.quantile(0.99) * 1_000,
+        }
+
+
+LOADS: Final[dict[str, Callable[[argparse.Namespace], Iterator[dict[str, object]]]]] = {
+    "fanout": fan_outs,
+    "weigh": weights,
+    "join": joins,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one load; 0, or 1 if the server did not play along."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.channels.generator", description=__doc__)
+    parser.add_argument("load", choices=LOADS)
+    parser.add_argument("port", type=int, help="where the server listens, on 127.0.0.1")
+    parser.add_argument("--server-pid", type=int, required=True, help="its process, whose CPU time is measured")
+    parser.add_argument("--store-port", type=int, help="fanout: where the server with the store listens")
+    parser.add_argument("--store-pid", type=int, help="fanout: its process")
+    parser.add_argument("--subscribers", type=int, default=1_000, help="of one channel (1000)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="fanout: how long a turn lasts (0.4)")
+    parser.add_argument("--fill-seconds", type=float, default=20.0, help="fanout: for history to fill (20)")
+    parser.add_argument("--turns", type=int, default=6, help="fanout: how many turns each has (6)")
+    parser.add_argument("--channels", type=int, default=100_000, help="weigh: how many (100000)")
+    parser.add_argument("--traced", action="store_true", help="weigh: what is alive, not what is in memory")
+    parser.add_argument("--presence", choices=JOINS, default="off", help="join: what else a join is (off)")
+    options = parser.parse_args(arguments)
+    try:
+        for row in LOADS[options.load](options):
+            print(json.dumps(row), flush=True)
+    except (Lost, OSError) as error:
+        print(f"{options.load}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

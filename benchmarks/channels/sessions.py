@@ -1,0 +1,111 @@
+"""Sessions of the engine over sockets that block: each asks one thing at a time and waits for the answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from benchmarks.peers.generator.wire import BINARY, Frames, Lost, dial, masked
+from hawser_engine import (
+    Client,
+    ConnectionTerminated,
+    EngineConfig,
+    MessageReceived,
+    SessionReset,
+    decode_value,
+    encode_value,
+)
+from hawser_engine.calls import Call, Reply
+from hawser_engine.codes import SubscribeStatus
+from hawser_engine.messages import PRESENCE, ChannelRequest, Subscribe, Subscribed, decode_message, encode_body
+from hawser_engine.presence import Presence, Present
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Session"]
+
+AnswerT = TypeVar("AnswerT", Subscribed, Present, Reply)
+
+READ_BYTES: Final = 65_536
+PATIENCE_SECONDS: Final = 120.0
+"""A server that looks at every allocation takes its time over the last of many channels."""
+CONFIG: Final = EngineConfig()
+
+
+class Session:
+    """One session, attached; it ends with the process.
+
+    Args:
+        port: Where the server listens, on 127.0.0.1.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._socket, early = dial(port, "/", "hawser.v1")
+        self._socket.settimeout(PATIENCE_SECONDS)
+        self._frames = Frames()
+        self._batches = self._frames.take(early)
+        self._client = Client(CONFIG, time.monotonic(), features=(PRESENCE,))
+        self._connection = self._client.connect(time.monotonic())
+        self._last_id = 0
+        self._write()
+        while not self._client.session.opened:
+            self._read()
+            self._write()
+
+    def subscribe(self, names: Sequence[str]) -> None:
+        """Subscribe to channels from now on."""
+        wanted = tuple(ChannelRequest(name, None) for name in names)
+        answer = self._ask(Subscribe(self._next_id(), wanted), Subscribed)
+        if any(one.status != SubscribeStatus.LIVE for one in answer.channels):
+            raise Lost(f"subscribing was answered {answer!r}")
+
+    def appear(self, name: str, *, watch: bool) -> None:
+        """Be a member of a channel, and perhaps watch who else is."""
+        answer = self._ask(Presence(self._next_id(), name, int(watch), b""), Present)
+        if answer.member is None:
+            raise Lost(f"appearing was answered {answer!r}")
+
+    def call(self, procedure: str) -> Any:
+        """Call a procedure without arguments."""
+        return decode_value(self._ask(Call(self._next_id(), procedure, encode_value([]), None), Reply).data)
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _ask(self, request: Subscribe | Presence | Call, kind: type[AnswerT]) -> AnswerT:
+        self._client.session.send(encode_body(request), time.monotonic())
+        self._write()
+        while True:
+            for message in self._read():
+                if isinstance(message, kind):
+                    return message
+
+    def _read(self) -> list[object]:
+        """Wait for the server's next batch; return the messages in it.
+
+        Raises:
+            Lost: The session is over.
+        """
+        while not self._batches:
+            data = self._socket.recv(READ_BYTES)
+            if not data:
+                raise Lost("the server has hung up")
+            self._batches = self._frames.take(data)
+        now = time.monotonic()
+        messages: list[object] = []
+        self._connection.receive_batch(self._batches.pop(0), now)
+        while (event := self._connection.next_event()) is not None:
+            if isinstance(event, MessageReceived):
+                messages.append(decode_message(event.body))
+                self._client.session.delivered(event.number, now)
+            elif isinstance(event, ConnectionTerminated | SessionReset):
+                raise Lost(f"the session has ended: {event!r}")
+        return messages
+
+    def _write(self) -> None:
+        batches = self._connection.data_to_send()
+        if batches:
+            self._socket.sendall(b"".join([masked(BINARY, batch) for batch in batches]))
+            self._connection.written(time.monotonic())
