@@ -1,0 +1,304 @@
+"""Channels of every kind by seed: filters, patterns, policies, what is volatile and what leaves its publisher out.
+
+Three clients publish to all channels and read some of them, one plainly, one by a filter, one by a pattern beside a
+channel of it that it comes to and leaves. Links break, the server is started again, the broker is in no hurry and in a
+third of the worlds loses reports. What each of them read is looked at when all is over and everything that was
+published is known: see `tests.runtime.accounts`. To run a seed again: ``python -m tests.runtime.channels_world 17``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+
+from hawser import EVERYONE, App, Client, Gap, Message, RequestLost, connect
+from hawser.testing import FaultyNetwork
+from tests.runtime import frame
+from tests.runtime.accounts import Account, Line, PatternAccount, Published
+from tests.runtime.frame import HASTY, STORM_SECONDS, live_through
+from tests.runtime.losing import LosingBroker
+from tests.runtime.reading import Broken
+
+if TYPE_CHECKING:
+    from hawser import Subscription
+    from hawser.rules import ChannelRule
+
+LINES: Final = 25
+"""Published by each client."""
+CHANNELS: Final = ("log:1", "log:2", "tail:1", "board:1")
+ALONE: Final = "log:3"
+"""A channel that only the pattern brings."""
+KEYS: Final = ("red", "green", "blue")
+FILTER: Final = 'even == "1"'
+PATTERN: Final = "log:*"
+END: Final = "end"
+"""What is published again and again when all else was: who has it has had everything before it."""
+ENDS: Final = 20
+END_SECONDS: Final = 5
+"""Whoever does not have it after so many of them, so far apart, will never have it."""
+
+
+@attrs.frozen
+class Outcome(frame.Outcome):
+    """What became of one seed."""
+
+    items: int
+    """Messages and gaps that were read."""
+    gaps: int
+    volatile: int
+    """Volatile ones among the messages."""
+
+
+class World(frame.World):
+    """One seed's system and what was seen in it."""
+
+    MODULE = "tests.runtime.channels_world"
+    URL = "memory://channels"
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        pick = self.random.choice
+        self.config = attrs.evolve(
+            HASTY,
+            window_messages=pick([2, 7, 50, 1_000]),
+            window_bytes=pick([3_000, 262_144]),
+            subscription_messages=pick([2, 10, 1_000]),
+            wildcards_behind=pick([1, 128]),
+        )
+        self.broker = LosingBroker(self.random.getrandbits(32), loses=0.1 if seed % 3 == 2 else 0.0)
+        self.app = App(broker=self.broker)
+        self.ledger = {name: Published(name, whole=whole, latest=latest) for name, whole, latest in self._declare()}
+        self.accounts: list[Account | PatternAccount] = []
+        self.gaps = self.items = 0
+        self._publishing = 3
+        self._over = trio.Event()
+
+    def _declare(self) -> list[tuple[str, bool, bool]]:
+        """Declare the channels; each with whether it keeps everything, and whether only the latest by key."""
+        pick = self.random.choice
+        said: dict[str, Any] = {"about": ["tags", "latest_key"], "volatile": True, "open": True}
+        log, tail, board = pick([0, 5, 1_000]), pick([5, 1_000]), pick([2, 1_000])
+        rules: list[ChannelRule] = [
+            self.app.channel("log:*", history=log, wildcard=EVERYONE, **said),
+            self.app.channel("tail:*", history=tail, overflow="drop-oldest", **said),
+            self.app.channel("board:*", history=board, overflow="keep-latest", last_value=pick([True, False]), **said),
+        ]
+        wholes = {rules[0]: log == 1_000, rules[1]: False, rules[2]: board == 1_000}
+        found = [(name, self.app.rule_for(name)) for name in (*CHANNELS, ALONE)]
+        return [(name, rule is not None and wholes[rule], rule is rules[2]) for name, rule in found]
+
+    # ------------------------------------------------------------ who is there
+
+    async def run(self) -> int:
+        """Let it all happen, then calm, until everybody has the end; returns the number of faults."""
+        low, high = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.5)])
+        network = FaultyNetwork(seed=self.random.getrandbits(32), delay_seconds=(low, high))
+        async with network:
+            restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.serve_twice, restart, restarted, over)
+                async with trio.open_nursery() as clients:
+                    for name, reads in (
+                        ("plain", self._plainly),
+                        ("filter", self._by_filter),
+                        ("pattern", self._by_pattern),
+                    ):
+                        clients.start_soon(self._live, network, name, reads)
+                    clients.start_soon(self.weather, network, [0.1, 0.5, 3])
+                    await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
+                    if self.random.random() < 0.5:
+                        restart.set()
+                        await restarted.wait()
+                await trio.sleep(self.config.resume_period_seconds + 10)
+                self._check_left()
+                restart.set()
+                over.set()
+            return network.cuts
+
+    def _check_left(self) -> None:
+        """Everybody has said goodbye, or is given up."""
+        hub = self.node.hub
+        left = (
+            dict(self.node.sessions),
+            hub._channels,
+            hub._locks,
+            hub._pins,
+            hub.wildcards._watches,
+            hub.wildcards._strays,
+        )
+        if any(left):
+            raise Broken(f"the server still holds {left}")
+
+    async def _live(self, network: FaultyNetwork, name: str, reads: Any) -> None:
+        """One client: it publishes and reads, until it has read the end of everything."""
+        made = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
+        async with made as client, trio.open_nursery() as nursery:
+            resets = Resets(client)
+            nursery.start_soon(resets.watch)
+            async with trio.open_nursery() as readers:
+                readers.start_soon(self._talk, client, name)
+                await reads(client, resets, name, readers)
+            nursery.cancel_scope.cancel()
+
+    # ------------------------------------------------------------ who publishes
+
+    async def _talk(self, client: Client, name: str) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(LINES):
+                nursery.start_soon(self._publish, client, name, number)
+                await trio.sleep(self.random.random() * 0.4)
+        self._publishing -= 1
+        if not self._publishing:
+            for _ in range(ENDS):
+                for channel in self.ledger:
+                    await self._keep(client, channel, Line([name, END], even=True, key=END, but=None))
+                if all(account.complete for account in self.accounts):
+                    break
+                await trio.sleep(END_SECONDS)
+            self._over.set()
+
+    async def _publish(self, client: Client, name: str, number: int) -> None:
+        pick = self.random.choice
+        channel, even, key = pick((*CHANNELS, ALONE)), pick([True, False]), pick([None, *KEYS])
+        line = Line([name, number, bytes(pick([1, 500]))], even=even, key=key, but=pick([None, None, name]))
+        if pick([True, False, False]):
+            with trio.move_on_after(20):
+                try:
+                    await client.publish(channel, line.data, volatile=True, **line.said)
+                except RequestLost as error:
+                    self.note(name, f"volatile {number}: {type(error).__name__}")
+            self.ledger[channel].fleeting(line)
+            return
+        await self._keep(client, channel, line)
+
+    async def _keep(self, client: Client, channel: str, line: Line) -> None:
+        """Publish something that is kept, until its position is known."""
+        key: bytes | None = None
+        while True:
+            try:
+                receipt = await client.submit(channel, line.data, key=key, **line.said)
+                key = receipt.key
+                position = (await receipt.wait()).position
+            except RequestLost:
+                continue
+            self.note(str(line.data[0]), f"published {line.data[1]} as {channel} {position.offset}")
+            self.ledger[channel].keep(position, line)
+            return
+
+    # ------------------------------------------------------------ who reads
+
+    async def _plainly(self, client: Client, resets: Resets, name: str, readers: trio.Nursery) -> None:
+        for channel in CHANNELS:
+            account = self._account(Account(self.ledger[channel], name, filtered=False, resets=resets))
+            readers.start_soon(self._come_and_go, client, account, None)
+
+    async def _by_filter(self, client: Client, resets: Resets, name: str, readers: trio.Nursery) -> None:
+        for channel in CHANNELS:
+            account = self._account(Account(self.ledger[channel], name, filtered=True, resets=resets))
+            readers.start_soon(self._come_and_go, client, account, FILTER)
+
+    async def _by_pattern(self, client: Client, resets: Resets, name: str, readers: trio.Nursery) -> None:
+        filter = self.random.choice([None, FILTER])
+        covered = [self.ledger[channel] for channel in ("log:1", "log:2", ALONE)]
+        account = PatternAccount(covered, name, filtered=filter is not None, resets=resets)
+        self.accounts.append(account)
+        readers.start_soon(self._watch_pattern, client, account, filter)
+        readers.start_soon(self._visit, client, account, filter)
+
+    def _account(self, account: Account) -> Account:
+        self.accounts.append(account)
+        return account
+
+    async def _come_and_go(self, client: Client, account: Account, filter: str | None) -> None:
+        """Read a channel with pauses; leave it and come back to where it was."""
+        pick = self.random.choice
+        name = account.published.channel
+        how: dict[str, Any] = {}
+        if account.published.channel != "board:1" or pick([True, False]):
+            how = pick([{}, {"rewind": 3}, {"rewind": 1_000}])
+        while not self._over.is_set():
+            since = account.here
+            async with client.subscribe(name, since=since, filter=filter, **({} if since else how)) as messages:
+                account.begin(messages.feed.start)
+                stays = pick([3, 10, 1_000])
+                while not self._over.is_set() and stays:
+                    stays -= await self._take(messages, account)
+                    await trio.sleep(pick([0.0, 0.0, 0.1, 0.6]))
+            await trio.sleep(pick([0.0, 0.3, 2.0]))
+
+    async def _watch_pattern(self, client: Client, account: PatternAccount, filter: str | None) -> None:
+        pick = self.random.choice
+        async with client.subscribe(PATTERN, filter=filter) as messages:
+            while not self._over.is_set():
+                await self._take(messages, account)
+                await trio.sleep(pick([0.0, 0.0, 0.1, 0.6]))
+
+    async def _visit(self, client: Client, account: PatternAccount, filter: str | None) -> None:
+        """Come to one of the pattern's channels, and leave it: what is not read there is for the pattern."""
+        pick = self.random.choice
+        while not self._over.is_set():
+            await trio.sleep(pick([0.1, 0.5, 2.0]))
+            async with client.subscribe("log:1", filter=filter) as messages:
+                for _ in range(pick([0, 3, 8])):
+                    await self._take(messages, account)
+                    await trio.sleep(pick([0.0, 0.1]))
+
+    async def _take(self, messages: Subscription, account: Account | PatternAccount) -> bool:
+        """Take what comes in a while; whether anything did."""
+        with trio.move_on_after(self.random.choice([0.05, 1.0, 5.0])) as patience:
+            try:
+                item: Message | Gap = await messages.receive()
+            except Gap as gap:
+                item = gap
+            self.note(account.who, f"{type(item).__name__} {item.channel} {item.position.offset} in {messages.channel}")
+            self.items += 1
+            self.gaps += isinstance(item, Gap)
+            account.see(item, messages.channel)
+        return not patience.cancelled_caught
+
+    # ------------------------------------------------------------ the end
+
+    def standing(self) -> object:
+        """See `frame.World.standing`."""
+        return self._publishing, [(account.who, account.standing) for account in self.accounts if not account.complete]
+
+    def check(self) -> None:
+        """See `frame.World.check`."""
+        for account in self.accounts:
+            account.check()
+            if not account.complete:
+                raise Broken(f"{account.who} has not had the end of {account.standing}")
+
+
+class Resets:
+    """Whether the session of a client was ever another one."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.count = 0
+
+    async def watch(self) -> None:
+        """Count until cancelled."""
+        async for state in self._client.states:
+            self.count += type(state).__name__ == "Reset"
+
+
+def run_world(seed: int) -> Outcome:
+    """Run one seed.
+
+    Raises:
+        Broken: Something that is promised did not hold; it says which seed to run again.
+    """
+    world = World(seed)
+    faults = live_through(world)
+    volatile = sum(account.volatile for account in world.accounts)
+    return Outcome(seed, world.lines, faults, world.items, world.gaps, volatile)
+
+
+if __name__ == "__main__":
+    told = run_world(int(sys.argv[1]))
+    print("\n".join(told.lines))
+    print(f"{told.faults} faults, {told.items} items, {told.gaps} gaps, {told.volatile} volatile: {told.digest[:16]}")

@@ -1,0 +1,155 @@
+"""The second tier, for channels: filters, patterns, policies and what is volatile, over links that break, by seed.
+
+To run one seed again: ``python -m tests.runtime.channels_world 17``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from hawser.client.feed import Feed
+from hawser.client.wildcards import Patterns
+from hawser.server.channels import Channel
+from hawser.server.filtered import FilteredMembership
+from hawser.server.hub import Hub
+from hawser.server.memberships import Membership, Mode
+from hawser.server.wildcards import Wildcards
+from hawser_engine.channels.latest import Latest
+from hawser_engine.messages import Position
+from tests.runtime.channels_world import run_world
+from tests.runtime.planting import Planted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hawser.brokers import Entry
+    from hawser_engine.batch import Batch
+
+SEEDS: Final = 6
+SEEDS_OF_THE_LONG_FORM: Final = 300
+CHUNK: Final = 3
+MORE_SEEDS: Final = 60
+"""Tried as well where a seed notices its planted bug no more: a changed runtime gives each seed another story."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_what_is_promised_of_channels_holds_in_every_world(first: int) -> None:
+    live_through(first)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("first", range(SEEDS, SEEDS_OF_THE_LONG_FORM, CHUNK))
+def test_it_holds_in_many_worlds(first: int) -> None:
+    live_through(first)
+
+
+def live_through(first: int) -> None:
+    outcomes = [run_world(seed) for seed in range(first, first + CHUNK)]
+    assert all(outcome.faults and outcome.items for outcome in outcomes)
+    assert any(outcome.volatile for outcome in outcomes)
+
+
+@pytest.mark.slow
+def test_a_seed_tells_the_same_story_again() -> None:
+    assert run_world(3).digest == run_world(3).digest
+
+
+# ---------------------------------------------------------------- planted bugs
+
+
+def go_on_without_a_word(hub: Hub, session: Any, name: str, position: Position) -> None:
+    """No POSITION answers a CONTINUE, and a client with a filter waits for it (CHN-9)."""
+    member = session.memberships.get(name)
+    if member is not None and member.mode is Mode.PAUSED:
+        member.mode = Mode.BEHIND
+        member.rewind(position)
+        session.feed()
+
+
+def spare_without_a_word(member: Membership, offset: int, send: Callable[[Batch], bool]) -> bool:
+    """No POSITION says that a session was left out of what it has published (ADR-8)."""
+    member.offset = offset
+    return True
+
+
+def spare_nobody(hub: Hub, channel: Channel, chunk: Any, now: float) -> None:
+    """Whoever publishes without itself gets it all the same."""
+
+
+def leave_out_replaced_ones_without_a_word(hub: Hub, session: Any, member: Membership, offset: int) -> bool:
+    """No POSITION says that nothing but replaced publications was left out (LAT-3)."""
+    return True
+
+
+after: Final = Latest.after
+
+
+def begin_behind_the_first(latest: Latest, offset: int) -> list[int]:
+    """The first publication of what is kept is not read (LAT-2)."""
+    return after(latest, offset)[1:]
+
+
+def let_everything_pass(member: FilteredMembership, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Who is fed from history gets what its filter does not let through (SUB-12)."""
+    return entries
+
+
+def feed_everybody_from_what_waits(channel: Channel, member: Membership) -> bool:
+    """Who begins in the past gets only what a slow one would (OVF-1)."""
+    return False
+
+
+def give_it_up(wildcards: Wildcards, session: Any, former: Membership) -> None:
+    """A pattern does not go on where a subscription to one of its channels has ended (WLD-4)."""
+
+
+def take_it_from_the_pattern(wildcards: Wildcards, session: Any, channel: Channel, start: Position) -> None:
+    """What waits for a pattern is forgotten when its session subscribes to the channel (WLD-4)."""
+    stray = wildcards._strays.get(channel, {}).get(session)  # pyright: ignore[reportPrivateUsage]
+    if stray is not None:
+        wildcards._drop(stray)  # pyright: ignore[reportPrivateUsage]
+
+
+def forget_where_it_stood(wildcards: Wildcards, channel: Channel, position: Position) -> None:
+    """A report that is lost of a channel that only patterns have is not noticed: it once was so (CHN-15)."""
+    channel.visit(position)
+
+
+def drop_what_was_not_read(patterns: Patterns, former: Feed) -> None:
+    """What was not taken of a subscription that is left does not come to the pattern (WLD-8)."""
+    former.drain()
+
+
+def believe_the_report(channel: Channel, position: Position) -> None:
+    """A channel that was found behind is not caught up (CHN-15)."""
+
+
+def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, about: Any = None) -> None:
+    """Something volatile moves the position of a subscription (VOL-2)."""
+    feed.position = Position(epoch, offset)
+
+
+PLANTED: Final = (
+    Planted(Hub, "go_on", go_on_without_a_word, "has not had the end", 22),
+    Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
+    Planted(Hub, "_spare", spare_nobody, "wanted to be left out", 0),
+    Planted(Hub, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
+    Planted(Latest, "after", begin_behind_the_first, "nobody said so", 0),
+    Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 0),
+    Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
+    Planted(Wildcards, "returned", give_it_up, "nobody said so", 2),
+    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 0),
+    Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 11),
+    Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 4),
+    Planted(Channel, "missed", believe_the_report, "nobody said so", 149),
+    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 24),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+def test_a_planted_bug_of_channels_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.check_caught(monkeypatch, run_world, range(MORE_SEEDS))
