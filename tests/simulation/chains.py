@@ -113,7 +113,7 @@ class Chain(Line):
             if side:
                 self._look_for_reauth(data)
             poll.send([data])
-            if poll is self.served:
+            if isinstance(poll, ServerPoll):
                 self._collect(poll)
 
     def _look_for_reauth(self, data: bytes) -> None:
@@ -306,7 +306,7 @@ class Chain(Line):
                 if end is not None and not end.closed:
                     end.arrives([batch], False)
         poll.taken()
-        if poll is self.served:
+        if isinstance(poll, ServerPoll):
             self._collect(poll)
         self._bringing[side] = False
         self.settle(side)
