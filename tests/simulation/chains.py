@@ -8,7 +8,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from hawser_engine.bindings.longpoll import ClientPoll, Retry, ServerPoll
+from hawser_engine.bindings.longpoll import ClientPoll, Exchange, Retry, ServerPoll
 from hawser_engine.states import State
 
 from .answering import Answering
@@ -46,6 +46,7 @@ class Chain(Line):
         "_out_until",
         "_outage",
         "_pending",
+        "_replies",
         "_stalled_until",
         "_torn",
         "_travels",
@@ -55,6 +56,7 @@ class Chain(Line):
         "came_last",
         "extra",
         "heard_last",
+        "lagged",
         "poll",
         "polling",
         "retired",
@@ -75,6 +77,8 @@ class Chain(Line):
         self._left = self.came_last = self.heard_last = 0  # of the requests that left, came, were answered last
         self._pending: list[tuple[Travel, Reply | None]] = []  # arrived while the client slept
         self._backlogs: tuple[deque[bytes], deque[bytes]] = (deque(), deque())
+        self._replies: deque[tuple[Exchange, bool]] = deque()
+        self.lagged = False  # something waited for room when the reply was made that is looked at
         self._bringing = [False, False]
         self._torn = [False, False]
         self._stalled_until = [0.0, 0.0]
@@ -103,6 +107,8 @@ class Chain(Line):
         poll = self.served if side else self.poll
         while backlog and poll is not None and (all_of_it or poll.held_bytes < self.polling.plan.held_bytes):
             poll.send([backlog.popleft()])
+            if poll is self.served:
+                self._collect(poll)
 
     def settle(self, side: int) -> None:
         if self._bringing[side]:
@@ -263,8 +269,14 @@ class Chain(Line):
         if self.ends[1] is not None:
             self.answering.settled(poll)
 
+    def _collect(self, poll: ServerPoll) -> None:
+        """Note the replies that are made, and what they were made without."""
+        self._replies += [(exchange, bool(self._backlogs[1])) for exchange in poll.answered()]
+
     def _answer(self, poll: ServerPoll) -> None:
-        for exchange in poll.answered():
+        self._collect(poll)
+        while self._replies:
+            exchange, self.lagged = self._replies.popleft()
             self.polling.reply(exchange)
         if poll.over and (poll is not self.served or self.ends[1] is None) and not poll.lingering:
             self.polling.end(poll)
@@ -281,6 +293,8 @@ class Chain(Line):
                 if end is not None and not end.closed:
                     end.arrives([batch], False)
         poll.taken()
+        if poll is self.served:
+            self._collect(poll)
         self._bringing[side] = False
         self.settle(side)
 

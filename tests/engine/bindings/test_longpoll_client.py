@@ -429,6 +429,25 @@ def test_a_reset_is_followed_by_an_attach_and_older_replies_mean_nothing() -> No
     assert packets([attach.body]) == [an_open()]
 
 
+@pytest.mark.parametrize(
+    "late", [(), (Ack(Counts(3, 3, 1)),), (Reset(ResetReason.DRIFT, None),), (Volatile(b"v"), Pong(0, Counts(3, 3, 1)))]
+)
+def test_what_a_session_had_said_when_it_was_reset_is_not_the_next_ones(late: tuple[Packet, ...]) -> None:
+    """SPEC RST-4: it may have waited for room here, and comes when the server's RESET was heard."""
+    hands = Hands()
+    reset = Reset(ResetReason.REVOKED, None)
+    assert hands.hear(hands.get, reply(410, encode(reset), "0,0,0")) == [reset]
+    hands.poll.send([message(b"a"), b"".join(map(encode, late)), encode(an_open())])
+    (attach,) = hands.poll.requests()
+    assert packets([attach.body]) == [an_open()]
+    hands.hear(attach, reply(200, encode(OPENED)))
+    (get,) = hands.poll.requests()
+    assert header(get, "hawser-counts") == "0,0,0"
+    hands.poll.send([message(b"b")])
+    request = hands.post()
+    assert (header(request, "hawser-first"), header(request, "hawser-counts")) == ("1", "0,0,1")
+
+
 def test_a_goodbye_is_the_last_thing_posted_and_nothing_is_asked_for_any_more() -> None:
     """SPEC CAR-27."""
     hands = Hands()

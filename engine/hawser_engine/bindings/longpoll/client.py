@@ -256,19 +256,21 @@ class ClientPoll:
     # Sending
 
     def _push(self, data: bytes, ends: Sequence[int]) -> None:
-        if ends:
+        if ends and self._identity:  # else as in `_take`
             self._outflow.push_messages(data, ends)
 
     def _take(self, packet: Packet, data: bytes) -> None:
         """Do what a packet of the session means, other than MESSAGE."""
         if isinstance(packet, Open | Resume):
             self._attach_packet = packet
+        elif not self._identity:
+            # Said before the server's RESET was heard, of a session that is over: not for the next one (SPEC RST-4).
+            if isinstance(packet, Close):
+                self._end("closed before it was attached")
         elif isinstance(packet, Pong | Ack | Ping):
             if packet.counts is not None:
                 self._delivered = packet.counts.delivered
             self._counts_owed = self._counts_owed or not isinstance(packet, Pong)
-        elif not self._identity:
-            self._end("closed before it was attached")
         else:
             if isinstance(packet, Reset):
                 self._outflow.clear()  # SPEC RST-4
