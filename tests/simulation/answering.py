@@ -128,8 +128,7 @@ class Answering(Page):
         number, wrong = check_body(reply.body, first, pair.down, self._chain.taps[1].number)
         if wrong is not None:
             raise self._wrong("C3", f"part {number} of a body is {wrong[:8]!r}", "CAR-19")
-        asking = self._chain.taps[1].asking and not self._chain.lagged
-        if asking and all(kind != Reauth.KIND for kind, _, _ in walk(reply.body)):
+        if self._chain.asked and all(kind != Reauth.KIND for kind, _, _ in walk(reply.body)):
             raise self._wrong("C3", "a body lacks the REAUTH that is not obeyed", "CAR-20")
 
     def _check_post(self, travel: "Travel", reply: "Reply", received: int, pair: "Pair") -> None:

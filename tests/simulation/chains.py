@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from hawser_engine.bindings.longpoll import ClientPoll, Exchange, Retry, ServerPoll
+from hawser_engine.packets import Reauth
 from hawser_engine.states import State
 
 from .answering import Answering
@@ -39,6 +40,7 @@ class Chain(Line):
     """One chain of requests; the server may have had several connections of it, of which one lives."""
 
     __slots__ = (
+        "_asked",
         "_backlogs",
         "_bringing",
         "_left",
@@ -52,11 +54,11 @@ class Chain(Line):
         "_travels",
         "answering",
         "arrivals",
+        "asked",
         "asking",
         "came_last",
         "extra",
         "heard_last",
-        "lagged",
         "poll",
         "polling",
         "retired",
@@ -77,8 +79,9 @@ class Chain(Line):
         self._left = self.came_last = self.heard_last = 0  # of the requests that left, came, were answered last
         self._pending: list[tuple[Travel, Reply | None]] = []  # arrived while the client slept
         self._backlogs: tuple[deque[bytes], deque[bytes]] = (deque(), deque())
+        self._asked = False  # the server's connection was given a REAUTH that is not obeyed yet
         self._replies: deque[tuple[Exchange, bool]] = deque()
-        self.lagged = False  # something waited for room when the reply was made that is looked at
+        self.asked = False  # that was so when the reply was made that is looked at
         self._bringing = [False, False]
         self._torn = [False, False]
         self._stalled_until = [0.0, 0.0]
@@ -106,9 +109,18 @@ class Chain(Line):
         backlog = self._backlogs[side]
         poll = self.served if side else self.poll
         while backlog and poll is not None and (all_of_it or poll.held_bytes < self.polling.plan.held_bytes):
-            poll.send([backlog.popleft()])
+            data = backlog.popleft()
+            if side:
+                self._look_for_reauth(data)
+            poll.send([data])
             if poll is self.served:
                 self._collect(poll)
+
+    def _look_for_reauth(self, data: bytes) -> None:
+        if self._asked != self.taps[1].asking:
+            for _, _, packet in walk(data):
+                if isinstance(packet, Reauth):
+                    self._asked = packet.within_ms is not None
 
     def settle(self, side: int) -> None:
         if self._bringing[side]:
@@ -240,6 +252,7 @@ class Chain(Line):
         if self.ends[1] is not None:
             raise Violation("C5", f"{self.label} attaches while its connection before lives (SPEC CAR-13)")
         self._backlogs[1].clear()
+        self._asked = False
         self.served = poll
         poll.context = self
         self.arrivals.begins()
@@ -270,13 +283,13 @@ class Chain(Line):
             self.answering.settled(poll)
 
     def _collect(self, poll: ServerPoll) -> None:
-        """Note the replies that are made, and what they were made without."""
-        self._replies += [(exchange, bool(self._backlogs[1])) for exchange in poll.answered()]
+        """Note the replies that are made."""
+        self._replies += [(exchange, self._asked) for exchange in poll.answered()]
 
     def _answer(self, poll: ServerPoll) -> None:
         self._collect(poll)
         while self._replies:
-            exchange, self.lagged = self._replies.popleft()
+            exchange, self.asked = self._replies.popleft()
             self.polling.reply(exchange)
         if poll.over and (poll is not self.served or self.ends[1] is None) and not poll.lingering:
             self.polling.end(poll)
