@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
-import attrs
-
 from hawser_engine.errors import LocalProtocolError
 from hawser_engine.messages import About, Kept, PublishOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .brokers import Entry
     from .rules import ChannelRule
 
 Carried: TypeAlias = Literal["publisher", "time", "tags", "latest_key"]
@@ -23,8 +20,6 @@ Carried: TypeAlias = Literal["publisher", "time", "tags", "latest_key"]
 
 OPTION_BYTES: Final = 1_024
 """What a publisher says beside the payload, at most: eight tags and a key."""
-
-NOTHING: Final = About()
 
 
 def check_carried(carried: Iterable[str]) -> frozenset[str]:
@@ -99,20 +94,4 @@ def carry(
     if spared:
         return Kept(publisher, None, tags, latest_key, spared)
     about = About(publisher, None, tags, latest_key)
-    return None if about == NOTHING else about
-
-
-def told(carried: frozenset[str], entry: Entry) -> About | None:
-    """What a PUBLICATION carries: what was kept with it, and its time where the channel tells it."""
-    about = entry.about
-    if isinstance(about, Kept):  # whom it spares is nobody's business
-        about = About(about.publisher, None, about.tags, about.latest_key)
-    if "time" in carried:
-        return attrs.evolve(NOTHING if about is None else about, time_ms=entry.time_ms)
-    return None if about == NOTHING else about
-
-
-def spared(entry: Entry) -> tuple[str, ...]:
-    """The names of the sessions that do not get a publication (ADR-8); hardly ever any."""
-    about = entry.about
-    return about.spared or () if isinstance(about, Kept) else ()
+    return None if about == About() else about

@@ -11,16 +11,17 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.channels.entries import Entry, Retention, told
 from hawser_engine.channels.overflow import Overflow
 from hawser_engine.codes import ErrorCode
 from hawser_engine.messages import encode_publication
 from hawser_engine.packets import MAX_BODY
 
-from .about import carry, check_carried, check_volatile, publish_options, told
+from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, listed
 from .agents import DIRECTORY, AgentRule, Balance
 from .answers import COLLECT_PROCEDURE, Collected
-from .brokers import DeadLetters, Entry, Keeping, MemoryBroker, Published, Retention
+from .brokers import DeadLetters, Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
 from .contract.signatures import types_of

@@ -15,7 +15,8 @@ from .patterns import Rule
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .brokers import Retention
+    from hawser_engine.channels.entries import Retention
+
     from .client import Message
     from .rights import Action
     from .server.session import Session

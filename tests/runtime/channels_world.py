@@ -126,7 +126,7 @@ class World(frame.World):
             hub._channels,
             hub._locks,
             hub._pins,
-            hub.wildcards._watches,
+            hub.wildcards.watches._watches,
             hub.wildcards._strays,
         )
         if any(left):

@@ -10,9 +10,9 @@ import trio
 
 from hawser import App, Client, Position, RequestFailed, Session, connect
 from hawser.brokers import History, MemoryBroker, Retention
-from hawser.server.chunks import CHUNK_MESSAGES
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
+from hawser_engine.channels.chunks import CHUNK_MESSAGES
 from hawser_engine.messages import (
     ChannelRequest,
     Publication,
@@ -339,7 +339,7 @@ async def test_members_that_are_behind_share_the_bytes_they_are_fed(autojump_clo
         async with one.subscribe("room", since=since) as first, other.subscribe("room", since=since) as second:
             assert await collect(first, 100) == await collect(second, 100) == list(range(100))
             node = server._node  # pyright: ignore[reportPrivateUsage]
-            pages = node.hub._pages  # pyright: ignore[reportPrivateUsage]
+            pages = node.hub._feeder._pages  # pyright: ignore[reportPrivateUsage]
             assert len(pages) == 7  # 16 a page: shared, not one set for each
 
 

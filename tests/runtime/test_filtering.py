@@ -10,14 +10,8 @@ import pytest
 import trio
 
 from hawser import App, Config, Gap, Position, RequestFailed, connect
-from hawser.brokers import Entry, Retention
 from hawser.client.feed import Feed, Flow
-from hawser.rules import ChannelRule
-from hawser.server.channels import Channel
-from hawser.server.chunks import Chunk
-from hawser.server.memberships import Mode, Outlet
 from hawser.testing import CutKind, FaultyNetwork, run_seeded
-from hawser_engine.channels.filters import parse_filter
 from hawser_engine.codes import ErrorCode, GapReason
 from hawser_engine.messages import (
     ChannelRequest,
@@ -35,7 +29,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Server
-    from hawser_engine.batch import Batch
+    from hawser_engine.channels.channel import Channel
 
 
 def tagged_app(*, history: int = 100) -> App:
@@ -223,86 +217,7 @@ async def test_what_is_too_long_for_a_batch_passes_or_not_like_everything(autoju
             assert [len(each) for each in await collect(messages, 3)] == [100_000, 100_000, 3]
 
 
-class Recorder(Outlet):
-    """A session that takes what it is told to take, and counts."""
-
-    def __init__(self, takes: bool) -> None:
-        self.takes = takes
-        self.taken: list[Batch] = []
-        self.fed = 0
-
-    @property
-    def message_bytes(self) -> int:
-        return 1_000
-
-    def deliver(self, batch: Batch, now: float) -> bool:
-        if self.takes:
-            self.taken.append(batch)
-        return self.takes
-
-    def deliver_volatile(self, packet: bytes, now: float) -> bool:
-        return False
-
-    def feed(self) -> None:
-        self.fed += 1
-
-
 EPOCH = b"epoch..1"
-
-
-def next_chunk(channel: Channel) -> Chunk:
-    chunk = channel.chunks[0]
-    channel.delivered()
-    assert isinstance(chunk, Chunk)
-    return chunk
-
-
-def test_who_is_passed_over_becomes_behind_only_where_something_is_to_be_told_or_fed() -> None:
-    """SPEC CHN-4, CHN-6: the position moves at no cost; without window it is the feeder that tells it."""
-    rule = ChannelRule("room", Retention(8), open=True, about=frozenset({"tags"}))
-    channel = Channel("room", rule, Retention(100))
-    channel.joined(Position(EPOCH, 0))
-    filter = parse_filter("n")
-    ready, full, late = Recorder(True), Recorder(False), Recorder(True)
-    members = [channel.enter(each, Position(EPOCH, 0), filter, 1) for each in (ready, full, late)]
-    assert channel.enter(Recorder(True), Position(EPOCH, 0), parse_filter("m"), 1) is None
-    [group] = channel.groups.values()
-    one, two, three = group.members.values()
-    assert [one, two, three] == members
-    three.epoch, three.offset, three.mode = EPOCH, 0, Mode.BEHIND
-    for offset in (1, 2, 3):
-        channel.report(EPOCH, [Entry(offset, b"x", 0)])
-        channel.seal()
-        chunk = next_chunk(channel)
-        assert chunk.passing(filter) is None
-        group.pass_over([one, two, three], chunk, 0.0)
-    assert [each.offset for each in (one, two, three)] == [3, 2, 0]
-    assert [each.mode for each in (one, two, three)] == [Mode.LIVE, Mode.BEHIND, Mode.BEHIND]
-    # A quarter of what is kept is two: told at 2. Who had no window is fed, and so is who was behind, each time.
-    assert (len(ready.taken), full.fed, late.fed) == (1, 2, 3)
-    # Whoever misses something before a chunk is brought up from history.
-    three.mode = Mode.LIVE
-    channel.report(EPOCH, [Entry(4, b"x", 0)])
-    channel.seal()
-    group.pass_over([one, three], next_chunk(channel), 0.0)
-    assert (one.offset, three.offset, three.mode) == (4, 0, Mode.BEHIND)
-    # What was considered already changes nothing, and a new epoch is the feeder's to tell.
-    channel.report(b"another!", [Entry(1, b"x", 0)])
-    assert one.mode is Mode.BEHIND
-    channel.seal()
-    one.mode = Mode.LIVE
-    group.pass_over([one], next_chunk(channel), 0.0)
-    assert one.position == Position(EPOCH, 4)
-    # What passed in an earlier epoch says nothing about this one.
-    one.moved(Position(b"another!", 1))
-    one.mode, group.matched = Mode.LIVE, Position(EPOCH, 99)
-    channel.report(b"another!", [Entry(2, b"x", 0), Entry(3, b"x", 0)])
-    channel.seal()
-    group.pass_over([one], next_chunk(channel), 0.0)
-    assert (one.offset, one.told, len(ready.taken)) == (3, 3, 3)
-    for member in (one, two, three):
-        channel.leave(member)
-    assert channel.deserted
 
 
 def test_after_a_pause_a_filtered_queue_waits_to_be_told_where_it_stands() -> None:

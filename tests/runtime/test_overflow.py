@@ -237,7 +237,7 @@ async def test_members_that_are_behind_share_the_bytes_they_are_fed(autojump_clo
         async with one.subscribe("board", rewind=90) as first, other.subscribe("board", rewind=90) as second:
             assert await collect(first, 40) == await collect(second, 40)
             node = server._node  # pyright: ignore[reportPrivateUsage]
-            assert len(node.hub._pages) == 3  # pyright: ignore[reportPrivateUsage]
+            assert len(node.hub._feeder._pages) == 3  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_one_too_long_for_a_subscriber_is_left_out_with_a_gap(autojump_clock: MockClock) -> None:

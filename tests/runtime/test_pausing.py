@@ -9,10 +9,7 @@ import pytest
 import trio
 
 from hawser import App, Config, Position, connect
-from hawser.brokers import History, MemoryBroker, Retention
-from hawser.rules import ChannelRule
-from hawser.server.channels import Channel
-from hawser.server.memberships import Membership, Mode, Outlet
+from hawser.brokers import History, MemoryBroker
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import (
     ChannelRequest,
@@ -30,91 +27,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Published
-    from hawser_engine.batch import Batch
-
-EPOCH, OTHER = b"epoch..1", b"epoch..2"
-
-
-# ---------------------------------------------------------------- where a client stands
-
-
-class Nowhere(Outlet):
-    """A session that takes nothing."""
-
-    @property
-    def message_bytes(self) -> int:
-        return 0
-
-    def deliver(self, batch: Batch, now: float) -> bool:
-        return False
-
-    def deliver_volatile(self, packet: bytes, now: float) -> bool:
-        return False
-
-    def feed(self) -> None: ...
-
-
-def member_at(offset: int) -> Membership:
-    channel = Channel("room", ChannelRule("room", Retention(10), open=True), Retention(100))
-    member = Membership(channel, Nowhere(), Position(EPOCH, 2), Mode.LIVE)
-    member.offset = offset
-    return member
-
-
-def test_a_member_goes_back_to_where_its_client_stands() -> None:
-    member = member_at(10)
-    member.rewind(Position(EPOCH, 4))
-    assert member.position == Position(EPOCH, 4)
-
-
-@pytest.mark.parametrize("claim", [Position(EPOCH, 1), Position(OTHER, 7)])
-def test_nobody_goes_back_to_before_the_subscription_began(claim: Position) -> None:
-    """SPEC SUB-14: who may not read history does not read it by a pause."""
-    member = member_at(10)
-    member.rewind(claim)
-    assert member.position == Position(EPOCH, 2)
-
-
-def test_nobody_stands_ahead_of_what_was_given() -> None:
-    member = member_at(10)
-    member.rewind(Position(EPOCH, 99))
-    assert member.position == Position(EPOCH, 10)
-
-
-def test_a_client_may_have_queued_what_was_under_way_when_it_went_back() -> None:
-    member = member_at(10)
-    member.rewind(Position(EPOCH, 4))
-    member.rewind(Position(EPOCH, 8))
-    assert member.position == Position(EPOCH, 8)
-    member.rewind(Position(EPOCH, 11))
-    assert member.position == Position(EPOCH, 10)
-    member.offset = 20  # it was fed
-    member.rewind(Position(EPOCH, 21))
-    assert member.position == Position(EPOCH, 20)
-
-
-def test_who_has_not_heard_of_the_new_epoch_stands_in_the_old_one_until_it_is_told_again() -> None:
-    member = member_at(10)
-    member.moved(Position(OTHER, 0))
-    member.offset = 3
-    member.rewind(Position(EPOCH, 7))
-    assert member.position == Position(EPOCH, 7)
-    member.rewind(Position(OTHER, 99))
-    assert member.position == Position(OTHER, 3)
-    member.rewind(Position(EPOCH, 7))
-    member.moved(Position(OTHER, 1))
-    member.rewind(Position(OTHER, 99))
-    assert member.position == Position(OTHER, 3)
-
-
-def test_what_was_given_of_an_epoch_that_is_over_says_nothing_of_the_next_one() -> None:
-    member = member_at(10)
-    member.rewind(Position(EPOCH, 4))
-    member.moved(Position(OTHER, 0))
-    member.offset = 3
-    member.rewind(Position(OTHER, 9))
-    assert member.position == Position(OTHER, 3)
-
 
 # ---------------------------------------------------------------- what the server makes of it
 
@@ -228,7 +140,7 @@ async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(
         broker = app.broker
         assert isinstance(broker, MemoryBroker)
         stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
-        stream.epoch, stream.top = OTHER, 0
+        stream.epoch, stream.top = b"epoch..2", 0
         stream.entries.clear()
         await publish(app, range(3))
         assert told(client) == [(10, 0, 2), 1, 2, 3]

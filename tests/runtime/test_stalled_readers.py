@@ -8,97 +8,18 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, Position
-from hawser.brokers import Entry, Retention
-from hawser.rules import ChannelRule
-from hawser.server.channels import Channel
-from hawser.server.chunks import CHUNK_MESSAGES, Fleeting
-from hawser.server.memberships import Mode, Outlet
-from hawser_engine import EngineConfig, codec
-from hawser_engine.channels.overflow import Overflow
-from hawser_engine.messages import ChannelRequest, Publication, Subscribe, decode_message
-from hawser_engine.packets import Message
+from hawser import App
+from hawser_engine import EngineConfig
+from hawser_engine.messages import ChannelRequest, Publication, Subscribe
 from hawser_transports import MemoryTransport
 from tests.runtime.helpers import FAST, URL, RawClient, serving
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from hawser_engine.batch import Batch
 
 READERS = 1_000
 ROUNDS = 3
-EPOCH = b"epoch..1"
-
-
-class Reader(Outlet):
-    """A session that takes everything, or nothing, and remembers in which order it was served."""
-
-    def __init__(self, served: list[Reader], *, takes: bool) -> None:
-        self.takes = takes
-        self.batches: list[Batch] = []
-        self.fleeting = 0
-        self.fed = 0
-        self._served = served
-
-    @property
-    def message_bytes(self) -> int:
-        return 1_000
-
-    def deliver(self, batch: Batch, now: float) -> bool:
-        self._served.append(self)
-        if self.takes:
-            self.batches.append(batch)
-        return self.takes
-
-    def deliver_volatile(self, packet: bytes, now: float) -> bool:
-        self.fleeting += self.takes
-        return self.takes
-
-    def feed(self) -> None:
-        self.fed += 1
-
-
-def offsets_in(batch: Batch) -> list[int]:
-    offsets: list[int] = []
-    position = 0
-    while position < len(batch.data):
-        taken = codec.next_packet(batch.data, position)
-        assert taken is not None
-        packet, position = taken
-        assert isinstance(packet, Message)
-        publication = decode_message(packet.body)
-        assert isinstance(publication, Publication)
-        offsets.append(publication.offset)
-    return offsets
-
-
-@pytest.mark.parametrize("overflow", Overflow)
-def test_the_hot_loop_asks_a_stalled_one_once_and_passes_on(overflow: Overflow) -> None:
-    """Whatever the policy: every other member gets every chunk, in order, in the same pass."""
-    channel = Channel("room", ChannelRule("room", Retention(100), overflow=overflow, open=True), Retention(100))
-    channel.joined(Position(EPOCH, 0))
-    served: list[Reader] = []
-    readers = [Reader(served, takes=number != READERS // 2) for number in range(READERS)]
-    members = [member for reader in readers if (member := channel.enter(reader, channel.position)) is not None]
-    last = 3 * CHUNK_MESSAGES
-    channel.report(EPOCH, [Entry(offset, b"x", 0) for offset in range(1, last + 1)])
-    channel.report(EPOCH, [Entry(last, b"x", 0, volatile=True)])
-    for chunk in channel.chunks:
-        if isinstance(chunk, Fleeting):
-            channel.deliver_volatile(members, chunk, 0.0)
-        else:
-            channel.deliver(members, chunk, 0.0)
-    stalled, member = readers[READERS // 2], members[READERS // 2]
-    assert [offset for batch in readers[0].batches for offset in offsets_in(batch)] == list(range(1, last + 1))
-    for reader in readers:
-        if reader is not stalled:
-            assert (reader.batches, reader.fleeting) == (readers[0].batches, 1)
-    assert served[:READERS] == readers  # it was not waited for: whoever stands behind it is served in the same pass
-    assert (stalled.batches, stalled.fleeting, served.count(stalled)) == ([], 0, 1)
-    assert (member.mode, member.offset) == (Mode.BEHIND, 0)
-    counts = channel.counts
-    assert (counts.behind, counts.volatile_sent, counts.volatile_dropped) == (1, READERS - 1, 1)
 
 
 def offsets_by_channel(client: RawClient) -> dict[str, list[int]]:

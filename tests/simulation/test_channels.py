@@ -11,12 +11,13 @@ import pytest
 
 from hawser.client.feed import Feed
 from hawser.client.wildcards import Patterns
-from hawser.server.channels import Channel
-from hawser.server.filtered import FilteredMembership
-from hawser.server.hub import Hub
-from hawser.server.memberships import Membership, Mode
+from hawser.server.flushing import Flusher
 from hawser.server.wildcards import Wildcards
+from hawser_engine.channels.channel import Channel
+from hawser_engine.channels.feeding import Feeder
+from hawser_engine.channels.filtered import FilteredMembership
 from hawser_engine.channels.latest import Latest
+from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.messages import Position
 from tests.runtime.channels_world import run_world
 from tests.runtime.planting import Planted
@@ -60,13 +61,12 @@ def test_a_seed_tells_the_same_story_again() -> None:
 # ---------------------------------------------------------------- planted bugs
 
 
-def go_on_without_a_word(hub: Hub, session: Any, name: str, position: Position) -> None:
+def go_on_without_a_word(member: Membership, claim: Position, now: float) -> None:
     """No POSITION answers a CONTINUE, and a client with a filter waits for it (CHN-9)."""
-    member = session.memberships.get(name)
-    if member is not None and member.mode is Mode.PAUSED:
+    if member.mode is Mode.PAUSED:
         member.mode = Mode.BEHIND
-        member.rewind(position)
-        session.feed()
+        member.rewind(claim)
+        member.outlet.feed()
 
 
 def spare_without_a_word(member: Membership, offset: int, send: Callable[[Batch], bool]) -> bool:
@@ -75,11 +75,11 @@ def spare_without_a_word(member: Membership, offset: int, send: Callable[[Batch]
     return True
 
 
-def spare_nobody(hub: Hub, channel: Channel, chunk: Any, now: float) -> None:
+def spare_nobody(flusher: Flusher, channel: Channel, chunk: Any, now: float) -> None:
     """Whoever publishes without itself gets it all the same."""
 
 
-def leave_out_replaced_ones_without_a_word(hub: Hub, session: Any, member: Membership, offset: int) -> bool:
+def leave_out_replaced_ones_without_a_word(feeder: Feeder, member: Membership, offset: int, now: float) -> bool:
     """No POSITION says that nothing but replaced publications was left out (LAT-3)."""
     return True
 
@@ -133,10 +133,10 @@ def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, ab
 
 
 PLANTED: Final = (
-    Planted(Hub, "go_on", go_on_without_a_word, "has not had the end", 22),
+    Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 22),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
-    Planted(Hub, "_spare", spare_nobody, "wanted to be left out", 0),
-    Planted(Hub, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
+    Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 0),
+    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
     Planted(Latest, "after", begin_behind_the_first, "nobody said so", 0),
     Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 0),
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),

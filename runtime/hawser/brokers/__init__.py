@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
+from hawser_engine.channels.entries import Entry, History, Retention
+
+from .base import Broker, BrokerUnavailable, Published, Sink, Submission
 from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
 from .memory_mailboxes import MemoryMailboxes

@@ -21,6 +21,7 @@ from .presence import MemoryPresence, PresenceStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hawser_engine.channels.entries import Entry, History, Retention
     from hawser_engine.messages import About, Position
 
     from .mailboxes import MailboxStore
@@ -34,38 +35,6 @@ class BrokerUnavailable(HawserError):
 
     Clients are told UNAVAILABLE, which is temporary, and nothing else of it.
     """
-
-
-@attrs.frozen
-class Retention:
-    """How much of a channel's past is kept; whichever bound is reached first counts."""
-
-    messages: int = 0
-    """At most so many publications; 0 keeps none."""
-    bytes: int = 16 * 1024 * 1024
-    """At most so many bytes of payload."""
-    seconds: float = inf
-    """Nothing that is older, by the broker's clock."""
-    latest: bool = False
-    """Whether of those with the same ``latest_key`` only the newest is kept (SPEC LAT-1): an older one goes at once,
-    and is not missing. A channel for which this changes begins anew: nothing from before is kept."""
-
-
-@attrs.frozen
-class Entry:
-    """One publication as the broker keeps it."""
-
-    offset: int
-    """Its place in the channel's epoch, from 1 on."""
-    data: bytes
-    """The payload, unseen."""
-    time_ms: int
-    """When it got its offset, by the broker's clock: milliseconds since the beginning of 1970 (UTC). In an epoch it
-    never falls from one offset to the next."""
-    about: About | None = None
-    """What it carries beside the payload, as it was given; without a time, which is the broker's to say."""
-    volatile: bool = False
-    """Whether it is kept nowhere, and ``offset`` is that of the last one before it (SPEC VOL-2). Only in reports."""
 
 
 @attrs.frozen(eq=False)
@@ -92,20 +61,6 @@ class Published:
     """Where it stands."""
     duplicate: bool
     """True if the key was used before within the window: this is the position of the original, nothing was added."""
-
-
-@attrs.frozen
-class History:
-    """A stretch of a channel's past."""
-
-    top: Position
-    """The newest publication of the channel when this was read."""
-    first: int
-    """From this offset on nothing is missing; ``top.offset + 1`` if nothing is kept. It never falls in an epoch. Where
-    only the latest by key is kept, what was replaced is not missing, and ``first`` itself may have been (LAT-4)."""
-    entries: tuple[Entry, ...]
-    """Publications with rising offsets from the asked one (or ``first``, if that is higher) on: consecutive ones, but
-    for what was replaced."""
 
 
 class Sink(Protocol):

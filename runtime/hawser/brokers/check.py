@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
 
-from .base import Broker, BrokerUnavailable, Entry, Published, Retention, Submission
+from .base import Broker, BrokerUnavailable, Published, Submission
 from .check_latest import LATEST_CHECKS, check_ages_of_the_latest
 from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases

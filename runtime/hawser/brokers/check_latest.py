@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.messages import About
 
-from .base import Broker, Entry, Retention
 from .expecting import expect, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from .base import Broker
 
 LATEST: Final = Retention(messages=3, latest=True)
 

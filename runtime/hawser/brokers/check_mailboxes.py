@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from hawser_engine.channels.entries import Retention
 from hawser_engine.codec import decode_value
 from hawser_transports.cancelling import cancel_at_checkpoint
 
-from .base import Broker, Retention
 from .expecting import expect
 from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, News, Posting
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hawser_engine.messages import Position
 
+    from .base import Broker
     from .mailboxes import MailboxStore
 
 DEAD: Final = "check:dead letters"

@@ -21,9 +21,10 @@ from hawser_engine.errors import HawserError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from hawser_engine.channels.entries import Retention
     from hawser_engine.messages import Position
 
-    from .base import Published, Retention
+    from .base import Published
 
 Why: TypeAlias = Literal["EXPIRED", "FAILED"]
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser_engine.channels.entries import Entry, History, Retention
 from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position
 
-from .base import Broker, Entry, History, Published, Retention, Sink
+from .base import Broker, Published, Sink
 from .memory_keys import KeyWindow
 from .memory_mailboxes import MemoryMailboxes
 from .watching import Watchers

@@ -15,9 +15,9 @@ import trio
 from hawser.brokers import BrokerUnavailable
 
 if TYPE_CHECKING:
+    from hawser_engine.channels.channel import Channel
     from hawser_engine.messages import Position
 
-    from .channels import Channel
     from .hub import Hub
     from .node import Node
 

@@ -6,26 +6,24 @@ live member; one without window becomes behind, costs nothing but its position, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.about import spared
-from hawser.brokers import BrokerUnavailable, Retention
+from hawser.brokers import BrokerUnavailable
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
-from hawser_engine.batch import Batch
-from hawser_engine.channels.overflow import Overflow, OverflowCounts, left_out
-from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.channels.channel import Channel
+from hawser_engine.channels.entries import Retention
+from hawser_engine.channels.feeding import PAGE, PAGE_BYTES, Feeder, page_of
+from hawser_engine.channels.memberships import Mode
+from hawser_engine.channels.overflow import OverflowCounts
+from hawser_engine.codes import ErrorCode, SubscribeStatus
 from hawser_engine.messages import (
     ADDRESSING,
     ChannelOutcome,
-    GapNotice,
     Position,
-    PositionNotice,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -33,31 +31,21 @@ from hawser_engine.messages import (
     encode_body,
 )
 
-from .channels import Channel
-from .chunks import CHUNK_BYTES, CHUNK_MESSAGES, Chunk, Fleeting
-from .memberships import Membership, Mode
+from .flushing import Flusher
 from .planning import Plan, Planner
-from .publishing import publication_bytes
 from .wildcards import Wildcards
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
 
-    from hawser.brokers import Entry, History, Sink
+    from hawser.brokers import Sink
     from hawser.rules import ChannelRule
-    from hawser_engine.channels.filters import Filter
+    from hawser_engine.channels.entries import Entry
+    from hawser_engine.channels.memberships import Membership
     from hawser_engine.messages import ChannelRequest
 
     from .node import Node
     from .sessions import ServerSession
-
-FLUSH_SOCKETS: Final = 500
-"""Members served between two checkpoints of the flusher."""
-
-PAGE: Final = 16
-"""History is read in pages that begin at multiples of this, so that members far behind share their bytes too."""
-PAGE_BYTES: Final = 65_536
-SHARED_PAGES: Final = 256
 
 AGAIN_SECONDS: Final = 1.0
 """Where the broker does not answer, history is asked for again after this."""
@@ -72,13 +60,10 @@ class Hub:
         self._sink: Sink = self.report  # one for all channels
         self._locks: dict[str, trio.Lock] = {}  # of the channels that are being joined or left
         self._pins: dict[str, int] = {}
-        self._dirty: dict[Channel, None] = {}
-        self._wake = trio.Event()
         self._ring = Retention(node.config.ring_messages, node.config.ring_bytes)
-        self._reported = 0  # publications, so that the flusher sees whether there are more
-        self._pages: OrderedDict[tuple[str, bytes, int, int, Filter | None], Batch] = OrderedDict()
-        self._flushing: dict[Channel, None] = {}
+        self._feeder = Feeder()
         self.wildcards: Wildcards = Wildcards(node, self)
+        self.flusher: Flusher = Flusher(node.addressing, self.wildcards, self._flushed)
         self._planner = Planner(node, self._open, self.wildcards)
         self.counts: dict[str, OverflowCounts] = {}
         """What subscribers could not take, by the pattern of their channels."""
@@ -88,7 +73,7 @@ class Hub:
     async def subscribe(self, session: ServerSession, request: Subscribe) -> None:
         """Answer a SUBSCRIBE: look everything up, then answer and enter in one step (SUB-1 to SUB-5)."""
         names = [wanted.channel for wanted in request.channels]
-        with self._pinned(names), self.wildcards.pinned(names):
+        with self._pinned(names), self.wildcards.watches.pinned(names):
             plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
             await session.room()
             outcomes = [
@@ -188,7 +173,7 @@ class Hub:
                     channel = self._add(name, rule)
                 try:
                     channel.joined(await self._node.app.broker.join(name, self._sink))
-                    self._mark(channel)  # for what was reported before the join was answered
+                    self.flusher.mark(channel)  # for what was reported before the join was answered
                 except BaseException:
                     if not channel.visiting:
                         del self._channels[name]
@@ -253,12 +238,12 @@ class Hub:
         async with self._alone(name):
             channel = self._channels.get(name)
             if channel is not None and name not in self._pins and channel.deserted:
-                if self.wildcards and self.wildcards.covers(name, channel.rule):
+                if self.wildcards and self.wildcards.covers(name, channel.policy):
                     channel.visiting = True
-                    self._mark(channel)  # what waits is still for them
+                    self.flusher.mark(channel)  # what waits is still for them
                 else:
                     del self._channels[name]
-                    self._dirty.pop(channel, None)
+                    self.flusher.forget(channel)
                 await self._node.app.broker.leave(name, self._sink)
 
     # ------------------------------------------------------------ delivering
@@ -271,8 +256,7 @@ class Hub:
             found = self._visit(channel, Position(epoch, first.offset - (not first.volatile)))
         if found is not None:
             found.report(epoch, entries)
-            self._reported += len(entries)
-            self._mark(found)
+            self.flusher.mark(found, len(entries))
 
     def _visit(self, name: str, position: Position) -> Channel | None:
         """Open a channel that nobody has subscribed to, for those who have a pattern of it."""
@@ -301,129 +285,26 @@ class Hub:
             channel.missed(position)
             self.wildcards.missed(channel)
 
-    def unflushed(self) -> Iterable[Channel]:
-        """The channels of which something waits to be delivered."""
-        return [channel for channel in (*self._flushing, *self._dirty) if channel.dirty]
-
-    def _mark(self, channel: Channel) -> None:
-        self._dirty[channel] = None
-        self._wake.set()
-
-    async def flush(self) -> None:
-        """Deliver what is reported until cancelled: the one flusher of the node."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            while self._dirty:
-                await self._gather()
-                self._flushing, self._dirty = self._dirty, {}
-                for channel in self._flushing:
-                    await self._flush_channel(channel)
-                self._flushing = {}
-
-    async def _gather(self) -> None:
-        """Wait as long as each pass of the loop brings more publications, at most until there is a chunk of them.
-
-        What arrived together is carried out one after the other, a pass of the loop for each; flushed one by one it
-        would cost every member a system call for each. Two passes from look to look, for Trio draws lots over who
-        runs first in a pass: whoever publishes has surely had a turn in between.
-        """
-        before, first = -1, self._reported
-        while before < self._reported < first + CHUNK_MESSAGES:
-            before = self._reported
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
-
-    async def _flush_channel(self, channel: Channel) -> None:
-        channel.seal()
-        now = trio.current_time()
-        while channel.chunks:
-            chunk = channel.chunks[0]
-            if isinstance(chunk, Fleeting):
-                await self._flush_volatile(channel, chunk)
-                channel.delivered()
-                continue
-            if chunk.spared:
-                self._spare(channel, chunk, now)
-            members = list(channel.members)
-            for first in range(0, len(members), FLUSH_SOCKETS):
-                if first:
-                    await trio.lowlevel.checkpoint()
-                    now = trio.current_time()
-                channel.deliver(members[first : first + FLUSH_SOCKETS], chunk, now)
-            if channel.groups:
-                await self._flush_groups(channel, chunk)
-            if self.wildcards:
-                await self.wildcards.flush(channel, chunk)
-            channel.delivered()
+    def _flushed(self, channel: Channel) -> None:
+        """Nothing of a channel waits any more."""
         if self.wildcards:
             self.wildcards.flushed(channel)
         if channel.visiting:
             self._retire(channel)
 
-    def _spare(self, channel: Channel, chunk: Chunk, now: float) -> None:
-        """Set apart those who do not get a publication, before all others are served (ADR-8)."""
-        for name in chunk.spared:
-            session = self._node.addressing.named(name)
-            member = None if session is None else session.memberships.get(channel.name)
-            if member is not None:
-                channel.spare(member, chunk, now)
-
-    async def _flush_volatile(self, channel: Channel, fleeting: Fleeting) -> None:
-        """Give something volatile to all whose filter it passes, but to those it spares (ADR-8)."""
-        members = list(channel.members)
-        for group in channel.groups.values():
-            if group.filter.matches(fleeting.tags):
-                members += group.members.values()
-        if fleeting.spared:
-            left_out = [self._node.addressing.named(name) for name in fleeting.spared]
-            members = [member for member in members if member.outlet not in left_out]
-        for first in range(0, len(members), FLUSH_SOCKETS):
-            if first:
-                await trio.lowlevel.checkpoint()
-            channel.deliver_volatile(members[first : first + FLUSH_SOCKETS], fleeting, trio.current_time())
-        if self.wildcards:
-            await self.wildcards.flush_volatile(channel, fleeting)
-
-    async def _flush_groups(self, channel: Channel, chunk: Chunk) -> None:
-        """Give a chunk to those with filters: what passes is prepared once for all who share one (FLT-5)."""
-        served, now = 0, trio.current_time()
-        for group in list(channel.groups.values()):
-            passing = chunk.passing(group.filter)
-            members = list(group.members.values())
-            for first in range(0, len(members), FLUSH_SOCKETS):
-                if served >= FLUSH_SOCKETS:
-                    await trio.lowlevel.checkpoint()
-                    served, now = 0, trio.current_time()
-                some = members[first : first + FLUSH_SOCKETS]
-                if passing is None:
-                    group.pass_over(some, chunk, now)
-                else:
-                    channel.deliver(some, passing, now)
-                served += len(some)
-            if passing is not None:
-                group.matched = Position(chunk.epoch, passing.last_body)
+    # ------------------------------------------------------------ feeding
 
     def pause(self, session: ServerSession, name: str, position: Position) -> None:
         """PAUSE: nothing more of the channel, from the position that the client has queued (CHN-8)."""
         member = session.memberships.get(name)
         if member is not None:
-            member.channel.counts.paused += member.mode is not Mode.PAUSED
-            member.mode = Mode.PAUSED
-            member.rewind(position)
+            member.pause(position)
 
     def go_on(self, session: ServerSession, name: str, position: Position) -> None:
         """CONTINUE: go on after the position that the client has queued (CHN-9)."""
         member = session.memberships.get(name)
-        if member is not None and member.mode is Mode.PAUSED:
-            member.mode = Mode.BEHIND
-            member.rewind(position)
-            # CHN-9: whatever of the channel came before this was under way from before the PAUSE.
-            member.marker = True
-            self._tell_position(session, member)
-            session.feed()
-
-    # ------------------------------------------------------------ feeding
+        if member is not None:
+            member.go_on(position, trio.current_time())
 
     async def feed(self, session: ServerSession) -> None:
         """Bring up the channels in which a session is behind, in turn, as long as it takes bytes."""
@@ -434,13 +315,13 @@ class Hub:
             for member in [*session.memberships.values(), *(() if own is None else own.strays.values())]:
                 if member.active and member.mode is Mode.BEHIND:
                     try:
-                        going |= await self._feed_page(session, member)
+                        going |= await self._feed_page(member)
                     except BrokerUnavailable:
                         await trio.sleep(AGAIN_SECONDS)
                         going = True
             self.wildcards.fed(session)
 
-    async def _feed_page(self, session: ServerSession, member: Membership) -> bool:
+    async def _feed_page(self, member: Membership) -> bool:
         """Feed one page of one channel.
 
         Returns:
@@ -450,125 +331,14 @@ class Hub:
         from_history = channel.fed_from_history(member)
         if from_history:
             history = await self._node.app.broker.history(
-                channel.name, before.offset, limit=self._page_of(member), limit_bytes=PAGE_BYTES
+                channel.name, before.offset, limit=page_of(member), limit_bytes=PAGE_BYTES
             )
         else:
             await trio.lowlevel.checkpoint()
             history = channel.ring_history(before.offset, PAGE)
         if not member.active or member.mode is not Mode.BEHIND or member.position != before:
             return False
-        if member.marker and not self._tell_position(session, member):  # it may have paused while this was read
-            return False
-        if history.top.epoch != before.epoch or history.first > before.offset + 1:
-            return self._feed_gap(session, member, history, from_history=from_history)
-        going = self._feed_entries(session, member, history.entries)
-        if channel.rule.overflow is Overflow.KEEP_LATEST:
-            offsets = [entry.offset for entry in history.entries]
-            channel.counts.replaced += left_out(before.offset, member.offset, offsets)
-        if going and member.uninformed:
-            going = self._tell_position(session, member)
-        session.flush(trio.current_time())
-        if not going or channel.catch_up(member):
-            return False
-        return bool(history.entries)
-
-    def _page_of(self, member: Membership) -> int:
-        """How much is read for a member at once, so that members at other places share the next pages."""
-        keeps_latest = member.channel.rule.overflow is Overflow.KEEP_LATEST
-        return PAGE if keeps_latest else PAGE - member.offset % PAGE
-
-    def _feed_gap(self, session: ServerSession, member: Membership, history: History, *, from_history: bool) -> bool:
-        """Tell a member that what it is fed from no longer reaches its position (CHN-3, CHN-11)."""
-        position = Position(history.top.epoch, history.first - 1)
-        reason = GapReason.HISTORY_TOO_SHORT if from_history else GapReason.OVERFLOW
-        if position.epoch != member.epoch:
-            reason = GapReason.EPOCH_CHANGED
-        return self._offer_gap(session, member, position, reason)
-
-    def _offer_gap(self, session: ServerSession, member: Membership, position: Position, reason: int) -> bool:
-        gap = GapNotice(member.channel.name, member.position, position, reason)
-        now = trio.current_time()
-        if not session.offer(Batch.of([encode_body(gap)]), now):
-            return False
-        counts = member.channel.counts
-        counts.gaps += 1
-        counts.lost += position.offset - member.offset if position.epoch == member.epoch else 0
-        member.moved(position)
-        session.flush(now)
-        return True
-
-    def _tell_position(self, session: ServerSession, member: Membership) -> bool:
-        """Tell a member how far it has been considered, if its session takes that now (CHN-4)."""
-        if not session.offer(member.notice(), trio.current_time()):
-            return False
-        member.informed()
-        return True
-
-    def _bridge(self, session: ServerSession, member: Membership, offset: int) -> bool:
-        """Tell a member that nothing but replaced publications lies before an offset that it is to get (LAT-3)."""
-        if member.filter is not None or offset == member.offset + 1:
-            return True
-        notice = PositionNotice(member.channel.name, member.epoch, offset - 1)
-        if not session.offer(Batch.of([encode_body(notice)]), trio.current_time()):
-            return False
-        member.offset = offset - 1
-        return True
-
-    def _feed_entries(self, session: ServerSession, member: Membership, entries: Sequence[Entry]) -> bool:
-        """Give a member publications: all at once if its window takes them, else one by one as far as it goes.
-
-        Of a channel that keeps the latest by key they are those that are kept (LAT-2).
-        """
-        name = self._node.addressing.known(session)
-        if name is not None and any(name in spared(entry) for entry in entries):
-            return all(self._feed_around(session, member, entry, name) for entry in entries)
-        wanted = member.passing(entries)
-        if wanted and not self._bridge(session, member, wanted[0].offset):
-            return False
-        shared = self._shared(member, wanted) if len(wanted) > 1 else None
-        together = shared is not None and session.offer(shared, trio.current_time())
-        if not together and not all(self._feed_entry(session, member, entry) for entry in wanted):
-            return False
-        if wanted:
-            member.given(wanted[-1].offset)
-        if entries:
-            member.offset = entries[-1].offset
-        return True
-
-    def _feed_around(self, session: ServerSession, member: Membership, entry: Entry, name: str) -> bool:
-        """Give a member a publication, or pass it over with one that is not for it (ADR-8)."""
-        if name not in spared(entry):
-            return self._feed_entries(session, member, [entry])
-        return member.spare(entry.offset, partial(session.offer, now=trio.current_time()))
-
-    def _feed_entry(self, session: ServerSession, member: Membership, entry: Entry) -> bool:
-        channel, offset = member.channel, entry.offset
-        if not self._bridge(session, member, offset):
-            return False
-        length = publication_bytes(channel.name, offset, entry.data, channel.about(entry))
-        if length > session.message_bytes:  # CHN-12
-            return self._offer_gap(session, member, Position(member.epoch, offset), GapReason.OVERFLOW)
-        if length <= CHUNK_BYTES:
-            batch = self._shared(member, [entry])
-            taken = batch is not None and session.offer(batch, trio.current_time())
-        else:
-            taken = session.queue(channel.encode(member.epoch, entry))
-        if taken:
-            member.offset = offset
-        return taken
-
-    def _shared(self, member: Membership, entries: Sequence[Entry]) -> Batch | None:
-        """The prepared batch of these publications, the same object for everyone; None if they are too long."""
-        name = member.channel.name
-        if sum(len(entry.data) for entry in entries) > PAGE_BYTES:
-            return None
-        key = (name, member.epoch, entries[0].offset, entries[-1].offset, member.filter)
-        batch = self._pages.get(key)
-        if batch is None:
-            batch = self._pages[key] = Batch.of(member.channel.bodies(member.epoch, entries, member.filter))
-            if len(self._pages) > SHARED_PAGES:
-                self._pages.popitem(last=False)
-        return batch
+        return self._feeder.feed(member, history, trio.current_time(), from_history=from_history)
 
 
 def _answers(session: ServerSession, wanted: ChannelRequest) -> bool:

@@ -109,10 +109,10 @@ class Node:
         """Set when the server is to end in peace; see `hawser.server.draining`."""
         self.successor: str | None = None
         """Where its clients are sent then; None for where they came from."""
+        self.addressing: Addressing = Addressing(self)
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)
         self.asking: Asking = Asking(self)
-        self.addressing: Addressing = Addressing(self)
         self.presence: PresenceDesk = PresenceDesk(self)
         self.mailboxes: MailboxDesk = MailboxDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hawser.rules import ChannelRule
+    from hawser_engine.channels.channel import Channel
     from hawser_engine.channels.filters import Filter
     from hawser_engine.messages import ChannelRequest, SubscribeOptions
 
-    from .channels import Channel
     from .node import Node
     from .sessions import ServerSession
     from .wildcards import Wildcards
@@ -130,7 +130,7 @@ class Planner:
             raise Refused(ErrorCode.LIMIT, f"a pattern has at most {SEGMENTS_MAX} segments")
         rule = await self._node.allow(session, "wildcard", name)
         filter = None if options is None or options.filter is None else _filter(rule, options.filter)
-        await self._wildcards.open(name)
+        await self._wildcards.watches.open(name)
         if wanted.since is None:
             return Plan(name, filter=filter, wildcard=rule)
         reason = GapReason.HISTORY_TOO_SHORT.name

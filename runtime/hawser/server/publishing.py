@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hawser.about import carry, check_volatile, told
-from hawser.brokers import BrokerUnavailable, Entry, Published, Submission
+from hawser.about import carry, check_volatile
+from hawser.brokers import BrokerUnavailable, Published, Submission
 from hawser.calls import Refused, chosen_error_body, error_body
 from hawser.contract.problems import ContractBroken
 from hawser.errors import PayloadError, RequestFailed
@@ -19,9 +19,10 @@ from hawser.middleware import PublishRequest, pass_through
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser.principals import scoped_key
 from hawser.rights import ASK
-from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser_engine.cbor import MAX_INTEGER
+from hawser_engine.channels.entries import Entry, publication_bytes, told
 from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import ADDRESSING, Publish, encode_body, encode_publication
+from hawser_engine.messages import ADDRESSING, Publish, encode_body
 from hawser_engine.messages import Published as PublishedMessage
 from hawser_engine.packets import MAX_BODY
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from hawser.app import App
     from hawser.contract.events import Events
-    from hawser_engine.messages import About, PublishOptions
+    from hawser_engine.messages import PublishOptions
 
     from .node import Node
     from .sessions import ServerSession
@@ -216,9 +217,3 @@ def _is_volatile(options: PublishOptions | None) -> bool:
 
 def _answer(operation: Publish, published: Published) -> bytes:
     return encode_body(PublishedMessage(operation.id, published.position, published.duplicate))
-
-
-def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:
-    """How long a PUBLICATION is."""
-    without_data = encode_publication(channel, bytes(8), offset, b"", about)
-    return len(without_data) - 1 + len(encode_head(BYTES, len(data))) + len(data)

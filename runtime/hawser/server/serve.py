@@ -125,7 +125,7 @@ async def serve(
         services.start_soon(node.mailboxes.run)
         node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
-        services.start_soon(node.hub.flush)
+        services.start_soon(node.hub.flusher.run)
         app.nodes.append(node)
         services.start_soon(Comparing(node, node.hub).run)
         task_status.started(Server([listener.url for listener in listeners], node))

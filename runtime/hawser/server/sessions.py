@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from hawser_engine.channels.memberships import Membership, Mode, Outlet
 from hawser_engine.errors import BacklogFull, MessageTooLarge
 
 from .assigning import Assigner
 from .calling import ClientCalls
-from .memberships import Membership, Mode, Outlet
 from .requests import Requests
 from .session import Session
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from hawser_engine.session import ServerSession as EngineSession
 
     from .node import Node
-    from .wildcards import SessionPatterns
+    from .strays import SessionPatterns
 
 
-_BEHIND: Final = Mode.BEHIND  # as in ``channels``
+_BEHIND: Final = Mode.BEHIND  # as in ``hawser_engine.channels.channel``
 
 
 class ServerSession(Outlet):
@@ -95,6 +95,11 @@ class ServerSession(Outlet):
         """See `Outlet.message_bytes`."""
         return self.engine.outbox.message_bytes or 0
 
+    @property
+    def name(self) -> str | None:
+        """See `Outlet.name`."""
+        return self.node.addressing.known(self)
+
     def deliver(self, batch: Batch, now: float) -> bool:
         """See `Outlet.deliver`."""
         taken = self.offer(batch, now)
@@ -105,7 +110,7 @@ class ServerSession(Outlet):
         return taken
 
     def offer(self, batch: Batch, now: float) -> bool:
-        """Take a prepared batch, to be written by `flush`; False if there is no window, and nothing was taken."""
+        """See `Outlet.offer`."""
         taken = self.engine.send_batch(batch, now)
         if not taken and batch.count == 1:
             self._starved = True  # several at once may be too many where one would do
@@ -141,7 +146,7 @@ class ServerSession(Outlet):
         self.put(body)
 
     def queue(self, body: bytes) -> bool:
-        """Send a message that may be too long for a batch; False if something else waits already."""
+        """See `Outlet.queue`."""
         if self.engine.carrier is None or self.engine.outbox.queue:
             self._starved = self._queued = True
             return False
@@ -156,7 +161,7 @@ class ServerSession(Outlet):
         self.node.touch_session(self.engine)
 
     def flush(self, now: float) -> None:
-        """Write what was offered."""
+        """See `Outlet.flush`."""
         self.node.flush(self.engine, now)
 
     @property

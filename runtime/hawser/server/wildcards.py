@@ -8,135 +8,36 @@ So a pattern costs what it brings, and a publication looks for its patterns once
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import contextmanager
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
 from hawser.calls import Refused
 from hawser_engine.batch import Batch
-from hawser_engine.channels.segments import PatternIndex, is_pattern, overlap
+from hawser_engine.channels.chunks import Chunk
+from hawser_engine.channels.memberships import Mode
+from hawser_engine.channels.segments import PatternIndex, overlap
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import ChannelOutcome, GapNotice, Position, encode_body
 
-from .chunks import Chunk
-from .memberships import Membership, Mode, tags_of
+from .flushing import in_batches
+from .strays import NOWHERE, PatternGroup, PatternMember, SessionPatterns, Stray
+from .watches import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Iterable
 
-    from hawser.brokers import Entry
     from hawser.rules import ChannelRule
-    from hawser_engine.channels.filters import Filter
+    from hawser_engine.channels.channel import Channel, Policy
+    from hawser_engine.channels.chunks import Fleeting
+    from hawser_engine.channels.memberships import Membership
 
-    from .channels import Channel
-    from .chunks import Fleeting
+    from .flushing import Turns
     from .hub import Hub
     from .node import Node
     from .planning import Plan
     from .sessions import ServerSession
-
-NOWHERE: Final = Position(bytes(8), 0)
-"""Where a pattern stands: it is no channel (WLD-2)."""
-
-FLUSH_SOCKETS: Final = 500
-"""Members served between two checkpoints."""
-
-
-class PatternGroup:
-    """The sessions that have one pattern with one filter, and so share bytes."""
-
-    __slots__ = ("filter", "members", "pattern", "rule")
-
-    def __init__(self, pattern: str, rule: ChannelRule, filter: Filter | None) -> None:
-        self.pattern: str = pattern
-        self.rule: ChannelRule = rule
-        """The declaration of the pattern; it brings the channels for which that holds as well (WLD-3)."""
-        self.filter: Filter | None = filter
-        self.members: dict[ServerSession, PatternMember] = {}
-
-
-class PatternMember:
-    """One session that has a pattern."""
-
-    __slots__ = ("active", "given", "group", "lost", "number", "session")
-
-    def __init__(self, session: ServerSession, group: PatternGroup, number: int) -> None:
-        self.session: ServerSession = session
-        self.group: PatternGroup = group
-        self.number: int = number
-        """How many had entered a pattern before it."""
-        self.active: bool = True
-        self.given: Chunk | None = None
-        """What it was given last."""
-        self.lost: bool = False
-        """Whether it is to be told that anything of the pattern may be missing, and gets nothing before (WLD-6)."""
-
-    @property
-    def loss(self) -> GapNotice:
-        """What tells it so."""
-        return GapNotice(self.group.pattern, None, NOWHERE, GapReason.OVERFLOW)
-
-
-class Stray(Membership):
-    """A session that is not where the others of its pattern are, in one channel."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, channel: Channel, of: PatternMember, position: Position, mode: Mode) -> None:
-        super().__init__(channel, of.session, position, mode)
-        self.recovering = False  # it had begun long before
-        self.of: PatternMember = of
-
-    @property
-    def filter(self) -> Filter | None:
-        """See `Membership.filter`."""
-        return self.of.group.filter
-
-    def passing(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """See `Membership.passing`."""
-        filter = self.filter
-        return entries if filter is None else [entry for entry in entries if filter.matches(tags_of(entry))]
-
-    def spare(self, offset: int, send: Callable[[Batch], bool]) -> bool:
-        """See `Membership.spare`: a pattern has no position that could be told (WLD-2)."""
-        self.offset = offset
-        return True
-
-
-class SessionPatterns:
-    """What one session has of patterns."""
-
-    __slots__ = ("members", "strays")
-
-    def __init__(self) -> None:
-        self.members: dict[str, PatternMember] = {}
-        self.strays: dict[str, Stray] = {}
-        """By channel."""
-
-    @property
-    def behind(self) -> bool:
-        """Whether there is something to be fed."""
-        return any(stray.mode is Mode.BEHIND for stray in self.strays.values()) or any(
-            member.lost for member in self.members.values()
-        )
-
-
-class _Watch:
-    """One pattern that sessions of this node have, or are about to."""
-
-    def __init__(self, pattern: str) -> None:
-        self.pattern: str = pattern
-        self.groups: dict[Filter | None, PatternGroup] = {}
-        self.lock: trio.Lock = trio.Lock()
-        self.pins: int = 0
-        self.open: bool = False
-        """Whether the broker reports it."""
-
-    @property
-    def deserted(self) -> bool:
-        return not (self.pins or self.groups)
 
 
 class Wildcards:
@@ -146,7 +47,8 @@ class Wildcards:
         self._node = node
         self._hub = hub
         self._index = PatternIndex()
-        self._watches: dict[str, _Watch] = {}
+        self.watches: Watches = Watches(node, hub.report)
+        """What the broker is asked to report."""
         self._strays: dict[Channel, dict[ServerSession, Stray]] = {}
         self._entered = 0  # so many have entered a pattern
         self._known: OrderedDict[str, tuple[Position, int]] = OrderedDict()  # of channels that are not open
@@ -157,46 +59,10 @@ class Wildcards:
 
     # ------------------------------------------------------------ entering and leaving
 
-    @contextmanager
-    def pinned(self, names: Iterable[str]) -> Generator[None]:
-        """Keep patterns open while somebody is about to enter them."""
-        watches = [self._watches.setdefault(name, _Watch(name)) for name in names if is_pattern(name)]
-        for watch in watches:
-            watch.pins += 1
-        try:
-            yield
-        finally:
-            for watch in watches:
-                watch.pins -= 1
-                self._release(watch)
-
-    async def open(self, pattern: str) -> None:
-        """Have the broker report a pattern. The caller has pinned it."""
-        watch = self._watches[pattern]
-        async with watch.lock:
-            if not watch.open:
-                await self._node.app.broker.watch(pattern, self._hub.report)
-                watch.open = True
-
-    def _release(self, watch: _Watch) -> None:
-        if watch.deserted:
-            if watch.open:
-                self._node.start_service(self._close, watch)
-            elif not watch.lock.locked():
-                self._watches.pop(watch.pattern, None)
-
-    async def _close(self, watch: _Watch) -> None:
-        async with watch.lock:
-            if watch.open and watch.deserted:
-                watch.open = False
-                await self._node.app.broker.unwatch(watch.pattern, self._hub.report)
-        if watch.deserted and not watch.open:
-            self._watches.pop(watch.pattern, None)
-
     def enter(self, session: ServerSession, plan: Plan, rule: ChannelRule) -> ChannelOutcome:
         """Add a session to a pattern; the answer to that (WLD-2, WLD-4, WLD-7)."""
         config, own = self._node.config, session.wildcards
-        watch = self._watches[plan.name]
+        watch = self.watches[plan.name]
         if own is not None and any(overlap(plan.name, other) for other in own.members):
             return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.BAD_REQUEST.name)
         many = own is not None and len(own.members) >= config.wildcards_per_session
@@ -210,8 +76,8 @@ class Wildcards:
             self._index.add(plan.name)
         member = own.members[plan.name] = group.members[session] = PatternMember(session, group, self._entered)
         self._entered += 1
-        for channel in self._hub.unflushed():  # what waits was published before
-            if channel.rule is rule and channel.name not in session.memberships and overlap(plan.name, channel.name):
+        for channel in self._hub.flusher.unflushed():  # what waits was published before
+            if channel.policy is rule and channel.name not in session.memberships and overlap(plan.name, channel.name):
                 channel.seal()
                 self._stray(member, channel, channel.position, Mode.LIVE)
         return ChannelOutcome(plan.name, plan.status, NOWHERE, plan.reason)
@@ -227,13 +93,13 @@ class Wildcards:
             self._drop(stray)
         if not own.members:
             session.wildcards = None
-        group, watch = member.group, self._watches[pattern]
+        group, watch = member.group, self.watches[pattern]
         del group.members[session]
         if not group.members:
             del watch.groups[group.filter]
         if not watch.groups:
             self._index.remove(pattern)
-            self._release(watch)
+            self.watches.release(watch)
         if not self._index:
             self._known.clear()
 
@@ -273,7 +139,7 @@ class Wildcards:
         now = trio.current_time()
         for chunk in channel.chunks:
             if isinstance(chunk, Chunk) and member.given is not chunk:
-                self._give(member, channel, chunk, self._passing(member.group, chunk), now)
+                self._give(member, channel, chunk, member.group.passing(chunk), now)
         stray = self._strays.get(channel, {}).get(session)
         if stray is not None:
             before = stray.position
@@ -295,20 +161,20 @@ class Wildcards:
         """Which of the patterns of a session a channel is of; there is never more than one."""
         own = session.wildcards
         for member in () if own is None else own.members.values():
-            if member.group.rule is channel.rule and overlap(member.group.pattern, channel.name):
+            if member.group.rule is channel.policy and overlap(member.group.pattern, channel.name):
                 return member
         return None
 
     # ------------------------------------------------------------ delivering
 
-    def covers(self, name: str, rule: ChannelRule) -> bool:
+    def covers(self, name: str, policy: Policy) -> bool:
         """Whether anybody has a pattern that brings a channel."""
-        return any(True for _ in self._groups(name, rule))
+        return any(True for _ in self._groups(name, policy))
 
     def closed(self, channel: Channel) -> None:
         """Nobody has a channel open any more: remember how far it was reported, if reports may get lost (CHN-15)."""
         may_lose = self._node.app.broker.compare_seconds < inf
-        if may_lose and self.covers(channel.name, channel.rule):
+        if may_lose and self.covers(channel.name, channel.policy):
             self._known[channel.name] = channel.position, self._entered
             if len(self._known) > self._node.config.wildcards_known:
                 self._known.popitem(last=False)
@@ -321,38 +187,35 @@ class Wildcards:
             self._reopened[channel] = entered
         channel.visit(position)
 
-    def _groups(self, name: str, rule: ChannelRule) -> Iterable[PatternGroup]:
+    def _groups(self, name: str, policy: Policy) -> Iterable[PatternGroup]:
         for pattern in self._index.find(name):
-            for group in list(self._watches[pattern].groups.values()):
-                if group.rule is rule:
+            for group in list(self.watches[pattern].groups.values()):
+                if group.rule is policy:
                     yield group
 
-    async def flush(self, channel: Channel, chunk: Chunk) -> None:
+    async def flush(self, channel: Channel, chunk: Chunk, turns: Turns) -> None:
         """Give a chunk to whoever has a pattern of its channel."""
-        served, now = 0, trio.current_time()
-        for group in self._groups(channel.name, channel.rule):
-            passing = self._passing(group, chunk)
-            for member in list(group.members.values()):
-                served += 1
-                if served % FLUSH_SOCKETS == 0:
-                    await trio.lowlevel.checkpoint()
-                    now = trio.current_time()
-                self._give(member, channel, chunk, passing, now)
+        for group in self._groups(channel.name, channel.policy):
+            passing = group.passing(chunk)
+            for some in in_batches(group.members.values()):
+                await turns.take(len(some))
+                now = trio.current_time()
+                for member in some:
+                    self._give(member, channel, chunk, passing, now)
 
-    async def flush_volatile(self, channel: Channel, fleeting: Fleeting) -> None:
+    async def flush_volatile(self, channel: Channel, fleeting: Fleeting, turns: Turns) -> None:
         """Give something volatile to whoever has a pattern of its channel and is not behind in it (WLD-5)."""
         served = sent = 0
-        now = trio.current_time()
-        for group in self._groups(channel.name, channel.rule):
+        for group in self._groups(channel.name, channel.policy):
             if group.filter is not None and not group.filter.matches(fleeting.tags):
                 continue
-            for member in list(group.members.values()):
-                served += 1
-                if served % FLUSH_SOCKETS == 0:
-                    await trio.lowlevel.checkpoint()
-                    now = trio.current_time()
-                if self._in_place(member, channel, fleeting):
-                    sent += member.session.deliver_volatile(fleeting.packet, now)
+            for some in in_batches(group.members.values()):
+                await turns.take(len(some))
+                now = trio.current_time()
+                for member in some:
+                    if self._in_place(member, channel, fleeting):
+                        sent += member.session.deliver_volatile(fleeting.packet, now)
+                served += len(some)
         channel.counts.volatile_sent += sent
         channel.counts.volatile_dropped += served - sent
 
@@ -372,9 +235,6 @@ class Wildcards:
         self._reopened.pop(channel, None)
         for stray in list(self._strays.get(channel, {}).values()):
             self._settle(stray)
-
-    def _passing(self, group: PatternGroup, chunk: Chunk) -> Chunk | None:
-        return chunk if group.filter is None else chunk.passing(group.filter)
 
     def _give(self, member: PatternMember, channel: Channel, chunk: Chunk, passing: Chunk | None, now: float) -> None:
         session = member.session
@@ -421,7 +281,7 @@ class Wildcards:
     def missed(self, channel: Channel) -> None:
         """Something was not reported: whoever was where the others are is fed from there (CHN-15)."""
         reported = channel.reported
-        for group in () if reported is None else self._groups(channel.name, channel.rule):
+        for group in () if reported is None else self._groups(channel.name, channel.policy):
             for member in list(group.members.values()):
                 if member.lost or channel.name in member.session.memberships or reported is None:
                     continue

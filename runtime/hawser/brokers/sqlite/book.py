@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import Entry, Published, Retention, Submission
+from hawser.brokers.base import Published, Submission
+from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position, encode_about
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from hawser.brokers.base import Broker, BrokerUnavailable, Entry, History, Published, Retention, Sink, Submission
+from hawser.brokers.base import Broker, BrokerUnavailable, Published, Sink, Submission
 from hawser.brokers.watching import Watchers
+from hawser_engine.channels.entries import Entry, History, Retention
 
 from .book import Asked, Book, Opening
 from .errors import StoreClosed, StoreError

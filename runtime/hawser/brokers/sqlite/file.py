@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import Entry, History
+from hawser_engine.channels.entries import Entry, History
 from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.messages import decode_about
 

@@ -1,14 +1,8 @@
 """What a channel that drops the oldest keeps for members that are behind (SPEC CHN-7)."""
 
-from __future__ import annotations
+from hawser_engine.messages import Position
 
-from typing import TYPE_CHECKING
-
-from hawser.brokers import History
-
-if TYPE_CHECKING:
-    from hawser.brokers import Entry, Retention
-    from hawser_engine.messages import Position
+from .entries import Entry, History, Retention
 
 
 class Ring:

@@ -1,22 +1,19 @@
 """One session in one channel: where it stands, and how it is served."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from hawser_engine.batch import Batch
 from hawser_engine.messages import Position, PositionNotice, encode_body
+from hawser_engine.passage import Passage
+
+from .entries import Entry
+from .filters import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from hawser.brokers import Entry
-    from hawser_engine.channels.filters import Filter
-    from hawser_engine.passage import Passage
-
-    from .channels import Channel
+    from .channel import Channel
 
 
 class Outlet(ABC):
@@ -32,9 +29,26 @@ class Outlet(ABC):
     def message_bytes(self) -> int:
         """The longest message that its client takes."""
 
+    @property
+    @abstractmethod
+    def name(self) -> str | None:
+        """What names it to others, if anybody was ever told (SPEC ADR-2)."""
+
     @abstractmethod
     def deliver(self, batch: Batch, now: float) -> bool:
         """Send a prepared batch at once; False if there is no window, and nothing was taken."""
+
+    @abstractmethod
+    def offer(self, batch: Batch, now: float) -> bool:
+        """Take a prepared batch, to be written by `flush`; False if there is no window, and nothing was taken."""
+
+    @abstractmethod
+    def queue(self, body: bytes) -> bool:
+        """Take a message that may be too long for a batch; False if something else waits already."""
+
+    @abstractmethod
+    def flush(self, now: float) -> None:
+        """Write what was offered."""
 
     @abstractmethod
     def deliver_volatile(self, packet: bytes, now: float) -> bool:
@@ -64,7 +78,7 @@ class Membership:
         "place", "recovering",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode, place: int = 0) -> None:
+    def __init__(self, channel: "Channel", outlet: Outlet, position: Position, mode: Mode, place: int = 0) -> None:
         self.channel: Channel = channel
         self.outlet: Outlet = outlet
         self.longest: int = outlet.message_bytes  # which its session was told once for all when it was opened
@@ -85,6 +99,22 @@ class Membership:
     def position(self) -> Position:
         """What the session has been given of this channel, and has not thrown away."""
         return Position(self.epoch, self.offset)
+
+    def pause(self, claim: Position) -> None:
+        """The client wants nothing more for now, from the position that it has queued (CHN-8)."""
+        self.channel.counts.paused += self.mode is not Mode.PAUSED
+        self.mode = Mode.PAUSED
+        self.rewind(claim)
+
+    def go_on(self, claim: Position, now: float) -> None:
+        """The client goes on after the position that it has queued; without a pause this means nothing (CHN-9)."""
+        if self.mode is Mode.PAUSED:
+            self.mode = Mode.BEHIND
+            self.rewind(claim)
+            # CHN-9: whatever of the channel came before this was under way from before the PAUSE.
+            self.marker = True
+            self.tell_position(now)
+            self.outlet.feed()
 
     def rewind(self, claim: Position) -> None:
         """Go on from where the client says it stands: it throws away what comes while its queue is full (CHN-8).
@@ -150,6 +180,13 @@ class Membership:
         self.informed()
         return True
 
+    def tell_position(self, now: float) -> bool:
+        """Say how far it has been considered, if its session takes that now (CHN-4)."""
+        if not self.outlet.offer(self.notice(), now):
+            return False
+        self.informed()
+        return True
+
     @property
     def uninformed(self) -> bool:
         """Whether it was passed over since it last heard of a position."""
@@ -161,8 +198,3 @@ class Membership:
 
     def given(self, offset: int) -> None:
         """It was given a publication by itself, which tells it as much."""
-
-
-def tags_of(entry: Entry) -> Mapping[str, str] | None:
-    """The tags of a publication, if it carries any."""
-    return None if entry.about is None else entry.about.tags

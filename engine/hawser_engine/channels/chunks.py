@@ -1,26 +1,22 @@
 """What was reported of a channel and is not delivered yet: publications prepared once, for all who get them."""
 
-from __future__ import annotations
-
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
-import attrs
+from attrs import evolve, frozen
 
 from hawser_engine.batch import Batch
+from hawser_engine.messages import Position
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hawser_engine.channels.filters import Filter
-    from hawser_engine.messages import Position
+from .filters import Filter
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
 """A chunk is small enough that a member with most of its window free can take it whole."""
 
 
-@attrs.frozen
+@frozen
 class Chunk:
     """Publications that are delivered together."""
 
@@ -45,7 +41,7 @@ class Chunk:
     spared: tuple[str, ...] = ()
     """The names of sessions that do not get it, which then is one publication."""
 
-    def passing(self, filter: Filter) -> Chunk | None:
+    def passing(self, filter: Filter) -> "Chunk | None":
         """The chunk as those get it who have a filter; None if nothing passes."""
         places = [place for place, tags in enumerate(self.tags) if filter.matches(tags)]
         if not places:
@@ -54,10 +50,10 @@ class Chunk:
             return self
         bodies = [self.bodies[place] for place in places]
         last_body = self.first + places[-1]
-        return attrs.evolve(self, batch=Batch.of(bodies), longest=max(map(len, bodies)), last_body=last_body)
+        return evolve(self, batch=Batch.of(bodies), longest=max(map(len, bodies)), last_body=last_body)
 
 
-@attrs.frozen
+@frozen
 class Fleeting:
     """One volatile publication, in its place among the chunks (VOL-5)."""
 

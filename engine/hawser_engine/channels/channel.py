@@ -8,35 +8,23 @@ Rule 2: membership changes only between chunks: what waits is sealed first, so n
 and what it has not.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from hawser.about import spared, told
-from hawser.brokers import History
-from hawser_engine.channels.overflow import Overflow, OverflowCounts
 from hawser_engine.codec import encode_volatile
-from hawser_engine.messages import Position, PositionNotice, encode_body, encode_publication
+from hawser_engine.messages import About, Position, PositionNotice, encode_body, encode_publication
 from hawser_engine.packets import MAX_BODY
 
-from .chunks import Fleeting, Waiting
+from .chunks import Chunk, Fleeting, Waiting
+from .entries import Entry, History, Retention, spared, tags_of, told
 from .filtered import Group
-from .memberships import Membership, Mode, tags_of
+from .filters import Filter
+from .memberships import Membership, Mode, Outlet
+from .overflow import Overflow, OverflowCounts
 from .ring import Ring
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from hawser.brokers import Entry, Retention
-    from hawser.rules import ChannelRule
-    from hawser_engine.channels.filters import Filter
-    from hawser_engine.messages import About
-
-    from .chunks import Chunk
-    from .memberships import Outlet
 
 POSITION_EVERY: Final = 100
 """Whoever is passed over hears of it after so many publications, or a quarter of what is kept (CHN-4)."""
@@ -47,6 +35,25 @@ _BEHIND: Final = Mode.BEHIND
 
 _NOWHERE: Final = Position(bytes(8), 0)
 _NO_GROUPS: Final[Mapping[Filter, Group]] = MappingProxyType({})
+
+
+class Policy(Protocol):
+    """What is declared of a channel, as far as it decides how it is delivered."""
+
+    @property
+    def retention(self) -> Retention:
+        """How much history is kept."""
+        ...
+
+    @property
+    def overflow(self) -> Overflow:
+        """What a subscriber gets that was behind."""
+        ...
+
+    @property
+    def about(self) -> frozenset[str]:
+        """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
+        ...
 
 
 class Channel:
@@ -67,14 +74,14 @@ class Channel:
         "counts",
         "members",
         "name",
+        "policy",
         "position",
-        "rule",
         "visiting",
     )
 
-    def __init__(self, name: str, rule: ChannelRule, ring: Retention, counts: OverflowCounts | None = None) -> None:
+    def __init__(self, name: str, policy: Policy, ring: Retention, counts: OverflowCounts | None = None) -> None:
         self.name: str = name
-        self.rule: ChannelRule = rule
+        self.policy: Policy = policy
         self.counts: OverflowCounts = OverflowCounts() if counts is None else counts
         """What its members could not take, and those of other channels of its pattern."""
         self.members: list[Membership] = []
@@ -199,7 +206,7 @@ class Channel:
 
     def _to_deliver(self) -> Waiting:
         if self._waiting is None:
-            self._waiting = Waiting(tagged="tags" in self.rule.about)
+            self._waiting = Waiting(tagged="tags" in self.policy.about)
         return self._waiting
 
     def _reach(self, position: Position) -> None:
@@ -220,7 +227,7 @@ class Channel:
 
     def about(self, entry: Entry) -> About | None:
         """What the publication carries beside its payload."""
-        return told(self.rule.about, entry) if self.rule.about else None
+        return told(self.policy.about, entry) if self.policy.about else None
 
     def encode(self, epoch: bytes, entry: Entry) -> bytes:
         """The PUBLICATION, the same bytes for everyone (CHN-2)."""
@@ -281,7 +288,8 @@ class Channel:
             if last is not member:
                 self.members[member.place] = last
                 last.place = member.place
-        elif self._groups is not None:
+        else:
+            assert self._groups is not None
             group = self._groups[member.filter]
             del group.members[member.outlet]
             if not group.members:
@@ -299,7 +307,7 @@ class Channel:
 
     def fed_from_history(self, member: Membership) -> bool:
         """Whether what a member is behind with comes from history, and not from what waits here (OVF-1)."""
-        return not self._drops_oldest or (member.recovering and bool(self.rule.retention.messages))
+        return not self._drops_oldest or (member.recovering and bool(self.policy.retention.messages))
 
     def deliver(self, members: Sequence[Membership], chunk: Chunk, now: float) -> None:
         """Give a chunk to members; whoever cannot take it becomes behind, and is fed.
@@ -350,11 +358,11 @@ class Channel:
 
     @property
     def _drops_oldest(self) -> bool:
-        return self.rule.overflow is Overflow.DROP_OLDEST
+        return self.policy.overflow is Overflow.DROP_OLDEST
 
     @property
     def _position_every(self) -> int:
-        kept = self.rule.retention.messages or self._ring_limits.messages
+        kept = self.policy.retention.messages or self._ring_limits.messages
         return max(1, min(POSITION_EVERY, kept // 4))
 
     def _everybody(self) -> Iterator[Membership]:

@@ -3,23 +3,20 @@
 Those who share a filter are a group, and share bytes (FLT-5).
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from .memberships import Membership, Mode, tags_of
+from hawser_engine.messages import Position
+
+from .chunks import Chunk
+from .entries import Entry, tags_of
+from .filters import Filter
+from .memberships import Membership, Mode, Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hawser.brokers import Entry
     from hawser_engine.batch import Batch
-    from hawser_engine.channels.filters import Filter
-    from hawser_engine.messages import Position
 
-    from .channels import Channel
-    from .chunks import Chunk
-    from .memberships import Outlet
+    from .channel import Channel
 
 _LIVE: Final = Mode.LIVE
 _BEHIND: Final = Mode.BEHIND
@@ -30,7 +27,7 @@ class FilteredMembership(Membership):
 
     __slots__ = ("_filter", "told")
 
-    def __init__(self, channel: Channel, outlet: Outlet, position: Position, mode: Mode, filter: Filter) -> None:
+    def __init__(self, channel: "Channel", outlet: Outlet, position: Position, mode: Mode, filter: Filter) -> None:
         super().__init__(channel, outlet, position, mode)
         self._filter = filter
         self.told: int = position.offset
@@ -73,7 +70,7 @@ class FilteredMembership(Membership):
 class Group:
     """The members of a channel that share a filter, and so share bytes (FLT-5)."""
 
-    def __init__(self, channel: Channel, filter: Filter, position_every: int) -> None:
+    def __init__(self, channel: "Channel", filter: Filter, position_every: int) -> None:
         self.filter = filter
         self._channel = channel
         self.members: dict[Outlet, FilteredMembership] = {}
