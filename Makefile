@@ -15,7 +15,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
-# SEEDS=1500 runs that many whole systems, SEED=8123 replays one; VERIFY_SEEDS is the long form.
+# SEEDS=1500 runs that many whole systems, SEED=8123 replays one; VERIFY_SEEDS is the long form. WORLDS=100 runs that
+# many seeds of every world of the runtime.
 SEEDS        ?= 1500
 VERIFY_SEEDS ?= 5000
 
@@ -142,8 +143,8 @@ verify: install ## the long form, half an hour: many seeds, every planted bug, l
 	@VERIFY_SEEDS=$(VERIFY_SEEDS) $(BIN)/python scripts/verify.py
 
 .PHONY: simulate
-simulate: install ## whole systems by seed: SEEDS=1500, or SEED=8123 to replay one
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+simulate: install ## whole systems by seed: SEEDS=1500, SEED=8123 to replay one, or WORLDS=100 of the whole runtime
+	@$(BIN)/python -m tests.simulation$(if $(WORLDS),.worlds --seeds $(WORLDS),$(if $(SEED), --seed $(SEED), --seeds $(SEEDS))) $(ARGS)
 
 # ---------------------------------------------------------------- figures, documents
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ".venv/bin"
 REPORT = ROOT / "docs/reference/verified.md"
 SEEDS = os.environ.get("VERIFY_SEEDS", "5000")
+WORLDS = "300"  # seeds of each
 WORKERS = str(2 * (os.cpu_count() or 1))
 
 CHECKS = {
@@ -29,6 +30,7 @@ CHECKS = {
     # Twice as many workers as usual: the long fault tests mostly wait, and each takes work from the others.
     "all tests, the long ones too": [f"{BIN}/pytest", "-n", WORKERS, "--dist", "worksteal", "-m", "", "-q"],
     "simulator": [f"{BIN}/python", "-m", "tests.simulation", "--seeds", SEEDS, "--check-coverage"],
+    "worlds of the runtime": [f"{BIN}/python", "-m", "tests.simulation.worlds", "--seeds", WORLDS],
     "planted bugs, each from seed 0 on": [f"{BIN}/python", "-m", "tests.simulation.mutants", "--all"],
     "the other Pythons": ["make", "pythons"],
     "documents": ["make", "docs"],

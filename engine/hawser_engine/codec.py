@@ -25,6 +25,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_BODY_PACKET",
     "MAX_PACKET",
+    "TOKENS",
     "ack_at",
     "decode",
     "decode_batch",
@@ -61,7 +62,7 @@ _LONG: Final = {0x8306F459: False, 0x8306F559: True}  # two bytes
 _FULL: Final = {0x8306F45A: False, 0x8306F55A: True}  # four bytes, which only a body of 65,536 needs
 _PROBES: Final = {Ping.KIND: b"\x83\x09", Pong.KIND: b"\x83\x0a"}
 _PROBE_HEADS: Final[dict[bytes, type[Ping] | type[Pong]]] = {b"\x83\x09": Ping, b"\x83\x0a": Pong}
-_TOKENS: Final = 24
+TOKENS: Final = 24
 """Tokens below are one byte."""
 _WORDS: Final = struct.Struct(">IH")
 _U32: Final = struct.Struct(">I")
@@ -253,7 +254,7 @@ def encode_probe(cls: type[Ping] | type[Pong], token: int, received: int, delive
 
     Spec: PKT-9.
     """
-    assert token < _TOKENS, "others take more than a byte"
+    assert token < TOKENS, "others take more than a byte"
     return bytes((0x83, cls.KIND, token)) + encode_ack(received, delivered, sent)[2:]
 
 

@@ -416,7 +416,9 @@ class Connection(Link):
     def _send_ping(self, now: float) -> None:
         session = self.session
         assert session is not None
-        self._send(Ping(self._liveness.next_token(), _counts(session, session.outbox.sent)), now)
+        inbox, token = session.inbox, self._liveness.next_token()
+        self._state.fire(Input.SENT_PING)
+        self.push(encode_probe(Ping, token, inbox.received, inbox.delivered, session.outbox.sent), now)
         self._stated(session)
         self._liveness.ping_open = True
 

@@ -331,6 +331,11 @@ class Link(ABC):
                         self._take_counts(received, delivered, sent, now)
                         self._answer_ping(token, now)
                         continue
+                    pong = probe_at(data, position, Pong)
+                    if pong is not None:  # LIV-8: whatever its token
+                        _, received, delivered, sent, position = pong
+                        self._take_counts(received, delivered, sent, now)
+                        continue
                 taken = next_packet(data, position)
                 if taken is None:
                     if whole:

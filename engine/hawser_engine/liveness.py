@@ -7,6 +7,7 @@ it. Deadlines are lazy: a byte that arrives costs one store, and a timer that co
 from collections.abc import Callable
 from typing import Final
 
+from .codec import TOKENS
 from .timers import Timer, Timers
 
 __all__ = ["Liveness"]
@@ -93,8 +94,11 @@ class Liveness:
                 self._timers.set(Timer.PING, self.last_out + self._after)  # it expired meanwhile
 
     def next_token(self) -> int:
-        """Begin a PING; the pong wait starts when it has left."""
-        self.token += 1
+        """Begin a PING; the pong wait starts when it has left.
+
+        Tokens go round: those below 24 take one byte, and both sides read such a packet without building anything.
+        """
+        self.token = self.token % (TOKENS - 1) + 1
         return self.token
 
     def left(self, pong_wait: float, now: float) -> None:

@@ -457,6 +457,32 @@ def test_a_server_pings_an_idle_link_and_the_client_answers() -> None:
     assert state_of(wire.server) is State.ATTACHED
 
 
+def test_the_tokens_of_pings_stay_small() -> None:
+    """SPEC LIV-3: they are the sender's to choose; the packets of a link that is idle for long take the short way."""
+    pair = Pair()
+    wire = pair.connect()
+    pair.advance(2_000.0)
+    tokens = [packet.token for packet in wire.by_server if isinstance(packet, Ping)]
+    assert len(tokens) > 70
+    assert set(tokens) == set(range(1, 24))
+    assert tokens[:23] == tokens[23:46]
+    assert [packet.token for packet in wire.by_client if isinstance(packet, Pong)] == tokens
+
+
+@pytest.mark.parametrize("token", [0, 7, 23, 24, 2**32])
+@pytest.mark.parametrize("received", [1, 2])
+def test_the_counts_of_a_pong_act_whatever_its_token(token: int, received: int) -> None:
+    """SPEC LIV-8, CNT-5."""
+    pair = Pair()
+    wire = pair.connect()
+    session = pair.session
+    session.send(b"a", pair.now)
+    wire.server.data_to_send()
+    wire.server.receive_batch(encode(Pong(token, Counts(received, received, 0))), pair.now)
+    told = session.outbox.delivered, state_of(wire.server)
+    assert told == ((1, State.ATTACHED) if received == 1 else (0, State.DISCARDING))
+
+
 def test_a_busy_link_is_not_pinged() -> None:
     """SPEC LIV-1."""
     pair = Pair()

@@ -7,9 +7,9 @@ whoever watches the directory sees in the end who is there, and nothing is left 
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from contextlib import AsyncExitStack
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,17 +26,16 @@ from hawser import (
     OutcomeUnknown,
     Proceed,
     Request,
-    RequestFailed,
-    connect,
     takes_inputs,
 )
-from hawser.testing import FaultyNetwork
 from tests.runtime import frame
-from tests.runtime.frame import HASTY, STORM_SECONDS, live_through
+from tests.runtime.frame import HASTY, STORM_SECONDS, Leaving, live_through, tell
 from tests.runtime.reading import Broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from hawser.testing import FaultyNetwork
 
 WORKERS: Final = 3
 CALLERS: Final = 2
@@ -44,6 +43,8 @@ CALLS: Final = 12
 """Of each caller."""
 REST_SECONDS: Final = 30
 """In which everybody has a link again, and has heard of everything."""
+NOTICED_SECONDS: Final = 5
+"""In which everybody who has a link has heard of everything, and a link that is dead is found so."""
 
 NOT_RUN: Final = (ErrorCode.BUSY, ErrorCode.NOT_FOUND)
 """Codes that say that nothing was done, as do others that are temporary."""
@@ -55,12 +56,10 @@ ENDED: Final = (ErrorCode.CALLEE_LOST, *NOT_RUN)
 class Outcome(frame.Outcome):
     """What became of one seed."""
 
-    ends: Counter[str]
-    """How calls ended."""
-
-
-class Leaving(Exception):
-    """A worker leaves its offer without waiting for what runs."""
+    calls: Counter[str]
+    """How they ended."""
+    items: int
+    """Of streams."""
 
 
 class World(frame.World):
@@ -93,8 +92,6 @@ class World(frame.World):
         self.running: Counter[str] = Counter()
         self.made: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        """What procedures have noticed: what they raise would be an answer."""
         self.ends: Counter[str] = Counter()
         self._seen: list[str] = []
         self._calm = trio.Event()
@@ -107,13 +104,10 @@ class World(frame.World):
 
     async def run(self) -> int:
         """Let it all happen, then calm, until everything has ended; returns the number of faults."""
-        delay = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.3)])
         restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
         async with AsyncExitStack() as stack:
-            networks = [
-                await stack.enter_async_context(FaultyNetwork(seed=self.random.getrandbits(32), delay_seconds=delay))
-                for _ in range(WORKERS + 1)
-            ]
+            delay = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.3)])
+            networks = [await stack.enter_async_context(self.network(delay)) for _ in range(WORKERS + 1)]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.serve_twice, restart, restarted, over)
                 nursery.start_soon(self._watch, networks[0])
@@ -132,16 +126,16 @@ class World(frame.World):
                             await restarted.wait()
                         await trio.sleep_until(calm_at)
                         self._calm.set()
-                    await trio.sleep(REST_SECONDS)
+                    await trio.sleep(NOTICED_SECONDS)
                     self._check_calm()
                     self._over.set()
-                await trio.sleep(self.config.resume_period_seconds + REST_SECONDS)
+                await trio.sleep(self.config.resume_period_seconds + NOTICED_SECONDS)
                 self._gone.set()
-                await trio.sleep(REST_SECONDS)
+                await trio.sleep(NOTICED_SECONDS)
                 self._check_left()
                 restart.set()
                 over.set()
-            return sum(network.cuts for network in networks)
+        return self.cuts
 
     async def _hold(self, request: Request, proceed: Proceed) -> Any:
         if request.kind != "offer":  # workers take their own time
@@ -151,20 +145,12 @@ class World(frame.World):
     # ------------------------------------------------------------ workers
 
     async def _work(self, name: str, network: FaultyNetwork) -> None:
-        """One life after another; the last one stays until the end."""
         own = self.random.choice([name, name, None])
-        while not self._over.is_set():
-            with trio.CancelScope() as life:
-                try:
-                    await self._live(name, own, network, life)
-                except (Leaving, RequestFailed) as error:
-                    self.note(name, f"{error!r}")
-            network.refuse(False)
-            await trio.sleep(self.random.choice([0.0, 0.5, 3.0]))
+        await self.live_again(name, network, self._over, partial(self._live, name, own, network))
 
     async def _live(self, name: str, own: str | None, network: FaultyNetwork, life: trio.CancelScope) -> None:
         config = attrs.evolve(self.config, session_seconds=self.random.choice([5, None]))
-        agent = connect(self.URL, transport=network, config=config, random_bytes=self.bytes())
+        agent = self.connect(network, config=config)
         async with agent as client, client.offer("team", self.work, self.count, self.echo, worker=own) as offering:
             self.note(name, "offers")
             with trio.move_on_after(self.random.uniform(0, STORM_SECONDS)):
@@ -179,17 +165,14 @@ class World(frame.World):
             self.note(name, how)
             if how == "runs away":
                 raise Leaving
-            if how == "is killed":  # and says no goodbye
-                network.refuse()
-                await network.cut()
-                life.cancel()
-                await trio.sleep_forever()
+            if how == "is killed":
+                await self.die(network, life)
 
     def _begins(self, key: str) -> None:
         self.started[key] += 1
         self.running[key] += 1
         if self.started[key] > 1:
-            self.wrong.append(f"{key} runs twice")
+            self.complain(f"{key} runs twice")
 
     async def work(self, key: str, seconds: float) -> str:
         """Take some time."""
@@ -207,7 +190,7 @@ class World(frame.World):
             for number in range(top):
                 self.made[key] += 1
                 if self.made[key] > self.taken[key] + self.ahead:
-                    self.wrong.append(f"{key} is at {self.made[key]}, and its caller at {self.taken[key]}")
+                    self.complain(f"{key} is at {self.made[key]}, and its caller at {self.taken[key]}")
                 yield number
         finally:
             self.running[key] -= 1
@@ -220,7 +203,7 @@ class World(frame.World):
             expected = 0
             async for item in inputs:
                 if item != expected:
-                    self.wrong.append(f"{key} is sent {item} in place of {expected}")
+                    self.complain(f"{key} is sent {item} in place of {expected}")
                 expected += 1
                 yield item
         finally:
@@ -229,8 +212,7 @@ class World(frame.World):
     # ------------------------------------------------------------ callers
 
     async def _ask(self, name: str, network: FaultyNetwork) -> None:
-        caller = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
-        async with caller as client, trio.open_nursery() as nursery:
+        async with self.connect(network) as client, trio.open_nursery() as nursery:
             for number in range(CALLS):
                 way = self.random.choice([self._call, self._count, self._echo])
                 nursery.start_soon(self._once, way, client, f"{name}/{number}", nursery)
@@ -320,7 +302,7 @@ class World(frame.World):
     # ------------------------------------------------------------ the end
 
     async def _watch(self, network: FaultyNetwork) -> None:
-        watcher = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
+        watcher = self.connect(network)
         async with watcher as client, client.watch_agents() as directory, trio.open_nursery() as nursery:
             nursery.start_soon(self._follow, directory)
             await self._gone.wait()
@@ -334,8 +316,7 @@ class World(frame.World):
 
     def _check_calm(self) -> None:
         """Every call has ended, and everybody has a link."""
-        if self.wrong:
-            raise Broken(self.wrong[0])
+        self.check_complaints()
         left = +self.running
         if left:
             raise Broken(f"nobody waits for it, and it runs: {left}")
@@ -370,10 +351,8 @@ def run_world(seed: int) -> Outcome:
     """
     world = World(seed)
     faults = live_through(world)
-    return Outcome(seed, world.lines, faults, world.ends)
+    return Outcome(seed, world.lines, faults, world.ends, world.taken.total(), seconds=world.seconds)
 
 
 if __name__ == "__main__":
-    told = run_world(int(sys.argv[1]))
-    print("\n".join(told.lines))
-    print(f"{told.faults} faults, {dict(told.ends)}: {told.digest[:16]}")
+    tell(run_world)

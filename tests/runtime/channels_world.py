@@ -8,23 +8,22 @@ published is known: see `tests.runtime.accounts`. To run a seed again: ``python 
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from hawser import EVERYONE, App, Client, Gap, Message, RequestLost, connect
-from hawser.testing import FaultyNetwork
+from hawser import EVERYONE, App, Client, Gap, Message, RequestLost
 from tests.runtime import frame
 from tests.runtime.accounts import Account, Line, PatternAccount, Published
-from tests.runtime.frame import HASTY, STORM_SECONDS, live_through
+from tests.runtime.frame import HASTY, STORM_SECONDS, live_through, tell
 from tests.runtime.losing import LosingBroker
 from tests.runtime.reading import Broken
 
 if TYPE_CHECKING:
     from hawser import Subscription
     from hawser.rules import ChannelRule
+    from hawser.testing import FaultyNetwork
 
 LINES: Final = 25
 """Published by each client."""
@@ -50,6 +49,11 @@ class Outcome(frame.Outcome):
     gaps: int
     volatile: int
     """Volatile ones among the messages."""
+
+    @property
+    def eventful(self) -> bool:
+        """See `frame.Outcome.eventful`."""
+        return self.faults > 0 and self.items > 0
 
 
 class World(frame.World):
@@ -94,9 +98,7 @@ class World(frame.World):
 
     async def run(self) -> int:
         """Let it all happen, then calm, until everybody has the end; returns the number of faults."""
-        low, high = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.5)])
-        network = FaultyNetwork(seed=self.random.getrandbits(32), delay_seconds=(low, high))
-        async with network:
+        async with self.network((0.0, 0.0), (0.0, 0.05), (0.02, 0.5)) as network:
             restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.serve_twice, restart, restarted, over)
@@ -116,7 +118,7 @@ class World(frame.World):
                 self._check_left()
                 restart.set()
                 over.set()
-            return network.cuts
+        return self.cuts
 
     def _check_left(self) -> None:
         """Everybody has said goodbye, or is given up."""
@@ -134,8 +136,7 @@ class World(frame.World):
 
     async def _live(self, network: FaultyNetwork, name: str, reads: Any) -> None:
         """One client: it publishes and reads, until it has read the end of everything."""
-        made = connect(self.URL, transport=network, config=self.config, random_bytes=self.bytes())
-        async with made as client, trio.open_nursery() as nursery:
+        async with self.connect(network) as client, trio.open_nursery() as nursery:
             resets = Resets(client)
             nursery.start_soon(resets.watch)
             async with trio.open_nursery() as readers:
@@ -295,10 +296,8 @@ def run_world(seed: int) -> Outcome:
     world = World(seed)
     faults = live_through(world)
     volatile = sum(account.volatile for account in world.accounts)
-    return Outcome(seed, world.lines, faults, world.items, world.gaps, volatile)
+    return Outcome(seed, world.lines, faults, world.items, world.gaps, volatile, seconds=world.seconds)
 
 
 if __name__ == "__main__":
-    told = run_world(int(sys.argv[1]))
-    print("\n".join(told.lines))
-    print(f"{told.faults} faults, {told.items} items, {told.gaps} gaps, {told.volatile} volatile: {told.digest[:16]}")
+    tell(run_world)

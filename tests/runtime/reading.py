@@ -8,12 +8,23 @@ from hawser import Gap, Message
 from hawser_engine.codes import GapReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hawser import Position
     from tests.runtime.world import World
 
 
 class Broken(AssertionError):
-    """Something that is promised does not hold."""
+    """Something that is promised does not hold.
+
+    Args:
+        what: What.
+        story: Everything that happened before, in order.
+    """
+
+    def __init__(self, what: str, story: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.story = story
 
 
 class Reader:

@@ -110,3 +110,58 @@ async def test_a_report_that_is_missed_is_noticed_with_the_next_one(autojump_clo
             with trio.fail_after(1):
                 assert await collect(plain, 3) == [1, 2, 3]
                 assert await collect(wide, 3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("history", [100, 0])
+async def test_what_was_missed_before_somebody_subscribes_comes_to_a_pattern_then(
+    autojump_clock: MockClock, history: int
+) -> None:
+    """SPEC CHN-15: the broker's answer to the one who subscribes says that there was more."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=history, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other:
+        async with other.subscribe("room:*") as wide:
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            async with client.subscribe("room:1") as plain:
+                assert await collect(wide, 1) == [2 if history else (1, 2)]
+                await app.publish("room:1", 3)
+                assert await collect(wide, 1) == await collect(plain, 1) == [3]
+
+
+async def test_who_has_a_pattern_and_subscribes_is_told_what_was_missed_before(autojump_clock: MockClock) -> None:
+    """SPEC WLD-4: it begins where the channel is, and what was not reported to its pattern is not passed over."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room:*") as wide:
+        await app.publish("room:1", 1)
+        assert await collect(wide, 1) == [1]
+        broker.losing = True
+        await app.publish("room:1", 2)
+        broker.losing = False
+        async with client.subscribe("room:1") as plain:
+            assert await collect(wide, 1) == [(1, 2)]
+            await app.publish("room:1", 3)
+            assert await collect(plain, 1) == [3]
+
+
+async def test_who_came_later_is_not_given_what_was_missed_before(autojump_clock: MockClock) -> None:
+    """SPEC WLD-2, CHN-15: nothing from before."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
+        await app.publish("room:1", 1)
+        assert await collect(wide, 1) == [1]
+        broker.losing = True
+        await app.publish("room:1", 2)
+        broker.losing = False
+        async with other.subscribe("room:*") as later, connect(URL) as third, third.subscribe("room:1") as plain:
+            await app.publish("room:1", 3)
+            assert await collect(wide, 2) == [2, 3]
+            assert await collect(later, 1) == await collect(plain, 1) == [3]

@@ -28,12 +28,19 @@ if TYPE_CHECKING:
 class _LateSink:
     """Holds reports to one sink for a while, and passes on several of a channel at once."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, news: Callable[[], None]) -> None:
         self.sink = sink
+        self._news = news
         self._held: dict[tuple[str, bytes], list[Entry]] = {}
 
     def __call__(self, channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
         self._held.setdefault((channel, epoch), []).extend(entries)
+        self._news()
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to report."""
+        return bool(self._held)
 
     def left(self, channel: str) -> None:
         """Forget what is held of a channel."""
@@ -55,15 +62,25 @@ class LateBroker(MemoryBroker):
         super().__init__(clock=trio.current_time)
         self._dice = random.Random(seed)
         self._late: dict[Sink, _LateSink] = {}
+        self._news = trio.Event()
+
+    def _sink(self, sink: Sink) -> _LateSink:
+        return self._late.setdefault(sink, _LateSink(sink, self._heard))
+
+    def _heard(self) -> None:
+        self._news.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self.dawdle()
         task_status.started()
         while True:
+            await self._news.wait()
             await self.dawdle()
             for late in self._late.values():
                 if self._dice.random() < 0.5:
                     late.let_go()
+            if not any(late.holds for late in self._late.values()):
+                self._news = trio.Event()
 
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
@@ -87,25 +104,25 @@ class LateBroker(MemoryBroker):
 
     async def join(self, channel: str, sink: Sink) -> Position:
         await self.dawdle()
-        position = await super().join(channel, self._late.setdefault(sink, _LateSink(sink)))
+        position = await super().join(channel, self._sink(sink))
         await self.dawdle()
         return position
 
     async def leave(self, channel: str, sink: Sink) -> None:
         await self.dawdle()
-        late = self._late.setdefault(sink, _LateSink(sink))
+        late = self._sink(sink)
         await super().leave(channel, late)
         if late not in self._watchers.sinks(channel, ()):
             late.left(channel)
 
     async def watch(self, pattern: str, sink: Sink) -> None:
         await self.dawdle()
-        await super().watch(pattern, self._late.setdefault(sink, _LateSink(sink)))
+        await super().watch(pattern, self._sink(sink))
         await self.dawdle()
 
     async def unwatch(self, pattern: str, sink: Sink) -> None:
         await self.dawdle()
-        await super().unwatch(pattern, self._late.setdefault(sink, _LateSink(sink)))
+        await super().unwatch(pattern, self._sink(sink))
 
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
         await self.dawdle()
@@ -128,10 +145,13 @@ class LateMailboxes(MemoryMailboxes):
         super().__init__(broker, clock=trio.current_time)
         self._dawdle = dawdle
         self._told: list[tuple[MailSink, str, News]] = []
+        self._news = trio.Event()
         self._sinks: dict[MailSink, MailSink] = {}
 
     async def run(self) -> None:
         while True:
+            await self._news.wait()
+            self._news = trio.Event()
             await self._dawdle()
             told, self._told = self._told, []
             for sink, mailbox, news in told:
@@ -153,8 +173,12 @@ class LateMailboxes(MemoryMailboxes):
 
     async def hold(self, mailbox: str, sink: MailSink) -> bool:
         await self._dawdle()
-        late = self._sinks.setdefault(sink, lambda mailbox, news: self._told.append((sink, mailbox, news)))
-        held = await super().hold(mailbox, late)
+
+        def report(mailbox: str, news: News) -> None:
+            self._told.append((sink, mailbox, news))
+            self._news.set()
+
+        held = await super().hold(mailbox, self._sinks.setdefault(sink, report))
         await self._dawdle()
         return held
 

@@ -5,19 +5,20 @@
 
 import traceback
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import Factory, define, frozen
 
 from .books import Violation
 from .coverage import Cells
+from .sittings import seeds_in, spread, stretches
 from .world import World
 
-__all__ = ["TRANSCRIPTS", "Outcome", "Totals", "run_many", "run_seed", "transcript_of"]
+__all__ = ["CHUNK", "TRANSCRIPTS", "Outcome", "Totals", "run_many", "run_seed", "transcript_of"]
 
-_CHUNK: Final = 25
+CHUNK: Final = 25
+"""So many seeds are given to a process at a time."""
 
 TRANSCRIPTS: Final = Path(__file__).with_name("transcripts.json")
 """Hashes of the transcripts of a few seeds: the same on every Python (I16)."""
@@ -45,7 +46,7 @@ class Outcome:
 class Totals:
     """Sums over many seeds."""
 
-    seeds: int = 0
+    done: set[int] = Factory(set[int])
     up: int = 0
     down: int = 0
     faults: int = 0
@@ -56,7 +57,7 @@ class Totals:
 
     def add(self, outcome: Outcome) -> None:
         """Take one more outcome in."""
-        self.seeds += 1
+        self.done.add(outcome.seed)
         self.up += outcome.up
         self.down += outcome.down
         self.faults += outcome.faults
@@ -66,6 +67,30 @@ class Totals:
             self.violations.append((outcome.seed, outcome.violation))
         for index, count in outcome.cells.items():
             self.cells[index] = self.cells.get(index, 0) + count
+
+    def record(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {
+            "done": stretches(self.done),
+            "seeds": len(self.done),
+            "up": self.up,
+            "down": self.down,
+            "faults": self.faults,
+            "resets": self.resets,
+            "seconds": round(self.seconds, 3),
+            "violations": self.violations,
+            "cells": {str(index): self.cells[index] for index in sorted(self.cells)},
+        }
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Totals":
+        """Read what `record` has written, or wrote when seeds were done in a row."""
+        return cls(
+            done=seeds_in(record.get("done") or [(record["start"], record["end"])]),
+            violations=[(seed, text) for seed, text in record["violations"]],
+            cells={int(index): count for index, count in record["cells"].items()},
+            **{name: record[name] for name in ("up", "down", "faults", "resets", "seconds")},
+        )
 
 
 def run_seed(seed: int) -> Outcome:
@@ -85,18 +110,7 @@ def transcript_of(seed: int) -> tuple[Outcome, list[str], str]:
 
 def run_many(seeds: Iterable[int], jobs: int = 1) -> Iterator[Outcome]:
     """Run many seeds; outcomes come as they are ready, with several jobs in any order."""
-    if jobs <= 1:
-        yield from map(run_seed, seeds)
-        return
-    wanted = list(seeds)
-    chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
-    with ProcessPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(_run_chunk, chunk) for chunk in chunks]):
-            yield from future.result()
-
-
-def _run_chunk(seeds: list[int]) -> list[Outcome]:
-    return [run_seed(seed) for seed in seeds]
+    return spread(run_seed, seeds, jobs, chunk=CHUNK)
 
 
 def _violation(world: World) -> str | None:

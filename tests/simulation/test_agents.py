@@ -1,7 +1,4 @@
-"""The second tier, for agents: calls and streams between clients over a network that breaks, by seed.
-
-To run one seed again: ``python -m tests.runtime.agents_world 17``.
-"""
+"""Would the worlds of agents notice if the runtime were wrong? Planted bugs say so."""
 
 from __future__ import annotations
 
@@ -22,42 +19,10 @@ from hawser.server.calling import ClientCalls, Waiting
 from hawser.server.routing import Router
 from hawser_engine.codes import ResetReason
 from tests.runtime.agents_world import run_world
-from tests.runtime.planting import Planted
+from tests.runtime.planting import Planted, each_planted
 
 if TYPE_CHECKING:
     from hawser.streams import CallerFlow
-
-SEEDS: Final = 30
-SEEDS_OF_THE_LONG_FORM: Final = 300
-CHUNK: Final = 3
-MORE_SEEDS: Final = 120
-"""Tried as well where a seed notices its planted bug no more: a changed runtime gives each seed another story."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-def test_what_is_promised_of_agents_holds_in_every_world(first: int) -> None:
-    live_through(first)
-
-
-@pytest.mark.verify
-@pytest.mark.parametrize("first", range(SEEDS, SEEDS_OF_THE_LONG_FORM, CHUNK))
-def test_it_holds_in_many_worlds(first: int) -> None:
-    live_through(first)
-
-
-def live_through(first: int) -> None:
-    outcomes = [run_world(seed) for seed in range(first, first + CHUNK)]
-    assert all(outcome.faults for outcome in outcomes)
-    assert any(outcome.ends["answered"] for outcome in outcomes)
-
-
-@pytest.mark.slow
-def test_a_seed_tells_the_same_story_again() -> None:
-    assert run_world(3).digest == run_world(3).digest
-
-
-# ---------------------------------------------------------------- planted bugs
 
 
 def call_it_not_sent(calls: ClientCalls) -> None:
@@ -150,6 +115,6 @@ PLANTED: Final = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+@each_planted(PLANTED)
 def test_a_planted_bug_of_agents_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted.check_caught(monkeypatch, run_world, range(MORE_SEEDS))
+    planted.check_caught(monkeypatch, run_world)

@@ -1,7 +1,4 @@
-"""The second tier, for channels: filters, patterns, policies and what is volatile, over links that break, by seed.
-
-To run one seed again: ``python -m tests.runtime.channels_world 17``.
-"""
+"""Would the worlds of channels notice if the runtime were wrong? Planted bugs say so."""
 
 from __future__ import annotations
 
@@ -20,45 +17,13 @@ from hawser_engine.channels.latest import Latest
 from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.messages import Position
 from tests.runtime.channels_world import run_world
-from tests.runtime.planting import Planted
+from tests.runtime.planting import Planted, each_planted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hawser.brokers import Entry
     from hawser_engine.batch import Batch
-
-SEEDS: Final = 6
-SEEDS_OF_THE_LONG_FORM: Final = 300
-CHUNK: Final = 3
-MORE_SEEDS: Final = 60
-"""Tried as well where a seed notices its planted bug no more: a changed runtime gives each seed another story."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-def test_what_is_promised_of_channels_holds_in_every_world(first: int) -> None:
-    live_through(first)
-
-
-@pytest.mark.verify
-@pytest.mark.parametrize("first", range(SEEDS, SEEDS_OF_THE_LONG_FORM, CHUNK))
-def test_it_holds_in_many_worlds(first: int) -> None:
-    live_through(first)
-
-
-def live_through(first: int) -> None:
-    outcomes = [run_world(seed) for seed in range(first, first + CHUNK)]
-    assert all(outcome.faults and outcome.items for outcome in outcomes)
-    assert any(outcome.volatile for outcome in outcomes)
-
-
-@pytest.mark.slow
-def test_a_seed_tells_the_same_story_again() -> None:
-    assert run_world(3).digest == run_world(3).digest
-
-
-# ---------------------------------------------------------------- planted bugs
 
 
 def go_on_without_a_word(member: Membership, claim: Position, now: float) -> None:
@@ -150,6 +115,6 @@ PLANTED: Final = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+@each_planted(PLANTED)
 def test_a_planted_bug_of_channels_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted.check_caught(monkeypatch, run_world, range(MORE_SEEDS))
+    planted.check_caught(monkeypatch, run_world)

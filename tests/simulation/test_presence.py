@@ -1,7 +1,4 @@
-"""The second tier, for presence: who is there and who is told so, over nodes, links and a store that fail, by seed.
-
-To run one seed again: ``python -m tests.runtime.presence_world 17``.
-"""
+"""Would the worlds of presence notice if the runtime were wrong? Planted bugs say so."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from hawser.server.presence import PresenceDesk
 from hawser.server.watching import Watched
 from hawser_engine.channels.attendance import Attendance
 from hawser_engine.channels.roll import Roll
-from tests.runtime.planting import Planted
+from tests.runtime.planting import Planted, each_planted
 from tests.runtime.presence_world import run_world
 
 if TYPE_CHECKING:
@@ -23,37 +20,6 @@ if TYPE_CHECKING:
     from hawser_engine.channels.attendance import Writing
     from hawser_engine.channels.roll import Watcher
     from hawser_engine.presence import Member, Members
-
-SEEDS: Final = 9
-SEEDS_OF_THE_LONG_FORM: Final = 300
-CHUNK: Final = 3
-MORE_SEEDS: Final = 60
-"""Tried as well where a seed notices its planted bug no more: a changed runtime gives each seed another story."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-def test_what_is_promised_of_presence_holds_in_every_world(first: int) -> None:
-    live_through(first)
-
-
-@pytest.mark.verify
-@pytest.mark.parametrize("first", range(SEEDS, SEEDS_OF_THE_LONG_FORM, CHUNK))
-def test_it_holds_in_many_worlds(first: int) -> None:
-    live_through(first)
-
-
-def live_through(first: int) -> None:
-    outcomes = [run_world(seed) for seed in range(first, first + CHUNK)]
-    assert all(outcome.faults and outcome.steps for outcome in outcomes)
-
-
-@pytest.mark.slow
-def test_a_seed_tells_the_same_story_again() -> None:
-    assert run_world(3).digest == run_world(3).digest
-
-
-# ---------------------------------------------------------------- planted bugs
 
 
 def give_no_grace(attendance: Attendance, member: bytes, now: float) -> None:
@@ -145,6 +111,6 @@ PLANTED: Final = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+@each_planted(PLANTED)
 def test_a_planted_bug_of_presence_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted.check_caught(monkeypatch, run_world, range(MORE_SEEDS))
+    planted.check_caught(monkeypatch, run_world)

@@ -1,8 +1,4 @@
-"""The second tier: the runtime itself by seed, `App`, `serve` and `connect` over a network that breaks.
-
-One tier below, the engine is driven without Trio; here everything is real but the network and the clock, and Trio's
-order of tasks is the seed's. To run one seed again: ``python -m tests.runtime.world 17``.
-"""
+"""Would the worlds of the runtime notice if it were wrong? Planted bugs say so."""
 
 from __future__ import annotations
 
@@ -16,30 +12,12 @@ from hawser.client.line import ClientDriver, Line
 from hawser.client.pool import Member
 from hawser.client.shares import Queue, Share, SharedSubscription
 from hawser_engine.events import Event, SessionReset
-from tests.runtime.planting import Planted
+from tests.runtime.planting import MORE_SEEDS, Planted, each_planted
 from tests.runtime.world import run_world
 
 if TYPE_CHECKING:
     from hawser import Message
     from hawser_engine.messages import Position
-
-SEEDS: Final = 300
-CHUNK: Final = 15
-"""Small, so that the processes of pytest-xdist end together."""
-MORE_SEEDS: Final = 120
-"""Tried as well where a seed notices its planted bug no more: a changed runtime gives each seed another story."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-def test_what_is_promised_holds_in_every_world(first: int) -> None:
-    outcomes = [run_world(seed) for seed in range(first, first + CHUNK)]
-    assert all(outcome.faults or outcome.resumes or outcome.resets for outcome in outcomes)
-    assert any(outcome.moves for outcome in outcomes)
-    assert any(outcome.shared for outcome in outcomes)
-
-
-# ---------------------------------------------------------------- planted bugs
 
 
 def keep_a_gap_to_itself(feed: Feed, since: Position | None, position: Position, reason: int) -> None:
@@ -93,6 +71,6 @@ PLANTED: Final = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.bug.__name__)
+@each_planted(PLANTED)
 def test_a_planted_bug_is_caught(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted.check_caught(monkeypatch, run_world, range(planted.seed % 3, MORE_SEEDS, 3))  # worlds of the same kind
+    planted.check_caught(monkeypatch, run_world, range(planted.seed % 3, 3 * MORE_SEEDS.stop, 3))  # of the same kind

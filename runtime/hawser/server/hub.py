@@ -171,8 +171,10 @@ class Hub:
             if channel is None or channel.visiting:
                 if channel is None:
                     channel = self._add(name, rule)
+                    self.wildcards.recalled(channel)
                 try:
                     channel.joined(await self._node.app.broker.join(name, self._sink))
+                    self.wildcards.joined(channel)
                     self.flusher.mark(channel)  # for what was reported before the join was answered
                 except BaseException:
                     if not channel.visiting:

@@ -171,11 +171,20 @@ class Wildcards:
         """Whether anybody has a pattern that brings a channel."""
         return any(True for _ in self._groups(name, policy))
 
+    @property
+    def _may_lose(self) -> bool:
+        """Whether reports may get lost (CHN-15)."""
+        return self._node.app.broker.compare_seconds < inf
+
+    def _since(self, channel: Channel) -> int:
+        """So many have a pattern for long enough to have had what was reported of a channel."""
+        return self._reopened.get(channel, self._entered)
+
     def closed(self, channel: Channel) -> None:
         """Nobody has a channel open any more: remember how far it was reported, if reports may get lost (CHN-15)."""
-        may_lose = self._node.app.broker.compare_seconds < inf
-        if may_lose and self.covers(channel.name, channel.policy):
-            self._known[channel.name] = channel.position, self._entered
+        entered = self._reopened.pop(channel, self._entered)
+        if self._may_lose and self.covers(channel.name, channel.policy):
+            self._known[channel.name] = channel.reported or channel.position, entered
             if len(self._known) > self._node.config.wildcards_known:
                 self._known.popitem(last=False)
 
@@ -186,6 +195,18 @@ class Wildcards:
             position = known
             self._reopened[channel] = entered
         channel.visit(position)
+
+    def recalled(self, channel: Channel) -> None:
+        """It is opened again, for whoever subscribes to it: for those who have a pattern it is where it was."""
+        if channel.name in self._known:
+            position, self._reopened[channel] = self._known.pop(channel.name)
+            channel.visit(position)
+
+    def joined(self, channel: Channel) -> None:
+        """The broker reports it by itself from now on, and has said how far it goes: that may be news (CHN-15)."""
+        reported = channel.reported
+        if self._may_lose and reported is not None and reported != channel.position:
+            self.missed(channel)
 
     def _groups(self, name: str, policy: Policy) -> Iterable[PatternGroup]:
         for pattern in self._index.find(name):
@@ -244,7 +265,7 @@ class Wildcards:
         stray = None if strays is None else strays.get(session)
         if stray is not None and not self._follows(stray, chunk):
             return
-        missing = chunk.before < chunk.first - 1 and member.number < self._reopened.get(channel, self._entered)
+        missing = chunk.before < chunk.first - 1 and member.number < self._since(channel)
         if stray is None and missing:  # something was not reported (CHN-3)
             self._stray(member, channel, Position(chunk.epoch, chunk.before), Mode.BEHIND)
             return
@@ -284,6 +305,8 @@ class Wildcards:
         for group in () if reported is None else self._groups(channel.name, channel.policy):
             for member in list(group.members.values()):
                 if member.lost or channel.name in member.session.memberships or reported is None:
+                    continue
+                if member.number >= self._since(channel):  # it came later, and is given nothing from before (WLD-2)
                     continue
                 stray = self._strays.get(channel, {}).get(member.session)
                 if stray is None:

@@ -44,7 +44,6 @@ class Wire:
         """The link of the inner transport, at its connecting end."""
         self._flowing = trio.Event()
         self._flowing.set()
-        self._swallowing = False
         self._scope = trio.CancelScope()
         self.alive: bool = True
 
@@ -56,7 +55,6 @@ class Wire:
         if kind in (CutKind.SILENT, CutKind.CLIENT):
             self._network.keep(self.far)
         if kind is CutKind.SILENT:
-            self._swallowing = True
             self._flowing.set()
             return
         self._scope.cancel(reason=f"cut ({kind.value})")
@@ -85,10 +83,13 @@ class Wire:
         try:
             while True:
                 batches = await source.receive_batches()
-                await trio.sleep(self._network.delay())
-                await self._flowing.wait()
-                if not self._swallowing:
-                    await target.send_batches(batches)
+                if delay := self._network.delay():
+                    await trio.sleep(delay)
+                if not self._flowing.is_set():
+                    await self._flowing.wait()
+                # A cut loses what is under way here.
+                if self.alive and (taken := target.send_nowait(batches)) < len(batches):
+                    await target.send_batches(batches[taken:])
         except GONE:
             # An end is gone. What came before has been passed on, so the other one may see the end too; but after a
             # cut only those find out whom it concerns.

@@ -5,23 +5,15 @@ Standard output carries one line per finished seed that noticed nothing, then on
 
 import argparse
 import json
-import signal
 import time
-from types import FrameType
 from typing import Any
+
+from tests.simulation.patience import Endless, limited
 
 from .catalogue import MUTANTS
 from .patching import StaleMutant, check, install
 
 __all__ = ["main"]
-
-
-class _Endless(BaseException):
-    """A seed has used more processor time than any seed needs."""
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise _Endless(f"signal {number} at line {frame.f_lineno if frame else '?'}")
 
 
 def main() -> None:
@@ -48,16 +40,13 @@ def _run(name: str, seeds: list[int], seconds_max: float) -> dict[str, Any]:
     reached = install(mutant)
     from tests.simulation.run import run_seed  # only now: it imports the engine
 
-    signal.signal(signal.SIGVTALRM, _stop)
     started = time.perf_counter()
     for done, seed in enumerate(seeds, 1):
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds_max)
         try:
-            violation = run_seed(seed).violation
-        except _Endless as endless:
+            with limited(seconds_max):
+                violation = run_seed(seed).violation
+        except Endless as endless:
             violation = f"endless: {endless}"
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
         if violation is not None:
             return {
                 "name": name,
