@@ -14,14 +14,14 @@ import attrs
 import jsonschema
 import pytest
 
-from hawser import App
+from hawser import App, Inputs, takes_inputs
 from hawser.cli import main
 from hawser.contract import asyncapi, json_schema
 from tests.runtime.contract import shop
 from tests.runtime.contract.shop import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 ROOT = Path(__file__).parents[3]
 SPECS = ROOT / "tests" / "interop" / "javascript" / "node_modules" / "@asyncapi" / "specs" / "schemas"
@@ -125,6 +125,7 @@ def test_channels_are_told_with_their_events() -> None:
         "orders_any.subscribe": "send",
         "call_echo": "receive",
         "call_orders_collect": "receive",
+        "call_orders_collect.input": "receive",
         "call_orders_follow": "receive",
         "call_orders_place": "receive",
     }
@@ -162,6 +163,37 @@ def test_a_procedure_is_a_request_with_a_reply() -> None:
     assert list(follow) == ["request", "item", "error"]
     # AsyncAPI's schemas are of draft 7, where a list of anything stands under "items".
     assert follow["request"]["payload"]["anyOf"][1] == {"type": "array", "items": {"type": "string"}, "minItems": 0}
+
+
+def test_items_that_a_procedure_takes_are_messages_of_their_own() -> None:
+    collect = ASYNCAPI["channels"]["call_orders_collect"]["messages"]
+    assert list(collect) == ["request", "reply", "error", "input"]
+    assert collect["input"]["payload"] == {"$ref": "#/components/schemas/Item"}
+    channel = "#/channels/call_orders_collect"
+    assert ASYNCAPI["operations"]["call_orders_collect.input"] == {
+        "action": "receive",
+        "channel": {"$ref": channel},
+        "summary": "Clients send items to orders.collect",
+        "messages": [{"$ref": f"{channel}/messages/input"}],
+    }
+    app = App()
+
+    @app.procedure("double")
+    @takes_inputs
+    async def double(session: Any, inputs: Inputs) -> AsyncIterator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    messages = asyncapi(app, title="It", version="1")["channels"]["call_double"]["messages"]
+    assert {name: message.get("payload") for name, message in messages.items()} == {
+        "request": {"anyOf": [
+            {"type": "object", "properties": {}, "additionalProperties": False},
+            {"type": "array", "minItems": 0, "maxItems": 0},
+        ]},
+        "item": {},
+        "error": None,
+        "input": {},
+    }  # fmt: skip
 
 
 def test_classes_are_told_with_their_words_and_defaults() -> None:
@@ -230,6 +262,9 @@ ORDER = {"id": "1", "items": [{"name": "rope", "price": 1, "size": "large"}], "p
         ({"procedure": "orders.place", "arguments": [ORDER, True, True]}, False),
         ({"procedure": "orders.follow", "arguments": ["1", "2"], "item": {"id": "1"}}, True),
         ({"procedure": "orders.follow", "arguments": ["1", 2]}, False),
+        ({"procedure": "orders.collect", "arguments": ["1"], "input": {"name": "rope", "price": 1}}, True),
+        ({"procedure": "orders.collect", "arguments": ["1"], "input": {"name": "rope"}}, False),
+        ({"procedure": "orders.follow", "arguments": ["1"], "input": {"name": "rope", "price": 1}}, False),
         ({"procedure": "echo", "arguments": [1, "a", None]}, True),
         ({"procedure": "echo", "arguments": {"a": 1}}, True),
         ({"procedure": "$agents", "arguments": []}, False),
