@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hawser.app import App
 
     from .catalogue import Call, Channel
-    from .schemas import Schema, Schemas
+    from .keywords import Schema
+    from .schemas import Schemas
 
 VERSION: Final = "3.0.0"
 

@@ -9,7 +9,7 @@ import attrs
 
 from hawser.rights import NOBODY
 
-from .schemas import Dialect, Schema, Schemas, field_of
+from .schemas import Dialect, Schemas, field_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hawser.app import App
     from hawser.calls import Procedure
     from hawser.rules import ChannelRule
+
+    from .keywords import Schema
 
 OWN: Final = "$"
 """Names that begin so are the protocol's, and no service's."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hawser.app import App
 
     from .catalogue import Call, Channel
-    from .schemas import Schema, Schemas
+    from .keywords import Schema
+    from .schemas import Schemas
 
 
 def json_schema(app: App, *, title: str) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def test_classes_are_told_with_their_words_and_defaults() -> None:
         "type": "object",
         "properties": {
             "name": {"type": "string"},
-            "price": {"type": "integer"},
+            "price": {"type": "integer", "minimum": 0},
             "size": {"enum": ["small", "large"], "default": "small"},
         },
         "required": ["name", "price"],
