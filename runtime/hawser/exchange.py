@@ -87,11 +87,11 @@ class Inputs(Generic[ItemT]):
         data = await self._inflow.take()
         self._count += 1
         if len(data) > ARGUMENT_BYTES_MAX:
-            raise CallError(ErrorCode.TOO_LARGE, f"an item that is taken has at most {ARGUMENT_BYTES_MAX} bytes")
+            raise CallError(ErrorCode.TOO_LARGE, f"item {self._count} has more than {ARGUMENT_BYTES_MAX} bytes")
         try:
             value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
         except PayloadError as error:
-            raise CallError(ErrorCode.BAD_REQUEST, f"an item is no CBOR value: {error}") from None
+            raise CallError(ErrorCode.BAD_REQUEST, f"item {self._count} is no CBOR value: {error}") from None
         return value if self._structure is None else self._structure(value, self._count)
 
 
