@@ -538,7 +538,8 @@ class App:
         An async generator answers in items, to `Client.stream`; `takes_inputs` is for one that takes some as well.
 
         Where an attrs class stands in its annotations, it is typed: it gets instances, and returns some; a call whose
-        arguments are not as annotated is refused, and told where they are wrong.
+        arguments are not as annotated is refused, and told where they are wrong. So are items that it takes, by the
+        annotation ``inputs: Inputs[Line]``.
 
         Args:
             name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
@@ -549,6 +550,8 @@ class App:
             ModuleNotFoundError: It is typed, and the extra ``contract`` is not installed.
             TypeError: The handler is no async function, or it is typed and an annotation cannot be checked.
             ValueError: The name is taken or not well-formed.
+
+        Spec: CTR-2, CTR-4, CTR-5.
         """
         check_name("a procedure name", name)
 

@@ -21,7 +21,7 @@ from hawser_engine.messages import encode_body
 from hawser_engine.streams import Stream
 
 from .contract.problems import ContractBroken
-from .errors import PayloadError, RequestFailed
+from .errors import CallError, PayloadError, RequestFailed
 from .exchange import Exchange, Inputs, is_taking_inputs
 from .incidents import record_incident
 from .payloads import ARGUMENT_BYTES_MAX, decode_payload, encode_payload
@@ -170,7 +170,7 @@ class Procedure:
             if exchange is None:  # STR-5
                 raise Refused(ErrorCode.BAD_REQUEST, f"{self.name} has items: it is called by stream")
             if self.takes_inputs:
-                leading = (*leading, Inputs(exchange.inflow))
+                leading = (*leading, Inputs(exchange.inflow, None if self.types is None else self._item))
         try:
             bound = self.signature.bind(*leading, *arguments.positional, **arguments.named)
         except TypeError as error:
@@ -190,6 +190,19 @@ class Procedure:
             async for item in items:
                 await exchange.send(encode_payload(self._rendered(item)))
         return None
+
+    def _item(self, value: object, number: int) -> Any:
+        """Make an item that its caller sends what it is declared to be.
+
+        Raises:
+            CallError: It is not so (CTR-4, CTR-5).
+        """
+        assert self.types is not None
+        try:
+            return self.types.take(value)
+        except ContractBroken as broken:
+            message = f"item {number} of what {self.name!r} takes is not as declared: {broken.text()} (CTR-5)"
+            raise CallError(ErrorCode.BAD_REQUEST, message, data={**broken.data(), "item": number}) from None
 
     def _rendered(self, result: object) -> object:
         return result if self.types is None else self.types.render(result)
@@ -327,6 +340,9 @@ class Callee:
         except MessageTooLarge as error:  # an item
             return error_body(call.id, Refused(ErrorCode.TOO_LARGE, str(error)))
         except Exception as error:
+            only = _only(error)
+            if isinstance(only, RequestFailed):
+                return self._chosen(call, only)
             return self._incident(call, f"procedure {call.procedure!r}", error)
 
     def _chosen(self, call: Call | Stream, error: RequestFailed) -> bytes:
@@ -341,6 +357,14 @@ class Callee:
     def _incident(self, call: Call | Stream, what: str, error: Exception) -> bytes:
         incident = record_incident(self._random_bytes, what, error)  # CAL-8
         return error_body(call.id, Refused(ErrorCode.INTERNAL, f"incident {incident}"))
+
+
+def _only(error: Exception) -> Exception:
+    """What a nursery of a handler raises, where one of its tasks has failed: that is said like anything raised."""
+    if not isinstance(cast("object", error), ExceptionGroup):
+        return error
+    inside = cast("ExceptionGroup[Exception]", error).exceptions
+    return _only(inside[0]) if len(inside) == 1 else error
 
 
 def _text(message: str) -> str:

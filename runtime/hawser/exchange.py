@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import trio
 
@@ -17,9 +17,15 @@ from .payloads import ARGUMENT_BYTES_MAX, decode_payload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import TypeVar as DefaultingTypeVar  # which type checkers bring, and no program needs
+
     from hawser_engine.streams import Stream as StreamMessage
 
     from .calls import Host
+
+    ItemT = DefaultingTypeVar("ItemT", default=Any)
+else:
+    ItemT = TypeVar("ItemT")
 
 HandlerT = TypeVar("HandlerT", bound="Callable[..., Any]")
 
@@ -31,6 +37,8 @@ def takes_inputs(handler: HandlerT) -> HandlerT:
 
     ``@app.procedure("chat")`` stands above ``@takes_inputs``, and the handler is
     ``async def chat(session, inputs, …)``; what a client offers has no session: ``async def chat(inputs, …)``.
+
+    ``inputs: Inputs[Line]``, with an attrs class, has each item checked and made an instance; see `App.procedure`.
     """
     setattr(handler, _MARK, True)
     return handler
@@ -41,39 +49,50 @@ def is_taking_inputs(handler: object) -> bool:
     return getattr(handler, _MARK, False) is True
 
 
-class Inputs:
-    """The items that the caller of a procedure sends while it runs: ``async for item in inputs``."""
+class Inputs(Generic[ItemT]):
+    """The items that the caller of a procedure sends while it runs: ``async for item in inputs``.
 
-    def __init__(self, inflow: Inflow | None) -> None:
+    Args:
+        inflow: What comes; None if the caller sends nothing.
+        structure: Makes an item of a value and its number, the first being 1; None leaves values as they are.
+    """
+
+    def __init__(self, inflow: Inflow | None, structure: Callable[[Any, int], ItemT] | None = None) -> None:
         self._inflow = inflow
+        self._structure = structure
+        self._count = 0
 
-    def __aiter__(self) -> Inputs:
+    def __aiter__(self) -> Inputs[ItemT]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> ItemT:
         try:
             return await self.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
 
-    async def receive(self) -> Any:
+    async def receive(self) -> ItemT:
         """Wait for the next item.
 
         Raises:
             trio.EndOfChannel: The caller sends no more, or has never wanted to.
-            CallError: The item is longer than 64 KiB (TOO_LARGE), or no value (BAD_REQUEST). Where the procedure does
-                not catch it, its caller gets it.
+            CallError: The item is longer than 64 KiB (TOO_LARGE), or no value, or not as declared (BAD_REQUEST). Where
+                the procedure does not catch it, its caller gets it. One that does may go on with the next item.
+
+        Spec: STR-3, CTR-4, CTR-5.
         """
         if self._inflow is None:
             await trio.lowlevel.checkpoint()
             raise trio.EndOfChannel
         data = await self._inflow.take()
+        self._count += 1
         if len(data) > ARGUMENT_BYTES_MAX:
-            raise CallError(ErrorCode.TOO_LARGE, f"an item that is taken has at most {ARGUMENT_BYTES_MAX} bytes")
+            raise CallError(ErrorCode.TOO_LARGE, f"item {self._count} has more than {ARGUMENT_BYTES_MAX} bytes")
         try:
-            return decode_payload(data, limit=ARGUMENT_BYTES_MAX)
+            value = decode_payload(data, limit=ARGUMENT_BYTES_MAX)
         except PayloadError as error:
-            raise CallError(ErrorCode.BAD_REQUEST, f"an item is no CBOR value: {error}") from None
+            raise CallError(ErrorCode.BAD_REQUEST, f"item {self._count} is no CBOR value: {error}") from None
+        return value if self._structure is None else self._structure(value, self._count)
 
 
 class Exchange:

@@ -285,7 +285,8 @@ async def test_what_is_sent_when_nobody_takes_it_any_more_is_refused(way: str, a
             await items.send(bytes(70_000))
             with pytest.raises(CallError) as caught:
                 await items.receive()
-            assert caught.value.code == ErrorCode.TOO_LARGE
+            said = caught.value.code, caught.value.message
+            assert said == (ErrorCode.TOO_LARGE, "item 2 has more than 65536 bytes")
         with pytest.raises(CallError, match="by stream"):
             await calling.call("agent.count", 1)
         with pytest.raises(TypeError, match="not both"):

@@ -6,9 +6,11 @@ Time is Trio's virtual clock, so a turn is over when every task of the server wa
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator  # noqa: TC003 - types of a procedure are there when the program runs
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -36,7 +38,7 @@ from tests.runtime.helpers import counting_bytes
 from tests.spec.scenario_patterns import Names, expected_bytes, settings, turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from hawser_transports import MemoryLink
 
@@ -45,6 +47,17 @@ RATES: Final[dict[str, Any]] = {"joins_per_second": 1e9, "joins_burst": 2**31}
 
 EPOCH_SECONDS: Final = 1_700_000_000
 """The wall clock of the service when a scenario begins; it goes on with the virtual one."""
+
+
+@attrs.frozen
+class Placed:
+    id: str
+    count: int = attrs.field(validator=attrs.validators.ge(0))
+
+
+@attrs.frozen
+class Gone:
+    id: str
 
 
 class ForgetfulBroker(MemoryBroker):
@@ -77,6 +90,9 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.channel("states:*", history=100, overflow="keep-latest", last_value=True, open=True)
     app.channel("newest:*", history=100, overflow="drop-oldest", open=True)
     app.channel("pad:*", history=100, volatile=True, open=True)
+    declared = app.channel("declared:*", history=100, open=True)
+    declared.event("placed")(Placed)
+    declared.event("gone")(Gone)
     slow = app.channel("slow:*", history=100)
     members = app.channel("members:*", history=100, presence=True)
 
@@ -143,6 +159,19 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     async def double(session: Session, inputs: Inputs) -> AsyncGenerator[int]:
         async for number in inputs:
             yield 2 * number
+
+    @app.procedure("order")
+    async def order(session: Session, line: Placed) -> int:
+        await app.publish(f"declared:{line.id}", line)
+        return line.count
+
+    @app.procedure("tally")
+    @takes_inputs
+    async def tally(session: Session, inputs: Inputs[Placed]) -> AsyncGenerator[int]:
+        total = 0
+        async for line in inputs:
+            total += line.count
+            yield total
 
     @app.procedure("assign")
     async def assign(session: Session, channel: str) -> None:

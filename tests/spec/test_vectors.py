@@ -254,6 +254,7 @@ def test_the_schema_takes_a_scenario() -> None:
         {"connect": "a", "drop": "a"},
         {"advance": 0},
         {"send": {"on": "a", "hex": [{"bytes": "x", "uint": "y"}], "diagnostic": ""}},
+        {"send": {"on": "a", "hex": [{"any": "x", "minimum": 1, "text": "y"}], "diagnostic": ""}},
         {"send": {"on": "a", "hex": [{"inside": [{"bytes": "x", "inside": ""}]}], "diagnostic": ""}},
         {"receive": {"on": "a", "hex": "8"}},
         {"command": {"name": "fly"}},

@@ -138,8 +138,8 @@ def reply(id: int, value: Any = ()) -> Message:
     return [13, id, encode(value)]
 
 
-def error(id: int, code: str, *, temporary: bool = False, message: Any = REASON, data: bytes | None = None) -> Message:
-    """Write ERROR, with any message where none is given."""
+def error(id: int, code: str, *, temporary: bool = False, message: Any = REASON, data: Any = None) -> Message:
+    """Write ERROR, with any message where none is given; its data is a byte string, or a pattern of one."""
     return [14, id, ERRORS[code], message, temporary, data]
 
 

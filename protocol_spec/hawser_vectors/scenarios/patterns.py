@@ -10,7 +10,10 @@ from ..encoding import Json, Raw, compact, diagnostic, encode, head
 
 
 class Chosen(NamedTuple):
-    """An item that the side under test chooses: its type (``bytes``, ``word``, ``uint``, ``text``), name and bounds."""
+    """An item that the side under test chooses: its name, its bounds and its type.
+
+    Types are ``bytes``, ``word``, ``uint``, ``text`` and ``any``.
+    """
 
     type: str
     name: str
@@ -48,6 +51,9 @@ def some_uint(name: str, minimum: int | None = None, maximum: int | None = None)
 REASON: Final = Chosen("text", "reason")
 """Text for people, whatever it says."""
 
+WHATEVER: Final = Chosen("any", "whatever")
+"""An item of any type, which is not what the scene is about."""
+
 
 def hex_of(values: tuple[Any, ...]) -> Json:
     """Write values one behind the other as the member ``hex`` of a step."""
@@ -76,6 +82,7 @@ def _parts(values: tuple[Any, ...]) -> list[Json]:
 
 def _pieces(value: Any) -> list[bytes | Json]:
     """Return what is known as bytes, and what is not as it stands in a file."""
+    plain: Any = value  # for type checkers, which would make a map of unknowns of it
     match value:
         case Chosen():
             return [{value.type: value.name, **dict(value.bounds)}]
@@ -86,6 +93,9 @@ def _pieces(value: Any) -> list[bytes | Json]:
             if all(isinstance(piece, bytes) for piece in known):
                 return [encode(b"".join(known))]
             return [{"inside": _parts((value.value,))}]
+        case dict():
+            pairs = [piece for key, each in plain.items() for piece in (encode(key), *_pieces(each))]
+            return [head(5, len(plain)), *pairs]
         case _ if (items := _items(value)) is not None:
             return [head(4, len(items)), *(piece for each in items for piece in _pieces(each))]
         case _:
@@ -93,6 +103,7 @@ def _pieces(value: Any) -> list[bytes | Json]:
 
 
 def _shown(value: Any) -> Any:
+    plain: Any = value
     match value:
         case Chosen():
             return Raw(b"", f"<{value.name}>")
@@ -100,6 +111,8 @@ def _shown(value: Any) -> Any:
             return Raw(b"", " + ".join(notation_of((each,)) for each in value.values))
         case Inside():
             return Raw(b"", f"<<{notation_of((value.value,))}>>")
+        case dict():
+            return {key: _shown(each) for key, each in plain.items()}
         case _ if (items := _items(value)) is not None:
             return [_shown(each) for each in items]
         case _:

@@ -15,8 +15,8 @@ class ServiceScene(ServerScene):
     sends, ACK, PING and POSITION are left out.
     """
 
-    def __init__(self, description: str, *spec: str, **config: Any) -> None:
-        super().__init__(description, *spec, **config)
+    def __init__(self, description: str, *spec: str, level: str = "MUST", **config: Any) -> None:
+        super().__init__(description, *spec, level=level, **config)
         self.config = {"service": "open", **config}
         self.incarnation = some_bytes("incarnation")
 

@@ -168,7 +168,9 @@ BENCH_HELP: Final = "\n\n".join(
 
 CONTRACT_HELP: Final = "\n\n".join(
     (
-        "Print what an app and its clients agree on: the events of its channels, its procedures, and their types.",
+        "Print what an app and its clients agree on: the events of its channels, its procedures, and the types of what "
+        "is published, taken and answered, items of streams among it.",
+        "What attrs validators check is told where JSON Schema can say exactly that, and left out elsewhere.",
         "Nothing is served, the module of the app is only imported. The same app gives the same document, to the byte: "
         "keep it beside the clients that are generated from it, and compare.",
     )

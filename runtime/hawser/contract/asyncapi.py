@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hawser.app import App
 
     from .catalogue import Call, Channel
-    from .schemas import Schema, Schemas
+    from .keywords import Schema
+    from .schemas import Schemas
 
 VERSION: Final = "3.0.0"
 
@@ -97,7 +98,7 @@ class _Writer:
         self.operations[f"{id}.subscribe"] = _operation("send", id, names, "Clients that have subscribed are sent")
 
     def call(self, call: Call) -> None:
-        """A procedure: its request, and its reply, which may be items."""
+        """A procedure: its request, and its reply, which may be items; and what is sent to it meanwhile."""
         id = self._id(f"call_{call.name}")
         answer = "item" if call.items else "reply"
         described: dict[str, Any] = {"address": None, "x-hawser-procedure": call.name}
@@ -108,10 +109,14 @@ class _Writer:
             answer: _message(f"{call.name} {answer}", self._schemas.of(call.result)),
             "error": {"$ref": "#/components/messages/error"},
         }
+        if call.inputs:
+            described["messages"]["input"] = _message(f"{call.name} input", self._schemas.of(call.input))
         self.channels[id] = described
         operation = _operation("receive", id, ["request"], f"Clients call {call.name}")
         operation["reply"] = {"channel": _ref("channels", id), "messages": _refs(id, [answer, "error"])}
         self.operations[id] = operation
+        if call.inputs:
+            self.operations[f"{id}.input"] = _operation("receive", id, ["input"], f"Clients send items to {call.name}")
 
     def _event(self, name: str, cls: type) -> Schema:
         headers = {"type": "object", "properties": {TAG: {"const": name}}, "required": [TAG]}

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from hawser.principals import is_generator
 from hawser.rights import NOBODY
 
-from .schemas import Dialect, Schema, Schemas, field_of
+from .schemas import Dialect, Schemas, field_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from hawser.app import App
     from hawser.calls import Procedure
     from hawser.rules import ChannelRule
+
+    from .keywords import Schema
 
 OWN: Final = "$"
 """Names that begin so are the protocol's, and no service's."""
@@ -48,6 +49,10 @@ class Call:
     """The type of the result, or of each item."""
     items: bool
     """Whether it answers in items."""
+    inputs: bool
+    """Whether it takes items while it runs."""
+    input: Any
+    """The type of each of them."""
 
 
 @attrs.frozen
@@ -69,6 +74,7 @@ class Catalogue:
             for _, kind in call.parameters:
                 yield kind
             yield call.result
+            yield call.input
 
 
 def catalogue_of(app: App) -> Catalogue:
@@ -94,7 +100,9 @@ def _call(procedure: Procedure) -> Call:
         tuple((one, kinds[one.name]) for one in given),
         types is not None,
         Any if types is None else types.result,
-        is_generator(procedure.handler),
+        procedure.streams,
+        procedure.takes_inputs,
+        Any if types is None else types.input,
     )
 
 

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from hawser.app import App
 
     from .catalogue import Call, Channel
-    from .schemas import Schema, Schemas
+    from .keywords import Schema
+    from .schemas import Schemas
 
 
 def json_schema(app: App, *, title: str) -> dict[str, Any]:
-    """Write it: an instance is one publication, or one call with its result or an item.
+    """Write it: an instance is one publication, or one call with its result or an item, or an item that it takes.
 
     Args:
         app: The app.
@@ -44,8 +45,10 @@ def _publications(channel: Channel, schemas: Schemas) -> Iterator[Schema]:
 
 
 def _exchange(call: Call, schemas: Schemas) -> Schema:
-    answer = {"item" if call.items else "result": schemas.of(call.result)}
-    form = _object(procedure={"const": call.name}, arguments=arguments_of(call, schemas), **answer)
+    more = {"item" if call.items else "result": schemas.of(call.result)}
+    if call.inputs:
+        more["input"] = schemas.of(call.input)
+    form = _object(procedure={"const": call.name}, arguments=arguments_of(call, schemas), **more)
     return {**form, "description": call.doc} if call.doc else form
 
 
@@ -55,5 +58,5 @@ def _literally(text: str) -> str:
 
 
 def _object(**properties: Schema) -> Schema:
-    required = [name for name in properties if name not in ("result", "item")]
+    required = [name for name in properties if name not in ("result", "item", "input")]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

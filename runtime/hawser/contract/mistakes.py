@@ -62,6 +62,8 @@ def _found(error: Exception, path: str) -> Iterator[Problem]:
         case ValueError():  # of a validator
             text = error.args[0] if error.args and isinstance(error.args[0], str) else "is not accepted"
             yield Problem(_refined(path, error.__traceback__), "value", text[:TEXT_MAX])
+        case TypeError() if len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):  # of `instance_of`
+            yield Problem(_refined(path, error.__traceback__), "type", "is of a type that is not accepted")
         case _:
             raise error
 

@@ -1,6 +1,7 @@
 """JSON Schema from shapes, of values as JSON shows them (RFC 8949, section 6.1): bytes are base64url there.
 
-The same inputs give the same schema, to the byte. Classes are definitions of their own, under their names.
+The same inputs give the same schema, to the byte. Classes are definitions of their own, under their names. What is
+taken is always valid by it; what is valid may still be refused, where a validator says what no schema can.
 """
 
 from __future__ import annotations
@@ -13,15 +14,28 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from .shapes import Anything, Array, Choice, Field, Fixed, Map, Plain, Record, Union, fields_of, shape_of, walk
+from .keywords import NEVER, Parts, Schema, admit, keywords, listed, parts_of
+from .shapes import (
+    Anything,
+    Array,
+    Choice,
+    Compound,
+    Field,
+    Fixed,
+    Map,
+    Plain,
+    Record,
+    Union,
+    fields_of,
+    shape_of,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Dialect: TypeAlias = Literal["2020-12", "draft-07"]
 """Which JSON Schema: the newest, or the one that AsyncAPI's own schema objects are made of."""
-
-Schema: TypeAlias = dict[str, Any]
 
 PLAIN: Final[dict[str, Schema]] = {
     "null": {"type": "null"},
@@ -56,26 +70,45 @@ class Schemas:
         by_name = sorted((name, cls) for cls, name in self._names.items())
         return {name: self._record(cls) for name, cls in by_name}
 
-    def of(self, kind: Any) -> Schema:
-        """The schema of a type."""
+    def of(self, kind: Any, validators: Iterable[Any] = ()) -> Schema:
+        """The schema of a type.
+
+        Args:
+            kind: The type.
+            validators: Of attrs, which all look at what has become of the value.
+        """
         shape = shape_of(kind)
         match shape:
             case Anything():
                 return {}
+            case Union(options, tag):
+                return _one_of([self.of(option, validators) for option in options], tag)
+            case Choice(values, enum):
+                pairs = [(value, value if enum is None else enum(value)) for value in values]
+                return listed([value for value, instance in pairs if admit(validators, instance)])
+            case Plain("boolean" | "null" as name):
+                every = [None] if name == "null" else [False, True]
+                left = [value for value in every if admit(validators, value)]
+                return dict(PLAIN[name]) if left == every else listed(left)
+            case _:
+                parts = parts_of(validators)
+                said = keywords(parts.own, shape)
+                return NEVER if said == NEVER else {**self._composed(shape, parts), **said}
+
+    def _composed(self, shape: Compound, parts: Parts) -> Schema:
+        match shape:
             case Plain(name):
                 return dict(PLAIN[name])
-            case Choice(values):
-                return {"const": values[0]} if len(values) == 1 else {"enum": list(values)}
             case Array(element):
-                return {"type": "array", "items": self.of(element)}
+                return {"type": "array", "items": self.of(element, parts.members)}
             case Fixed(elements):
-                return self.fixed([self.of(each) for each in elements])
+                return self.fixed([self.of(each, parts.members) for each in elements])
             case Map(value):
-                return {"type": "object", "additionalProperties": self.of(value)}
+                names = self.of(str, [*parts.members, *parts.keys])
+                named = {} if names == PLAIN["text"] else {"propertyNames": names}
+                return {"type": "object", **named, "additionalProperties": self.of(value, parts.values)}
             case Record(cls):
                 return {"$ref": self._prefix + self._names[cls]}
-            case Union(options, tag):
-                return self._union(options, tag)
 
     def fixed(self, elements: list[Schema], required: int | None = None, rest: Schema | None = None) -> Schema:
         """The schema of a list with an own schema for each element.
@@ -97,7 +130,7 @@ class Schemas:
     def members(self, fields: Iterable[Field]) -> Schema:
         """The schema of a map with these fields and no other."""
         fields = list(fields)
-        properties = {field.name: {**self.of(field.type), **_default(field)} for field in fields}
+        properties = {field.name: _with_default(self.of(field.type, field.validators), field) for field in fields}
         required = [field.name for field in fields if field.required]
         schema: Schema = {"type": "object", "properties": properties}
         if required:
@@ -110,19 +143,23 @@ class Schemas:
             schema["description"] = doc
         return {**schema, **self.members(fields_of(cls))}
 
-    def _union(self, options: tuple[Any, ...], tag: str | None) -> Schema:
-        # What is told apart by a field matches one at most, so it is said strictly; kinds of values do by themselves.
-        return {"anyOf" if tag is None else "oneOf": [self.of(option) for option in options]}
+
+def _one_of(options: list[Schema], tag: str | None) -> Schema:
+    """One of several, of those that are possible at all."""
+    possible = [option for option in options if option != NEVER]
+    if len(possible) < 2:
+        return possible[0] if possible else NEVER
+    # What is told apart by a field matches one at most, so it is said strictly; kinds of values do by themselves.
+    return {"anyOf" if tag is None else "oneOf": possible}
 
 
-def _default(field: Field) -> Schema:
-    """What a field is if it is left out, where that can be said here."""
-    if field.required:
-        return {}
+def _with_default(schema: Schema, field: Field) -> Schema:
+    """Beside it what the field is if it is left out, where that can be said here."""
+    if field.required or "$ref" in schema:  # beside a reference draft 7 has nothing
+        return schema
     value = field.default.value if isinstance(field.default, Enum) else field.default
     plain = value is None or isinstance(value, bool | int | float | str)
-    # Beside a reference draft 7 has nothing.
-    return {"default": value} if plain and not isinstance(shape_of(field.type), Record) else {}
+    return {**schema, "default": value} if plain else schema
 
 
 def _records(kind: Any) -> list[Record]:

@@ -96,7 +96,10 @@ class Union:
     """The field that tells the classes among them apart; None if there is one class at most."""
 
 
-Shape: TypeAlias = Anything | Plain | Choice | Array | Fixed | Map | Record | Union
+Compound: TypeAlias = Plain | Array | Fixed | Map | Record
+"""What says itself of what kind a value is, and leaves open which."""
+
+Shape: TypeAlias = Anything | Choice | Compound | Union
 
 
 @attrs.frozen
@@ -107,6 +110,8 @@ class Field:
     type: object
     required: bool
     default: object = attrs.NOTHING
+    validators: tuple[Any, ...] = ()
+    """What looks at the instance of its type, as it is."""
 
 
 class Undescribable(TypeError):
@@ -169,7 +174,17 @@ def fields_of(cls: type[attrs.AttrsInstance]) -> tuple[Field, ...]:
     for one in fields:
         if one.type is None:
             raise Undescribable(f"{cls.__name__}.{one.name} has no annotation")
-    return tuple(Field(one.name, one.type, one.default is attrs.NOTHING, one.default) for one in fields)
+    return tuple(
+        Field(one.name, one.type, one.default is attrs.NOTHING, one.default, _validators(cls, one)) for one in fields
+    )
+
+
+def _validators(cls: Any, field: Any) -> tuple[Any, ...]:
+    """The validators of a field, if they get what has come: no converter and no constructor stands before them."""
+    code = getattr(cls.__init__, "__code__", None)
+    if field.validator is None or field.converter is not None or code is None:
+        return ()
+    return (field.validator,) if code.co_filename.startswith("<attrs generated") else ()
 
 
 def walk(kind: Any) -> Iterator[Shape]:

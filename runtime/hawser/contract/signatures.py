@@ -1,4 +1,4 @@
-"""The types of a procedure, from the annotations of its handler (SPEC CTR-2).
+"""The types of a procedure, from the annotations of its handler (SPEC CTR-2, CTR-4).
 
 Rule: what is not asked for stays as it was. A handler is typed if an attrs class stands in its annotations, or if it is
 declared so; every other one gets what its caller sent.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from hawser.exchange import is_taking_inputs
+from hawser.exchange import Inputs, is_taking_inputs
 
 from .loading import load_conversion
 from .problems import PROBLEMS_MAX, ContractBroken, Problem, step
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ITEMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
+
+TAKEN: Final = (Inputs, AsyncIterable, AsyncIterator)
+"""What the parameter may be annotated as that brings the items of the caller."""
 
 
 @attrs.frozen
@@ -32,6 +35,16 @@ class ProcedureTypes:
     """The types of its parameters, without those that no caller gives, in their order."""
     result: Any
     """The type of what it returns, or of each item."""
+    input: Any = Any
+    """The type of each item that it takes."""
+
+    def take(self, value: object) -> Any:
+        """Make an instance of an item that came.
+
+        Raises:
+            ContractBroken: It is not as declared.
+        """
+        return load_conversion().structure(value, self.input)
 
     def structure(self, bound: inspect.BoundArguments, *, named: bool) -> None:
         """Put instances in the place of what came.
@@ -94,26 +107,41 @@ def types_of(handler: Callable[..., Any], what: str, *, leading: int, checked: b
     if checked is False:
         return None
     signature = inspect.signature(handler)
-    given = list(signature.parameters.values())[leading + is_taking_inputs(handler) :]
-    found = {one.name: _look_up(handler, one.annotation) for one in given}
-    result = _look_up(handler, signature.return_annotation)
-    if isinstance(result, _Unknown):
-        returned: Any = result
-    else:
-        origin = typing.get_origin(result)
-        returned = (typing.get_args(result) or (Any,))[0] if origin in ITEMS else result
-    if checked is None and not any(map(_has_record, (*found.values(), returned))):
+    parameters = list(signature.parameters.values())[leading:]
+    taken = parameters[:1] if is_taking_inputs(handler) else []
+    found = {one.name: _look_up(handler, one.annotation) for one in parameters[len(taken) :]}
+    returned = _of_items(_look_up(handler, signature.return_annotation), ITEMS)
+    bringing = {one.name: _look_up(handler, one.annotation) for one in taken}
+    if checked is None and not any(map(_has_record, (*found.values(), returned, *bringing.values()))):
         return None
+    inputs = {name: _of_inputs(kind) for name, kind in bringing.items()}
     conversion = load_conversion()
-    for name, kind in (*found.items(), ("return", returned)):
-        place = f"{what}, {'what it returns' if name == 'return' else f'parameter {name!r}'}"
+    places = [(f"parameter {name!r}", kind) for name, kind in (*found.items(), *inputs.items())]
+    for name, kind in (*places, ("what it returns", returned)):
+        place = f"{what}, {name}"
         if isinstance(kind, _Unknown):
-            raise TypeError(f"{place}: {kind.why}; what is checked has to be there when the program runs")
+            raise TypeError(f"{place}: {kind.why}")
         try:
             conversion.prepare(kind)
         except TypeError as error:
             raise TypeError(f"{place}: {error}") from None
-    return ProcedureTypes(found, returned)
+    return ProcedureTypes(found, returned, *inputs.values())
+
+
+def _of_items(kind: Any, containers: tuple[Any, ...]) -> Any:
+    """The type of the items, where it is one that comes in items."""
+    origin = typing.get_origin(kind)
+    return (typing.get_args(kind) or (Any,))[0] if origin in containers or kind in containers else kind
+
+
+def _of_inputs(kind: Any) -> Any:
+    """The type of the items that a caller sends, by the annotation of the parameter that brings them."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if isinstance(kind, _Unknown) or kind in (Any, *TAKEN) or typing.get_origin(kind) in TAKEN:
+        return _of_items(kind, TAKEN)
+    written = inspect.formatannotation(kind)
+    return _Unknown(f"it brings items, and is annotated {written}; write Inputs, or Inputs[{written}]")
 
 
 def _gathered(kind: object, parts: Mapping[str | int, Any]) -> Any:
@@ -129,7 +157,7 @@ def _gathered(kind: object, parts: Mapping[str | int, Any]) -> Any:
 
 @attrs.frozen
 class _Unknown:
-    """An annotation that cannot be looked up, such as one that only type checkers import."""
+    """An annotation that says nothing, such as one that only type checkers import."""
 
     why: str
 
@@ -151,7 +179,8 @@ def _look_up(handler: Callable[..., Any], annotation: Any) -> Any:
         near = {} if names is None else {**names.nonlocals}
         return typing.get_type_hints(holder, getattr(function, "__globals__", {}), near, include_extras=True)["it"]
     except Exception as error:
-        return _Unknown(f"the annotation {annotation!r} cannot be looked up ({error})")
+        why = f"the annotation {annotation!r} cannot be looked up ({error})"
+        return _Unknown(f"{why}; what is checked has to be there when the program runs")
 
 
 def _has_record(kind: Any) -> bool:

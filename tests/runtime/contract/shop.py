@@ -86,8 +86,9 @@ async def follow(session: Session, *ids: str) -> AsyncIterator[Shipped]:
 
 @app.procedure("orders.collect")
 @takes_inputs
-async def collect(session: Session, inputs: Inputs, id: str) -> Receipt:
-    return Receipt(id, sum([price async for price in inputs]))
+async def collect(session: Session, inputs: Inputs[Item], id: str) -> Receipt:
+    """Add up what comes."""
+    return Receipt(id, sum([item.price async for item in inputs]))
 
 
 @app.procedure("echo")

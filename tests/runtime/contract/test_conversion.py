@@ -56,6 +56,16 @@ class Line:
 
 
 @attrs.frozen
+class Whole:
+    """A field that has another type than it takes."""
+
+    number: int | str = attrs.field(validator=attrs.validators.instance_of(int))
+    numbers: list[int | str] = attrs.field(
+        factory=list["int | str"], validator=attrs.validators.deep_iterable(attrs.validators.instance_of(int))
+    )
+
+
+@attrs.frozen
 class Card:
     """Without validators, which no schema tells."""
 
@@ -161,6 +171,8 @@ REFUSED: list[tuple[Any, Any, list[tuple[str, str, str]]]] = [
     (Point, {"y": 1}, [("$.x", "missing", "is missing")]),
     (Point, {"x": 1, "z": 1, "a": 2}, [("$.a", "unknown", "is not declared"), ("$.z", "unknown", "is not declared")]),
     (Point, {"x": 1, "y": -1}, [("$.y", "value", "'y' must be >= 0: -1")]),
+    (Whole, {"number": "a"}, [("$.number", "type", "is of a type that is not accepted")]),
+    (Whole, {"number": 1, "numbers": [1, "a"]}, [("$.numbers", "type", "is of a type that is not accepted")]),
     (list[Point], [{"x": "a", "y": -1}], [("$[0].x", "type", "saw a text, expected an integer")]),
     (Circle | Line, {"radius": 1}, [("$", "value", "expected its kind to be 'circle' or 'disc' or 'line'")]),
     (Circle | Line, {"kind": [1]}, [("$", "value", "expected its kind to be 'circle' or 'disc' or 'line'")]),

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from hawser import App, CallError, ErrorCode, PublishRequest, RequestFailed, Session, connect
+from hawser import App, CallError, ErrorCode, Inputs, PublishRequest, RequestFailed, Session, connect, takes_inputs
 from hawser.contract.signatures import types_of
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser_engine.messages import Publish, PublishOptions
@@ -191,7 +191,7 @@ async def test_a_typed_procedure_gets_and_returns_instances(autojump_clock: Mock
             assert [item async for item in items] == [{"id": "1"}, {"id": "2"}]
         async with client.stream("orders.collect", "9", inputs=True) as stream:
             for price in (1, 2):
-                await stream.send(price)
+                await stream.send({"name": "rope", "price": price})
             await stream.finish()
             assert [item async for item in stream] == []
             assert stream.result == {"id": "9", "total": 3}
@@ -343,6 +343,21 @@ async def strange_result(session: Session, item: Item) -> complex:
     return 1j
 
 
+@takes_inputs
+async def hidden_items(session: Session, inputs: Inputs[Size], item: Item) -> None:
+    pass
+
+
+@takes_inputs
+async def strange_items(session: Session, inputs: Inputs[set[int]], item: Item) -> None:
+    pass
+
+
+@takes_inputs
+async def no_items(session: Session, inputs: Item) -> None:
+    pass
+
+
 @pytest.mark.parametrize(
     ("handler", "checked", "says"),
     [
@@ -351,6 +366,9 @@ async def strange_result(session: Session, item: Item) -> complex:
         (hidden_result, None, "what it returns: the annotation 'AsyncIterator"),
         (strange, None, r"procedure 'it', parameter 'numbers': set\[int\] cannot be declared"),
         (strange_result, None, "procedure 'it', what it returns: complex cannot be declared"),
+        (hidden_items, None, r"parameter 'inputs': the annotation 'Inputs\[Size\]' cannot be looked up"),
+        (strange_items, None, r"parameter 'inputs': set\[int\] cannot be declared"),
+        (no_items, None, r"parameter 'inputs': it brings items, and is annotated .*Item; write Inputs, or Inputs\["),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -13,21 +13,49 @@ from urllib.parse import unquote
 import attrs
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hawser import App
+from hawser import App, Inputs, takes_inputs
 from hawser.cli import main
 from hawser.contract import asyncapi, json_schema
+from hawser.contract.conversion import conversion
+from hawser.contract.problems import ContractBroken
 from tests.runtime.contract import shop
 from tests.runtime.contract.shop import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 ROOT = Path(__file__).parents[3]
 SPECS = ROOT / "tests" / "interop" / "javascript" / "node_modules" / "@asyncapi" / "specs" / "schemas"
 
 ASYNCAPI = asyncapi(shop.app, title="Shop", version="1.2.0")
 JSON_SCHEMA = json_schema(shop.app, title="Shop")
+
+
+v: Any = attrs.validators
+
+
+@attrs.frozen
+class Line:
+    """With validators of every kind."""
+
+    name: str = attrs.field(validator=[v.min_len(1), v.max_len(5), v.matches_re("[a-z]+")])
+    count: int = attrs.field(validator=v.and_(v.ge(1), v.lt(10), v.not_(v.in_([7]))))
+    share: float = attrs.field(default=0.5, validator=[v.gt(0), v.le(1)])
+    size: shop.Size | None = attrs.field(default=None, validator=v.optional(v.in_([shop.Size.LARGE])))
+
+
+@attrs.frozen
+class Basket:
+    lines: list[Line] = attrs.field(validator=[v.min_len(1), v.max_len(2), v.deep_iterable(v.instance_of(Line))])
+    paid: shop.Card | shop.Cash | None = None
+    notes: dict[str, str] | None = attrs.field(
+        default=None,
+        validator=v.optional(v.deep_mapping(v.max_len(2), v.or_(v.in_(["x"]), v.min_len(3)), v.max_len(1))),
+    )
+    code: int | str = attrs.field(default=0, validator=v.instance_of(int))
 
 
 def strange_app() -> App:
@@ -38,6 +66,7 @@ def strange_app() -> App:
     rule = app.channel("odd")
     for number, name in enumerate(("a/b", "ü x", "c~d")):
         rule.event(name)(attrs.make_class(f"Odd{number}", []))
+    rule.event("basket")(Basket)
 
     @app.procedure("a.b", checked=True)
     async def places(session: Any, a: int, b: str = "x", /) -> None: ...
@@ -52,6 +81,10 @@ def strange_app() -> App:
     async def none(session: Any) -> None: ...
 
     return app
+
+
+STRANGE = asyncapi(strange_app(), title="It", version="1")
+STRANGE_SCHEMA = json_schema(strange_app(), title="It")
 
 
 def pointed(document: Any, pointer: str) -> Any:
@@ -125,6 +158,7 @@ def test_channels_are_told_with_their_events() -> None:
         "orders_any.subscribe": "send",
         "call_echo": "receive",
         "call_orders_collect": "receive",
+        "call_orders_collect.input": "receive",
         "call_orders_follow": "receive",
         "call_orders_place": "receive",
     }
@@ -164,6 +198,37 @@ def test_a_procedure_is_a_request_with_a_reply() -> None:
     assert follow["request"]["payload"]["anyOf"][1] == {"type": "array", "items": {"type": "string"}, "minItems": 0}
 
 
+def test_items_that_a_procedure_takes_are_messages_of_their_own() -> None:
+    collect = ASYNCAPI["channels"]["call_orders_collect"]["messages"]
+    assert list(collect) == ["request", "reply", "error", "input"]
+    assert collect["input"]["payload"] == {"$ref": "#/components/schemas/Item"}
+    channel = "#/channels/call_orders_collect"
+    assert ASYNCAPI["operations"]["call_orders_collect.input"] == {
+        "action": "receive",
+        "channel": {"$ref": channel},
+        "summary": "Clients send items to orders.collect",
+        "messages": [{"$ref": f"{channel}/messages/input"}],
+    }
+    app = App()
+
+    @app.procedure("double")
+    @takes_inputs
+    async def double(session: Any, inputs: Inputs) -> AsyncIterator[int]:
+        async for number in inputs:
+            yield 2 * number
+
+    messages = asyncapi(app, title="It", version="1")["channels"]["call_double"]["messages"]
+    assert {name: message.get("payload") for name, message in messages.items()} == {
+        "request": {"anyOf": [
+            {"type": "object", "properties": {}, "additionalProperties": False},
+            {"type": "array", "minItems": 0, "maxItems": 0},
+        ]},
+        "item": {},
+        "error": None,
+        "input": {},
+    }  # fmt: skip
+
+
 def test_classes_are_told_with_their_words_and_defaults() -> None:
     schemas = ASYNCAPI["components"]["schemas"]
     assert list(schemas) == ["Card", "Cash", "Item", "Placed", "Receipt", "Shipped"]
@@ -173,7 +238,7 @@ def test_classes_are_told_with_their_words_and_defaults() -> None:
         "type": "object",
         "properties": {
             "name": {"type": "string"},
-            "price": {"type": "integer"},
+            "price": {"type": "integer", "minimum": 0},
             "size": {"enum": ["small", "large"], "default": "small"},
         },
         "required": ["name", "price"],
@@ -212,6 +277,43 @@ def valid(instance: Any, document: Any = JSON_SCHEMA) -> bool:
 ORDER = {"id": "1", "items": [{"name": "rope", "price": 1, "size": "large"}], "paid": {"kind": "cash"}}
 
 
+def mostly(*good: Any, but: list[Any]) -> st.SearchStrategy[Any]:
+    """Values that are right, and now and then one that is not."""
+    return st.sampled_from([*good * 12, *but])
+
+
+lines = st.fixed_dictionaries(
+    {"name": mostly("a", "abc", but=["", "abcdef", "A", 5]), "count": mostly(1, 9, but=[0, 7, 10, "1"])},
+    optional={
+        "share": mostly(1, 0.5, but=[0, 1.5, None]),
+        "size": mostly("large", None, but=["small", "huge"]),
+    },
+)
+baskets = st.fixed_dictionaries(
+    {"lines": st.one_of(st.lists(lines, min_size=1, max_size=2), st.lists(lines, max_size=3))},
+    optional={
+        "paid": mostly(None, {"kind": "cash"}, {"kind": "card", "number": "1"}, but=[{"kind": "card"}, {}]),
+        "notes": st.dictionaries(mostly("", "ab", but=["abc"]), mostly("x", "abc", but=["ab", 1]), max_size=2),
+        "code": mostly(1, but=["1"]),
+    },
+)
+
+
+@given(basket=baskets)
+def test_what_the_service_takes_is_what_both_documents_take(basket: Any) -> None:
+    """All of `Basket` can be told exactly, so it holds the other way round, too."""
+    try:
+        conversion().structure(basket, Basket)
+    except ContractBroken:
+        taken = False
+    else:
+        taken = True
+    assert valid({"channel": "odd", "event": "basket", "data": basket}, STRANGE_SCHEMA) is taken
+    payload = STRANGE["channels"]["odd"]["messages"]["basket"]["payload"]
+    seventh: Any = jsonschema.Draft7Validator({"allOf": [payload], "components": STRANGE["components"]})
+    assert seventh.is_valid(basket) is taken
+
+
 @pytest.mark.parametrize(
     ("instance", "expected"),
     [
@@ -230,6 +332,9 @@ ORDER = {"id": "1", "items": [{"name": "rope", "price": 1, "size": "large"}], "p
         ({"procedure": "orders.place", "arguments": [ORDER, True, True]}, False),
         ({"procedure": "orders.follow", "arguments": ["1", "2"], "item": {"id": "1"}}, True),
         ({"procedure": "orders.follow", "arguments": ["1", 2]}, False),
+        ({"procedure": "orders.collect", "arguments": ["1"], "input": {"name": "rope", "price": 1}}, True),
+        ({"procedure": "orders.collect", "arguments": ["1"], "input": {"name": "rope"}}, False),
+        ({"procedure": "orders.follow", "arguments": ["1"], "input": {"name": "rope", "price": 1}}, False),
         ({"procedure": "echo", "arguments": [1, "a", None]}, True),
         ({"procedure": "echo", "arguments": {"a": 1}}, True),
         ({"procedure": "$agents", "arguments": []}, False),
@@ -260,7 +365,7 @@ def test_patterns_mean_the_names_that_the_server_means() -> None:
     document = json_schema(strange_app(), title="It")
     # ECMA 262, which JSON Schema goes by, knows no other escapes under its flag "u".
     assert [one["properties"]["channel"]["pattern"] for one in document["anyOf"] if "*" in str(one)] == []
-    patterns = [one["properties"]["channel"].get("pattern") for one in document["anyOf"][:11]]
+    patterns = [one["properties"]["channel"].get("pattern") for one in document["anyOf"][:12]]
     assert [pattern for pattern in patterns if pattern] == ["^", "^a~b", "^\\{y\\}", "^ü:"]
 
 
