@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from tests.runtime.helpers import PATIENCE, URL, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trio.testing import MockClock
 
@@ -21,15 +22,23 @@ if TYPE_CHECKING:
     from hawser.brokers import Entry
 
 
+ENOUGH = 1_000
+"""Whoever asks for history more often than this does nothing else."""
+
+
 class Lossy(MemoryBroker):
     """Loses every report as long as it is told to."""
 
     compare_seconds = 10.0
 
-    def __init__(self) -> None:
-        super().__init__(clock=trio.current_time)
+    enough: float = ENOUGH
+
+    def __init__(self, random_bytes: Callable[[int], bytes] = token_bytes) -> None:
+        super().__init__(clock=trio.current_time, random_bytes=random_bytes)
         self.losing = False
         self.away = False
+        self.asked = 0
+        """How often for history."""
         self._lossy: dict[Sink, Sink] = {}
 
     def _sink(self, sink: Sink) -> Sink:
@@ -42,11 +51,24 @@ class Lossy(MemoryBroker):
     async def join(self, channel: str, sink: Sink) -> Position:
         return await super().join(channel, self._sink(sink))
 
+    async def leave(self, channel: str, sink: Sink) -> None:
+        await super().leave(channel, self._sink(sink))
+
     async def watch(self, pattern: str, sink: Sink) -> None:
         await super().watch(pattern, self._sink(sink))
 
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        await super().unwatch(pattern, self._sink(sink))
+
+    def forget(self, channel: str) -> None:
+        """Lose a channel: it begins anew, under another epoch, also for those who have joined it."""
+        sinks = self._stream(channel).sinks
+        del self._streams[channel]
+        self._stream(channel).sinks = sinks
+
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
-        if self.away:
+        self.asked += 1
+        if self.away or self.asked > self.enough:
             raise BrokerUnavailable("away")
         return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
 
@@ -110,3 +132,25 @@ async def test_a_report_that_is_missed_is_noticed_with_the_next_one(autojump_clo
             with trio.fail_after(1):
                 assert await collect(plain, 3) == [1, 2, 3]
                 assert await collect(wide, 3) == [1, 2, 3]
+
+
+async def test_what_was_missed_of_an_epoch_that_is_over_holds_nobody_up(autojump_clock: MockClock) -> None:
+    """The server once went back to it, and fed its subscribers again and again what there was not."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, open=True)
+    async with serving(app) as server, connect(URL) as client, client.subscribe("room") as messages:
+        await app.publish("room", 1)
+        broker.losing = True
+        await app.publish("room", 2)
+        broker.losing = False
+        await trio.sleep(15)  # it was noticed that there is something
+        broker.forget("room")
+        await app.publish("room", "anew")
+        assert await collect(messages, 3) == [1, (1, 0), "anew"]
+        behind = server.overflow["room"].behind
+        await trio.sleep(60)
+        assert broker.asked < ENOUGH
+        assert server.overflow["room"].behind == behind
+        await app.publish("room", "more")
+        assert await collect(messages, 1) == ["more"]

@@ -249,7 +249,7 @@ async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(
 async def test_after_a_new_epoch_whatever_is_said_of_another_one_is_answered_with_a_gap(
     autojump_clock: MockClock, claim: int | None
 ) -> None:
-    """SPEC CHN-9: nothing of the new one was published before the subscription began, so SUB-14 has nothing to guard."""
+    """SPEC CHN-9: all of the new one was published after the subscription began, so SUB-14 has nothing to guard."""
     app = App()
     app.channel("room", history=1_000, read_history=NOBODY, open=True)
     async with serving(app), RawClient().connected() as client:
