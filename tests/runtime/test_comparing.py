@@ -11,7 +11,8 @@ import trio
 
 from hawser import EVERYONE, App, Gap, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
-from tests.runtime.helpers import PATIENCE, URL, serving
+from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
+from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,8 +108,8 @@ async def test_who_missed_a_report_is_caught_up_while_connected(autojump_clock: 
             broker.away = False
             await trio.sleep(60)
             broker.losing = False
-            told: dict[int, list[Any]] = {100: [2, 3, 4], 2: [(1, 2), 3, 4], 0: [(1, 4)]}
-            missed = told[history]
+            expected: dict[int, list[Any]] = {100: [2, 3, 4], 2: [(1, 2), 3, 4], 0: [(1, 4)]}
+            missed = expected[history]
             for messages in (plain, wide, filtered):
                 assert await collect(messages, len(missed)) == missed
             await app.publish("room:1", 5)
@@ -154,3 +155,36 @@ async def test_what_was_missed_of_an_epoch_that_is_over_holds_nobody_up(autojump
         assert server.overflow["room"].behind == behind
         await app.publish("room", "more")
         assert await collect(messages, 1) == ["more"]
+
+
+@pytest.mark.parametrize("lost", [1, 20])
+async def test_who_is_fed_of_a_new_epoch_before_the_server_is_told_of_it_waits_for_what_comes(
+    autojump_clock: MockClock, lost: int
+) -> None:
+    """There is nothing to feed any more, and the server once looked for it again and again until it was told."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, open=True)
+    async with serving(app), RawClient().connected() as client:
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        assert isinstance(await client.hear(), Subscribed)
+        old = (await app.publish("room", 0)).position
+        await trio.sleep(1)
+        client.say(Pause("room", old.epoch, 1))
+        await trio.sleep(1)
+        client.messages.clear()
+        broker.forget("room")
+        broker.losing = True
+        for number in range(lost):
+            await app.publish("room", number)
+        broker.losing = False
+        client.say(Continue("room", old.epoch, 1))
+        await trio.sleep(1)
+        assert told(client)[1:] == [(1, 0, 2), *range(1, lost + 1)]
+        asked = broker.asked
+        await trio.sleep(0.1)
+        assert broker.asked == asked < ENOUGH
+        await app.publish("room", "more")
+        await trio.sleep(1)
+        assert told(client)[-1] == lost + 1

@@ -446,7 +446,7 @@ class Hub:
         Returns:
             Whether it may go on: False if the session takes nothing more, or has everything.
         """
-        channel, before = member.channel, member.position
+        channel, before, known = member.channel, member.position, member.channel.position.epoch
         from_history = channel.fed_from_history(member)
         if from_history:
             history = await self._node.app.broker.history(
@@ -468,7 +468,9 @@ class Hub:
         if going and member.uninformed:
             going = self._tell_position(session, member)
         session.flush(trio.current_time())
-        if not going or channel.catch_up(member):
+        # What is read may be in an epoch that was not reported yet, unless one was reported meanwhile.
+        unreported = history.top if known == channel.position.epoch != history.top.epoch else None
+        if not going or channel.catch_up(member, unreported):
             return False
         return bool(history.entries)
 
