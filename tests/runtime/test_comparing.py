@@ -188,3 +188,25 @@ async def test_who_is_fed_of_a_new_epoch_before_the_server_is_told_of_it_waits_f
         await app.publish("room", "more")
         await trio.sleep(1)
         assert told(client)[-1] == lost + 1
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+async def test_what_is_volatile_may_be_the_first_that_is_heard_of_a_new_epoch(
+    autojump_clock: MockClock, lost: int
+) -> None:
+    """SPEC CHN-11, CHN-15: who stood in the old one is told, and caught up, and not only with the next publication."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, volatile=True, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room") as messages:
+        await app.publish("room", 1)
+        assert await collect(messages, 1) == [1]
+        broker.forget("room")
+        broker.losing = True
+        for number in range(lost):
+            await app.publish("room", number)
+        broker.losing = False
+        await app.publish("room", "now", volatile=True)
+        await trio.sleep(60)
+        with trio.fail_after(1):
+            assert await collect(messages, 1 + lost) == [(1, 0), *range(lost)]
