@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import EVERYONE, App, Gap, connect
+from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from hawser import Position
     from hawser.brokers import Entry
 
 
@@ -210,3 +209,32 @@ async def test_what_is_volatile_may_be_the_first_that_is_heard_of_a_new_epoch(
         await trio.sleep(60)
         with trio.fail_after(1):
             assert await collect(messages, 1 + lost) == [(1, 0), *range(lost)]
+
+
+@pytest.mark.parametrize("history", [100, 0])
+async def test_who_subscribes_in_a_new_epoch_before_the_server_is_told_of_it_stays_in_it(
+    autojump_clock: MockClock, history: int
+) -> None:
+    """SPEC CHN-1: it was once taken back to the old epoch, by a gap, and then to the new one by another."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=history, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room") as messages:
+        old = (await app.publish("room", 1)).position
+        assert await collect(messages, 1) == [1]
+        broker.forget("room")
+        broker.losing = True
+        new = (await app.publish("room", 2)).position
+        broker.losing = False
+        async with RawClient().connected() as late:
+            await late.opened.wait()
+            late.say(Subscribe(1, (ChannelRequest("room", old),)))
+            answer = await late.hear()
+            assert isinstance(answer, Subscribed)
+            [outcome] = answer.channels
+            assert outcome.position == Position(new.epoch, 0 if history else 1)
+            await trio.sleep(1)
+            await app.publish("room", 3)
+            await trio.sleep(60)
+            assert told(late) == ([1, 2] if history else [2])
+        assert await collect(messages, 3 if history else 2) == ([(1, 0), 2, 3] if history else [(1, 1), 3])

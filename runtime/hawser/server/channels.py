@@ -286,15 +286,9 @@ class Channel:
             if not group.members:
                 del self._groups[member.filter]
 
-    def catch_up(self, member: Membership, unreported: Position | None = None) -> bool:
-        """Make a member live again if it has everything that was reported.
-
-        Args:
-            member: Which.
-            unreported: How far an epoch goes in which it is fed already, and that is still to be reported.
-        """
-        has_all_of_that = unreported is not None and member.offset >= unreported.offset
-        if not (has_all_of_that or self._has_everything(member.position)):
+    def catch_up(self, member: Membership) -> bool:
+        """Make a member live again if it has everything that was reported."""
+        if not self._has_everything(member.position):
             return False
         self.seal()
         member.mode = Mode.LIVE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -79,7 +80,7 @@ class Hub:
         self._pages: OrderedDict[tuple[str, bytes, int, int, Filter | None], Batch] = OrderedDict()
         self._flushing: dict[Channel, None] = {}
         self.wildcards: Wildcards = Wildcards(node, self)
-        self._planner = Planner(node, self._open, self.wildcards)
+        self._planner = Planner(node, self._open, self.read, self.wildcards)
         self.counts: dict[str, OverflowCounts] = {}
         """What subscribers could not take, by the pattern of their channels."""
 
@@ -260,6 +261,21 @@ class Hub:
                     del self._channels[name]
                     self._dirty.pop(channel, None)
                 await self._node.app.broker.leave(name, self._sink)
+
+    async def read(
+        self, channel: Channel, after: int, *, limit: int, limit_bytes: int, seconds: float = inf
+    ) -> History:
+        """Read what the broker keeps of a channel, as `Broker.history`.
+
+        That may be ahead of what was reported, by an epoch as well: then the channel goes there at once (CHN-11). Else
+        whoever has it would wait for the report, and whoever subscribes there be taken back.
+        """
+        known = channel.position.epoch
+        broker = self._node.app.broker
+        history = await broker.history(channel.name, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        if known == channel.position.epoch != history.top.epoch:  # else a report has come meanwhile
+            self.missed(channel, history.top)
+        return history
 
     # ------------------------------------------------------------ delivering
 
@@ -446,12 +462,10 @@ class Hub:
         Returns:
             Whether it may go on: False if the session takes nothing more, or has everything.
         """
-        channel, before, known = member.channel, member.position, member.channel.position.epoch
+        channel, before = member.channel, member.position
         from_history = channel.fed_from_history(member)
         if from_history:
-            history = await self._node.app.broker.history(
-                channel.name, before.offset, limit=self._page_of(member), limit_bytes=PAGE_BYTES
-            )
+            history = await self.read(channel, before.offset, limit=self._page_of(member), limit_bytes=PAGE_BYTES)
         else:
             await trio.lowlevel.checkpoint()
             history = channel.ring_history(before.offset, PAGE)
@@ -468,9 +482,7 @@ class Hub:
         if going and member.uninformed:
             going = self._tell_position(session, member)
         session.flush(trio.current_time())
-        # What is read may be in an epoch that was not reported yet, unless one was reported meanwhile.
-        unreported = history.top if known == channel.position.epoch != history.top.epoch else None
-        if not going or channel.catch_up(member, unreported):
+        if not going or channel.catch_up(member):
             return False
         return bool(history.entries)
 
