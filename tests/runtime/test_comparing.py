@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from math import inf
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from hawser import EVERYONE, App, Gap, connect
+from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
-from tests.runtime.helpers import PATIENCE, URL, serving
+from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
+from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trio.testing import MockClock
 
-    from hawser import Position
     from hawser.brokers import Entry
+
+
+ENOUGH = 1_000
+"""Whoever asks for history more often than this does nothing else."""
 
 
 class Lossy(MemoryBroker):
@@ -26,10 +31,14 @@ class Lossy(MemoryBroker):
 
     compare_seconds = 10.0
 
-    def __init__(self) -> None:
-        super().__init__(clock=trio.current_time)
+    enough: float = ENOUGH
+
+    def __init__(self, random_bytes: Callable[[int], bytes] = token_bytes) -> None:
+        super().__init__(clock=trio.current_time, random_bytes=random_bytes)
         self.losing = False
         self.away = False
+        self.asked = 0
+        """How often for history."""
         self._lossy: dict[Sink, Sink] = {}
 
     def _sink(self, sink: Sink) -> Sink:
@@ -42,11 +51,24 @@ class Lossy(MemoryBroker):
     async def join(self, channel: str, sink: Sink) -> Position:
         return await super().join(channel, self._sink(sink))
 
+    async def leave(self, channel: str, sink: Sink) -> None:
+        await super().leave(channel, self._sink(sink))
+
     async def watch(self, pattern: str, sink: Sink) -> None:
         await super().watch(pattern, self._sink(sink))
 
+    async def unwatch(self, pattern: str, sink: Sink) -> None:
+        await super().unwatch(pattern, self._sink(sink))
+
+    def forget(self, channel: str) -> None:
+        """Lose a channel: it begins anew, under another epoch, also for those who have joined it."""
+        sinks = self._stream(channel).sinks
+        del self._streams[channel]
+        self._stream(channel).sinks = sinks
+
     async def history(self, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf) -> History:
-        if self.away:
+        self.asked += 1
+        if self.away or self.asked > self.enough:
             raise BrokerUnavailable("away")
         return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
 
@@ -85,8 +107,8 @@ async def test_who_missed_a_report_is_caught_up_while_connected(autojump_clock: 
             broker.away = False
             await trio.sleep(60)
             broker.losing = False
-            told: dict[int, list[Any]] = {100: [2, 3, 4], 2: [(1, 2), 3, 4], 0: [(1, 4)]}
-            missed = told[history]
+            expected: dict[int, list[Any]] = {100: [2, 3, 4], 2: [(1, 2), 3, 4], 0: [(1, 4)]}
+            missed = expected[history]
             for messages in (plain, wide, filtered):
                 assert await collect(messages, len(missed)) == missed
             await app.publish("room:1", 5)
@@ -165,3 +187,109 @@ async def test_who_came_later_is_not_given_what_was_missed_before(autojump_clock
             await app.publish("room:1", 3)
             assert await collect(wide, 2) == [2, 3]
             assert await collect(later, 1) == await collect(plain, 1) == [3]
+
+
+async def test_what_was_missed_of_an_epoch_that_is_over_holds_nobody_up(autojump_clock: MockClock) -> None:
+    """The server once went back to it, and fed its subscribers again and again what there was not."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, open=True)
+    async with serving(app) as server, connect(URL) as client, client.subscribe("room") as messages:
+        await app.publish("room", 1)
+        broker.losing = True
+        await app.publish("room", 2)
+        broker.losing = False
+        await trio.sleep(15)  # it was noticed that there is something
+        broker.forget("room")
+        await app.publish("room", "anew")
+        assert await collect(messages, 3) == [1, (1, 0), "anew"]
+        behind = server.overflow["room"].behind
+        await trio.sleep(60)
+        assert broker.asked < ENOUGH
+        assert server.overflow["room"].behind == behind
+        await app.publish("room", "more")
+        assert await collect(messages, 1) == ["more"]
+
+
+@pytest.mark.parametrize("lost", [1, 20])
+async def test_who_is_fed_of_a_new_epoch_before_the_server_is_told_of_it_waits_for_what_comes(
+    autojump_clock: MockClock, lost: int
+) -> None:
+    """There is nothing to feed any more, and the server once looked for it again and again until it was told."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, open=True)
+    async with serving(app), RawClient().connected() as client:
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        assert isinstance(await client.hear(), Subscribed)
+        old = (await app.publish("room", 0)).position
+        await trio.sleep(1)
+        client.say(Pause("room", old.epoch, 1))
+        await trio.sleep(1)
+        client.messages.clear()
+        broker.forget("room")
+        broker.losing = True
+        for number in range(lost):
+            await app.publish("room", number)
+        broker.losing = False
+        client.say(Continue("room", old.epoch, 1))
+        await trio.sleep(1)
+        assert told(client)[1:] == [(1, 0, 2), *range(1, lost + 1)]
+        asked = broker.asked
+        await trio.sleep(0.1)
+        assert broker.asked == asked < ENOUGH
+        await app.publish("room", "more")
+        await trio.sleep(1)
+        assert told(client)[-1] == lost + 1
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+async def test_what_is_volatile_may_be_the_first_that_is_heard_of_a_new_epoch(
+    autojump_clock: MockClock, lost: int
+) -> None:
+    """SPEC CHN-11, CHN-15: who stood in the old one is told, and caught up, and not only with the next publication."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=100, volatile=True, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room") as messages:
+        await app.publish("room", 1)
+        assert await collect(messages, 1) == [1]
+        broker.forget("room")
+        broker.losing = True
+        for number in range(lost):
+            await app.publish("room", number)
+        broker.losing = False
+        await app.publish("room", "now", volatile=True)
+        await trio.sleep(60)
+        with trio.fail_after(1):
+            assert await collect(messages, 1 + lost) == [(1, 0), *range(lost)]
+
+
+@pytest.mark.parametrize("history", [100, 0])
+async def test_who_subscribes_in_a_new_epoch_before_the_server_is_told_of_it_stays_in_it(
+    autojump_clock: MockClock, history: int
+) -> None:
+    """SPEC CHN-1: it was once taken back to the old epoch, by a gap, and then to the new one by another."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room", history=history, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room") as messages:
+        old = (await app.publish("room", 1)).position
+        assert await collect(messages, 1) == [1]
+        broker.forget("room")
+        broker.losing = True
+        new = (await app.publish("room", 2)).position
+        broker.losing = False
+        async with RawClient().connected() as late:
+            await late.opened.wait()
+            late.say(Subscribe(1, (ChannelRequest("room", old),)))
+            answer = await late.hear()
+            assert isinstance(answer, Subscribed)
+            [outcome] = answer.channels
+            assert outcome.position == Position(new.epoch, 0 if history else 1)
+            await trio.sleep(1)
+            await app.publish("room", 3)
+            await trio.sleep(60)
+            assert told(late) == ([1, 2] if history else [2])
+        assert await collect(messages, 3 if history else 2) == ([(1, 0), 2, 3] if history else [(1, 1), 3])

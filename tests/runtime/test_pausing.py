@@ -5,15 +5,18 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 
-from hawser import App, Config, Position, connect
-from hawser.brokers import History, MemoryBroker
+from hawser import NOBODY, App, Config, Position, connect
+from hawser.brokers import Broker, History, MemoryBroker
 from hawser.testing import FaultyNetwork
+from hawser_engine.codes import GapReason
 from hawser_engine.messages import (
     ChannelRequest,
     Continue,
+    GapNotice,
     Pause,
     PositionNotice,
     Publication,
@@ -46,6 +49,14 @@ async def publish(app: App, numbers: range) -> Published:
     last = [await app.publish("room", number) for number in numbers][-1]
     await trio.sleep(1)
     return last
+
+
+def renew(broker: Broker) -> None:
+    """The channel begins anew."""
+    assert isinstance(broker, MemoryBroker)
+    stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
+    stream.epoch, stream.top = OTHER, 0
+    stream.entries.clear()
 
 
 async def test_a_paused_channel_is_fed_on_from_where_the_client_stands(autojump_clock: MockClock) -> None:
@@ -137,17 +148,39 @@ async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(
     app = open_app(history=1_000)
     async with serving(app), RawClient().connected() as client:
         epoch = await subscriber(client, app)
-        broker = app.broker
-        assert isinstance(broker, MemoryBroker)
-        stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
-        stream.epoch, stream.top = b"epoch..2", 0
-        stream.entries.clear()
+        renew(app.broker)
         await publish(app, range(3))
         assert told(client) == [(10, 0, 2), 1, 2, 3]
         client.messages.clear()
         client.say(Pause("room", epoch, 10), Continue("room", epoch, 10))
         await publish(app, range(3, 5))
         assert told(client) == [PositionNotice("room", epoch, 10), (10, 0, 2), 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("claim", [0, 10, 99, None])
+async def test_after_a_new_epoch_whatever_is_said_of_another_one_is_answered_with_a_gap(
+    autojump_clock: MockClock, claim: int | None
+) -> None:
+    """SPEC CHN-9: all of the new one was published after the subscription began, so SUB-14 has nothing to guard."""
+    app = App()
+    app.channel("room", history=1_000, read_history=NOBODY, open=True)
+    async with serving(app), RawClient().connected() as client:
+        await publish(app, range(5))
+        await client.opened.wait()
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        await client.hear()
+        epoch = (await publish(app, range(5, 10))).position.epoch
+        renew(app.broker)
+        await publish(app, range(3))
+        assert told(client) == [6, 7, 8, 9, 10, (10, 0, 2), 1, 2, 3]
+        client.messages.clear()
+        place = Position(epoch, claim) if claim is not None else Position(b"made up.", 7)
+        client.say(Pause("room", *attrs.astuple(place)), Continue("room", *attrs.astuple(place)))
+        await trio.sleep(1)
+        marker, gap, *rest = client.messages
+        assert marker == PositionNotice("room", place.epoch, place.offset)
+        assert gap == GapNotice("room", place, Position(OTHER, 0), GapReason.EPOCH_CHANGED)
+        assert [one.offset for one in rest if isinstance(one, Publication)] == [1, 2, 3]
 
 
 async def test_pauses_of_what_is_not_subscribed_or_not_paused_change_nothing(autojump_clock: MockClock) -> None:

@@ -166,8 +166,7 @@ class Channel:
             self.seal()
             for member in self._everybody():
                 if member.mode is Mode.LIVE:
-                    member.mode = Mode.BEHIND
-                    self.counts.behind += 1
+                    member.fall_behind()
             self._ring = None
         for entry in entries:
             if entry.volatile:

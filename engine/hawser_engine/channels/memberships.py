@@ -120,10 +120,11 @@ class Membership:
         """Go on from where the client says it stands: it throws away what comes while its queue is full (CHN-8).
 
         Nobody stands ahead of what was given. But that may be ahead of `position`: what was under way from before a
-        PAUSE is queued after the CONTINUE if it happens to come next. An epoch that is not the present one is an
-        earlier one, whose news has not arrived yet; the feeder answers it with a gap.
+        PAUSE is queued after the CONTINUE if it happens to come next. Once there was a new epoch, one that is not the
+        present one is an earlier one, whose news has not arrived yet, or made up; the feeder answers either with a gap.
 
         Nor does anybody go back to before the subscription began: who may not read history would read it so (SUB-14).
+        Of a later epoch there is nothing from before (CHN-9).
         """
         began, reached = self._began, self.position
         if began is not None and (claim.epoch != began.epoch or claim.offset < began.offset):

@@ -2,7 +2,22 @@
 
 from collections.abc import Iterator
 
-from .messages import EPOCH, broken, live, position, publication, publish, published, refused, subscribe, subscribed
+from .messages import (
+    EPOCH,
+    broken,
+    call,
+    gap,
+    live,
+    position,
+    publication,
+    publish,
+    published,
+    refused,
+    reply,
+    subscribe,
+    subscribed,
+)
+from .patterns import some_bytes
 from .service import ServiceScene
 
 
@@ -88,6 +103,24 @@ def server() -> Iterator[ServiceScene]:
     for began in ([EPOCH, 0], [bytes(8), 7]):
         s.hears("a", [10, "fresh:x", *began], [11, "fresh:x", *began])
         s.tells("a", publication("fresh:x", 3, "3"))
+    yield s
+
+    anew = some_bytes("anew")
+    s = ServiceScene("after a new epoch a position of any other one is a GAP", "CHN-9", "CHN-11", "SUB-14")
+    s.starts()
+    s.second("b")
+    s.publishes("b", "fresh:x", "1")
+    s.hears("a", subscribe(1, "fresh:x"))
+    s.tells("a", subscribed(1, live("fresh:x", 1)))
+    s.hears("b", call(2, "renew", ["fresh:x"]))
+    s.tells("b", reply(2, None))
+    s.hears("b", publish(3, "fresh:x", "new"))
+    s.tells("b", published(3, 1, epoch=anew))
+    first = publication("fresh:x", 1, "new", epoch=anew)
+    s.tells("a", gap("fresh:x", 1, 0, "EPOCH_CHANGED", epoch=anew), first)
+    for claim in (position(0), position(7), position(7, bytes(8))):
+        s.hears("a", [10, "fresh:x", *claim], [11, "fresh:x", *claim])
+        s.tells("a", [9, "fresh:x", claim, position(0, anew), 2], first)
     yield s
 
     s = ServiceScene("a channel gives its last publication to whoever joins, where it is declared", "SUB-11", "SUB-10")

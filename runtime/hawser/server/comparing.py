@@ -10,6 +10,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from hawser.brokers import BrokerUnavailable
@@ -22,13 +23,23 @@ if TYPE_CHECKING:
     from .node import Node
 
 
+@attrs.frozen
+class Doubt:
+    """A channel was found behind."""
+
+    epoch: bytes
+    """In which it was reported by then."""
+    top: Position
+    """How far it goes, as there is."""
+
+
 class Comparing:
     """Looks after the channels of a hub."""
 
     def __init__(self, node: Node, hub: Hub) -> None:
         self._broker = node.app.broker
         self._hub = hub
-        self._doubted: dict[Channel, Position] = {}
+        self._doubted: dict[Channel, Doubt] = {}
 
     async def run(self) -> None:
         """Compare until cancelled."""
@@ -39,9 +50,11 @@ class Comparing:
                 with suppress(BrokerUnavailable):
                     await self._compare(channel, doubted.get(channel))
 
-    async def _compare(self, channel: Channel, before: Position | None) -> None:
-        if before is not None and not channel.reaches(before):
-            self._hub.missed(channel, before)
+    async def _compare(self, channel: Channel, doubt: Doubt | None) -> None:
+        # A channel that was reported in another epoch meanwhile does not go back to the one before.
+        if doubt is not None and channel.position.epoch == doubt.epoch and not channel.reaches(doubt.top):
+            self._hub.missed(channel, doubt.top)
+        epoch = channel.position.epoch
         page = await self._broker.history(channel.name, 0, limit=0, limit_bytes=0)
-        if not channel.reaches(page.top):
-            self._doubted[channel] = page.top
+        if channel.position.epoch == epoch and not channel.reaches(page.top):
+            self._doubted[channel] = Doubt(epoch, page.top)

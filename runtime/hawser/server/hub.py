@@ -7,6 +7,7 @@ live member; one without window becomes behind, costs nothing but its position, 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Sink
     from hawser.rules import ChannelRule
-    from hawser_engine.channels.entries import Entry
+    from hawser_engine.channels.entries import Entry, History
     from hawser_engine.channels.memberships import Membership
     from hawser_engine.messages import ChannelRequest
 
@@ -64,7 +65,7 @@ class Hub:
         self._feeder = Feeder()
         self.wildcards: Wildcards = Wildcards(node, self)
         self.flusher: Flusher = Flusher(node.addressing, self.wildcards, self._flushed)
-        self._planner = Planner(node, self._open, self.wildcards)
+        self._planner = Planner(node, self._open, self.read, self.wildcards)
         self.counts: dict[str, OverflowCounts] = {}
         """What subscribers could not take, by the pattern of their channels."""
 
@@ -248,6 +249,21 @@ class Hub:
                     self.flusher.forget(channel)
                 await self._node.app.broker.leave(name, self._sink)
 
+    async def read(
+        self, channel: Channel, after: int, *, limit: int, limit_bytes: int, seconds: float = inf
+    ) -> History:
+        """Read what the broker keeps of a channel, as `Broker.history`.
+
+        That may be ahead of what was reported, by an epoch as well: then the channel goes there at once (CHN-11). Else
+        whoever has it would wait for the report, and whoever subscribes there be taken back.
+        """
+        known = channel.position.epoch
+        broker = self._node.app.broker
+        history = await broker.history(channel.name, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        if known == channel.position.epoch != history.top.epoch:  # else a report has come meanwhile
+            self.missed(channel, history.top)
+        return history
+
     # ------------------------------------------------------------ delivering
 
     def report(self, channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
@@ -332,9 +348,7 @@ class Hub:
         channel, before = member.channel, member.position
         from_history = channel.fed_from_history(member)
         if from_history:
-            history = await self._node.app.broker.history(
-                channel.name, before.offset, limit=page_of(member), limit_bytes=PAGE_BYTES
-            )
+            history = await self.read(channel, before.offset, limit=page_of(member), limit_bytes=PAGE_BYTES)
         else:
             await trio.lowlevel.checkpoint()
             history = channel.ring_history(before.offset, PAGE)

@@ -22,6 +22,7 @@ from hawser_engine.messages import WILDCARDS, Position
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hawser.brokers import History
     from hawser.rules import ChannelRule
     from hawser_engine.channels.channel import Channel
     from hawser_engine.channels.filters import Filter
@@ -53,14 +54,20 @@ class Planner:
     Args:
         node: Whose.
         open: Opens a channel; the caller of `plan` keeps it open.
+        read: Reads what is kept of one; see `Hub.read`.
         wildcards: Opens a pattern, likewise.
     """
 
     def __init__(
-        self, node: Node, open: Callable[[str, ChannelRule], Awaitable[Channel]], wildcards: Wildcards
+        self,
+        node: Node,
+        open: Callable[[str, ChannelRule], Awaitable[Channel]],
+        read: Callable[..., Awaitable[History]],
+        wildcards: Wildcards,
     ) -> None:
         self._node = node
         self._open = open
+        self._read = read
         self._wildcards = wildcards
 
     async def plan(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
@@ -105,8 +112,8 @@ class Planner:
         filter = None if options is None or options.filter is None else _filter(rule, options.filter)
         channel = await self._open(name, rule)
         if since is None:
-            return Plan(name, channel, await self._rewound(session, name, rule, options), filter)
-        page = await self._node.app.broker.history(name, since.offset, limit=0, limit_bytes=0)
+            return Plan(name, channel, await self._rewound(session, channel, rule, options), filter)
+        page = await self._read(channel, since.offset, limit=0, limit_bytes=0)
         # SUB-4: everything after `since` is there, or the answer says since where it is. SUB-14: for whoever may not
         # read history, nothing is.
         first = page.first if await self._may_read(session, name) else page.top.offset + 1
@@ -147,7 +154,7 @@ class Planner:
         return True
 
     async def _rewound(
-        self, session: ServerSession, name: str, rule: ChannelRule, options: SubscribeOptions | None
+        self, session: ServerSession, channel: Channel, rule: ChannelRule, options: SubscribeOptions | None
     ) -> Position | None:
         """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
         count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
@@ -156,12 +163,12 @@ class Planner:
             count = rule.last_value_count
         if count == 0 or not rule.retention.messages:
             return None
-        if not await self._may_read(session, name):
+        if not await self._may_read(session, channel.name):
             if asked:
-                raise Refused(ErrorCode.DENIED, f"history of {name!r}")
+                raise Refused(ErrorCode.DENIED, f"history of {channel.name!r}")
             return None
         seconds = inf if age_ms is None else age_ms / 1_000
-        page = await self._node.app.broker.history(name, 0, limit=1, limit_bytes=0, seconds=seconds)
+        page = await self._read(channel, 0, limit=1, limit_bytes=0, seconds=seconds)
         end = page.top.offset
         begin = page.entries[0].offset - 1 if page.entries else end
         return Position(page.top.epoch, begin if count is None else max(begin, end - count))
