@@ -81,20 +81,19 @@ class Accounts:
         self._stints.append(stint)
         return stint
 
-    def give(self, stint: Stint, letter: Letter) -> None:
-        """An application has a letter."""
+    def give(self, stint: Stint, letter: Letter) -> str | None:
+        """An application has a letter; returns what is wrong with it."""
         place, mark = (letter.mailbox, letter.position.offset), mark_of(letter.raw)
         self.given += 1
         if letter.mailbox != stint.mailbox:
-            raise Broken(f"{stint.life} holds {stint.mailbox}, and is given {place}")
+            return f"{stint.life} holds {stint.mailbox}, and is given {place}"
         if letter.position.offset in stint.given:
-            raise Broken(f"{stint.life} is given {place} twice in one go")
-        if (
-            self._marks.setdefault(place, mark) != mark
-            or self._senders.setdefault(place, letter.sender) != letter.sender
-        ):
-            raise Broken(f"{place} is {mark} of {letter.sender}, and was another one before")
+            return f"{stint.life} is given {place} twice in one go"
+        before = self._marks.setdefault(place, mark), self._senders.setdefault(place, letter.sender)
+        if before != (mark, letter.sender):
+            return f"{place} is {mark} of {letter.sender}, and was {before} before"
         stint.given.append(letter.position.offset)
+        return None
 
     def settle(self, stint: Stint, letter: Letter) -> None:
         """The application has dealt with it."""
@@ -234,9 +233,8 @@ class Accounts:
                 if number and any(one.session is sent[found].session for one in sent[place + 1 : found]):
                     raise Broken(f"{life} hears {mark_of(direct.raw)}, and not what was sent before")
                 place = found
-            if hearing.whole and hearing.heard and any(one.session is sent[-1].session for one in sent[place + 1 :]):
-                if sent[place].session is sent[-1].session:
-                    raise Broken(f"{life} has not heard the last of what it was sent: {sent[place + 1].mark}")
+            if hearing.whole and hearing.heard and sent[place].session is sent[-1].session and sent[place + 1 :]:
+                raise Broken(f"{life} has not heard the last of what it was sent: {sent[place + 1].mark}")
 
     def _check_published(self, channel: str, entries: Sequence[Entry]) -> None:
         """What is sent to a channel is published there, once under its key."""

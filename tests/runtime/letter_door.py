@@ -132,6 +132,8 @@ class _Sending:
     """Who has offered an agent all the time."""
     time: float
     """When it was asked for."""
+    kept: set[tuple[str, str, int]]
+    """What mailboxes had by then."""
     had: dict[ServerSession, Target] = attrs.field(factory=dict["ServerSession", Target])
     """Who was given it, and by which target."""
 
@@ -179,6 +181,7 @@ class Door:
         """Which letters each life of a client was given, in order."""
         self.stored: dict[Place, Mark] = {}
         """The letters of which their senders were told."""
+        self._kept: set[tuple[str, str, int]] = set()  # what mailboxes have, or had, as their senders were told
         self.times: dict[Place, tuple[float, float]] = {}
         """When they were asked for, and told so."""
         self.busy: list[tuple[str, float, float]] = []
@@ -246,8 +249,8 @@ class Door:
         return self._boxes[mailbox].failures[offset]
 
     @property
-    def left(self) -> object:
-        """What it takes to be there; nothing, when everybody has gone."""
+    def left(self) -> tuple[list[str], int]:
+        """The mailboxes that somebody holds or waits for, and how many listen: none when everybody has gone."""
         holds = [name for name, box in self._boxes.items() if box.hold is not None or box.line]
         return holds, len(self._ears)
 
@@ -272,7 +275,8 @@ class Door:
                 ears = self._ears
                 steady = {one for one, ear in ears.items() if ear.room}
                 who = steady, set(ears), set(ears), set(self._working)
-                sending = _Sending(session, message, mark_of(message.data), self._count, *who, trio.current_time())
+                when = trio.current_time(), set(self._kept)
+                sending = _Sending(session, message, mark_of(message.data), self._count, *who, *when)
                 self._sendings[session, message.id] = sending
             case Settle():
                 self._settle(session, message)
@@ -293,7 +297,8 @@ class Door:
                     mark = mark_of(post.data)
                     self._acknowledge(session, post.mailbox, position, mark, asked.time, duplicate=message.duplicate)
             case Offered():
-                if message.id is not None and not message.code and self._asked.pop((session, message.id), None):
+                if message.id is not None and (session, message.id) in self._asked and not message.code:
+                    del self._asked[session, message.id]
                     self._working.add(session)
             case Listening():
                 self._listening(session, message)
@@ -414,6 +419,8 @@ class Door:
             self._complain(f"{where} is another one than before")
         if not box.sure[letter.offset] <= letter.tries <= box.failures[letter.offset]:
             self._complain(f"{where} says that it failed {letter.tries} times, not {box.failures[letter.offset]}")
+        if letter.tries >= self._ledger.boxes[letter.mailbox].tries:
+            self._complain(f"{where} is given after {letter.tries} failures, and should be dead")
         box.failures[letter.offset] = letter.tries
         box.sure[letter.offset] = letter.tries
         box.seen[letter.offset] = letter
@@ -430,6 +437,7 @@ class Door:
         if self._newest.get((session, mailbox), 0) >= position.offset:
             self._complain(f"{mark} is letter {place}, and was asked for after {self._newest[session, mailbox]}")
         self._newest[session, mailbox] = position.offset
+        self._kept.add((mailbox, *mark[:2]))
         self.times[place] = asked, trio.current_time()
 
     # ------------------------------------------------------------ what is sent
@@ -473,6 +481,8 @@ class Door:
             self._complain(f"{where} is sent, and was to be spared")
         if session in sending.had:
             self._complain(f"{where} is sent twice")
+        if (_mailbox_of(direct.to), *mark[:2]) in sending.kept:
+            self._complain(f"{where} is sent for {direct.to}, whose mailbox has it under its key")
         sending.had[session] = direct.to
         sender = sending.session
         if direct.user != sender.handle.principal.id or direct.session != sender.handle.id:
@@ -549,9 +559,8 @@ class Door:
 
     def _check_kept(self, sending: _Sending, target: Target, outcome: SendOutcome, where: str) -> None:
         """What nobody takes is kept where there is a mailbox (ADR-10)."""
-        owner = {TargetKind.USER: "user:", TargetKind.AGENT: "agent:"}.get(TargetKind(target.kind), "")
-        mailbox, options = f"{owner}{target.name}", sending.message.options
-        kept = bool(owner) and mailbox in self._boxes
+        mailbox, options = _mailbox_of(target), sending.message.options
+        kept = mailbox in self._boxes
         volatile = options is not None and options.volatile is True
         spared = options is not None and options.except_me is True
         status = outcome.status
@@ -560,6 +569,8 @@ class Door:
                 self._complain(f"{where}, and there is no mailbox for it")
                 return
             duplicate = status == SendStatus.DUPLICATE
+            if spared and not duplicate and self._means(target, sending.session):
+                self._complain(f"{where}, and its sender might get it")
             if duplicate or self.stored.get((mailbox, outcome.position.offset)) != sending.mark:
                 said = sending.session, mailbox, outcome.position, sending.mark, sending.time
                 self._acknowledge(*said, duplicate=duplicate)
@@ -572,6 +583,12 @@ class Door:
         if target.kind == TargetKind.AGENT:
             sessions = [one for one in sessions if one in sending.workers]
         return [one for one in sessions if self._means(target, one) and not sending.is_spared(one)]
+
+
+def _mailbox_of(target: Target) -> str:
+    """The name that the mailbox of a target has, if it has any."""
+    owner = {TargetKind.USER: "user:", TargetKind.AGENT: "agent:"}.get(TargetKind(target.kind))
+    return f"{owner}{target.name}" if owner else ""
 
 
 def life_of(session: ServerSession) -> str:

@@ -381,9 +381,10 @@ class World(frame.World):
         stint = self.accounts.begin(life, letters.name or "")
         settled: Letter | None = None
         for _ in range(count):
-            with trio.move_on_after(pick([1.0, 10.0])) as patience:
+            letter: Letter | None = None
+            with trio.move_on_after(pick([1.0, 10.0])):
                 letter = await self._receive(stint, letters, settled)
-            if patience.cancelled_caught:
+            if letter is None:
                 return
             self.note(life, f"has {letter.mailbox} {letter.position.offset}, which failed {letter.tries} times")
             await trio.sleep(pick([0.0, 0.0, 0.1, 1.0]))
@@ -403,7 +404,9 @@ class World(frame.World):
         if settled is not None:
             self.accounts.settle(stint, settled)
         letter = await letters.receive()
-        self.accounts.give(stint, letter)
+        wrong = self.accounts.give(stint, letter)
+        if wrong is not None:
+            self.complain(wrong)
         return letter
 
     # ------------------------------------------------------------ the end
@@ -424,6 +427,8 @@ class World(frame.World):
 
     async def _look_at_the_end(self) -> None:
         """Nothing is left but what is published; everybody has said goodbye, or is given up."""
+        if self._wrong:
+            raise Broken(self._wrong[0])
         for mailbox in self.ledger.boxes:
             if left := await self.broker.mailboxes.read(mailbox, 0, limit=100, limit_bytes=2**20):
                 raise Broken(f"{mailbox} still has {[letter.position.offset for letter in left]}")
@@ -434,9 +439,9 @@ class World(frame.World):
             self.published[channel] = history.entries
         node = self.node
         desk, addressing = node.mailboxes, node.addressing
-        left = dict(node.sessions), desk._boxes, desk._wanted, addressing._listeners, addressing._users, addressing._ids
-        if any(left) or any(self.door.left):
-            raise Broken(f"the server still holds {left}, {self.door.left}")
+        held = dict(node.sessions), desk._boxes, desk._wanted, addressing._listeners, addressing._users, addressing._ids
+        if any(held) or any(self.door.left):
+            raise Broken(f"the server still holds {held}, {self.door.left}")
 
     def standing(self) -> object:
         """See `frame.World.standing`."""
