@@ -272,7 +272,7 @@ class Door:
             case Withdraw():
                 self._idle(session)
             case Send():
-                ears = self._ears
+                ears = {one: ear for one, ear in self._ears.items() if one.node is session.node}  # ADR-12
                 steady = {one for one, ear in ears.items() if ear.room}
                 who = steady, set(ears), set(ears), set(self._working)
                 when = trio.current_time(), set(self._kept)
@@ -344,7 +344,8 @@ class Door:
             if hold is not None and not mine:
                 self._complain(f"two hold {message.mailbox}")
             since = heard if waited is None else waited.heard
-            if any(one.told < since for other, one in box.line.items() if other is not session):
+            others = [one for other, one in box.line.items() if other is not session and other.node is session.node]
+            if any(one.told < since for one in others):
                 self._complain(f"somebody holds {message.mailbox} before those who came earlier")
             box.line.pop(session, None)
             if hold is None or not mine:
@@ -453,7 +454,8 @@ class Door:
         ear.items += listen.items
         ear.bytes += listen.bytes
         for sending in self._sendings.values():
-            sending.listened.add(session)
+            if sending.session.node is session.node:
+                sending.listened.add(session)
 
     def _deaf(self, session: ServerSession) -> None:
         self._ears.pop(session, None)
@@ -533,7 +535,9 @@ class Door:
     def _check_outcome(self, sending: _Sending, target: Target, outcome: SendOutcome) -> None:
         status, where = outcome.status, f"{sending.mark} to {target} is {outcome}"
         agent = target.kind == TargetKind.AGENT
-        having = [one for one in sending.had if self._means(target, one)]
+        targets = sending.message.targets
+        before = targets[: targets.index(target) + 1]  # what a later one gave it is not counted here
+        having = [one for one, to in sending.had.items() if to in before and self._means(target, one)]
         there = self._of(target, sending, sending.loyal)
         with_room = self._of(target, sending, sending.steady)
         if status == SendStatus.DELIVERED:

@@ -2,9 +2,10 @@
 
 A user with two devices, another with one, and an agent with two workers post letters, send to users, agents, sessions,
 channels and everybody, ask again under the same key where they have no answer, listen now and then, hold mailboxes and
-leave them with letters settled, failed and neither. The store is kept where the server ends: in memory, in no hurry, or
-in a file, see `tests.runtime.inline_store`. In the end one more client takes out whatever there is; then everything is
-held against everything: see `tests.runtime.letter_door` and `tests.runtime.letter_accounts`.
+leave them with letters settled, failed and neither. There are one or two servers, of which one ends and is started
+again, over a store that is kept: in memory, in no hurry, or in a file, see `tests.runtime.inline_store`. In the end one
+more client takes out whatever there is; then everything is held against everything: see `tests.runtime.letter_door`
+and `tests.runtime.letter_accounts`.
 
 To run a seed again: ``python -m tests.runtime.letters_world 17``.
 """
@@ -58,6 +59,8 @@ ASKS: Final = 14
 """Of each client."""
 CHANNEL: Final = "news"
 DEAD: Final = "dead"
+FILE: Final = 1
+"""The remainder, by 3, of seeds whose store is a file."""
 QUIET_SECONDS: Final = 5
 """Nothing comes any more where nothing came for so long."""
 REST_SECONDS: Final = 30
@@ -111,6 +114,8 @@ class World(frame.World):
         self.app.agent("*", open=True)
         self.app.authenticate(self._authenticate)
         self.ledger = Ledger({name: self._declare(name) for name in ("user:ada", "user:bob", "agent:clerk", *NOBODYS)})
+        self.urls = pick([(self.URL,), (self.URL, f"{self.URL}-2")]) if self.seed % 3 != FILE else (self.URL,)
+        """One server, or two over one store: a file is one's alone."""
         self._wrong: list[str] = []
         self.door = Door(self.ledger, self.config.letters_in_hand, self.complain)
         self.accounts = Accounts(self.ledger, self.door)
@@ -129,7 +134,7 @@ class World(frame.World):
     def _make_broker(self, directory: Path, stack: ExitStack) -> Broker:
         if self.seed % 3 == 0:
             return LateBroker(self.random.getrandbits(32))
-        if self.seed % 3 == 1:
+        if self.seed % 3 == FILE:
             return stack.enter_context(inline_store(directory / "store.db", self.random.getrandbits(32)))
         return MemoryBroker(random_bytes=self.bytes(), clock=trio.current_time)
 
@@ -170,6 +175,8 @@ class World(frame.World):
                 networks[name] = await stack.enter_async_context(network)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.serve_twice, restart, restarted, over)
+                for url in self.urls[1:]:
+                    nursery.start_soon(self.serve_at, "other", self.app, url, trio.Event(), over)
                 async with trio.open_nursery() as clients:
                     for name, network in networks.items():
                         clients.start_soon(self._be, name, network)
@@ -210,7 +217,7 @@ class World(frame.World):
     async def _live(self, life: str, network: FaultyNetwork, scope: trio.CancelScope) -> None:
         pick, name = self.random.choice, life.partition("/")[0]
         config = attrs.evolve(self.config, session_seconds=pick([3, 5, None]))
-        made = connect(self.URL, transport=network, config=config, token=life, random_bytes=self.bytes())
+        made = connect(pick(self.urls), transport=network, config=config, token=life, random_bytes=self.bytes())
         how, lasts = pick(["quits", "is killed", "stays"]), self.random.uniform(1, STORM_SECONDS)
         async with made as client, trio.open_nursery() as nursery:
             if name in WORKERS:
@@ -437,11 +444,12 @@ class World(frame.World):
         for channel in (DEAD, CHANNEL):
             history = await self.broker.history(channel, 0, limit=1_000, limit_bytes=2**24)
             self.published[channel] = history.entries
-        node = self.node
-        desk, addressing = node.mailboxes, node.addressing
-        held = dict(node.sessions), desk._boxes, desk._wanted, addressing._listeners, addressing._users, addressing._ids
-        if any(held) or any(self.door.left):
-            raise Broken(f"the server still holds {held}, {self.door.left}")
+        for name in self.servers:
+            node = self.node_of(name)
+            desk, mail = node.mailboxes, node.addressing
+            held = dict(node.sessions), desk._boxes, desk._wanted, mail._listeners, mail._users, mail._ids
+            if any(held) or any(self.door.left):
+                raise Broken(f"the {name} still holds {held}, {self.door.left}")
 
     def standing(self) -> object:
         """See `frame.World.standing`."""

@@ -20,7 +20,7 @@ from hawser.server.mailboxes import MailboxDesk
 from hawser.server.queueing import Leftovers
 from hawser_engine.codes import HoldState, SendStatus, TargetKind
 from hawser_engine.mailboxes import Held
-from hawser_engine.messages import SendOutcome, encode_body
+from hawser_engine.messages import Position, SendOutcome, encode_body
 from tests.runtime.letters_world import run_world
 from tests.runtime.planting import Planted
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from hawser.brokers import Keeping, Letter, MailSink, Posting
-    from hawser_engine.messages import Position
 
 SEEDS: Final = 6
 SEEDS_OF_THE_LONG_FORM: Final = 300
@@ -170,11 +169,13 @@ def take_nothing_out(writer: Any, box: Any, place: Position) -> None:
     """What is settled stays in the file (MBX-7)."""
 
 
-def settle_at_once(mailbox: Any, *, failed: bool) -> None:
-    """A letter is dealt with as soon as the iteration has it (MBX-15)."""
-    if mailbox._queue:
-        mailbox._say(mailbox._queue[0].position, failed=failed)
-    mailbox._current = None
+arrived: Final = Mailbox.arrived
+
+
+def settle_at_once(mailbox: Any, message: Any) -> None:
+    """A letter is said to be dealt with when it has come (MBX-15)."""
+    arrived(mailbox, message)
+    mailbox._say(Position(message.epoch, message.offset), failed=False)
 
 
 def forget_what_it_has_had(mailbox: Any, *, failed: bool) -> None:
@@ -284,7 +285,7 @@ PLANTED: Final = (
     Planted(MemoryMailboxes, "post", store_it_tomorrow, "is nowhere", 0),
     Planted(MemoryMailboxes, "fail", never_give_up, "should be dead", 0),
     Planted(MemoryMailboxes, "bury", bury_what_somebody_is_at, "was settled, and is dead", 0),
-    Planted(Mailbox, "_settle", settle_at_once, "no application has dealt with it", 0),
+    Planted(Mailbox, "arrived", settle_at_once, "no application has dealt with it", 0),
     Planted(Mailbox, "_settle", forget_what_it_has_had, "twice in one go", 0),
     Planted(Addressing, "_give", send_without_credit, "without credit", 0),
     Planted(Addressing, "_give", send_it_for_each_target, "is sent twice", 0),
