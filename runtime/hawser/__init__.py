@@ -68,6 +68,7 @@ from .middleware import (
     Proceed,
     PublishRequest,
     Request,
+    SendRequest,
     SubscribeRequest,
 )
 from .principals import ANONYMOUS, Principal
@@ -139,6 +140,7 @@ __all__ = [
     "RequestLost",
     "ResetReason",
     "Right",
+    "SendRequest",
     "Sent",
     "Server",
     "Session",

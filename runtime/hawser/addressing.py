@@ -37,6 +37,7 @@ STATUSES: Final[dict[int, Status]] = {
     SendStatus.PUBLISHED: "published",
     SendStatus.DUPLICATE: "duplicate",
 }
+CODES: Final = {status: code for code, status in STATUSES.items()}
 
 
 @attrs.define(eq=False)
@@ -118,6 +119,14 @@ def outcome_of(target: Target, told: SendOutcome) -> Outcome:
         code = ErrorCode.__members__.get(told.reason, ErrorCode.INTERNAL)
         error = RequestFailed(code, f"to {target.name!r}", temporary=code in TEMPORARY)
     return Outcome(target, status, told.reached, told.away, told.full, published, error)
+
+
+def told_of(outcome: Outcome) -> SendOutcome:
+    """What SENT says of an outcome: the other way around of `outcome_of`."""
+    if outcome.status == "refused":
+        return refused(ErrorCode.INTERNAL if outcome.error is None else outcome.error.code)
+    position = None if outcome.published is None else outcome.published.position
+    return SendOutcome(CODES[outcome.status], outcome.reached, outcome.away, outcome.full, position, "")
 
 
 def refused(code: ErrorCode | int) -> SendOutcome:

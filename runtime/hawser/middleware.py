@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .principals import Principal
     from .server.session import Session
+    from .to import Target
 
 
 @attrs.frozen
@@ -93,8 +94,8 @@ class PublishRequest:
 class PostRequest:
     """A client puts a letter into a mailbox; `Proceed` returns the `Published` that names it.
 
-    What a client sends to somebody and no session takes is one, too, where it has a mailbox; refused with DENIED or
-    NOT_FOUND it is as if there were none.
+    What a client sends to somebody and no session takes is one, too, where it has a mailbox, within the `SendRequest`
+    that it was; refused with DENIED or NOT_FOUND it is as if there were none.
     """
 
     kind: ClassVar[Literal["post"]] = "post"
@@ -122,6 +123,51 @@ class PostRequest:
 
     def with_data(self, data: object) -> PostRequest:
         """The same letter with other data.
+
+        Raises:
+            PayloadError: The data cannot travel.
+        """
+        return attrs.evolve(self, raw=encode_payload(data))
+
+
+@attrs.frozen
+class SendRequest:
+    """A client sends something to sessions, users, agents or everybody; `Proceed` returns `Sent`, one outcome for each.
+
+    A SEND makes one such request for all of these targets together. Each channel among its targets is a
+    `PublishRequest` of its own, beside this one. What no session takes and is kept in a mailbox is a `PostRequest`
+    within `Proceed` of this one, with the data that it was given there.
+
+    Refused, it refuses all its targets, each by the code alone; a number of the application's own arrives as DENIED.
+    """
+
+    kind: ClassVar[Literal["send"]] = "send"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    targets: tuple[Target, ...]
+    """To whom, as the client gave it; there may be nobody of that name."""
+    raw: bytes = attrs.field(eq=False, repr=False)
+    """The payload as it travelled."""
+    key: bytes | None = attrs.field(repr=False)
+    """The idempotency key of what is kept in mailboxes; the same may come again under it."""
+    except_me: bool = attrs.field(default=False, repr=False)
+    """Whether the session itself does not get it."""
+    volatile: bool = attrs.field(default=False, repr=False)
+    """Whether no mailbox keeps it."""
+
+    @property
+    def data(self) -> Any:
+        """The payload as a value; as that of a `PublishRequest`.
+
+        Raises:
+            RequestFailed: It is none (BAD_REQUEST), or longer than the 64 KiB that a server decodes (TOO_LARGE).
+
+        Spec: MSG-8.
+        """
+        return _data(self.raw)
+
+    def with_data(self, data: object) -> SendRequest:
+        """The same with other data, for all targets.
 
         Raises:
             PayloadError: The data cannot travel.
@@ -230,7 +276,9 @@ class PresenceRequest:
         return attrs.evolve(self, raw=data)
 
 
-Request: TypeAlias = CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest | PostRequest
+Request: TypeAlias = (
+    CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest | PostRequest | SendRequest
+)
 """What a client asks for in its session. Two are equal if they are the same but for data, info and arguments."""
 
 RequestT = TypeVar(
@@ -241,6 +289,7 @@ RequestT = TypeVar(
     PresenceRequest,
     OfferRequest,
     PostRequest,
+    SendRequest,
     ConnectRequest,
 )
 

@@ -35,9 +35,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "OverflowCounts",
         "PayloadError", "PoolFull", "PooledClient", "Position", "PostRequest", "Presence", "PresenceChange",
         "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published", "Question", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Right", "Sent", "Server", "Session", "SessionClosed",
-        "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "SubscriptionLost",
-        "UserRule", "claims", "connect", "granted", "serve", "states", "takes_inputs", "to",
+        "RequestFailed", "RequestLost", "ResetReason", "Right", "SendRequest", "Sent", "Server", "Session",
+        "SessionClosed", "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription",
+        "SubscriptionLost", "UserRule", "claims", "connect", "granted", "serve", "states", "takes_inputs", "to",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",

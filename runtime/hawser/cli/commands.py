@@ -38,8 +38,9 @@ SERVE_HELP: Final = "\n\n".join(
         "Run a server.",
         "Prints `listening on URL` on stdout when it does. SIGTERM drains it: clients are asked to go elsewhere; a "
         "second signal ends it at once.",
-        "Without --app it serves the development app, on loopback only: every channel is open to everybody and keeps "
-        "10,000 messages, `echo` can be called, and nobody is slowed down.",
+        "Without --app it serves the development app, on loopback only: every channel is open to everybody, keeps "
+        "10,000 messages, has presence and takes what is volatile; so are agents and mailboxes. `echo` can be called, "
+        "and nobody is slowed down.",
         "With --store, channels are kept in a file, and a server that is started again with it has them again: clients "
         "resume their subscriptions by offset. Without, they end with the server.",
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "

@@ -38,9 +38,9 @@ DEVELOPMENT_HISTORY: Final = 10_000
 
 
 def development_app() -> App:
-    """Channels, with history, agents and mailboxes open to everybody; procedure ``echo`` returns its arguments."""
+    """Channels, with history, presence and volatile publications, agents and mailboxes open to everybody, and ``echo``."""
     app = App()
-    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, ask=EVERYONE, open=True)
+    app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, volatile=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
     app.mailbox("*", open=True)
     app.user("*", open=True)

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from hawser.addressing import EVERYBODY, placed, refused
+from hawser.addressing import EVERYBODY, outcome_of, placed, refused, told_of
+from hawser.addressing import Sent as AllSent
 from hawser.brokers import Published
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
+from hawser.middleware import SendRequest, pass_through
 from hawser.patterns import find
 from hawser.principals import scoped_key
+from hawser.to import Target as Addressed
 from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
-from hawser_engine.messages import Direct, Listening, Publish, SendOutcome, Sent, Target, encode_body
+from hawser_engine.messages import Direct, Listening, Publish, Send, SendOutcome, Sent, Target, encode_body
 
 from .permits import permit
 from .posting import deposit
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from hawser.addressing import UserAction
-    from hawser_engine.messages import Listen, Send
+    from hawser_engine.messages import Listen
 
     from .node import Node
     from .queueing import Reached
@@ -177,39 +180,79 @@ class Addressing:
     async def carry_out(self, session: ServerSession, request: Send) -> None:
         """Carry out a SEND and answer it (ADR-1)."""
         options = request.options
-        spared = (session.handle,) if options is not None and options.except_me else ()
-        principal = session.handle.principal
-        mailing = Mailing(principal.id, self.id(session).hex(), request.data, spared)
-        volatile = options is not None and options.volatile is True
-        deposit = partial(_deposit, session, request)
-        key = scoped_key(principal, request.key)
-        leftovers = Leftovers(self._node.app, mailing, key, deposit, volatile=volatile)
-        outcomes: dict[int, Reached] = {}
+        labelled = options is not None and not (options.tags is None and options.latest_key is None)
+        outcomes: dict[int, SendOutcome] = {}
+        addressed: dict[int, Addressed] = {}
         publications: dict[int, Publish] = {}
         for place, target in enumerate(request.targets):
             if target.kind == TargetKind.CHANNEL and target.name is not None:
                 publications[place] = Publish(request.id, target.name, request.data, request.key, options)
-                continue
-            try:
-                if options is not None and not (options.tags is None and options.latest_key is None):
-                    raise Refused(ErrorCode.BAD_REQUEST, "tags and key are for channels")  # ADR-7
-                await self._allow(session, target)
-                outcomes[place] = await reach(target, leftovers, partial(self.deliver, mailing, target))
-            except Exception as error:  # what became of one target does not touch the others (ADR-1)
-                outcomes[place] = refused(refusal(self._node, request.NAME, error).code)
+            elif labelled or _is_nobody(target):  # ADR-7, ADR-2
+                outcomes[place] = refused(ErrorCode.BAD_REQUEST)
+            else:
+                addressed[place] = Addressed(TargetKind(target.kind), target.name)
+        if addressed:
+            outcomes |= zip(addressed, await self._pass(session, request, tuple(addressed.values())), strict=True)
         if publications:
             done = await outcomes_of(session, list(publications.values()))
             for place, outcome in zip(publications, done, strict=True):
                 outcomes[place] = placed(outcome) if isinstance(outcome, Published) else refused(outcome.code)
+        await session.send(encode_body(Sent(request.id, tuple(outcomes[place] for place in sorted(outcomes)))))
+
+    async def _pass(
+        self, session: ServerSession, request: Send, targets: tuple[Addressed, ...]
+    ) -> Sequence[SendOutcome]:
+        """Send to all targets that are no channels, with middleware around it where there is any."""
+        options = request.options
+        asked = SendRequest(
+            session.handle,
+            targets,
+            request.data,
+            request.key,
+            options is not None and options.except_me is True,
+            options is not None and options.volatile is True,
+        )
+        middleware = self._node.app.middlewares
+        if not middleware:
+            return await self._send(session, asked)
+
+        async def proceed(asked: SendRequest) -> AllSent:
+            told = await self._send(session, asked)
+            return AllSent(tuple(outcome_of(target, outcome) for target, outcome in zip(targets, told, strict=True)))
+
+        try:
+            sent = await pass_through(middleware, asked, proceed)
+            if not isinstance(sent, AllSent) or len(sent.outcomes) != len(targets):
+                raise TypeError(f"middleware returned {sent!r} for what is sent, not what proceed() returned")
+        except Exception as error:
+            code = error.code if isinstance(error, RequestFailed) else refusal(self._node, request.NAME, error).code
+            return [refused(code)] * len(targets)
+        return [told_of(outcome) for outcome in sent.outcomes]
+
+    async def _send(self, session: ServerSession, asked: SendRequest) -> Sequence[SendOutcome]:
+        """Give it to all whom the targets stand for, and what is left to mailboxes; returns what became of each."""
+        principal = session.handle.principal
+        spared = (session.handle,) if asked.except_me else ()
+        mailing = Mailing(principal.id, self.id(session).hex(), asked.raw, spared)
+        deposit = partial(_deposit, session, asked)
+        key = scoped_key(principal, asked.key)
+        leftovers = Leftovers(self._node.app, mailing, key, deposit, volatile=asked.volatile)
+        reached: list[Reached] = []
+        for one in asked.targets:
+            target = Target(one.kind, one.name)
+            try:
+                await self._allow(session, target)
+                reached.append(await reach(target, leftovers, partial(self.deliver, mailing, target)))
+            except Exception as error:  # what became of one target does not touch the others (ADR-1)
+                reached.append(refused(refusal(self._node, Send.NAME, error).code))
         await leftovers.store()
-        told = (leftovers.told(outcomes[place]) for place in sorted(outcomes))
-        await session.send(encode_body(Sent(request.id, tuple(told))))
+        return [leftovers.told(one) for one in reached]
 
     async def deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
         """Give it to all of this node for whom a target stands, and count them.
 
         Raises:
-            Refused: It is too long, or that is no target.
+            Refused: It is too long.
         """
         body = mailing.body(target)
         if len(body) > self._node.config.message_bytes:  # ADR-9
@@ -265,21 +308,17 @@ class Addressing:
         """Let a session send to a target if the rule of whom it is allows it (ADR-6).
 
         Raises:
-            Refused: It may not, or there is no such target.
+            Refused: It may not, or nobody could say.
         """
-        name = target.name
-        if target.kind == TargetKind.EVERYBODY and name is None:
+        name = target.name or ""
+        if target.kind == TargetKind.EVERYBODY:
             await self._allow_user(session, "broadcast", EVERYBODY)
-        elif target.kind == TargetKind.AGENT and name is not None:
+        elif target.kind == TargetKind.AGENT:
             await self._node.router.allow_sending(session, name)
-        elif target.kind == TargetKind.USER and name is not None:
+        elif target.kind == TargetKind.USER:
             await self._allow_user(session, "send", name)
-        elif target.kind == TargetKind.SESSION and name is not None:
-            found = self._sessions.get(name)
-            if found is not None:
-                await self._allow_user(session, "send", found.handle.principal.id)
-        else:
-            raise Refused(ErrorCode.BAD_REQUEST, "this is no target")
+        elif (found := self._sessions.get(name)) is not None:
+            await self._allow_user(session, "send", found.handle.principal.id)
 
     async def _allow_user(self, session: ServerSession, action: UserAction, user: str) -> None:
         rule = find(self._node.app.user_rules, user)
@@ -288,10 +327,17 @@ class Addressing:
         await permit(self._node, rule, session, action, user)
 
 
-async def _deposit(session: ServerSession, request: Send, mailbox: str) -> Published | Refused | RequestFailed:
+def _is_nobody(target: Target) -> bool:
+    """Whether there is no such kind of target, or it has no name, or one too many (ADR-2)."""
+    if target.kind == TargetKind.EVERYBODY:
+        return target.name is not None
+    return target.kind not in TargetKind.__members__.values() or target.name is None
+
+
+async def _deposit(session: ServerSession, asked: SendRequest, mailbox: str) -> Published | Refused | RequestFailed:
     try:
-        return await deposit(session, mailbox, request.data, request.key)
+        return await deposit(session, mailbox, asked.raw, asked.key)
     except RequestFailed as error:
         return error
     except Exception as error:
-        return refusal(session.node, request.NAME, error)
+        return refusal(session.node, Send.NAME, error)

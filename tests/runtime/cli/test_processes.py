@@ -76,6 +76,50 @@ async def test_letters_wait_and_each_is_printed_once() -> None:
         assert (json.loads(out)["data"], json.loads(out)["tries"]) == (4, 0)
 
 
+async def test_what_is_volatile_is_printed_by_who_is_there_and_kept_for_nobody() -> None:
+    async with serving() as (_, url), running(*hawser("sub", url, "c", "--count", "2")) as sub:
+        await sub.err.count(1)
+        assert await completed("pub", url, "c", "1", "--volatile") == (0, "", "")
+        await sub.out.count(1)
+        assert await completed("pub", url, "c", "2") == (0, "", "")
+        assert await sub.wait() == 0
+        _, out, _ = await completed("sub", url, "c", "--since", "0", "--count", "1")
+    lines = [json.loads(text) for text in sub.out.texts]
+    assert [(line["offset"], line.get("volatile"), line["data"]) for line in lines] == [(0, True, 1), (1, None, 2)]
+    assert json.loads(out)["data"] == 2
+
+
+async def test_each_of_two_sees_the_other_come_and_go() -> None:
+    def seen(lines: list[str]) -> list[tuple[str, str]]:
+        return [(line["what"], line["info"]) for line in map(json.loads, lines)]
+
+    def presence(url: str, name: str) -> tuple[str, ...]:
+        return hawser("presence", url, "room:lobby", "--as", f'"{name}"')
+
+    async with serving() as (_, url), running(*presence(url, "ada")) as ada:
+        await ada.err.until("^watching room:lobby: 1 there$")
+        assert seen(await ada.out.count(1)) == [("here", "ada")]
+        async with running(*presence(url, "bob")) as bob:
+            await bob.err.until("^watching room:lobby: 2 there$")
+            assert sorted(seen(await bob.out.count(2))) == [("here", "ada"), ("here", "bob")]
+            assert seen(await ada.out.count(2))[1:] == [("join", "bob")]
+            bob.send(signal.SIGINT)
+            assert await bob.wait() == 130
+        assert seen(await ada.out.count(3))[2:] == [("leave", "bob")]
+        async with running(*presence(url, "bob")) as bob:
+            await bob.out.count(2)
+            await ada.out.count(4)
+            ada.send(signal.SIGINT)
+            assert await ada.wait() == 130
+            assert seen(await bob.out.count(3))[2:] == [("leave", "ada")]
+            async with running(*presence(url, "ada")) as again:
+                assert seen(await bob.out.count(4))[3:] == [("join", "ada")]
+                for program in (again, bob):
+                    program.send(signal.SIGINT)
+                    assert await program.wait() == 130
+    assert seen(ada.out.texts) == [("here", "ada"), ("join", "bob"), ("leave", "bob"), ("join", "bob")]
+
+
 async def test_a_bad_line_is_named_and_ends_with_2() -> None:
     async with serving() as (_, url):
         code, out, err = await completed("pub", url, "c", stdin="1\n2\nthree\n4\n")

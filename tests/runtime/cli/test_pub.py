@@ -117,7 +117,9 @@ async def test_what_is_volatile_is_acknowledged_and_kept_nowhere(autojump_clock:
     app.channel("c", history=10, volatile=True, open=True)
     assert await publish(app, ["1", "2"], manner=Manner(volatile=True)) == 2
     assert await values(app) == []
-    failure = await publish(development_app(), ["1"], manner=Manner(volatile=True))
+    kept = App()
+    kept.channel("c", history=10, open=True)
+    failure = await publish(kept, ["1"], manner=Manner(volatile=True))
     assert str(failure).startswith("line 1: refused: BAD_REQUEST")
 
 
