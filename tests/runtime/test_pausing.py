@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from hawser import Published
 
+OTHER = b"epoch..2"
+
+
 # ---------------------------------------------------------------- what the server makes of it
 
 
