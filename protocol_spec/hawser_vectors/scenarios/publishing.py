@@ -1,14 +1,14 @@
 """Publications and their answers: order, keys, sizes (PUB)."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from .messages import error, publication, publish, published
 from .packets import open_
 from .patterns import some_bytes
 from .service import ServiceScene
 
-PATIENT: Final = {"ping_interval_ms": 3_600_000, "pong_wait_ms": 3_600_000, "resume_period_ms": 14_400_000}
+PATIENT: Final[dict[str, Any]] = {"ping_interval_ms": 3_600_000, "pong_wait_ms": 3_600_000, "resume_period_ms": 14_400_000}
 """A server that waits an hour for a PONG, for the PING after an attach may come at any time."""
 
 

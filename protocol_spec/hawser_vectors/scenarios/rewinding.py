@@ -116,11 +116,11 @@ def server() -> Iterator[ServiceScene]:
     s.tells("b", reply(2, None))
     s.hears("b", publish(3, "fresh:x", "new"))
     s.tells("b", published(3, 1, epoch=anew))
-    first = publication("fresh:x", 1, "new", epoch=anew)
-    s.tells("a", gap("fresh:x", 1, 0, "EPOCH_CHANGED", epoch=anew), first)
+    newest = publication("fresh:x", 1, "new", epoch=anew)
+    s.tells("a", gap("fresh:x", 1, 0, "EPOCH_CHANGED", epoch=anew), newest)
     for claim in (position(0), position(7), position(7, bytes(8))):
         s.hears("a", [10, "fresh:x", *claim], [11, "fresh:x", *claim])
-        s.tells("a", [9, "fresh:x", claim, position(0, anew), 2], first)
+        s.tells("a", [9, "fresh:x", claim, position(0, anew), 2], newest)
     yield s
 
     s = ServiceScene("a channel gives its last publication to whoever joins, where it is declared", "SUB-11", "SUB-10")

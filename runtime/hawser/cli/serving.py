@@ -38,7 +38,7 @@ DEVELOPMENT_HISTORY: Final = 10_000
 
 
 def development_app() -> App:
-    """Channels, with history, presence and volatile publications, agents and mailboxes open to everybody, and ``echo``."""
+    """Channels with history, presence and what is volatile, agents and mailboxes, open to everybody, and ``echo``."""
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, volatile=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
