@@ -590,9 +590,9 @@ class App:
     def middleware(self, handler: Middleware) -> Middleware:
         """Put a function around everything that clients ask for: ``async def handler(request, proceed) -> result``.
 
-        It is called for every call, publication, subscription, presence, offer and letter of a client, and for what it sends
-        to somebody. ``return await proceed()``
-        goes on; ``proceed(request.with_data(…))`` and ``proceed(request.with_arguments(…))`` go on with something else.
+        It is called for every call, publication, subscription, presence, offer and letter of a client, and for what it
+        sends to somebody. ``return await proceed()`` goes on; ``proceed(request.with_data(…))`` and
+        ``proceed(request.with_arguments(…))`` go on with something else.
         Raising `RequestFailed` refuses; whatever else it raises the client sees as INTERNAL with an incident number.
         For a call it may return a result of its own; otherwise it returns what ``proceed`` returned.
 

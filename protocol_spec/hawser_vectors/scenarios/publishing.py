@@ -8,7 +8,11 @@ from .packets import open_
 from .patterns import some_bytes
 from .service import ServiceScene
 
-PATIENT: Final[dict[str, Any]] = {"ping_interval_ms": 3_600_000, "pong_wait_ms": 3_600_000, "resume_period_ms": 14_400_000}
+PATIENT: Final[dict[str, Any]] = {
+    "ping_interval_ms": 3_600_000,
+    "pong_wait_ms": 3_600_000,
+    "resume_period_ms": 14_400_000,
+}
 """A server that waits an hour for a PONG, for the PING after an attach may come at any time."""
 
 
