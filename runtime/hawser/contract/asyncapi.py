@@ -30,7 +30,7 @@ REST: Final = "rest"
 
 ERROR: Final[Schema] = {
     "title": "Error",
-    "description": "What ERROR carries; `data` has the problems where something is not as declared (CTR-3, CTR-5).",
+    "description": "What ERROR carries; `data` has the problems of what is not as declared (SPEC CTR-3, CTR-5).",
     "type": "object",
     "properties": {
         "code": {"type": "integer"},

@@ -93,6 +93,14 @@ def validator_of(cls: Any) -> Any:
     return jsonschema.Draft202012Validator({**schemas.of(cls), "$defs": schemas.definitions()})
 
 
+SOME_TEXTS = ["", "a", "b", "ab", "abc", "a1", "é", "😀", "😀😀", "red", "blue", "a\nb", "7"]
+SOME_NUMBERS = [-2, -1, 0, 1, 2, 3, 7, 2**53]
+SOME_FRACTIONS = [-1.5, 0.5, 2.5]
+EVERY: list[Any] = [
+    *SOME_NUMBERS, *SOME_FRACTIONS, *SOME_TEXTS, None, True, False, {"kind": "card"}, {"kind": "cash"},
+    [], [1], ["a"], [1, 2], [3, 2, 1], [-1, 10], {}, {"a": 1}, {"abc": -1}, {"a": 1, "b": 2, "ab": 3, "é": 4},
+]  # fmt: skip
+
 NEVER: dict[str, Any] = {"not": {}}
 TEXT = {"type": "string"}
 WHOLE = {"type": "integer"}
@@ -193,7 +201,10 @@ EXACT: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("kind", "validator", "schema"), EXACT, ids=range(len(EXACT)))
 def test_a_validator_that_has_a_keyword_is_told(kind: Any, validator: Any, schema: dict[str, Any]) -> None:
-    assert told(class_of(kind, validator)) == schema
+    cls = class_of(kind, validator)
+    assert told(cls) == schema
+    says = validator_of(cls)
+    assert [value for value in EVERY if is_taken(cls, value)] == [one for one in EVERY if says.is_valid({"x": one})]
 
 
 # type, validator, what else is told than of the type alone
@@ -243,6 +254,8 @@ LEFT_OUT: list[tuple[Any, Any]] = [
 def test_a_validator_that_has_none_is_left_out(kind: Any, validator: Any) -> None:
     cls = class_of(kind, validator)
     assert told(cls) == Schemas([kind], "#/$defs/", "2020-12").of(kind)
+    says = validator_of(cls)
+    assert [value for value in EVERY if is_taken(cls, value) and not says.is_valid({"x": value})] == []
     both = class_of(kind, [validator, v.instance_of(object)])
     assert told(both) == told(cls)
 
@@ -280,9 +293,6 @@ def test_a_default_stands_beside_what_is_told_but_not_beside_a_reference() -> No
 
 # ---------------------------------------------------------------- the two say the same
 
-SOME_TEXTS = ["", "a", "b", "ab", "abc", "a1", "é", "😀", "😀😀", "red", "blue", "a\nb", "7"]
-SOME_NUMBERS = [-2, -1, 0, 1, 2, 3, 7, 2**53]
-SOME_FRACTIONS = [-1.5, 0.5, 2.5]
 EXPRESSIONS = ["a", "[a-c]+", "a?b", "(a|b)(?=b|$)", "[^a]", ".", "(?P<x>a)1|é", r"\S+", "^ab$", r"\Aa", "😀{2}"]
 INEXACT = [r"\d", r"\w+", r"a$|b", "(?i)A", r"\bab"]
 
@@ -340,7 +350,6 @@ PAIRS: st.SearchStrategy[tuple[Any, Any]] = st.one_of(
 )
 """Types, and validators that can be told of them."""
 
-EVERY: list[Any] = [*SOME_NUMBERS, *SOME_FRACTIONS, *SOME_TEXTS, None, True, False, {"kind": "card"}, {"kind": "cash"}]
 NUMERIC = st.sampled_from([*SOME_NUMBERS, *SOME_FRACTIONS])
 SEVERAL = st.one_of(
     st.lists(NUMERIC, max_size=4),
