@@ -110,7 +110,7 @@ PLANTED: Final = (
     Planted(Offers, "opened", offer_once, "there are", 1),
     Planted(Answering, "end", go_on_for_nobody, "nobody waits for it", 22),
     Planted(Watcher, "_take", believe_the_server_before, "the directory says", 1),
-    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 38),
+    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 48),
 )
 
 
