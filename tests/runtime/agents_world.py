@@ -79,6 +79,7 @@ class World(frame.World):
             calls_per_session=pick([1, 3, 64]),
             stream_items=pick([1, 2, 32]),
             stream_bytes=pick([1, 65_536]),
+            resume_period_seconds=pick([15, 60]),  # who is killed is forgotten before it is calm, or after
         )
         self.app = App()
         self.app.agent("team", open=True, balance=pick(["turns", "least"]))

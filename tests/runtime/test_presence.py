@@ -421,3 +421,15 @@ async def test_a_watcher_without_window_holds_nobody_up_and_gets_what_it_missed(
                 assert [decode_member(entry).info for entry in heard[-1].members] == [missed - 1]
             else:
                 assert [decode_member(entry).info for message in heard for entry in message.here] == [*range(missed)]
+
+
+async def test_a_list_that_a_reset_has_cut_off_is_no_part_of_the_next_one(autojump_clock: MockClock) -> None:
+    """SPEC PRS-4, PRS-7: though both have the same version by chance."""
+    ada, bob, eve = (Entry(bytes([number] * 16), "ada", encode_info(number) or b"") for number in range(3))
+    async with serving(presence_app()), connect(URL) as client, client.presence(ROOM) as presence:
+        presences = client._dialogue.presences  # pyright: ignore[reportPrivateUsage]
+        presences.take(Members(ROOM, 7, 2, more=True, members=(ada,)))
+        presences.opened()
+        presences.take(Members(ROOM, 7, 2, more=True, members=(bob,)))
+        presences.take(Members(ROOM, 7, 2, more=False, members=(eve,)))
+        assert [member.info for member in presence.members] == [1, 2]

@@ -100,17 +100,17 @@ async def take_inputs_early(waiting: Waiting, flow: CallerFlow, inflow: Inflow) 
 
 
 PLANTED: Final = (
-    Planted(ClientCalls, "lose", call_it_not_sent, "times", 39),
-    Planted(Credit, "take", spend_nothing, "in place of", 1),
-    Planted(Inflow, "_give_back", give_twice_as_much, "and its caller at", 0),
+    Planted(ClientCalls, "lose", call_it_not_sent, "times", 12),
+    Planted(Credit, "take", spend_nothing, "in place of", 2),
+    Planted(Inflow, "_give_back", give_twice_as_much, "and its caller at", 2),
     Planted(Inflow, "end", drop_what_waits, "ends after", 1),
     Planted(Waiting, "leave", leave_it_running, "nobody waits for it", 3),
     Planted(Router, "leave", forget_nobody, "the directory still tells", 0),
-    Planted(Router, "seen", look_away, "the directory says", 0),
-    Planted(Offers, "opened", offer_once, "there are", 4),
+    Planted(Router, "seen", look_away, "the directory says", 12),
+    Planted(Offers, "opened", offer_once, "there are", 1),
     Planted(Answering, "end", go_on_for_nobody, "nobody waits for it", 22),
     Planted(Watcher, "_take", believe_the_server_before, "the directory says", 1),
-    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 38),
+    Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 48),
 )
 
 

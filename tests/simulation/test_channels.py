@@ -100,17 +100,17 @@ def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, ab
 PLANTED: Final = (
     Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 22),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
-    Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 0),
+    Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 1),
     Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
     Planted(Latest, "after", begin_behind_the_first, "nobody said so", 0),
     Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 0),
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
-    Planted(Wildcards, "returned", give_it_up, "nobody said so", 2),
-    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 0),
+    Planted(Wildcards, "returned", give_it_up, "nobody said so", 3),
+    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 3),
     Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 11),
     Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 4),
-    Planted(Channel, "missed", believe_the_report, "nobody said so", 149),
-    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 24),
+    Planted(Channel, "missed", believe_the_report, "came after", 170),
+    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
 )
 
 

@@ -91,6 +91,10 @@ def add_to_what_was_known(presence: Presence, members: dict[bytes, Any], message
     replace(presence, presence.entries | members, message, listed=listed)
 
 
+def go_on_with_the_list(presence: Presence) -> None:
+    """A list that a reset has cut off goes on with that of the next session: it once was so."""
+
+
 replace: Final = Presence._replace  # pyright: ignore[reportPrivateUsage]
 
 
@@ -98,14 +102,15 @@ PLANTED: Final = (
     Planted(Attendance, "detached", give_no_grace, "has never left", 0),
     Planted(Attendance, "handle_timeout", give_grace_for_ever, "the store has", 0),
     Planted(Attendance, "attached", let_nobody_back, "the store has", 0),
-    Planted(Attendance, "expired", enter_nobody_anew, "the store has", 0),
-    Planted(Attendance, "failed", believe_that_it_was_written, "the store has", 28),
-    Planted(PresenceDesk, "feed", forget_the_rest, "is told that", 1),
+    Planted(Attendance, "expired", enter_nobody_anew, "the store has", 14),
+    Planted(Attendance, "failed", believe_that_it_was_written, "the store has", 11),
+    Planted(PresenceDesk, "feed", forget_the_rest, "is told that", 0),
     Planted(PresenceDesk, "ended", leave_them_there, "the store has", 0),
     Planted(Roll, "_listing", list_what_is_not_told_yet, "is told", 0),
     Planted(Roll, "upcoming", skip_what_is_missing, "is told step", 0),
-    Planted(Watched, "begun", believe_the_list, "is told", 1),
-    Planted(Presences, "opened", say_it_once, "the store has", 0),
+    Planted(Watched, "begun", believe_the_list, "is told", 2),
+    Planted(Presences, "opened", say_it_once, "the store has", 2),
+    Planted(Presence, "begin_anew", go_on_with_the_list, "holds something else", 43),
     Planted(Presence, "_replace", add_to_what_was_known, "holds something else", 3),
 )
 

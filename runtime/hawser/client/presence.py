@@ -232,7 +232,7 @@ class Presence:
         before = self.info, self.watch
         self.info, self.watch = info, watch
         if self.watch != before[1]:
-            self._version = -1  # a list is to come, or nothing
+            self.begin_anew()
         pending, encode = self.request()
         pending.presence = None
         try:
@@ -257,6 +257,10 @@ class Presence:
 
         return pending, encode
 
+    def begin_anew(self) -> None:
+        """What comes begins with a list; one of which only a part has come will never be whole."""
+        self._version = -1
+
     def answered(self, message: Present) -> None:
         """The server has done what was asked for."""
         self._member = message.member
@@ -279,7 +283,7 @@ class Presence:
         """A step; one that does not follow is answered by asking for a list (PRS-7)."""
         if message.version != self._version + 1 or self._collected is not None:
             if self._version >= 0:
-                self._version = -1
+                self.begin_anew()
                 self._dialogue.presences.ask_anew(self)
             return
         self._version, self.total = message.version, message.total
@@ -383,6 +387,7 @@ class Presences:
     def opened(self) -> None:
         """A new session: say everything again."""
         for presence in list(self._open.values()):
+            presence.begin_anew()
             if presence.requested and self._speaks:
                 self._dialogue.hand_over(*presence.request())
             elif presence.requested:
