@@ -1,138 +1,73 @@
 """Channels and their subscribers against plain lists, whatever is published, asked for, claimed and withheld.
 
-A real server, a real broker and clients that say anything; `channel_ears` tells what each of them may be told.
+A real server, a real broker and clients that say anything (`channel_stage`, `channel_listener`); `channel_ears` and
+`pattern_ears` tell what each of them may be told.
 """
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
 import pytest
-import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hawser import App, Position, Principal, claims, serve
-from hawser.brokers import MemoryBroker
-from hawser.payloads import decode_payload, encode_payload
-from hawser.testing import FaultyNetwork
-from hawser_engine import EngineConfig
+from hawser import Position
+from hawser.payloads import encode_payload
 from hawser_engine.messages import (
-    ADDRESSING,
     ChannelRequest,
     Continue,
-    GapNotice,
     Pause,
-    PositionNotice,
-    Publication,
     Publish,
-    Published,
     PublishOptions,
     Subscribe,
-    Subscribed,
     SubscribeOptions,
     Unsubscribe,
-    Unsubscribed,
 )
-from tests.runtime.channel_ears import FILTERS, Declared, Ear, Item, Log
-from tests.runtime.helpers import FAST, URL, RawClient, counting_bytes
-from tests.runtime.stepping import Stepper
+from tests.runtime.channel_ears import Ear
+from tests.runtime.channel_listener import AMPLE, Traits
+from tests.runtime.channel_lists import FILTERS, Item, Log
+from tests.runtime.channel_stage import KINDS, Act, Burst, Stage
+from tests.runtime.pattern_ears import NOWHERE as NO_PLACE
+from tests.runtime.pattern_ears import PatternEar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from tests.runtime.channel_listener import Listener
 
-    from hawser_engine.messages import AnyMessage
-
-RING: Final = 4
-CHANNELS: Final = {
-    "catch-up": Declared(history=6),
-    "drop-oldest": Declared(ring=RING),
-    "both": Declared(history=6, overflow="drop-oldest", ring=RING),
-    "keep-latest": Declared(history=4, overflow="keep-latest"),
-}
-WINDOWS: Final = (1_000, 3, 2)
-READERS: Final = (True, True, False)
-"""Which of the clients may read history."""
 NOWHERE: Final = b"no epoch"
 REST: Final = 3.0
 """Virtual seconds in which everything that can come about does."""
+AGES: Final = 130.0
+"""Virtual seconds after which a session is over that nobody has come back to."""
 
 NUMBERS: Final = st.integers(0, 5)
 """Which channel, which client or which subscription, of those that there are."""
 TAGS: Final = st.sampled_from("abc")
-KEYS: Final = st.sampled_from(["x", "y", None])
 COUNTS: Final = st.sampled_from([0, 1, 2, 5, 9])
 """How many publications: some are more than a window or a history."""
 RESTS: Final = st.booleans()
 """Whether everything comes about that is under way, before the next step."""
 CLAIMS: Final = st.none() | st.tuples(st.integers(0, 2), st.integers(-8, 8))
 """None: where the client stands. Else how many epochs ago, and how far from there."""
-
-
-class Listener(RawClient):
-    """A client that hands what it hears to the ears of its channels."""
-
-    def __init__(self, number: int) -> None:
-        config = EngineConfig(window_messages=WINDOWS[number])
-        super().__init__(config, {"reads": READERS[number]}, (ADDRESSING,))
-        self.number = number
-        self.ears: dict[str, Ear] = {}
-        self.asked = self.answers = 0
-        self.failures: list[Exception] = []
-
-    def take(self, message: AnyMessage | None) -> None:
-        try:
-            self._tell(message)
-        except Exception as failure:
-            self.failures.append(failure)
-
-    def take_volatile(self, message: AnyMessage | None) -> None:
-        assert isinstance(message, Publication)
-        number, tag = decode_payload(message.data)
-        try:
-            self.ears[message.channel].fleeting(Position(message.epoch, message.offset), number, tag)
-        except Exception as failure:
-            self.failures.append(failure)
-
-    def _tell(self, message: AnyMessage | None) -> None:
-        match message:
-            case Publication():
-                number, _ = decode_payload(message.data)
-                self.ears[message.channel].publication(message.epoch, message.offset, number)
-            case PositionNotice():
-                self.ears[message.channel].position(Position(message.epoch, message.offset))
-            case GapNotice():
-                self.ears[message.channel].gap(message.since, message.position, message.reason)
-            case Subscribed():
-                [outcome] = message.channels
-                self.ears[outcome.channel].subscribed(outcome)
-                self.answers += 1
-            case Unsubscribed():
-                [channel] = message.channels
-                self.ears[channel].unsubscribed()
-                self.answers += 1
-            case Published():
-                self.answers += 1
-            case _:
-                raise AssertionError(f"{message!r} is no answer to anything")
-
-    def ask(self, question: Callable[[int], AnyMessage]) -> None:
-        """Say something that is answered, with an id of its own."""
-        self.asked += 1
-        self.say(question(self.asked))
-
-    async def have_taken(self, count: int) -> None:
-        """Say that so many messages were taken in all."""
-        self.engine.session.delivered(count, trio.current_time())
-        self.flush()
-
-    async def answered(self) -> None:
-        """Wait for all answers."""
-        await self.until(lambda: self.answers == self.asked)
+CHOSEN: Final = st.sampled_from([None, None, *FILTERS])
+"""A filter, or none."""
+ACTS: Final = st.builds(
+    Act,
+    kind=st.sampled_from(["publish", "publish", "publish", "volatile", "volatile", "lose", "forget"]),
+    tag=TAGS,
+    key=st.sampled_from(["x", "y", None]),
+    pad=st.sampled_from([0, 0, 0, 0, 30, 2_000, 70_000]),
+    spares=st.sampled_from([None, None, None, 0, 1]),
+)
+BURSTS: Final = st.builds(Burst, acts=st.lists(ACTS, max_size=6), more=COUNTS, passes=st.sampled_from([0, 0, 1, 2, 9]))
+CLIENTS: Final = st.builds(
+    Traits,
+    window=st.sampled_from([AMPLE, 3, 2]),
+    longest=st.sampled_from([1_048_576, 1_000]),
+    reads=st.sampled_from([True, True, False]),
+)
+NAMES: Final = st.sampled_from([f"{kind}:{number}" for kind in KINDS for number in (1, 2)])
 
 
 class Channels(RuleBasedStateMachine):
@@ -140,196 +75,246 @@ class Channels(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.broker = MemoryBroker(random_bytes=counting_bytes())
-        self.app = App(broker=self.broker)
-        for name, declared in CHANNELS.items():
-            self.app.channel(
-                name,
-                history=declared.history,
-                overflow=declared.overflow,
-                last_value=declared.keeps_latest,
-                about=["tags"],
-                volatile=True,
-                read_history=claims("reads"),
-                open=True,
-            )
-
-        @self.app.authenticate
-        async def authenticate(credentials: Mapping[str, Any]) -> Principal:
-            return Principal("ada", credentials)
-
-        self.logs: list[Log] = []
-        self.clients: list[Listener] = []
-        self.published = 0
-        self.stepper = Stepper()
-        self.stepper.start(self._live)
-
-    async def _live(self, *, task_status: trio.TaskStatus[None]) -> None:
-        config = attrs.evolve(FAST, ring_messages=RING)
-        async with (
-            trio.open_nursery() as nursery,
-            FaultyNetwork(delay_seconds=(0.0, 0.02)) as network,
-            AsyncExitStack() as stack,
-        ):
-            await nursery.start(partial(serve, config=config, random_bytes=counting_bytes()), self.app, URL)
-            for number in range(len(WINDOWS)):
-                client = await stack.enter_async_context(Listener(number).connected(URL, network))
-                assert isinstance(client, Listener)
-                self.clients.append(client)
-                await client.opened.wait()
-            task_status.started()
-            await trio.sleep_forever()
+        self.stage = Stage()
 
     @initialize(
-        names=st.lists(st.sampled_from(list(CHANNELS)), min_size=1, max_size=2, unique=True),
-        filters=st.tuples(*[st.sampled_from([None, None, *FILTERS]) for _ in WINDOWS]),
-        count=COUNTS,
+        names=st.lists(NAMES, min_size=1, max_size=3, unique=True),
+        clients=st.tuples(st.just(Traits()), CLIENTS, CLIENTS),
+        filters=st.tuples(CHOSEN, CHOSEN, CHOSEN),
+        wide=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+        delay=st.sampled_from([0.0, 0.02]),
+        burst=BURSTS,
     )
-    def open(self, names: list[str], filters: tuple[str | None, ...], count: int) -> None:
+    def open(
+        self, names: list[str], clients: tuple[Traits, ...], filters: tuple[str | None, ...], wide: tuple[bool, ...],
+        delay: float, burst: Burst,
+    ) -> None:  # fmt: skip
         """A few channels at a time, so that the steps are about the same ones."""
-        self.logs = [Log(name, CHANNELS[name]) for name in names]
-        for log in self.logs:
-            self._publish_some(log, 1 + count)
-            for client, filter in zip(self.clients, filters, strict=True):
-                self._subscribe(client, log, filter, None, None, 0)
-
-    def rest(self) -> None:
-        """Let everything come about that is under way."""
-        self.stepper.do(trio.sleep, REST)
-        for _, ear in self._subscriptions():
-            ear.quiet = ear.paused
+        stage = self.stage
+        stage.open(names, clients, delay)
+        for log in stage.logs:
+            stage.play(log, Burst([Act()], passes=1))
+            stage.play(log, burst)
+        for log in stage.logs[:2]:
+            for client, filter, pattern in zip(stage.clients, filters, wide, strict=True):
+                if not pattern:
+                    self._subscribe(client, log, filter)
+                elif _pattern(log) not in client.patterns:
+                    self._watch(client, _pattern(log), log, filter, Burst(), since=False)
+        self.rest_if(True)
 
     def rest_if(self, rest: bool) -> None:
         if rest:
-            self.rest()
+            self.stage.rest(REST)
 
     # ------------------------------------------------------------ publishing
 
-    @rule(number=NUMBERS, count=COUNTS, tag=TAGS, key=KEYS, rest=RESTS)
-    def publish(self, number: int, count: int, tag: str, key: str | None, rest: bool) -> None:
-        """First one as it is wanted, then any."""
-        log = self._log(number)
-        self._publish(log, tag, key)
-        self._publish_some(log, count)
+    @rule(number=NUMBERS, burst=BURSTS, rest=RESTS)
+    def publish(self, number: int, burst: Burst, rest: bool) -> None:
+        self.stage.play(self._log(number), burst)
         self.rest_if(rest)
-
-    def _publish_some(self, log: Log, count: int) -> None:
-        """Of all kinds, in turn."""
-        for number in range(self.published, self.published + count):
-            self._publish(log, "abc"[number % 3], ("x", "y", None, "x")[number % 4])
-
-    def _publish(self, log: Log, tag: str, key: str | None = None) -> None:
-        item = Item(self._count(), tag, key if log.declared.keeps_latest else None, None)
-        log.add(self._stream(log).epoch, item)
-        publish = partial(self.app.publish, tags={"tag": tag}, latest_key=item.latest_key)
-        assert self.stepper.do(publish, log.name, [item.number, tag]).position == log.end
 
     @rule(number=NUMBERS, by=NUMBERS, tag=TAGS, rest=RESTS)
     def publish_for_others(self, number: int, by: int, tag: str, rest: bool) -> None:
-        """SPEC ADR-8."""
-        client, log = self._client(by), self._log(number)
-        if client.deliver:
-            item = Item(self._count(), tag, None, client.number)
-            log.add(log.end.epoch, item)
-            data = encode_payload([item.number, tag])
-            options = PublishOptions(tags={"tag": tag}, except_me=True)
-            client.ask(lambda id: Publish(id, log.name, data, None, options))
-            self.stepper.do(client.answered)
-        self.rest_if(rest)
+        """A client does (SPEC ADR-8); not where it matters at which moment exactly."""
+        stage, client, log = self.stage, self._client(by), self._log(number)
+        if client.deliver and client.here and log.declared.seconds > AGES:
 
-    @rule(number=NUMBERS, before=st.integers(0, 2), tag=TAGS, rest=RESTS)
-    def publish_volatile(self, number: int, before: int, tag: str, rest: bool) -> None:
-        """Whoever has everything, or window for it, gets it; of another one there is no telling."""
-        self.rest_if(rest)
-        log = self._log(number)
-        due = [
-            ear
-            for client, ear in self._subscriptions()
-            if rest and client.deliver and ear.log is log and ear.settled and ear.passes(tag)
-            if before < WINDOWS[client.number] // 2
-        ]
-        self._publish_some(log, before)
-        count = self._count()
-        publish = partial(self.app.publish, tags={"tag": tag}, volatile=True)
-        assert self.stepper.do(publish, log.name, [count, tag]).position == log.end
-        self.rest_if(rest)
-        for ear in due:
-            assert ear.volatile[-1:] == [count]
+            async def ask() -> None:
+                item = Item(stage.count(), tag, None, client.session, 10, log.now_ms)
+                data = encode_payload([item.number, tag, b""])
+                stage.note(log, item)
+                options = PublishOptions(tags={"tag": tag}, except_me=True)
+                client.ask(lambda id: Publish(id, log.name, data, None, options))
+                await client.answered()
 
-    @rule(number=NUMBERS, tag=TAGS, rest=RESTS)
-    def forget(self, number: int, tag: str, rest: bool) -> None:
-        """The broker has lost the channel, which begins anew."""
-        log = self._log(number)
-        sinks = self._stream(log).sinks
-        del self.broker._streams[log.name]  # pyright: ignore[reportPrivateUsage]
-        self._stream(log).sinks = sinks
-        self._publish(log, tag)
+            stage.stepper.do(ask)
         self.rest_if(rest)
 
     # ------------------------------------------------------------ subscribing
 
     @rule(
         number=NUMBERS,
-        filter=st.sampled_from([None, None, *FILTERS]),
+        filter=CHOSEN,
         since=st.sampled_from([None, None, "where it was", "where it was", "nowhere"]) | st.integers(0, 12),
         rewind=st.sampled_from([None, None, 1, 3, 9]),
-        away=COUNTS,
-        meanwhile=COUNTS,
+        answers=st.booleans(),
+        away=BURSTS,
+        meanwhile=BURSTS,
         rest=RESTS,
     )
     def leave_and_return(
-        self, number: int, filter: str | None, since: str | int | None, rewind: int | None, away: int, meanwhile: int,
-        rest: bool,
+        self, number: int, filter: str | None, since: str | int | None, rewind: int | None, answers: bool, away: Burst,
+        meanwhile: Burst, rest: bool,
     ) -> None:  # fmt: skip
         """Unsubscribe, and subscribe again, while something is published."""
-        client, ear = self._subscription(number)
-        log = ear.log
-        if not client.deliver:  # the answers would not come
+        found = self._subscription(number)
+        if found is None or not self._may_ask(found[0]):
             return
-        client.ask(lambda id: Unsubscribe(id, (log.name,)))
-        self.stepper.do(client.answered)
+        client, ear = found
+        log = ear.log
+        self._leave(client, log.name)
         del client.ears[log.name]
-        self._publish_some(log, away)
+        self.stage.play(log, away)
         place: Position | None = None
         if since == "where it was":
             place = ear.stands
         elif since is not None:
             place = Position(NOWHERE, 1) if isinstance(since, str) else Position(log.end.epoch, since)
-        reads = READERS[client.number]
-        self._subscribe(client, log, filter, place, rewind if reads and place is None else None, meanwhile)
+        rewind = rewind if client.traits.reads and place is None else None
+        self._subscribe(client, log, filter, place, rewind, meanwhile, answers=answers)
         self.rest_if(rest)
 
+    @rule(number=NUMBERS, kind=NUMBERS, meanwhile=BURSTS, rest=RESTS)
+    def leave(self, number: int, kind: int, meanwhile: Burst, rest: bool) -> None:
+        """For good, so that what a pattern has of the channel is its own."""
+        found = self._subscription(number)
+        if found is not None and self._may_ask(found[0]):
+            client, ear = found
+            self._leave(client, ear.log.name)
+            del client.ears[ear.log.name]
+            self.stage.play(ear.log, meanwhile)
+        self.rest_if(rest)
+
+    @rule(number=NUMBERS, by=NUMBERS, filter=CHOSEN, since=st.booleans(), meanwhile=BURSTS, rest=RESTS)
+    def watch(self, number: int, by: int, filter: str | None, since: bool, meanwhile: Burst, rest: bool) -> None:
+        """Subscribe to the pattern of a channel, or subscribe no more."""
+        client, log = self._client(by), self._log(number)
+        if self._may_ask(client):
+            pattern = _pattern(log)
+            if pattern in client.patterns:
+                self._leave(client, pattern)
+            else:
+                self._watch(client, pattern, log, filter, meanwhile, since=since)
+        self.rest_if(rest)
+
+    @rule(number=NUMBERS, by=NUMBERS, filter=CHOSEN, meanwhile=BURSTS, rest=RESTS)
+    def enter(self, number: int, by: int, filter: str | None, meanwhile: Burst, rest: bool) -> None:
+        """Subscribe to what one is not subscribed to."""
+        client, log = self._client(by), self._log(number)
+        if self._may_ask(client) and log.name not in client.ears:
+            self._subscribe(client, log, filter, None, None, meanwhile)
+        self.rest_if(rest)
+
+    def _may_ask(self, client: Listener) -> bool:
+        """Whether an answer would come."""
+        return client.deliver and client.here
+
+    def _leave(self, client: Listener, name: str) -> None:
+        self.stage.disturbed = True
+
+        async def leave() -> None:
+            client.ask(lambda id: Unsubscribe(id, (name,)))
+            await client.answered()
+
+        self.stage.stepper.do(leave)
+        client.answering.discard(name)
+
     def _subscribe(
-        self, client: Listener, log: Log, filter: str | None, since: Position | None, rewind: int | None, meanwhile: int
+        self, client: Listener, log: Log, filter: str | None, since: Position | None = None, rewind: int | None = None,
+        meanwhile: Burst | None = None, *, answers: bool = False,
+    ) -> None:  # fmt: skip
+        async def subscribe() -> None:
+            client.ears[log.name] = Ear(
+                log,
+                client.taste(filter),
+                since=since,
+                rewind=rewind,
+                reads=client.traits.reads,
+                known=self.stage.published,
+                at_ease=client.at_ease,
+            )
+            place = client.place(log.name)
+            if place is not None:
+                place.asked = True
+            options = SubscribeOptions(rewind=rewind, filter=filter, answers=answers)
+            client.ask(lambda id: Subscribe(id, (ChannelRequest(log.name, since, options),)))
+            await self.stage.perform(log, meanwhile or Burst())
+            await client.answered()
+
+        self.stage.stepper.do(subscribe)
+        if answers:
+            client.answering.add(log.name)
+
+    def _watch(
+        self, client: Listener, pattern: str, log: Log, filter: str | None, meanwhile: Burst, *, since: bool
     ) -> None:
-        client.ears[log.name] = Ear(
-            log,
-            client.number,
-            filter=filter,
-            since=since,
-            rewind=rewind,
-            reads=READERS[client.number],
-            known=self.published,
-        )
-        options = SubscribeOptions(rewind=rewind, filter=filter)
-        client.ask(lambda id: Subscribe(id, (ChannelRequest(log.name, since, options),)))
-        self._publish_some(log, meanwhile)
-        self.stepper.do(client.answered)
+        async def watch() -> None:
+            logs = [each for each in self.stage.logs if _pattern(each) == pattern]
+            client.patterns[pattern] = PatternEar(logs, client.taste(filter), since=since, at_ease=client.at_ease)
+            place = NO_PLACE if since else None
+            options = None if filter is None else SubscribeOptions(filter=filter)
+            client.ask(lambda id: Subscribe(id, (ChannelRequest(pattern, place, options),)))
+            await self.stage.perform(log, meanwhile)
+            await client.answered()
+
+        self.stage.stepper.do(watch)
+
+    # ------------------------------------------------------------ links and sessions
+
+    @rule(number=NUMBERS, log=NUMBERS, meanwhile=BURSTS, rest=RESTS)
+    def lose_the_link(self, number: int, log: int, meanwhile: Burst, rest: bool) -> None:
+        """It is away, until it comes back."""
+        client = self._client(number)
+        if client.here:
+            self.stage.go(client)
+        self.stage.play(self._log(log), meanwhile)
+        self.rest_if(rest)
+
+    @rule(number=NUMBERS, log=NUMBERS, meanwhile=BURSTS, rest=RESTS)
+    def come_back(self, number: int, log: int, meanwhile: Burst, rest: bool) -> None:
+        """On another link, to the same session; it may be that the old one is cut only now."""
+        client = self._client(number)
+        if client.here:
+            self.stage.go(client)
+        self.stage.come(client)
+        self.stage.play(self._log(log), meanwhile)
+        self.rest_if(rest)
+
+    @rule(number=NUMBERS, goodbye=st.sampled_from([True, True, False]), meanwhile=BURSTS, rest=RESTS)
+    def begin_anew(self, number: int, goodbye: bool, meanwhile: Burst, rest: bool) -> None:
+        """The session ends, and another one goes on from where its subscriptions stood."""
+        stage, client = self.stage, self._client(number)
+        ears, patterns = client.ears, client.patterns
+        goodbye &= client.here
+        if goodbye:
+            stage.say_goodbye(client)
+        if client.here:
+            stage.go(client)
+        stage.forget_session(client)
+        if not goodbye:
+            stage.rest(AGES)
+        for log in stage.logs:
+            stage.play(log, meanwhile)
+        stage.begin_anew(client)
+        for ear in ears.values():
+            self._subscribe(client, ear.log, ear.taste.filter, ear.stands, None, meanwhile)
+        for pattern, old in patterns.items():
+            [log, *_] = [place.log for place in old.places.values()]
+            self._watch(client, pattern, log, old.taste.filter, meanwhile, since=True)
+        self.rest_if(rest)
 
     # ------------------------------------------------------------ taking, and not
 
-    @rule(number=NUMBERS, claim=CLAIMS, meanwhile=COUNTS, again=CLAIMS, on=st.booleans(), rest=RESTS)
+    @rule(number=NUMBERS, claim=CLAIMS, meanwhile=BURSTS, again=CLAIMS, on=st.booleans(), rest=RESTS)
     def pause(
-        self, number: int, claim: tuple[int, int] | None, meanwhile: int, again: tuple[int, int] | None, on: bool,
+        self, number: int, claim: tuple[int, int] | None, meanwhile: Burst, again: tuple[int, int] | None, on: bool,
         rest: bool,
     ) -> None:  # fmt: skip
         """At any place that a client may name, for a while or until it goes on."""
-        client, ear = self._subscription(number)
-        ear.paused = True
+        found = self._subscription(number)
+        if found is None:
+            return
+        client, ear = found
         place = self._claimed(ear, claim)
-        client.say(Pause(ear.log.name, place.epoch, place.offset))
+
+        async def pause() -> None:
+            ear.pause(place)
+            client.say(Pause(ear.log.name, place.epoch, place.offset))
+            await self.stage.perform(ear.log, meanwhile)
+
+        self.stage.stepper.do(pause)
         self.rest_if(rest)
-        self._publish_some(ear.log, meanwhile)
         if on:
             self.go_on(number, again, rest)
 
@@ -337,11 +322,18 @@ class Channels(RuleBasedStateMachine):
     def go_on(self, number: int, claim: tuple[int, int] | None, rest: bool) -> None:
         """Also where there was no pause, which means nothing."""
         self.rest_if(claim is not None)  # what is under way cannot be told from what is claimed
-        client, ear = self._subscription(number)
+        found = self._subscription(number)
+        if found is None:
+            return
+        client, ear = found
         place = self._claimed(ear, claim)
-        if ear.paused:
-            ear.go_on(place)
-        client.say(Continue(ear.log.name, place.epoch, place.offset))
+
+        async def go_on() -> None:
+            if ear.paused:
+                ear.go_on(place)
+            client.say(Continue(ear.log.name, place.epoch, place.offset))
+
+        self.stage.stepper.do(go_on)
         self.rest_if(rest)
 
     def _claimed(self, ear: Ear, claim: tuple[int, int] | None) -> Position:
@@ -351,73 +343,88 @@ class Channels(RuleBasedStateMachine):
         epochs = [NOWHERE, *ear.log.eras]
         return Position(epochs[max(-1 - ago, -len(epochs))], max(0, ear.stands.offset + far))
 
-    @rule(number=NUMBERS, meanwhile=COUNTS, rest=RESTS)
-    def withhold(self, number: int, meanwhile: int, rest: bool) -> None:
+    @rule(number=NUMBERS, log=NUMBERS, meanwhile=BURSTS, rest=RESTS)
+    def withhold(self, number: int, log: int, meanwhile: Burst, rest: bool) -> None:
         """It takes what comes, and does not say so: soon there is no window."""
-        client, ear = self._subscription(number)
-        client.deliver = False
-        self._publish_some(ear.log, meanwhile)
+        self.stage.withhold(self._client(number))
+        self.stage.play(self._log(log), meanwhile)
         self.rest_if(rest)
 
-    @rule(number=NUMBERS, count=st.sampled_from([None, None, 1]), rest=RESTS)
-    def give_back(self, number: int, count: int | None, rest: bool) -> None:
+    @rule(number=NUMBERS, count=st.sampled_from([None, None, 1]), log=NUMBERS, meanwhile=BURSTS, rest=RESTS)
+    def give_back(self, number: int, count: int | None, log: int, meanwhile: Burst, rest: bool) -> None:
         """All the window, for good, or for so many messages."""
         client = self._client(number)
         inbox = client.engine.session.inbox
         taken = inbox.received if count is None else min(inbox.received, inbox.delivered + count)
         client.deliver |= count is None
-        self.stepper.do(client.have_taken, taken)
+        self.stage.stepper.do(client.have_taken, taken)
+        self.stage.play(self._log(log), meanwhile)
         self.rest_if(rest)
+
+    @rule(number=NUMBERS)
+    def ask(self, number: int) -> None:
+        """Ask those who said that they answer (SPEC ASK-1 to ASK-3)."""
+        self.stage.rest(REST)
+        log = self._log(number)
+        asked = {f"client {client.number}": client for client in self.stage.clients if log.name in client.answering}
+        collected = self.stage.stepper.do(self.stage.app.collect, log.name, log.end.offset)
+        assert sorted(answer.user for answer in collected.answers) == sorted(asked)
+        for answer in collected.answers:
+            client = asked[answer.user]
+            if answer.status == "answered":
+                assert answer.data == [client.number, log.end.offset]
+            else:
+                assert answer.status == "silent"
+                assert not client.here or not client.deliver, "who is there and has window is heard"
 
     # ------------------------------------------------------------ what there is
 
-    def _count(self) -> int:
-        self.published += 1
-        return self.published
-
     def _log(self, number: int) -> Log:
-        return self.logs[number % len(self.logs)]
+        return self.stage.logs[number % len(self.stage.logs)]
 
     def _client(self, number: int) -> Listener:
-        return self.clients[number % len(self.clients)]
+        return self.stage.clients[number % len(self.stage.clients)]
 
-    def _stream(self, log: Log) -> Any:
-        return self.broker._stream(log.name)  # pyright: ignore[reportPrivateUsage]
-
-    def _subscriptions(self) -> list[tuple[Listener, Ear]]:
-        return [(client, ear) for client in self.clients for ear in client.ears.values()]
-
-    def _subscription(self, number: int) -> tuple[Listener, Ear]:
-        found = self._subscriptions()
-        return found[number % len(found)]
+    def _subscription(self, number: int) -> tuple[Listener, Ear] | None:
+        found = self.stage.subscriptions()
+        return found[number % len(found)] if found else None
 
     # ------------------------------------------------------------ what holds
 
     @invariant()
     def everybody_was_told_what_the_lists_say(self) -> None:
-        for client in self.clients:
-            for failure in client.failures:
-                raise failure
-            assert client.terminations == []
+        self.stage.check()
 
     def teardown(self) -> None:
         try:
-            self.everybody_was_told_what_the_lists_say()
+            self.stage.check()
             self._drain()
         finally:
-            self.stepper.close()
+            self.stage.stepper.close()
 
     def _drain(self) -> None:
         """In the end everybody has everything."""
-        for client in self.clients:
-            self.give_back(client.number, None, rest=True)
-        for number, (_, ear) in enumerate(self._subscriptions()):
+        stage = self.stage
+        for client in stage.clients:
+            if not client.here:
+                stage.come(client)
+            self.give_back(client.number, None, 0, Burst(), rest=True)
+        for number, (_, ear) in enumerate(stage.subscriptions()):
             if ear.paused:
                 self.go_on(number, None, rest=True)
-        self.everybody_was_told_what_the_lists_say()
-        for _, ear in self._subscriptions():
+        for log in stage.logs:
+            stage.play(log, Burst([Act(), Act(tag="b")], passes=9))  # so that what was never reported is missed
+        stage.rest(REST)
+        for _, ear in stage.subscriptions():
             assert ear.settled
             assert not ear.honest or ear.heard == sorted(set(ear.heard))
+        for client in stage.clients:
+            for pattern in client.patterns.values():
+                assert all(place.apart or place.settled for place in pattern.places.values())
+
+
+def _pattern(log: Log) -> str:
+    return log.name.partition(":")[0] + ":*"
 
 
 TestChannels = Channels.TestCase
