@@ -34,6 +34,11 @@ class Dues:
     def keeps_up(self) -> bool:
         return self.until == inf
 
+    @property
+    def served(self) -> bool:
+        """Whether it gets anything at all."""
+        return True
+
     def begin(self) -> None:
         """It has everything, and keeps up from here on."""
         self.until = inf

@@ -66,6 +66,9 @@ class Ear(Dues):
         self.misplaced = False
         """Whether it said something else when it paused."""
 
+    def __repr__(self) -> str:
+        return f"<{self.taste} in {self.log.name!r} at {self._stands}, awaits {self._awaits}, end {self.log.end}>"
+
     # ------------------------------------------------------------ where it stands
 
     @property

@@ -9,7 +9,7 @@ import attrs
 import trio
 import trio.lowlevel
 
-from hawser import EVERYONE, App, Principal, Session, claims, serve
+from hawser import EVERYONE, App, Principal, Server, Session, claims, serve
 from hawser.payloads import encode_payload
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import PublishOptions
@@ -109,6 +109,9 @@ class Stage:
         self.clients: list[Listener] = []
         self.published = 0
         self.sessions = 0
+        self._steady: dict[str, tuple[int, int]] = {}
+        self.disturbed = False
+        """Whether somebody has left who did not keep up."""
         self.stepper = Stepper()
 
     # ------------------------------------------------------------ who is there
@@ -128,7 +131,8 @@ class Stage:
             trio.open_nursery() as self._nursery,
             FaultyNetwork(delay_seconds=(0.0, delay_seconds)) as self._network,
         ):
-            await self._nursery.start(partial(serve, config=CONFIG, random_bytes=counting_bytes()), self.app, URL)
+            start = partial(serve, config=CONFIG, random_bytes=counting_bytes())
+            self._server: Server = await self._nursery.start(start, self.app, URL)
             task_status.started()
             await trio.sleep_forever()
 
@@ -181,6 +185,7 @@ class Stage:
 
     def forget_session(self, client: Listener) -> None:
         """Its session is no more."""
+        self.disturbed = True
         del self._handles[client.number]
 
     def subscriptions(self) -> list[tuple[Listener, Ear]]:
@@ -285,11 +290,13 @@ class Stage:
                     self.come(client)
         self.stepper.do(trio.sleep, seconds)
         self.check()
+        self._check_behind()
         for client in self.clients:
             for ear in client.ears.values():
                 ear.quiet = ear.paused and client.here
                 self._look(client, ear, settled=ear.settled)
-                assert ear.settled or ear.paused or not client.at_ease, "it does not get what it has window for"
+                waits = ear.paused or not (ear.honest and client.at_ease)
+                assert ear.settled or waits, f"it does not get what it has window for: {ear}"
             for pattern in client.patterns.values():
                 for place in pattern.places.values():
                     self._look(client, place, settled=pattern.began and place.settled)
@@ -298,6 +305,19 @@ class Stage:
         dues.check()
         if settled and client.at_ease:
             dues.begin()
+
+    def _check_behind(self) -> None:
+        """Whether nobody was counted as behind where all have kept up since this was last looked at (CHN-6, OVF-2)."""
+        for kind in KINDS:
+            logs = [log for log in self.logs if log.name.startswith(f"{kind}:")]
+            counts, troubles = self._server.overflow.get(f"{kind}:*"), sum(log.troubles for log in logs)
+            behind = 0 if counts is None else counts.behind
+            here = [dues for dues in self._all() if dues.log in logs and dues.served]
+            if not self.disturbed and self._steady.get(kind, (0, 0))[1] == troubles:
+                kept_up = all(dues.keeps_up for dues in here)
+                assert not kept_up or behind == self._steady.get(kind, (0, 0))[0], f"{kind}: behind, with all window"
+            self._steady[kind] = behind, troubles
+        self.disturbed = False
 
     def check(self) -> None:
         """Whether everybody was told what the lists say."""

@@ -37,6 +37,10 @@ class Place(Dues):
         self._told = False  # whether the server has surely heard of the channel since the pattern began
 
     @property
+    def served(self) -> bool:
+        return not self.apart
+
+    @property
     def _era(self) -> Era:
         return self.log.eras[self.epoch]
 
@@ -67,8 +71,7 @@ class Place(Dues):
         assert self.taste.takes(item), f"{item} is too long for {self.taste}"
         if epoch != self.epoch:  # its publications tell a new epoch
             assert log.place(epoch) > log.place(self.epoch)
-            self.stands(epoch, 0, 0)
-            self._told = False
+            self._move(epoch)
         assert offset > self._low, "once, in order, and nothing from before"
         self._pass_over(offset - 1)
         self.stands(epoch, offset, offset)
@@ -78,10 +81,11 @@ class Place(Dues):
         """WLD-5, CHN-5: nothing is lost but what had to be."""
         assert not self.apart, "it is none of the pattern's"
         assert since is not None
+        said = f"a GAP after {since}, and it stands at {self.epoch!r}, {self._low} to {self._high}"
         if since.epoch != self.epoch:
-            assert self.log.place(since.epoch) > self.log.place(self.epoch)
-            self.stands(since.epoch, 0, 0)
-        assert since.offset >= self._low
+            assert self.log.place(since.epoch) > self.log.place(self.epoch), said
+            self._move(since.epoch)
+        assert since.offset >= self._low, said
         self._pass_over(since.offset)
         if self.asked and reason == GapReason.OVERFLOW:
             self.end()  # what comes next goes to the session's own subscription, which may begin anywhere
@@ -91,6 +95,11 @@ class Place(Dues):
             self.check_lost(self._era.wanted(self.taste, since.offset, position.offset))
         self.stands(position.epoch, position.offset, position.offset)
         self._told = True
+
+    def _move(self, epoch: bytes) -> None:
+        """A new epoch is told by what comes of it."""
+        self.stands(epoch, 0, 0)
+        self._told = False
 
     def _pass_over(self, offset: int) -> None:
         era = self._era
@@ -103,7 +112,8 @@ class Place(Dues):
     def fleeting(self, position: Position, number: int, tag: str) -> None:
         """WLD-5: in its place."""
         assert self.taste.passes(tag)
-        if position.epoch == self.epoch and position.offset >= self._low:
+        newer = self.log.place(position.epoch) > self.log.place(self.epoch)
+        if newer or (position.epoch == self.epoch and position.offset >= self._low):
             self.took(number)
 
     def taken(self, ear: Ear) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-PASSES_MAX = 1_000_000
+PASSES_MAX = 100_000
 """After so many passes of the loop a step will never be done."""
 
 

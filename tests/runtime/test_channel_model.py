@@ -81,12 +81,14 @@ class Channels(RuleBasedStateMachine):
         names=st.lists(NAMES, min_size=1, max_size=3, unique=True),
         clients=st.tuples(st.just(Traits()), CLIENTS, CLIENTS),
         filters=st.tuples(CHOSEN, CHOSEN, CHOSEN),
+        wide=st.tuples(st.booleans(), st.booleans(), st.booleans()),
         delay=st.sampled_from([0.0, 0.02]),
         burst=BURSTS,
     )
     def open(
-        self, names: list[str], clients: tuple[Traits, ...], filters: tuple[str | None, ...], delay: float, burst: Burst
-    ) -> None:
+        self, names: list[str], clients: tuple[Traits, ...], filters: tuple[str | None, ...], wide: tuple[bool, ...],
+        delay: float, burst: Burst,
+    ) -> None:  # fmt: skip
         """A few channels at a time, so that the steps are about the same ones."""
         stage = self.stage
         stage.open(names, clients, delay)
@@ -94,8 +96,11 @@ class Channels(RuleBasedStateMachine):
             stage.play(log, Burst([Act()], passes=1))
             stage.play(log, burst)
         for log in stage.logs[:2]:
-            for client, filter in zip(stage.clients, filters, strict=True):
-                self._subscribe(client, log, filter)
+            for client, filter, pattern in zip(stage.clients, filters, wide, strict=True):
+                if not pattern:
+                    self._subscribe(client, log, filter)
+                elif _pattern(log) not in client.patterns:
+                    self._watch(client, _pattern(log), log, filter, Burst(), since=False)
         self.rest_if(True)
 
     def rest_if(self, rest: bool) -> None:
@@ -196,6 +201,8 @@ class Channels(RuleBasedStateMachine):
         return client.deliver and client.here
 
     def _leave(self, client: Listener, name: str) -> None:
+        self.stage.disturbed = True
+
         async def leave() -> None:
             client.ask(lambda id: Unsubscribe(id, (name,)))
             await client.answered()

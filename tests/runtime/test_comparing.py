@@ -13,6 +13,7 @@ from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
 from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
+from tests.runtime.stepping import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -293,3 +294,23 @@ async def test_who_subscribes_in_a_new_epoch_before_the_server_is_told_of_it_sta
             await trio.sleep(60)
             assert told(late) == ([1, 2] if history else [2])
         assert await collect(messages, 3 if history else 2) == ([(1, 0), 2, 3] if history else [(1, 1), 3])
+
+
+async def test_what_waits_to_be_delivered_is_not_missed_with_what_was_not_reported(autojump_clock: MockClock) -> None:
+    """A pattern was once taken to stand behind what it was still to be given."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app) as server, connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room:1") as plain, other.subscribe("room:*") as wide:
+            await app.publish("room:1", 1)
+            for messages in (plain, wide):
+                assert await collect(messages, 1) == [1]
+            at_once(app.publish("room:1", 2))
+            broker.losing = True
+            top = at_once(app.publish("room:1", 3)).position
+            broker.losing = False
+            hub: Any = server._node.hub  # pyright: ignore[reportPrivateUsage]
+            hub.missed(hub._channels["room:1"], top)
+            for messages in (plain, wide):
+                assert await collect(messages, 2) == [2, 3]

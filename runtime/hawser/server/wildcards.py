@@ -310,9 +310,16 @@ class Wildcards:
                     continue
                 stray = self._strays.get(channel, {}).get(member.session)
                 if stray is None:
-                    self._stray(member, channel, reported, Mode.BEHIND)
+                    self._stray(member, channel, self._stood(member, channel, reported), Mode.BEHIND)
                 elif stray.mode is Mode.LIVE:
                     stray.fall_behind()
+
+    def _stood(self, member: PatternMember, channel: Channel, reported: Position) -> Position:
+        """Where one without a stray stands: before what waits, but for what it was given already."""
+        for chunk in channel.chunks:
+            if isinstance(chunk, Chunk) and member.given is not chunk:
+                return Position(chunk.epoch, chunk.before)
+        return reported
 
     # ------------------------------------------------------------ strays
 

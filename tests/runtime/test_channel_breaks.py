@@ -1,0 +1,237 @@
+"""Small breaks of what serves channels, and that the model of `test_channel_model` notices each of them.
+
+One that it does not notice says that a rule of the server is tested by nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+import pytest
+import trio
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from hawser.server.channels import Channel
+from hawser.server.filtered import FilteredMembership
+from hawser.server.hub import Hub
+from hawser.server.memberships import Membership, Mode
+from hawser.server.ring import Ring
+from hawser.server.wildcards import Wildcards
+from hawser_engine.channels.latest import Latest
+from tests.runtime.channel_listener import Traits
+from tests.runtime.channel_stage import Act, Burst
+from tests.runtime.test_channel_model import Channels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hawser import Position
+    from hawser.brokers import Entry
+
+    Story: TypeAlias = Callable[[Channels], None]
+
+EXAMPLES: Final = 60
+"""Stories until one notices; the same ones in every run."""
+STEPS: Final = 12
+
+
+def without_seal(name: str) -> Callable[..., Any]:
+    """A method of a channel that does not seal what was reported before it."""
+    method: Callable[..., Any] = getattr(Channel, name)
+
+    def broken(channel: Channel, *arguments: Any, **named: Any) -> Any:
+        def seal(this: Channel, spared: tuple[str, ...] = ()) -> None:
+            if this is not channel:
+                sealing(this, spared)
+
+        sealing = Channel.seal
+        Channel.seal = seal  # type: ignore[method-assign, assignment]
+        try:
+            return method(channel, *arguments, **named)
+        finally:
+            Channel.seal = sealing  # type: ignore[method-assign]
+
+    return broken
+
+
+# ---------------------------------------------------------------- other breaks
+
+
+def rewind_to_anywhere(member: Membership, claim: Position) -> None:
+    """Whoever may not read history reads it by a pause (SUB-14)."""
+    member.epoch, member.offset = claim.epoch, claim.offset
+
+
+def let_everything_pass(member: FilteredMembership, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Who is fed from history gets what its filter does not let through (SUB-12)."""
+    return entries
+
+
+def spare_without_a_word(member: Membership, offset: int, send: Callable[..., bool]) -> bool:
+    """No POSITION says that a session was left out (ADR-8)."""
+    member.offset = offset
+    return True
+
+
+def bridge_without_a_word(hub: Hub, session: Any, member: Membership, offset: int) -> bool:
+    """No POSITION says that only replaced publications were left out (LAT-3)."""
+    return True
+
+
+def keep_too_little(ring: Ring, entry: Entry) -> None:
+    """Only the newest waits for the slow (CHN-7)."""
+    ring._entries = [entry]  # pyright: ignore[reportPrivateUsage]
+
+
+after: Final = Latest.after
+
+
+def begin_behind_the_first(latest: Latest, offset: int) -> list[int]:
+    """The first publication of what is kept is not read (LAT-2)."""
+    return after(latest, offset)[1:]
+
+
+def believe_the_report(channel: Channel, position: Position) -> None:
+    """What was not reported is not missed (CHN-15)."""
+
+
+def take_it_from_the_pattern(wildcards: Wildcards, session: Any, channel: Channel, start: Position) -> None:
+    """What waits for a pattern is forgotten when its session subscribes to the channel (WLD-4)."""
+    stray = wildcards._strays.get(channel, {}).get(session)  # pyright: ignore[reportPrivateUsage]
+    if stray is not None:
+        wildcards._drop(stray)  # pyright: ignore[reportPrivateUsage]
+
+
+def give_it_up(wildcards: Wildcards, session: Any, former: Membership) -> None:
+    """A pattern does not go on where a subscription to one of its channels has ended (WLD-4)."""
+
+
+def go_on_without_a_word(hub: Hub, session: Any, name: str, position: Position) -> None:
+    """No POSITION answers a CONTINUE (CHN-9)."""
+    member = session.memberships.get(name)
+    if member is not None and member.mode is Mode.PAUSED:
+        member.mode = Mode.BEHIND
+        member.rewind(position)
+        session.feed()
+
+
+def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
+    """Who is behind in too many channels of a pattern is not told (WLD-6)."""
+
+
+@attrs.frozen
+class Break:
+    """One of them, in the place of a method."""
+
+    name: str
+    owner: Any
+    method: str
+    broken: Callable[..., Any]
+
+
+BREAKS: Final = (
+    Break("seal nothing before what is volatile", Channel, "_pass", without_seal("_pass")),
+    Break("seal nothing around what spares somebody", Channel, "report", without_seal("report")),
+    Break("let everything pass", FilteredMembership, "passing", let_everything_pass),
+    Break("spare without a word", Membership, "spare", spare_without_a_word),
+    Break("bridge without a word", Hub, "_bridge", bridge_without_a_word),
+    Break("keep too little", Ring, "keep", keep_too_little),
+    Break("begin behind the first", Latest, "after", begin_behind_the_first),
+    Break("believe the report", Channel, "missed", believe_the_report),
+    Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern),
+    Break("go on without a word", Hub, "go_on", go_on_without_a_word),
+    Break("lose nothing", Wildcards, "_lose", lose_nothing),
+)
+
+
+# ---------------------------------------------------------------- what takes a story of its own
+
+
+def _open(channels: Channels, name: str, *, reads: bool = True, wide: bool = False) -> None:
+    clients = (Traits(), Traits(reads=reads), Traits())
+    channels.open([name], clients, (None, None, None), (wide, False, False), 0.0, Burst(more=5))
+
+
+def miss_one(channels: Channels) -> None:
+    """Something is not reported in the middle of what arrives together."""
+    _open(channels, "drop-oldest:1")
+    channels.publish(0, Burst([Act(), Act(), Act("lose"), Act()]), rest=True)
+
+
+def enter_a_stream(channels: Channels) -> None:
+    """Somebody subscribes while one publication follows the other."""
+    _open(channels, "drop-oldest:1")
+    channels.leave(0, 0, Burst(), rest=True)
+    channels.enter(0, 0, None, Burst(more=40, passes=1), rest=True)
+
+
+def claim_the_past(channels: Channels) -> None:
+    """One that may not read history pauses, and says that it stands before where it began."""
+    _open(channels, "catch-up:1", reads=False)
+    channels.pause(1, (0, -4), Burst(more=1), (0, -4), on=True, rest=True)
+
+
+def leave_in_a_pause(channels: Channels) -> None:
+    """A subscription ends in a pause, and a pattern has the rest."""
+    _open(channels, "catch-up:1", wide=True)
+    channels.enter(0, 0, None, Burst(), rest=True)
+    channels.pause(0, None, Burst(more=3), None, on=False, rest=True)
+    channels.leave(0, 0, Burst(), rest=True)
+
+
+STORIES: Final = (
+    (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
+    (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
+    (Break("rewind to anywhere", Membership, "rewind", rewind_to_anywhere), claim_the_past),
+    (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
+)
+
+
+def tell(story: Story) -> None:
+    """Have a story told, and see to its end."""
+    channels = Channels()
+    try:
+        story(channels)
+    finally:
+        channels.teardown()
+
+
+@pytest.mark.parametrize("story", [story for _, story in STORIES], ids=lambda story: story.__name__)
+def test_the_model_has_nothing_to_say_of_a_story(story: Story) -> None:
+    tell(story)
+
+
+@pytest.mark.parametrize(("broken", "story"), STORIES, ids=[broken.name for broken, _ in STORIES])
+def test_the_model_notices_in_a_story(broken: Break, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What few of many stories come to is told on purpose."""
+    monkeypatch.setattr(broken.owner, broken.method, broken.broken)
+    with pytest.raises(AssertionError):
+        tell(story)
+
+
+BOUNDED: Final = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+
+
+@pytest.mark.slow
+def test_where_nothing_is_broken_the_model_notices_nothing() -> None:
+    """In these very stories: else what it notices below would say nothing."""
+    run_state_machine_as_test(Channels, settings=BOUNDED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
+def test_the_model_notices(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broken.owner, broken.method, broken.broken)
+    with pytest.raises((AssertionError, trio.TooSlowError)):
+        run_state_machine_as_test(Channels, settings=BOUNDED)
