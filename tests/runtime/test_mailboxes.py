@@ -25,7 +25,7 @@ from hawser import (
     SessionClosed,
     connect,
 )
-from hawser.brokers import BrokerUnavailable, MemoryBroker, News
+from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News
 from hawser.brokers import Letter as StoredLetter
 from hawser_engine import EngineConfig
 from hawser_engine.codes import HoldState
@@ -194,6 +194,42 @@ async def test_a_letter_whose_time_is_over_is_dead(autojump_clock: MockClock) ->
             with trio.move_on_after(60):
                 await letters.receive()
                 raise AssertionError("it has expired")
+
+
+async def test_what_a_holder_has_is_left_to_it_by_every_server(autojump_clock: MockClock) -> None:
+    """SPEC MBX-7: each of two servers of one application looks for what is out of date."""
+    app = mail_app(MemoryBroker(clock=trio.current_time))
+    async with serving(app), serving(app, url="memory://other"), connect(URL, token="ada") as ada:
+        await app.post(BOX, "soon", ttl=10)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == ["soon"]
+            await trio.sleep(60)
+            letters.done()
+            await trio.sleep(10)
+        history = await app.broker.history("dead", 0, limit=9, limit_bytes=999)
+        assert history.entries == ()
+
+
+async def test_what_is_given_is_not_dead_by_then(autojump_clock: MockClock) -> None:
+    """SPEC MBX-7, MBX-9: its time is over while it is read for its holder."""
+
+    class Slow(MemoryMailboxes):
+        async def read(self, *arguments: Any, **named: Any) -> Any:
+            letters = await super().read(*arguments, **named)
+            await trio.sleep(20)
+            return letters
+
+    broker = MemoryBroker(clock=trio.current_time)
+    broker.mailboxes = Slow(broker, clock=trio.current_time)
+    app = mail_app(broker)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, "soon", ttl=10)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 1) == ["soon"]
+        history = await app.broker.history("dead", 0, limit=9, limit_bytes=999)
+        assert history.entries == ()
+        await trio.sleep(10)  # it was left, and is dead now
+        assert await dead(app) == [BOX, b"\x64soon", 0, "EXPIRED"]
 
 
 async def test_a_key_stores_one_letter(autojump_clock: MockClock) -> None:

@@ -82,6 +82,8 @@ class _Box:
         """What is to be removed."""
         self.failed: list[Position] = []
         """What the store has yet to be told of."""
+        self.overdue: bool = False
+        """Whether there are letters whose time is over."""
         self.lock: trio.Lock = trio.Lock()
         self.awake: bool = False
         self.working: bool = False
@@ -278,6 +280,10 @@ class MailboxDesk:
             if box.settled or box.failed:
                 box.awake = True
                 return
+            if box.overdue:
+                box.overdue = False
+                sparing = [given.position for given in box.given.values()]
+                await self._store.bury(box.name, self._keeping(box.name), sparing)
             if box.line:
                 await self._claim(box)
             elif box.asked:
@@ -344,15 +350,27 @@ class MailboxDesk:
 
     # ------------------------------------------------------------ what is out of date
 
+    def bury_in_turn(self, name: str) -> bool:
+        """Bury what is out of date in a mailbox in turn with what its holder is given; False if this node has it not.
+
+        What the holder has is left to it, and what is being read for it must not be dead when it is given.
+        """
+        box = self._boxes.get(name)
+        if box is None or not box.held:
+            return False
+        box.overdue = True
+        self.wake(box)
+        return True
+
     async def run(self) -> None:
         """Bury what is out of date, now and then, until cancelled."""
         while self._node.app.mailbox_rules:
             await trio.sleep(self._node.config.mailbox_sweep_seconds)
             try:
                 for name in await self._store.overdue():
-                    box = self._boxes.get(name)
-                    sparing = [given.position for given in box.given.values()] if box is not None else ()
-                    await self._store.bury(name, self._keeping(name), sparing)
+                    desks = [node.mailboxes for node in self._node.app.nodes]
+                    if not any(desk.bury_in_turn(name) for desk in desks):
+                        await self._store.bury(name, self._keeping(name))
             except BrokerUnavailable:
                 pass  # as above
             except Exception as error:
