@@ -41,9 +41,12 @@ class Hearing:
     """What one life of a client was sent in one go."""
 
     life: str
+    arrived: list[bytes]
+    """What has come over its links …"""
     heard: list[Direct] = attrs.field(factory=list["Direct"])
-    whole: bool = False
-    """Whether it has listened until everything was calm."""
+    """… and what its application has of it."""
+    session: str | None = None
+    """The name of its session, if it has listened until everything was calm."""
 
 
 @attrs.frozen
@@ -99,9 +102,9 @@ class Accounts:
         """The application has dealt with it."""
         self._done.add((stint.mailbox, letter.position.offset))
 
-    def listen(self, life: str) -> Hearing:
-        """A client listens."""
-        hearing = Hearing(life)
+    def listen(self, life: str, arrived: list[bytes]) -> Hearing:
+        """A client listens, and this has come already."""
+        hearing = Hearing(life, arrived)
         self._hearings.append(hearing)
         return hearing
 
@@ -152,12 +155,12 @@ class Accounts:
             for offset in range(1, max(known, default=0) + 1):
                 place, settled = (mailbox, offset), self._door.settled(mailbox, offset)
                 dead, done = self._dead.get(place), place in self._done
+                if settled and not done:
+                    raise Broken(f"{place} was settled, and no application has dealt with it")
                 if not (dead or done):
                     raise Broken(f"{place} was stored, and is nowhere: {self._door.stored.get(place)}")
                 if settled and dead:
                     raise Broken(f"{place} was settled, and is dead")
-                if settled and not done:
-                    raise Broken(f"{place} was settled, and no application has dealt with it")
                 if dead is None:
                     continue
                 lasts = self._ledger.lasts_seconds(mailbox, dead.mark)
@@ -226,6 +229,9 @@ class Accounts:
         for hearing in self._hearings:
             if hearing.life != life:
                 continue
+            heard = [direct.raw for direct in hearing.heard]
+            if heard != hearing.arrived[: len(heard)]:
+                raise Broken(f"{life} hears something else than what has come to it")
             for number, direct in enumerate(hearing.heard):
                 found = _find(sent, direct, place + 1)
                 if found is None:
@@ -233,7 +239,7 @@ class Accounts:
                 if number and any(one.session is sent[found].session for one in sent[place + 1 : found]):
                     raise Broken(f"{life} hears {mark_of(direct.raw)}, and not what was sent before")
                 place = found
-            if hearing.whole and hearing.heard and sent[place].session is sent[-1].session and sent[place + 1 :]:
+            if hearing.heard and any(one.name == hearing.session for one in sent[place + 1 :]):
                 raise Broken(f"{life} has not heard the last of what it was sent: {sent[place + 1].mark}")
 
     def _check_published(self, channel: str, entries: Sequence[Entry]) -> None:

@@ -148,6 +148,7 @@ class Given:
     """Something that was sent to a session."""
 
     session: object
+    name: str
     mark: Mark
     direct: Direct
 
@@ -476,7 +477,7 @@ class Door:
         if sending is None:
             self._complain(f"{where} is sent, and nobody waits for that")
             return
-        self.directs.setdefault(life_of(session), []).append(Given(session, mark, direct))
+        self.directs.setdefault(life_of(session), []).append(Given(session, self._names[session], mark, direct))
         if direct.to not in sending.message.targets or not self._means(direct.to, session):
             self._complain(f"{where} is sent for {direct.to}, which it is not")
         if sending.is_spared(session):
@@ -545,7 +546,7 @@ class Door:
             low, high = (1, min(1, len(having))) if agent else (len(certain), len(having))
             if not max(1, low) <= outcome.reached <= high or outcome.away > outcome.reached:
                 self._complain(f"{where}, and {high} were given it")
-        elif any(to == target for to in sending.had.values()):
+        elif targets.count(target) == 1 and any(to == target for to in sending.had.values()):
             self._complain(f"{where}, and it was sent")
         if status in KEPT or status == SendStatus.REFUSED:
             pass

@@ -22,7 +22,19 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from hawser import EVERYONE, App, Client, NotSent, Principal, RequestFailed, RequestLost, SessionClosed, connect, to
+from hawser import (
+    EVERYONE,
+    App,
+    Client,
+    NotSent,
+    Principal,
+    Published,
+    RequestFailed,
+    RequestLost,
+    SessionClosed,
+    connect,
+    to,
+)
 from hawser.brokers import MemoryBroker
 from hawser.testing import FaultyNetwork
 from tests.runtime import frame
@@ -96,6 +108,7 @@ class World(frame.World):
         pick = self.random.choice
         self.config = attrs.evolve(
             HASTY,
+            resume_period_seconds=120,
             window_messages=pick([2, 7, 1_000]),
             window_bytes=pick([3_000, 262_144]),
             operations=pick([1, 3, 256]),
@@ -116,7 +129,6 @@ class World(frame.World):
         self.ledger = Ledger({name: self._declare(name) for name in ("user:ada", "user:bob", "agent:clerk", *NOBODYS)})
         self.urls = pick([(self.URL,), (self.URL, f"{self.URL}-2")]) if self.seed % 3 != FILE else (self.URL,)
         """One server, or two over one store: a file is one's alone."""
-        self._wrong: list[str] = []
         self.door = Door(self.ledger, self.config.letters_in_hand, self.complain)
         self.accounts = Accounts(self.ledger, self.door)
         self.published: dict[str, Sequence[Entry]] = {}
@@ -128,6 +140,7 @@ class World(frame.World):
         self._ideas = dict.fromkeys(CLIENTS, 0)
         self._asking = 0
         self._hearing: dict[str, Hearing] = {}
+        self._directs: dict[str, Directs] = {}
         self._calm = trio.Event()
         self._over = trio.Event()
 
@@ -156,11 +169,6 @@ class World(frame.World):
         name, _, _ = credentials["token"].partition("/")
         claims = {"life": credentials["token"], "agent": AGENT if name in WORKERS else None}
         return Principal(CLIENTS.get(name, name), claims)
-
-    def complain(self, what: str) -> None:
-        """Something does not hold; noticed where an error would be taken for something else."""
-        self.note("!", what)
-        self._wrong.append(what)
 
     # ------------------------------------------------------------ who is there
 
@@ -220,6 +228,7 @@ class World(frame.World):
         made = connect(pick(self.urls), transport=network, config=config, token=life, random_bytes=self.bytes())
         how, lasts = pick(["quits", "is killed", "stays"]), self.random.uniform(1, STORM_SECONDS)
         async with made as client, trio.open_nursery() as nursery:
+            self._watch(life, client)
             if name in WORKERS:
                 nursery.start_soon(self._work, client)
             for mailbox in HOLDS[name]:
@@ -232,7 +241,7 @@ class World(frame.World):
                 await self._over.wait()
                 await trio.sleep(REST_SECONDS)
                 if life in self._hearing:
-                    self._hearing[life].whole = True
+                    self._hearing[life].session = self._directs[life].session
                 how = "quits"
             self.note(life, how)
             if how == "is killed":  # and says no goodbye
@@ -351,12 +360,26 @@ class World(frame.World):
         pick = self.random.choice
         while True:
             async with client.directs() as directs:
-                self._hearing[life] = self.accounts.listen(life)
+                waiting: Any = directs
+                self._directs[life] = directs
+                self._hearing[life] = self.accounts.listen(life, [direct.raw for direct in waiting._queue])
                 self._meet(directs.session)
                 with trio.move_on_after(pick([1.0, 4.0, inf])):
                     await self._hear(life, directs)
             del self._hearing[life]
             await trio.sleep(pick([0.0, 1.0]))
+
+    def _watch(self, life: str, client: Client) -> None:
+        """Note what comes to it."""
+        dialogue: Any = client._dialogue  # pyright: ignore[reportPrivateUsage]
+        take = dialogue.directs.take
+
+        def note(message: Any) -> None:
+            if life in self._hearing:
+                self._hearing[life].arrived.append(message.data)
+            take(message)
+
+        dialogue.directs.take = note
 
     async def _hear(self, life: str, directs: Directs) -> None:
         async for direct in directs:
@@ -434,8 +457,8 @@ class World(frame.World):
 
     async def _look_at_the_end(self) -> None:
         """Nothing is left but what is published; everybody has said goodbye, or is given up."""
-        if self._wrong:
-            raise Broken(self._wrong[0])
+        if self.wrong:
+            raise Broken(self.wrong[0])
         for mailbox in self.ledger.boxes:
             if left := await self.broker.mailboxes.read(mailbox, 0, limit=100, limit_bytes=2**20):
                 raise Broken(f"{mailbox} still has {[letter.position.offset for letter in left]}")
@@ -457,16 +480,22 @@ class World(frame.World):
 
     def check(self) -> None:
         """See `frame.World.check`."""
-        if self._wrong:
-            raise Broken(self._wrong[0])
+        if self.wrong:
+            raise Broken(self.wrong[0])
         self.accounts.check(self.published[DEAD], {CHANNEL: self.published[CHANNEL]})
 
 
 def _shown(attempt: Attempt) -> str:
-    """What became of an attempt, in short."""
+    """What became of an attempt, in short, and without what no seed decides."""
     if attempt.outcomes is None:
         return "nothing"
-    return ", ".join(str(getattr(one, "status", one)) for one in attempt.outcomes) or "that it was not sent"
+    said = [
+        f"{'the former ' * one.duplicate}letter {one.position.offset}"
+        if isinstance(one, Published)
+        else str(getattr(one, "status", one))
+        for one in attempt.outcomes
+    ]
+    return ", ".join(said) or "that it was not sent"
 
 
 def run_world(seed: int) -> Outcome:
@@ -481,7 +510,9 @@ def run_world(seed: int) -> Outcome:
             faults = live_through(world)
     accounts = world.accounts
     dead = len(world.published[DEAD])
-    return Outcome(seed, world.lines, faults, accounts.given, accounts.heard, dead, world.door.statuses)
+    return Outcome(
+        seed, world.lines, faults, accounts.given, accounts.heard, dead, world.door.statuses, seconds=world.seconds
+    )
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ import trio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from hawser.server.channels import Channel
-from hawser.server.filtered import FilteredMembership
-from hawser.server.hub import Hub
-from hawser.server.memberships import Membership, Mode
-from hawser.server.ring import Ring
 from hawser.server.wildcards import Wildcards
+from hawser_engine.channels.channel import Channel
+from hawser_engine.channels.feeding import Feeder
+from hawser_engine.channels.filtered import FilteredMembership
 from hawser_engine.channels.latest import Latest
+from hawser_engine.channels.memberships import Membership, Mode
+from hawser_engine.channels.ring import Ring
 from tests.runtime.channel_listener import Traits
 from tests.runtime.channel_stage import Act, Burst
 from tests.runtime.test_channel_model import Channels
@@ -75,7 +75,7 @@ def spare_without_a_word(member: Membership, offset: int, send: Callable[..., bo
     return True
 
 
-def bridge_without_a_word(hub: Hub, session: Any, member: Membership, offset: int) -> bool:
+def bridge_without_a_word(feeder: Feeder, member: Membership, offset: int, now: float) -> bool:
     """No POSITION says that only replaced publications were left out (LAT-3)."""
     return True
 
@@ -108,13 +108,12 @@ def give_it_up(wildcards: Wildcards, session: Any, former: Membership) -> None:
     """A pattern does not go on where a subscription to one of its channels has ended (WLD-4)."""
 
 
-def go_on_without_a_word(hub: Hub, session: Any, name: str, position: Position) -> None:
+def go_on_without_a_word(member: Membership, claim: Position, now: float) -> None:
     """No POSITION answers a CONTINUE (CHN-9)."""
-    member = session.memberships.get(name)
-    if member is not None and member.mode is Mode.PAUSED:
+    if member.mode is Mode.PAUSED:
         member.mode = Mode.BEHIND
-        member.rewind(position)
-        session.feed()
+        member.rewind(claim)
+        member.outlet.feed()
 
 
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
@@ -136,12 +135,12 @@ BREAKS: Final = (
     Break("seal nothing around what spares somebody", Channel, "report", without_seal("report")),
     Break("let everything pass", FilteredMembership, "passing", let_everything_pass),
     Break("spare without a word", Membership, "spare", spare_without_a_word),
-    Break("bridge without a word", Hub, "_bridge", bridge_without_a_word),
+    Break("bridge without a word", Feeder, "_bridge", bridge_without_a_word),
     Break("keep too little", Ring, "keep", keep_too_little),
     Break("begin behind the first", Latest, "after", begin_behind_the_first),
     Break("believe the report", Channel, "missed", believe_the_report),
     Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern),
-    Break("go on without a word", Hub, "go_on", go_on_without_a_word),
+    Break("go on without a word", Membership, "go_on", go_on_without_a_word),
     Break("lose nothing", Wildcards, "_lose", lose_nothing),
 )
 

@@ -247,6 +247,56 @@ async def test_a_key_stores_one_letter(autojump_clock: MockClock) -> None:
 # ---------------------------------------------------------------- holders
 
 
+async def test_who_comes_back_while_letters_are_read_is_given_all_of_them_in_order(autojump_clock: MockClock) -> None:
+    """SPEC MBX-8: what was read for its hold before is not for this one."""
+
+    class Slow(MemoryMailboxes):
+        async def read(self, *arguments: Any, **named: Any) -> Any:
+            letters = await super().read(*arguments, **named)
+            await trio.sleep(5)
+            return letters
+
+    broker = MemoryBroker()
+    broker.mailboxes = Slow(broker)
+    app = mail_app(broker)
+    async with serving(app), connect(URL, token="ada", config=Config(mailbox_letters=2)) as ada:
+        for number in range(4):
+            await app.post(BOX, number)
+        async with ada.mailbox() as letters:
+            assert await take(letters, 2) == [0, 1]
+            await trio.sleep(1)  # the next one is being read
+        async with ada.mailbox() as letters:
+            assert await take(letters, 3) == [1, 2, 3]
+
+
+async def test_a_server_that_ends_without_its_store_holds_nothing_any_more(autojump_clock: MockClock) -> None:
+    class Moody(MemoryMailboxes):
+        failing = False
+
+        async def remove(self, *arguments: Any, **named: Any) -> bool:
+            if self.failing:
+                await trio.lowlevel.checkpoint()
+                raise BrokerUnavailable("away")
+            return await super().remove(*arguments, **named)
+
+    broker = MemoryBroker()
+    broker.mailboxes = store = Moody(broker)
+    app = mail_app(broker)
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, 1)
+        async with ada.mailbox() as letters, ada.mailbox("agent:clerk"):
+            assert await take(letters, 1) == [1]
+            store.failing = True
+            letters.done()
+            await trio.sleep(5)
+    store.failing = False
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, 2)
+        async with ada.mailbox() as letters, ada.mailbox("agent:clerk") as other:
+            assert (letters.holding, other.holding) == (True, True)
+            assert await take(letters, 2) == [1, 2]  # what was settled, and could not be removed, comes again
+
+
 async def test_others_wait_and_the_next_one_has_it_when_the_first_has_gone(autojump_clock: MockClock) -> None:
     app = mail_app()
     async with serving(app), connect(URL, token="ada") as phone, connect(URL, token="ada") as laptop:

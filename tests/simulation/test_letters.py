@@ -16,7 +16,7 @@ from hawser.brokers.sqlite import letters as sqlite_letters
 from hawser.client.directs import DirectDesk, Directs
 from hawser.client.mailboxes import Mailbox
 from hawser.server.addressing import Addressing, Count
-from hawser.server.mailboxes import MailboxDesk
+from hawser.server.mailboxes import MailboxDesk, _Box  # pyright: ignore[reportPrivateUsage]
 from hawser.server.queueing import Leftovers
 from hawser_engine.codes import HoldState, SendStatus, TargetKind
 from hawser_engine.mailboxes import Held
@@ -88,6 +88,12 @@ def blame_everybody(desk: Any, session: Any) -> None:
         if box.holder is session and (first := box.first) is not None:
             box.failed.append(first)
         desk._drop(session, name)
+
+
+def take_one_hold_for_the_next(box: Any) -> None:
+    """What was read for a session that left, and is back, is given to it first (MBX-8)."""
+    box.given.clear()
+    box.after = box.bytes = 0
 
 
 put: Final = MailboxDesk._put  # pyright: ignore[reportPrivateUsage]
@@ -271,33 +277,34 @@ def put_it_in_front(directs: Any, direct: Any) -> None:
 
 
 PLANTED: Final = (
-    Planted(MailboxDesk, "_drop", forget_what_is_settled, "was settled", 0),
+    Planted(MailboxDesk, "_drop", forget_what_is_settled, "was settled", 2),
     Planted(MailboxDesk, "ended", blame_nobody, "says that it failed", 0),
-    Planted(MailboxDesk, "ended", blame_everybody, "says that it failed", 0),
+    Planted(MailboxDesk, "ended", blame_everybody, "says that it failed", 2),
     Planted(sqlite_letters, "_take", take_nothing_out, "was settled", 1),
-    Planted(MailboxDesk, "_put", give_one_too_many, "may be in hand", 0),
+    Planted(_Box, "anew", take_one_hold_for_the_next, "does not hold it", 3),
+    Planted(MailboxDesk, "_put", give_one_too_many, "may be in hand", 3),
     Planted(MailboxDesk, "_tell", let_everybody_hold, "two hold", 0),
     Planted(MailboxDesk, "close", release_nothing, "still has", 0),
-    Planted(KeyWindow, "remember", remember_no_key, "under the same key", 0),
+    Planted(KeyWindow, "remember", remember_no_key, "under the same key", 2),
     Planted(MemoryMailboxes, "known", know_nothing, "has it under its key", 0),
-    Planted(MemoryMailboxes, "post", be_full_too_early, "was said to be full", 0),
-    Planted(MemoryMailboxes, "post", be_full_too_late, "and more when it took", 0),
+    Planted(MemoryMailboxes, "post", be_full_too_early, "was said to be full", 2),
+    Planted(MemoryMailboxes, "post", be_full_too_late, "and more when it took", 3),
     Planted(MemoryMailboxes, "post", store_it_tomorrow, "is nowhere", 0),
-    Planted(MemoryMailboxes, "fail", never_give_up, "should be dead", 0),
-    Planted(MemoryMailboxes, "bury", bury_what_somebody_is_at, "was settled, and is dead", 0),
+    Planted(MemoryMailboxes, "fail", never_give_up, "should be dead", 8),
+    Planted(MemoryMailboxes, "bury", bury_what_somebody_is_at, "was settled, and is dead", 2),
     Planted(Mailbox, "arrived", settle_at_once, "no application has dealt with it", 0),
-    Planted(Mailbox, "_settle", forget_what_it_has_had, "twice in one go", 0),
+    Planted(Mailbox, "_settle", forget_what_it_has_had, "twice in one go", 15),
     Planted(Addressing, "_give", send_without_credit, "without credit", 0),
     Planted(Addressing, "_give", send_it_for_each_target, "is sent twice", 0),
     Planted(Addressing, "_give", spare_nobody, "was to be spared", 0),
-    Planted(Addressing, "_meant", reach_one_device, "had room for it", 0),
+    Planted(Addressing, "_meant", reach_one_device, "had room for it", 3),
     Planted(Addressing, "_give_in_turn", give_to_all_workers, "were given it", 0),
-    Planted(Count, "told", call_full_nobody, "listened", 0),
+    Planted(Count, "told", call_full_nobody, "listened", 1),
     Planted(Count, "told", count_one_too_many, "were given it", 0),
     Planted(Leftovers, "take", keep_it_all_the_same, "no mailbox for it", 0),
     Planted(Leftovers, "_stands_for_spared", keep_it_for_oneself, "might get it", 0),
     Planted(Leftovers, "take", keep_nothing, "it has a mailbox", 0),
-    Planted(DirectDesk, "opened", drop_what_waits, "hears", 0),
+    Planted(DirectDesk, "opened", drop_what_waits, "hears something else", 37),
     Planted(Directs, "put", put_it_in_front, "hears", 0),
 )
 

@@ -278,11 +278,25 @@ class DirectDesk:
         if directs is None or not directs.requested:
             return
         self._credit = (0, -1)  # so that the server hears of it even if there is no place
+        pending = Pending(Kind.LISTEN, DETAIL, REQUEST_BYTES)
         try:
-            self._listen(directs, Pending(Kind.LISTEN, DETAIL, REQUEST_BYTES))
+            self._listen(directs, pending)
+            self._dialogue.start(self._see_to, directs, pending)
         except RequestFailed as error:
             directs.finish(error)
         self._credit = self._credit[0], self._credit[1] + 1
+
+    async def _see_to(self, directs: Directs, pending: Pending) -> None:
+        """Ask again, in turn, if the server had too much to do with what else it was asked for at once."""
+        try:
+            await pending.wait()
+        except RequestFailed:
+            if self._directs is directs:
+                self._credit = (0, 0)
+                with suppress(HawserError):  # as in `_grant`
+                    await self.grant(directs)
+        except HawserError:
+            pass  # `opened` asks again
 
     def answered(self, message: Listening) -> None:
         """LISTENING."""

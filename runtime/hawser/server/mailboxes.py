@@ -78,6 +78,8 @@ class _Box:
         """The sum of their lengths."""
         self.after: int = 0
         """Everything up to this offset was given, or passed over."""
+        self.hold: int = 0
+        """Rises with each hold: what was read for one is not given in the next, be it that of the same session."""
         self.settled: list[Position] = []
         """What is to be removed."""
         self.failed: list[Position] = []
@@ -110,6 +112,7 @@ class _Box:
         """Whoever holds it next is given everything."""
         self.given.clear()
         self.after = self.bytes = 0
+        self.hold += 1
 
     def settle(self, offset: int, epoch: bytes) -> Position | None:
         """The holder has settled a letter; None if it has no such."""
@@ -277,7 +280,11 @@ class MailboxDesk:
                 del box.failed[: len(some)]
                 box.forget(some)
                 box.after = min(box.after, min(one.offset for one in some) - 1)
-            if box.settled or box.failed:
+            if box.overdue:
+                box.overdue = False
+                sparing = [given.position for given in box.given.values()]
+                await self._store.bury(box.name, self._keeping(box.name), sparing)
+            if box.settled or box.failed:  # by now: before anybody is given more
                 box.awake = True
                 return
             if box.overdue:
@@ -316,9 +323,9 @@ class MailboxDesk:
             count, size = want.letters - len(box.given), want.bytes - box.bytes
             if box.given and (count <= 0 or size <= 0):
                 return
-            limit = min(max(count, 1), READ_LETTERS)
+            limit, hold = min(max(count, 1), READ_LETTERS), box.hold
             letters = await self._store.read(box.name, box.after, limit=limit, limit_bytes=max(size, 0))
-            if not letters or box.holder is not session:
+            if not letters or box.hold != hold:
                 return
             for letter in letters:
                 if not self._put(box, session, want, letter):
@@ -380,12 +387,16 @@ class MailboxDesk:
         """The server ends: remove what is settled, and hold nothing any more."""
         for box in list(self._boxes.values()):
             async with box.lock:
-                if box.settled:
-                    await self._store.remove(box.name, box.report, box.settled)
+                try:
+                    if box.settled:
+                        await self._store.remove(box.name, box.report, box.settled)
+                except BrokerUnavailable:
+                    pass  # it comes again (MBX-15); but nobody else could hold what this server does not let go of
+                finally:
                     box.settled.clear()
-                if box.asked:
-                    await self._store.release(box.name, box.report)
-                    box.asked = box.held = False
+                    if box.asked:
+                        await self._store.release(box.name, box.report)
+                        box.asked = box.held = False
 
     def _keeping(self, name: str) -> Keeping:
         rule = rule_of(self._node.app.mailbox_rules, name)
