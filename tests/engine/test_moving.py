@@ -19,10 +19,12 @@ def test_a_move_keeps_every_message_where_an_end_is_lost() -> None:
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("bounds", [Bounds(said=2, told=2, lost=1), Bounds(said=1, told=1, lost=2)])
-def test_a_move_keeps_every_message_within_wider_bounds(bounds: Bounds) -> None:
+@pytest.mark.parametrize(
+    ("bounds", "at_least"), [(Bounds(said=2, told=2, lost=1), 5_000), (Bounds(said=1, told=1, lost=2), 900)]
+)
+def test_a_move_keeps_every_message_within_wider_bounds(bounds: Bounds, at_least: int) -> None:
     states, moved = explore(bounds)
-    assert 5_000 < moved < states
+    assert at_least < moved < states
 
 
 # What the exploration finds, if it is there to be found.
