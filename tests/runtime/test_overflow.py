@@ -302,7 +302,7 @@ async def test_whatever_is_left_out_has_a_newer_one(autojump_clock: MockClock, s
     assert lost.isdisjoint(seen)
     for offset in set(keys) - set(seen) - lost:
         assert keys[offset] is not None
-        assert any(later > offset and keys[later] == keys[offset] for later in seen)
+        assert any(later > offset and keys[later] == keys[offset] for later in (*seen, *lost))
 
 
 # ---------------------------------------------------------------- dropping the oldest
