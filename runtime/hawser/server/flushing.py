@@ -1,4 +1,4 @@
-"""Delivering what was reported: one task of a node, which gives each chunk to everybody in its channel (DESIGN 7).
+"""Delivering what was reported: one task of a node, which gives each chunk to everybody in its channel.
 
 A publication never waits for a subscriber (CHN-6): whoever cannot take a chunk becomes behind, and is fed later.
 """

@@ -1,4 +1,4 @@
-"""The channels of a node: who joins and leaves, one flusher that delivers, feeders that bring up whoever is behind.
+"""The channels of a node: who joins and leaves, what is reported of them, and whose history is read to bring them up.
 
 A publication never waits for a subscriber (CHN-6). The flusher hands each chunk, one shared piece of bytes, to every
 live member; one without window becomes behind, costs nothing but its position, and is fed from history later.
