@@ -111,6 +111,11 @@ class Era:
         return self.items[offset - 1]
 
     @property
+    def heard(self) -> int:
+        """The offset behind which the server was told of nothing."""
+        return max((offset for offset in range(1, self.top + 1) if self.item(offset).reported), default=0)
+
+    @property
     def first_kept(self) -> int | None:
         return self._kept[0] if self._kept else None
 

@@ -32,8 +32,8 @@ class Place(Dues):
         """Whether the session subscribes to the channel itself, so that it is none of the pattern's (WLD-4)."""
         self.asked = False
         """Whether it has asked to."""
-        self.epoch, self._low = log.end.epoch, log.end.offset
-        self._high = self._low
+        self.epoch, self._high = log.end.epoch, log.end.offset
+        self._low = log.era.heard  # what the server learns of only afterwards may come (WLD-2)
         self._told = False  # whether the server has surely heard of the channel since the pattern began
 
     @property
@@ -99,7 +99,6 @@ class Place(Dues):
     def _move(self, epoch: bytes) -> None:
         """A new epoch is told by what comes of it."""
         self.stands(epoch, 0, 0)
-        self._told = False
 
     def _pass_over(self, offset: int) -> None:
         era = self._era

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -173,21 +174,72 @@ async def test_who_has_a_pattern_and_subscribes_is_told_what_was_missed_before(a
             assert await collect(plain, 1) == [3]
 
 
-async def test_who_came_later_is_not_given_what_was_missed_before(autojump_clock: MockClock) -> None:
-    """SPEC WLD-2, CHN-15: nothing from before."""
+async def test_who_has_a_pattern_and_begins_where_the_broker_is_is_told_what_was_missed_before(
+    autojump_clock: MockClock,
+) -> None:
+    """SPEC WLD-4, CHN-3: where the broker is ahead of what it has reported."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, history_seconds=1, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room:*") as wide, other.subscribe("room:1"):
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            await trio.sleep(2)
+            async with client.subscribe("room:1", rewind=9) as plain:
+                assert await collect(wide, 1) == [(1, 2)]
+                await app.publish("room:1", 3)
+                assert await collect(plain, 1) == [3]
+
+
+@pytest.mark.parametrize("joined", [True, False])
+async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_clock: MockClock, joined: bool) -> None:
+    """SPEC WLD-2, CHN-15: nobody can know whether that was before or after. Nothing is missing for who comes then."""
     broker = Lossy()
     app = App(broker=broker)
     app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
     async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
-        await app.publish("room:1", 1)
-        assert await collect(wide, 1) == [1]
-        broker.losing = True
-        await app.publish("room:1", 2)
-        broker.losing = False
-        async with other.subscribe("room:*") as later, connect(URL) as third, third.subscribe("room:1") as plain:
-            await app.publish("room:1", 3)
-            assert await collect(wide, 2) == [2, 3]
-            assert await collect(later, 1) == await collect(plain, 1) == [3]
+        async with connect(URL) as fourth:
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+            if joined:
+                await fourth.subscribe("room:1").__aenter__()
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            async with other.subscribe("room:*") as later, connect(URL) as third:
+                if joined:
+                    await trio.sleep(25)
+                async with connect(URL) as fifth, third.subscribe("room:1") as plain, fifth.subscribe("room:*") as last:
+                    await app.publish("room:1", 3)
+                    assert await collect(wide, 2) == await collect(later, 2) == [2, 3]
+                    assert await collect(plain, 1) == await collect(last, 1) == [3]
+
+
+@pytest.mark.parametrize("known", ["subscribed", "patterned", "of another epoch", "subscribed in another epoch"])
+async def test_a_loss_is_noticed_with_the_next_report_wherever_the_channel_is_known(
+    autojump_clock: MockClock, known: str
+) -> None:
+    """SPEC CHN-3, WLD-5: also if nothing was reported since somebody subscribed, and at the start of an epoch."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
+        await app.publish("room:1", 0)
+        assert await collect(wide, 1) == [0]
+        async with AsyncExitStack() as stack:
+            if known.startswith("subscribed"):
+                await stack.enter_async_context(other.subscribe("room:1"))
+            if known.endswith("epoch"):
+                broker.forget("room:1")
+            broker.losing = True
+            await app.publish("room:1", 1)
+            broker.losing = False
+            await app.publish("room:1", 2)
+            assert await collect(wide, 2) == [1, 2]
 
 
 async def test_what_was_missed_of_an_epoch_that_is_over_holds_nobody_up(autojump_clock: MockClock) -> None:

@@ -45,13 +45,11 @@ class PatternGroup:
 class PatternMember:
     """One session that has a pattern."""
 
-    __slots__ = ("active", "given", "group", "lost", "number", "session")
+    __slots__ = ("active", "given", "group", "lost", "session")
 
-    def __init__(self, session: ServerSession, group: PatternGroup, number: int) -> None:
+    def __init__(self, session: ServerSession, group: PatternGroup) -> None:
         self.session: ServerSession = session
         self.group: PatternGroup = group
-        self.number: int = number
-        """How many had entered a pattern before it."""
         self.active: bool = True
         self.given: Chunk | None = None
         """What it was given last."""
