@@ -111,11 +111,6 @@ class Era:
         return self.items[offset - 1]
 
     @property
-    def heard(self) -> int:
-        """The offset behind which the server was told of nothing."""
-        return max((offset for offset in range(1, self.top + 1) if self.item(offset).reported), default=0)
-
-    @property
     def first_kept(self) -> int | None:
         return self._kept[0] if self._kept else None
 
@@ -187,6 +182,15 @@ class Log:
     def end(self) -> Position:
         epoch = list(self.eras)[-1]
         return Position(epoch, self.eras[epoch].top)
+
+    @property
+    def heard(self) -> Position:
+        """Behind this the server was told of nothing."""
+        for epoch, era in reversed(self.eras.items()):
+            for offset in range(era.top, 0, -1):
+                if era.item(offset).reported:
+                    return Position(epoch, offset)
+        return Position(next(iter(self.eras)), 0)
 
     @property
     def era(self) -> Era:
