@@ -219,6 +219,22 @@ async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_c
                     assert await collect(plain, 1) == await collect(last, 1) == [3]
 
 
+async def test_who_comes_to_a_pattern_that_nobody_had_is_given_nothing_from_before(autojump_clock: MockClock) -> None:
+    """SPEC WLD-2: what was published while nobody had it was not missed by anybody."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("other:*"):
+        async with client.subscribe("room:*") as wide:
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+        await trio.sleep(1)
+        await app.publish("room:1", 2)
+        async with client.subscribe("room:*") as wide:
+            await app.publish("room:1", 3)
+            assert await collect(wide, 1) == [3]
+
+
 @pytest.mark.parametrize("known", ["subscribed", "patterned", "of another epoch", "subscribed in another epoch"])
 async def test_a_loss_is_noticed_with_the_next_report_wherever_the_channel_is_known(
     autojump_clock: MockClock, known: str

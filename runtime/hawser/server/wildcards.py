@@ -11,6 +11,7 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from hawser.calls import Refused
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
     from .sessions import ServerSession
 
 
+@attrs.frozen
+class Known:
+    """What is remembered of a channel that is not open."""
+
+    position: Position
+    """How far it was accounted for."""
+    begun: int
+    """How many patterns had been entered that nobody had."""
+
+
 class Wildcards:
     """All patterns of one node."""
 
@@ -50,7 +61,8 @@ class Wildcards:
         self.watches: Watches = Watches(node, hub.report)
         """What the broker is asked to report."""
         self._strays: dict[Channel, dict[ServerSession, Stray]] = {}
-        self._known: OrderedDict[str, Position] = OrderedDict()  # how far, of channels that are not open
+        self._begun = 0  # so many patterns were entered that nobody had
+        self._known: OrderedDict[str, Known] = OrderedDict()  # of channels that are not open
 
     def __bool__(self) -> bool:
         return bool(self._index)
@@ -69,6 +81,8 @@ class Wildcards:
         if own is None:
             own = session.wildcards = SessionPatterns()
         group = watch.groups.get(plan.filter)
+        if not watch.groups:
+            watch.began = self._begun = self._begun + 1
         if group is None:
             group = watch.groups[plan.filter] = PatternGroup(plan.name, rule, plan.filter)
             self._index.add(plan.name)
@@ -176,13 +190,13 @@ class Wildcards:
     def closed(self, channel: Channel) -> None:
         """Nobody has a channel open any more: remember how far it is known, if reports may get lost (CHN-15)."""
         if self._may_lose and self.covers(channel.name, channel.policy):
-            self._known[channel.name] = channel.accounted or channel.position
+            self._known[channel.name] = Known(channel.accounted or channel.position, self._begun)
             if len(self._known) > self._node.config.wildcards_known:
                 self._known.popitem(last=False)
 
     def opened(self, channel: Channel, position: Position) -> None:
         """It is opened again, before what comes after a position is reported."""
-        known = self._known.pop(channel.name, None)
+        known = self._recall(channel)
         if known is not None and known.epoch != position.epoch:
             position = Position(position.epoch, 0)  # all of that epoch came later
         elif known is not None and known.offset < position.offset:
@@ -191,8 +205,17 @@ class Wildcards:
 
     def recalled(self, channel: Channel) -> None:
         """It is opened again, for whoever subscribes to it: for those who have a pattern it is where it was."""
-        if channel.name in self._known:
-            channel.visit(self._known.pop(channel.name))
+        known = self._recall(channel)
+        if known is not None:
+            channel.visit(known)
+
+    def _recall(self, channel: Channel) -> Position | None:
+        """How far a channel is known, if somebody has had a pattern of it since it was closed."""
+        known = self._known.pop(channel.name, None)
+        if known is None:
+            return None
+        groups = self._groups(channel.name, channel.policy)
+        return known.position if any(self.watches[each.pattern].began <= known.begun for each in groups) else None
 
     def joined(self, channel: Channel, known: Position | None) -> None:
         """The broker reports it by itself from now on, and has said how far it goes: that may be news (CHN-15)."""
