@@ -45,8 +45,8 @@ class Place(Dues):
 
     @property
     def settled(self) -> bool:
-        """Whether it has had everything."""
-        return not self.apart and not self._wanted(self.log.end)
+        """Whether it has had everything, and nothing is left of which its server hears only with the next report."""
+        return not self.apart and self.log.heard == self.log.end and not self._wanted(self.log.end)
 
     def publication(self, epoch: bytes, offset: int, number: int) -> None:
         """WLD-5: in order, and nothing left out silently but what is not for it, or was replaced."""
@@ -156,7 +156,7 @@ class PatternEar:
             assert told == (SubscribeStatus.LIVE, NOWHERE, "")
         for name, place in self.places.items():
             place.began()
-            if self._at_ease and not place.apart and self._troubles[name] == place.log.troubles:
+            if self._at_ease and place.settled and self._troubles[name] == place.log.troubles:
                 place.begin()
 
     def lost(self) -> None:

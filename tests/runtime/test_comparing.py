@@ -219,6 +219,28 @@ async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_c
                     assert await collect(plain, 1) == await collect(last, 1) == [3]
 
 
+async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:
+    """SPEC WLD-4, SUB-2: that its pattern stands elsewhere does not mean that it is ahead."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room:*") as wide:
+        await app.publish("room:1", 1)
+        assert await collect(wide, 1) == [1]
+        broker.losing = broker.away = True
+        await app.publish("room:1", 2)
+        broker.losing = False
+        await app.publish("room:1", 3)
+        broker.forget("room:1")
+        await app.publish("room:1", "anew")
+        await trio.sleep(0.1)
+        async with client.subscribe("room:1") as plain:
+            broker.away = False
+            assert await collect(wide, 1) == [(1, 1)]
+            await app.publish("room:1", "more")
+            assert await collect(plain, 1) == ["more"]
+
+
 async def test_who_comes_to_a_pattern_that_nobody_had_is_given_nothing_from_before(autojump_clock: MockClock) -> None:
     """SPEC WLD-2: what was published while nobody had it was not missed by anybody."""
     broker = Lossy()

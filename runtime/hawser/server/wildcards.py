@@ -136,8 +136,9 @@ class Wildcards:
 
         What it was fed from history may be ahead of what was reported.
         """
-        stray = self._strays.get(channel, {}).get(session)
-        return stray.position if stray is not None and not channel.reaches(stray.position) else channel.position
+        stray, position = self._strays.get(channel, {}).get(session), channel.position
+        ahead = stray is not None and stray.epoch == position.epoch and stray.offset > position.offset
+        return stray.position if stray is not None and ahead else position
 
     def taken(self, session: ServerSession, channel: Channel, start: Position) -> None:
         """A session subscribes to a channel itself: that is none of its patterns any more (WLD-4)."""
