@@ -7,13 +7,14 @@ from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 
 from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
-from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
+from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
 from tests.runtime.stepping import at_once
 
 if TYPE_CHECKING:
@@ -217,6 +218,34 @@ async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_c
                     await app.publish("room:1", 3)
                     assert await collect(wide, 2) == await collect(later, 2) == [2, 3]
                     assert await collect(plain, 1) == await collect(last, 1) == [3]
+
+
+async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock) -> None:
+    """SPEC WLD-6, WLD-4: also what it was fed of which there was no report."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    config = attrs.evolve(FAST, wildcards_behind=1)
+
+    async def publish(name: str, *numbers: int, lost: bool = False) -> None:
+        broker.losing = lost
+        for number in numbers:
+            await app.publish(name, number)
+        broker.losing = False
+
+    async with serving(app, config=config), connect(URL) as client, client.subscribe("room:*") as wide:
+        for name in ("room:1", "room:2"):
+            await publish(name, 1)
+            assert await collect(wide, 1) == [1]
+        await publish("room:1", 2, lost=True)
+        await publish("room:1", 3)
+        await publish("room:1", 4, lost=True)
+        assert await collect(wide, 3) == [2, 3, 4]
+        await publish("room:2", 2, lost=True)
+        await publish("room:2", 3)
+        assert await collect(wide, 1) == [(None, 0)]
+        await publish("room:1", 5)
+        assert await collect(wide, 1) == [5]
 
 
 async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:

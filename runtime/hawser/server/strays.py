@@ -73,6 +73,12 @@ class Stray(Membership):
         self.of: PatternMember = of
 
     @property
+    def ahead(self) -> bool:
+        """Whether it was fed from a history that was ahead of what is known of the channel."""
+        here = self.channel.position
+        return self.epoch == here.epoch and self.offset > here.offset
+
+    @property
     def filter(self) -> Filter | None:
         """See `Membership.filter`."""
         return self.of.group.filter

@@ -136,9 +136,8 @@ class Wildcards:
 
         What it was fed from history may be ahead of what was reported.
         """
-        stray, position = self._strays.get(channel, {}).get(session), channel.position
-        ahead = stray is not None and stray.epoch == position.epoch and stray.offset > position.offset
-        return stray.position if stray is not None and ahead else position
+        stray = self._strays.get(channel, {}).get(session)
+        return stray.position if stray is not None and stray.ahead else channel.position
 
     def taken(self, session: ServerSession, channel: Channel, start: Position) -> None:
         """A session subscribes to a channel itself: that is none of its patterns any more (WLD-4)."""
@@ -350,7 +349,9 @@ class Wildcards:
         """Too much to go on from: it will be told that anything may be missing (WLD-6)."""
         member.lost = True
         for stray in [stray for stray in own.strays.values() if stray.of is member]:
-            if stray.channel.dirty:  # of what waits it may have had some, so that must not come again
+            if stray.ahead:  # what it has had and was not reported must not come again
+                stray.mode = Mode.LIVE
+            elif stray.channel.dirty:  # and of what waits it may have had some
                 stray.moved(stray.channel.position)
                 stray.mode = Mode.LIVE
             else:
