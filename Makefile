@@ -138,6 +138,11 @@ pythons: install ## the quick tests on every other Python >= 3.11 of this machin
 	$(call say,"quick tests on the other Pythons of this machine")
 	@$(BIN)/python scripts/test-pythons.py
 
+.PHONY: orders
+orders: install ## the quick tests three times, with tasks in other orders each time
+	@for seed in 1 2 3; do HAWSER_TEST_SEED=$$seed HYPOTHESIS_PROFILE=few \
+	    $(BIN)/pytest -n auto -q -m 'not slow and not verify' $(ARGS) || exit 1; done
+
 .PHONY: verify
 verify: install ## the long form, half an hour: many seeds, every planted bug, large models; writes its report
 	@VERIFY_SEEDS=$(VERIFY_SEEDS) $(BIN)/python scripts/verify.py

@@ -29,6 +29,7 @@ CHECKS = {
     "specification": ["make", "spec"],
     # Twice as many workers as usual: the long fault tests mostly wait, and each takes work from the others.
     "all tests, the long ones too": [f"{BIN}/pytest", "-n", WORKERS, "--dist", "worksteal", "-m", "", "-q"],
+    "quick tests, tasks in other orders": ["make", "orders"],
     "simulator": [f"{BIN}/python", "-m", "tests.simulation", "--seeds", SEEDS, "--check-coverage"],
     "worlds of the runtime": [f"{BIN}/python", "-m", "tests.simulation.worlds", "--seeds", WORLDS],
     "planted bugs, each from seed 0 on": [f"{BIN}/python", "-m", "tests.simulation.mutants", "--all"],

@@ -9,7 +9,7 @@ cancellation are those of the operation.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import attrs
 
@@ -55,20 +55,11 @@ class CallRequest:
 
 
 @attrs.frozen
-class PublishRequest:
-    """A client publishes; `Proceed` returns the `Published` that answers it."""
+class _Carrying:
+    """What carries a payload from one client to others."""
 
-    kind: ClassVar[Literal["publish"]] = "publish"
-    session: Session = attrs.field(repr=False)
-    """Whose client asks."""
-    channel: str
-    """The channel's name, as the client gave it; there may be no such channel."""
-    raw: bytes = attrs.field(eq=False, repr=False)
+    raw: bytes = attrs.field(eq=False, repr=False, kw_only=True)
     """The payload as it travelled."""
-    key: bytes | None = attrs.field(repr=False)
-    """The idempotency key; the same publication may come again under it."""
-    options: PublishOptions | None = attrs.field(default=None, repr=False)
-    """Tags and the key that it is the newest of, if any were given; the channel may carry none."""
 
     @property
     def data(self) -> Any:
@@ -79,10 +70,15 @@ class PublishRequest:
 
         Spec: MSG-8.
         """
-        return _data(self.raw)
+        if len(self.raw) > ARGUMENT_BYTES_MAX:
+            raise RequestFailed(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes here")
+        try:
+            return decode_payload(self.raw, limit=ARGUMENT_BYTES_MAX)
+        except PayloadError as error:
+            raise RequestFailed(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
 
-    def with_data(self, data: object) -> PublishRequest:
-        """The same publication with other data.
+    def with_data(self, data: object) -> Self:
+        """The same with other data.
 
         Raises:
             PayloadError: The data cannot travel.
@@ -91,7 +87,22 @@ class PublishRequest:
 
 
 @attrs.frozen
-class PostRequest:
+class PublishRequest(_Carrying):
+    """A client publishes; `Proceed` returns the `Published` that answers it."""
+
+    kind: ClassVar[Literal["publish"]] = "publish"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    channel: str
+    """The channel's name, as the client gave it; there may be no such channel."""
+    key: bytes | None = attrs.field(repr=False)
+    """The idempotency key; the same publication may come again under it."""
+    options: PublishOptions | None = attrs.field(default=None, repr=False)
+    """Tags and the key that it is the newest of, if any were given; the channel may carry none."""
+
+
+@attrs.frozen
+class PostRequest(_Carrying):
     """A client puts a letter into a mailbox; `Proceed` returns the `Published` that names it.
 
     What a client sends to somebody and no session takes is one, too, where it has a mailbox, within the `SendRequest`
@@ -103,35 +114,14 @@ class PostRequest:
     """Whose client asks."""
     mailbox: str
     """The mailbox's name, as the client gave it; there may be no such mailbox."""
-    raw: bytes = attrs.field(eq=False, repr=False)
-    """The payload as it travelled."""
     key: bytes | None = attrs.field(repr=False)
     """The idempotency key; the same letter may come again under it."""
     ttl: float = attrs.field(default=inf, repr=False)
     """After so many seconds it is not delivered any more, if the mailbox does not say less."""
 
-    @property
-    def data(self) -> Any:
-        """The payload as a value; as that of a `PublishRequest`.
-
-        Raises:
-            RequestFailed: It is none (BAD_REQUEST), or longer than the 64 KiB that a server decodes (TOO_LARGE).
-
-        Spec: MSG-8.
-        """
-        return _data(self.raw)
-
-    def with_data(self, data: object) -> PostRequest:
-        """The same letter with other data.
-
-        Raises:
-            PayloadError: The data cannot travel.
-        """
-        return attrs.evolve(self, raw=encode_payload(data))
-
 
 @attrs.frozen
-class SendRequest:
+class SendRequest(_Carrying):
     """A client sends something to sessions, users, agents or everybody; `Proceed` returns `Sent`, one outcome for each.
 
     A SEND makes one such request for all of these targets together. Each channel among its targets is a
@@ -146,33 +136,12 @@ class SendRequest:
     """Whose client asks."""
     targets: tuple[Target, ...]
     """To whom, as the client gave it; there may be nobody of that name."""
-    raw: bytes = attrs.field(eq=False, repr=False)
-    """The payload as it travelled."""
     key: bytes | None = attrs.field(repr=False)
     """The idempotency key of what is kept in mailboxes; the same may come again under it."""
     except_me: bool = attrs.field(default=False, repr=False)
     """Whether the session itself does not get it."""
     volatile: bool = attrs.field(default=False, repr=False)
     """Whether no mailbox keeps it."""
-
-    @property
-    def data(self) -> Any:
-        """The payload as a value; as that of a `PublishRequest`.
-
-        Raises:
-            RequestFailed: It is none (BAD_REQUEST), or longer than the 64 KiB that a server decodes (TOO_LARGE).
-
-        Spec: MSG-8.
-        """
-        return _data(self.raw)
-
-    def with_data(self, data: object) -> SendRequest:
-        """The same with other data, for all targets.
-
-        Raises:
-            PayloadError: The data cannot travel.
-        """
-        return attrs.evolve(self, raw=encode_payload(data))
 
 
 @attrs.frozen
@@ -342,16 +311,6 @@ async def pass_through(
         return await middleware[index](request, proceed)
 
     return await step(0, request)
-
-
-def _data(raw: bytes) -> Any:
-    """A payload as a value, as far as a server looks into it."""
-    if len(raw) > ARGUMENT_BYTES_MAX:
-        raise RequestFailed(ErrorCode.TOO_LARGE, f"data has at most {ARGUMENT_BYTES_MAX} bytes here")
-    try:
-        return decode_payload(raw, limit=ARGUMENT_BYTES_MAX)
-    except PayloadError as error:
-        raise RequestFailed(ErrorCode.BAD_REQUEST, f"the data is no CBOR value: {error}") from None
 
 
 def _successor(request: RequestT, changed: Request | ConnectRequest) -> RequestT:

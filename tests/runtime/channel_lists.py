@@ -184,6 +184,15 @@ class Log:
         return Position(epoch, self.eras[epoch].top)
 
     @property
+    def heard(self) -> Position:
+        """Behind this the server was told of nothing."""
+        for epoch, era in reversed(self.eras.items()):
+            for offset in range(era.top, 0, -1):
+                if era.item(offset).reported:
+                    return Position(epoch, offset)
+        return Position(next(iter(self.eras)), 0)
+
+    @property
     def era(self) -> Era:
         """The present one, with what is too old by now forgotten."""
         era = self.eras[self.end.epoch]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hawser_engine.messages import ChannelOutcome
     from tests.runtime.channel_ears import Ear
-    from tests.runtime.channel_lists import Era, Log, Taste
+    from tests.runtime.channel_lists import Log, Taste
 
 NOWHERE: Final = Position(bytes(8), 0)
 
@@ -32,105 +32,100 @@ class Place(Dues):
         """Whether the session subscribes to the channel itself, so that it is none of the pattern's (WLD-4)."""
         self.asked = False
         """Whether it has asked to."""
-        self.epoch, self._low = log.end.epoch, log.end.offset
-        self._high = self._low
+        self._low, self._high = log.heard, log.end  # what the server learns of only afterwards may come (WLD-2)
         self._told = False  # whether the server has surely heard of the channel since the pattern began
 
     @property
     def served(self) -> bool:
         return not self.apart
 
-    @property
-    def _era(self) -> Era:
-        return self.log.eras[self.epoch]
-
-    def stands(self, epoch: bytes, low: int, high: int) -> None:
+    def stands(self, low: Position, high: Position) -> None:
         """It stands somewhere from here to there."""
-        self.epoch, self._low, self._high = epoch, low, high
-
-    def may_stand(self, end: Position) -> None:
-        """It stands anywhere from where it stood up to here."""
-        low = self._low if end.epoch == self.epoch else 0
-        self.stands(end.epoch, low, end.offset)
+        self._low, self._high = low, high
 
     @property
     def settled(self) -> bool:
-        """Whether it has had everything."""
-        end = self.log.end
-        after = self._high if end.epoch == self.epoch else 0
-        return not self.apart and not self.log.eras[end.epoch].wanted(self.taste, after, end.offset)
+        """Whether it has had everything, and nothing is left of which its server hears only with the next report."""
+        return not self.apart and self.log.heard == self.log.end and not self._wanted(self.log.end)
 
     def publication(self, epoch: bytes, offset: int, number: int) -> None:
         """WLD-5: in order, and nothing left out silently but what is not for it, or was replaced."""
         assert not self.apart, "it is none of the pattern's"
-        log = self.log
-        era = log.eras[epoch]
-        item = era.item(offset)
+        item = self.log.eras[epoch].item(offset)
         assert item.number == number
         assert self.taste.wants(item), f"{item} is not for {self.taste}"
         assert self.taste.takes(item), f"{item} is too long for {self.taste}"
-        if epoch != self.epoch:  # its publications tell a new epoch
-            assert log.place(epoch) > log.place(self.epoch)
-            self._move(epoch)
-        assert offset > self._low, "once, in order, and nothing from before"
-        self._pass_over(offset - 1)
-        self.stands(epoch, offset, offset)
+        place = Position(epoch, offset)
+        assert self._order(place) > self._order(self._low), "once, in order, and nothing from before"
+        self._pass_over(Position(epoch, offset - 1))
+        self.stands(place, place)
         self._told = True
 
     def gap(self, since: Position | None, position: Position, reason: int) -> None:
         """WLD-5, CHN-5: nothing is lost but what had to be."""
         assert not self.apart, "it is none of the pattern's"
         assert since is not None
-        said = f"a GAP after {since}, and it stands at {self.epoch!r}, {self._low} to {self._high}"
-        if since.epoch != self.epoch:
-            assert self.log.place(since.epoch) > self.log.place(self.epoch), said
-            self._move(since.epoch)
-        assert since.offset >= self._low, said
-        self._pass_over(since.offset)
+        assert self._order(since) >= self._order(self._low), f"a GAP after {since}, and it stands at {self._low}"
+        self._pass_over(since)
         if self.asked and reason == GapReason.OVERFLOW:
             self.end()  # what comes next goes to the session's own subscription, which may begin anywhere
         else:
             check_gap(self.log, self.taste, since, position, reason)
         if since.epoch == position.epoch:
-            self.check_lost(self._era.wanted(self.taste, since.offset, position.offset))
-        self.stands(position.epoch, position.offset, position.offset)
+            self.check_lost(self.log.eras[since.epoch].wanted(self.taste, since.offset, position.offset))
+        self.stands(position, position)
         self._told = True
 
-    def _move(self, epoch: bytes) -> None:
-        """A new epoch is told by what comes of it."""
-        self.stands(epoch, 0, 0)
-        self._told = False
+    def lost(self) -> None:
+        """WLD-6: what it has not had may be missing."""
+        self.end()
+        if not self.apart:
+            self.stands(self._low, self.log.end)
 
-    def _pass_over(self, offset: int) -> None:
-        era = self._era
-        missing = [each for each in era.wanted(self.taste, self._high, offset) if each not in era.replaced]
+    def began(self) -> None:
+        """WLD-2: it began somewhere up to here."""
+        self.stands(self._low, self.log.end)
+
+    def _order(self, place: Position) -> tuple[int, int]:
+        return self.log.place(place.epoch), place.offset
+
+    def _wanted(self, until: Position) -> list[int]:
+        """What is for it up to a place, in the epoch of that; a new epoch is told by what comes of it (WLD-5)."""
+        high, era = self._order(self._high), self.log.eras[until.epoch]
+        if self.log.place(until.epoch) < high[0]:
+            return []
+        return era.wanted(self.taste, high[1] if until.epoch == self._high.epoch else 0, until.offset)
+
+    def _pass_over(self, until: Position) -> None:
+        era, wanted = self.log.eras[until.epoch], self._wanted(until)
+        missing = [each for each in wanted if each not in era.replaced]
         if not self._told:  # what was not reported of a channel of which nothing was: nobody could know
-            missing = [each for each in missing if any(era.item(one).reported for one in range(self._low + 1, each))]
-        assert not missing, f"{missing} left out before {offset + 1}, and no word of it"
-        self.check_lost(era.wanted(self.taste, self._high, offset))
+            after = self._low.offset if self._low.epoch == until.epoch else 0
+            missing = [each for each in missing if any(era.item(one).reported for one in range(after + 1, each))]
+        assert not missing, f"{missing} left out before {until.offset + 1}, and no word of it"
+        self.check_lost(wanted)
 
     def fleeting(self, position: Position, number: int, tag: str) -> None:
         """WLD-5: in its place."""
         assert self.taste.passes(tag)
-        newer = self.log.place(position.epoch) > self.log.place(self.epoch)
-        if newer or (position.epoch == self.epoch and position.offset >= self._low):
+        if self._order(position) >= self._order(self._low):
             self.took(number)
 
     def taken(self, ear: Ear) -> None:
         """From here on the channel is the session's own (WLD-4): the pattern has had what lies before."""
-        position = ear.stands
-        if position.epoch == self.epoch and position.offset > self._high:
-            self._pass_over(position.offset)
+        if ear.stands.epoch == self._high.epoch:
+            self._pass_over(ear.stands)
         self.apart = True
         self.end()
 
     def returned(self, ear: Ear) -> None:
         """The session has left the channel: the pattern goes on from where it stood there (WLD-4)."""
         self.apart, self.asked, self._told = False, False, True
+        epoch = ear.stands.epoch
         if ear.honest and not ear.misplaced:
-            self.stands(ear.stands.epoch, ear.stands.offset, ear.passed_over)
+            self.stands(ear.stands, Position(epoch, ear.passed_over))
         else:
-            self.stands(ear.stands.epoch, 0, self.log.eras[ear.stands.epoch].top)
+            self.stands(Position(epoch, 0), Position(epoch, self.log.eras[epoch].top))
 
 
 class PatternEar:
@@ -160,14 +155,12 @@ class PatternEar:
         else:
             assert told == (SubscribeStatus.LIVE, NOWHERE, "")
         for name, place in self.places.items():
-            place.may_stand(place.log.end)
-            if self._at_ease and not place.apart and self._troubles[name] == place.log.troubles:
+            place.began()
+            if self._at_ease and place.settled and self._troubles[name] == place.log.troubles:
                 place.begin()
 
     def lost(self) -> None:
         """WLD-6: anything may be missing; never where it keeps up everywhere."""
         assert not all(place.keeps_up for place in self.places.values()), "it keeps up, and loses everything"
         for place in self.places.values():
-            place.end()
-            if not place.apart:
-                place.may_stand(place.log.end)
+            place.lost()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 
 from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
-from tests.runtime.helpers import PATIENCE, URL, RawClient, serving, told
+from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
 from tests.runtime.stepping import at_once
 
 if TYPE_CHECKING:
@@ -173,21 +175,138 @@ async def test_who_has_a_pattern_and_subscribes_is_told_what_was_missed_before(a
             assert await collect(plain, 1) == [3]
 
 
-async def test_who_came_later_is_not_given_what_was_missed_before(autojump_clock: MockClock) -> None:
-    """SPEC WLD-2, CHN-15: nothing from before."""
+async def test_who_has_a_pattern_and_begins_where_the_broker_is_is_told_what_was_missed_before(
+    autojump_clock: MockClock,
+) -> None:
+    """SPEC WLD-4, CHN-3: where the broker is ahead of what it has reported."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, history_seconds=1, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room:*") as wide, other.subscribe("room:1"):
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            await trio.sleep(2)
+            async with client.subscribe("room:1", rewind=9) as plain:
+                assert await collect(wide, 1) == [(1, 2)]
+                await app.publish("room:1", 3)
+                assert await collect(plain, 1) == [3]
+
+
+@pytest.mark.parametrize("joined", [True, False])
+async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_clock: MockClock, joined: bool) -> None:
+    """SPEC WLD-2, CHN-15: nobody can know whether that was before or after. Nothing is missing for who comes then."""
     broker = Lossy()
     app = App(broker=broker)
     app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
     async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
+        async with connect(URL) as fourth:
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+            if joined:
+                await fourth.subscribe("room:1").__aenter__()
+            broker.losing = True
+            await app.publish("room:1", 2)
+            broker.losing = False
+            async with other.subscribe("room:*") as later, connect(URL) as third:
+                if joined:
+                    await trio.sleep(25)
+                async with connect(URL) as fifth, third.subscribe("room:1") as plain, fifth.subscribe("room:*") as last:
+                    await app.publish("room:1", 3)
+                    assert await collect(wide, 2) == await collect(later, 2) == [2, 3]
+                    assert await collect(plain, 1) == await collect(last, 1) == [3]
+
+
+async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock) -> None:
+    """SPEC WLD-6, WLD-4: also what it was fed of which there was no report."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    config = attrs.evolve(FAST, wildcards_behind=1)
+
+    async def publish(name: str, *numbers: int, lost: bool = False) -> None:
+        broker.losing = lost
+        for number in numbers:
+            await app.publish(name, number)
+        broker.losing = False
+
+    async with serving(app, config=config), connect(URL) as client, client.subscribe("room:*") as wide:
+        for name in ("room:1", "room:2"):
+            await publish(name, 1)
+            assert await collect(wide, 1) == [1]
+        await publish("room:1", 2, lost=True)
+        await publish("room:1", 3)
+        await publish("room:1", 4, lost=True)
+        assert await collect(wide, 3) == [2, 3, 4]
+        await publish("room:2", 2, lost=True)
+        await publish("room:2", 3)
+        assert await collect(wide, 1) == [(None, 0)]
+        await publish("room:1", 5)
+        assert await collect(wide, 1) == [5]
+
+
+async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:
+    """SPEC WLD-4, SUB-2: that its pattern stands elsewhere does not mean that it is ahead."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("room:*") as wide:
         await app.publish("room:1", 1)
         assert await collect(wide, 1) == [1]
-        broker.losing = True
+        broker.losing = broker.away = True
         await app.publish("room:1", 2)
         broker.losing = False
-        async with other.subscribe("room:*") as later, connect(URL) as third, third.subscribe("room:1") as plain:
+        await app.publish("room:1", 3)
+        broker.forget("room:1")
+        await app.publish("room:1", "anew")
+        await trio.sleep(0.1)
+        async with client.subscribe("room:1") as plain:
+            broker.away = False
+            assert await collect(wide, 1) == [(1, 1)]
+            await app.publish("room:1", "more")
+            assert await collect(plain, 1) == ["more"]
+
+
+async def test_who_comes_to_a_pattern_that_nobody_had_is_given_nothing_from_before(autojump_clock: MockClock) -> None:
+    """SPEC WLD-2: what was published while nobody had it was not missed by anybody."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, client.subscribe("other:*"):
+        async with client.subscribe("room:*") as wide:
+            await app.publish("room:1", 1)
+            assert await collect(wide, 1) == [1]
+        await trio.sleep(1)
+        await app.publish("room:1", 2)
+        async with client.subscribe("room:*") as wide:
             await app.publish("room:1", 3)
-            assert await collect(wide, 2) == [2, 3]
-            assert await collect(later, 1) == await collect(plain, 1) == [3]
+            assert await collect(wide, 1) == [3]
+
+
+@pytest.mark.parametrize("known", ["subscribed", "patterned", "of another epoch", "subscribed in another epoch"])
+async def test_a_loss_is_noticed_with_the_next_report_wherever_the_channel_is_known(
+    autojump_clock: MockClock, known: str
+) -> None:
+    """SPEC CHN-3, WLD-5: also if nothing was reported since somebody subscribed, and at the start of an epoch."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
+        await app.publish("room:1", 0)
+        assert await collect(wide, 1) == [0]
+        async with AsyncExitStack() as stack:
+            if known.startswith("subscribed"):
+                await stack.enter_async_context(other.subscribe("room:1"))
+            if known.endswith("epoch"):
+                broker.forget("room:1")
+            broker.losing = True
+            await app.publish("room:1", 1)
+            broker.losing = False
+            await app.publish("room:1", 2)
+            assert await collect(wide, 2) == [1, 2]
 
 
 async def test_what_was_missed_of_an_epoch_that_is_over_holds_nobody_up(autojump_clock: MockClock) -> None:

@@ -204,7 +204,7 @@ async def test_another_request_than_was_made_is_not_carried_out(
     async def confuse(request: Request, proceed: Proceed) -> Any:
         others: dict[str, Request] = {
             "call": CallRequest(request.session, "other", (1,), {}),
-            "publish": PublishRequest(request.session, "other", b"\x01", None),
+            "publish": PublishRequest(request.session, "other", None, raw=b"\x01"),
             "subscribe": SubscribeRequest(request.session, "room", Position(bytes(8), 7)),
         }
         return await proceed(others[kind])

@@ -13,7 +13,7 @@ from tests.runtime.helpers import URL, serving
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from hawser import SharedPresence
+    from hawser import PooledClient, SharedPresence
 
 ROOM = "room:lobby"
 
@@ -97,6 +97,30 @@ async def test_what_is_refused_to_one_is_left_to_the_others(autojump_clock: Mock
             await watching.update("one")
         async with one.presence("quiet:x") as other:
             assert (other.total, watching.total) == (0, 0)
+
+
+async def test_nothing_is_kept_of_channels_that_nobody_looks_at_any_more(autojump_clock: MockClock) -> None:
+    """Else a session that lives long and looks at many would keep a piece of each."""
+    app = presence_app()
+    async with serving(app), ClientPool() as pool, pool.client(URL) as one, pool.client(URL) as two:
+        shares = one._present().presences  # pyright: ignore[reportPrivateUsage]
+
+        async def look(pooled: PooledClient, number: int, seconds: float) -> None:
+            async with pooled.presence(f"room:{number}", info=number):
+                await trio.sleep(seconds)
+                assert 0 < len(shares) <= 3
+
+        for seconds in (0, 1):  # one comes while the other goes, or both are there
+            async with trio.open_nursery() as nursery:
+                for number in range(3):
+                    nursery.start_soon(look, one, number, seconds)
+                    nursery.start_soon(look, two, number, 0.5)
+            await trio.sleep(1)
+            assert len(shares) == 0
+        with pytest.raises(RequestFailed):
+            await one.presence("quiet:x", info="one").__aenter__()
+        await trio.sleep(1)
+        assert len(shares) == 0
 
 
 async def test_the_end_of_the_session_ends_it_for_all(autojump_clock: MockClock) -> None:

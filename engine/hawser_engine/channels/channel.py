@@ -64,12 +64,12 @@ class Channel:
     """
 
     __slots__ = (
+        "_accounted",
         "_early",
         "_groups",
         "_reported",
         "_ring",
         "_ring_limits",
-        "_sealed",
         "_waiting",
         "counts",
         "members",
@@ -90,7 +90,7 @@ class Channel:
         self.position: Position = _NOWHERE
         """How far the broker has reported."""
         self._reported: Position | None = None  # the last one, which may be late behind the answer to the join
-        self._sealed: Position | None = None  # how far there are chunks of it
+        self._accounted: Position | None = None  # how far there are chunks of it, or it is known what is missing
         self.visiting: bool = False
         """Whether it is open for patterns only, and not joined at the broker."""
         self._early: list[tuple[bytes, Sequence[Entry]]] | None = []  # reported before the join was answered
@@ -104,9 +104,9 @@ class Channel:
         return self._early is None and not self.visiting
 
     @property
-    def reported(self) -> Position | None:
-        """The last publication that was reported; None if there was none."""
-        return self._reported
+    def accounted(self) -> Position | None:
+        """How far it was told what there is: it is in chunks, or was found to be missing. None: nowhere yet."""
+        return self._accounted
 
     @property
     def dirty(self) -> bool:
@@ -128,29 +128,39 @@ class Channel:
         """Whether nobody is in it."""
         return not (self.members or self._groups)
 
-    def joined(self, position: Position) -> None:
-        """The broker reports from here on."""
+    def joined(self, position: Position) -> Position | None:
+        """The broker reports from here on.
+
+        Returns:
+            See `missed`.
+        """
         self.visiting = False
         early, self._early = self._early or [], None
-        self._jump(position)
+        known = self._jump(position)
         for epoch, entries in early:
             self.report(epoch, entries)
+        return known
 
     def visit(self, position: Position) -> None:
         """The broker reports it from here on, as a channel of a pattern."""
         self._early, self.visiting = None, True
-        self.position = self._reported = self._sealed = position
+        self.position = self._reported = self._accounted = position
 
     def reaches(self, position: Position) -> bool:
         """Whether it is known to go so far, in the same epoch."""
         return position.epoch == self.position.epoch and position.offset <= self.position.offset
 
-    def missed(self, position: Position) -> None:
-        """Nobody has reported that it goes so far: from here on whoever was up to date is fed."""
-        self._jump(position)
+    def missed(self, position: Position) -> Position | None:
+        """Nobody has reported that it goes so far: from here on whoever was up to date is fed.
+
+        Returns:
+            Where the first of what is missing follows; None if nothing is, or nothing was known of the channel before.
+        """
+        known = self._jump(position)
         for member in self._everybody():
             if member.mode is Mode.LIVE and not self._has_everything(member.position):
                 member.fall_behind()
+        return known
 
     def up_to_date(self, position: Position) -> bool:
         """Whether everything up to a position was reported and delivered, and nothing behind it."""
@@ -199,7 +209,7 @@ class Channel:
         body = self.encode(epoch, entry)
         if len(body) <= MAX_BODY:  # VOL-3: whoever has let it in, it fits into no other packet
             spares = () if entry.about is None else spared(entry)
-            in_place = position == (self._reported or self.position)
+            in_place = position == (self._accounted or self.position)
             fleeting = Fleeting(encode_volatile(body), len(body), position, in_place, tags_of(entry), spares)
             self._to_deliver().chunks.append(fleeting)
 
@@ -213,11 +223,14 @@ class Channel:
         if position.epoch != self.position.epoch or position.offset > self.position.offset:
             self.position = position
 
-    def _jump(self, position: Position) -> None:
-        """The channel goes at least to there, without a report of it."""
-        if not self.reaches(position):
-            self._skip()
-            self.position = position
+    def _jump(self, position: Position) -> Position | None:
+        """The channel goes at least to there, without a report of it; returns how far it was known, if that is news."""
+        if self.reaches(position):
+            return None
+        self._skip()
+        known, self._accounted = self._accounted, position
+        self.position = position
+        return known
 
     def _skip(self) -> None:
         """Something was not reported: what comes now does not follow what came before."""
@@ -249,9 +262,9 @@ class Channel:
         Args:
             spared: See `Chunk.spared`.
         """
-        sealed, self._sealed = self._sealed, self._reported
-        if self._waiting is not None and self._reported is not None:
-            self._waiting.seal(self._reported, sealed, spared)
+        if self._waiting is not None and self._reported is not None and self._waiting.open:
+            self._waiting.seal(self._reported, self._accounted, spared)
+            self._accounted = self._reported
 
     def delivered(self) -> None:
         """The first chunk was given to everybody."""

@@ -31,7 +31,7 @@ class Chunk:
     longest: int
     """The length of the longest message in it."""
     before: int
-    """The highest offset that was reported before it: one less than the first, unless something is missing."""
+    """Up to here it was known before what there is: one less than the first, unless something is missing."""
     bodies: tuple[bytes, ...] = ()
     """Each of them, where they carry tags."""
     tags: tuple[Mapping[str, str] | None, ...] = ()
@@ -91,6 +91,11 @@ class Waiting:
         """Whether nothing waits any more."""
         return not (self.chunks or self._bodies)
 
+    @property
+    def open(self) -> bool:
+        """Whether there is something that is not a chunk yet."""
+        return bool(self._bodies)
+
     def has_room(self, body: bytes) -> bool:
         """Whether there is room for a publication in what is not a chunk yet."""
         return len(self._bodies) < CHUNK_MESSAGES and self._bytes + len(body) <= CHUNK_BYTES
@@ -103,21 +108,19 @@ class Waiting:
             self._tags.append(tags)
 
     def seal(self, last: Position, before: Position | None, spared: tuple[str, ...]) -> None:
-        """Make a chunk of what is not one yet.
+        """Make a chunk of what is not one yet, if it is open.
 
         Args:
             last: Where the last of it stands.
-            before: How far there were chunks of the channel before.
+            before: How far it was known before what there is; None: nowhere, so nothing can be missing.
             spared: See `Chunk.spared`.
         """
         bodies = self._bodies
-        if not bodies:
-            return
         batch = None if self._bytes > CHUNK_BYTES else Batch.of(bodies)
         first, longest = last.offset - len(bodies) + 1, max(map(len, bodies))
-        reported = first - 1 if before is None or before.epoch != last.epoch else min(before.offset, first - 1)
+        known = first - 1 if before is None else min(before.offset, first - 1) if before.epoch == last.epoch else 0
         kept, tags = ((), ()) if self._tags is None else (tuple(bodies), tuple(self._tags))
-        chunk = Chunk(batch, last.epoch, first, last.offset, longest, reported, kept, tags, last.offset, spared)
+        chunk = Chunk(batch, last.epoch, first, last.offset, longest, known, kept, tags, last.offset, spared)
         self.chunks.append(chunk)
         self._bodies, self._bytes = [], 0
         if self._tags is not None:

@@ -108,9 +108,11 @@ class SharedPresence:
 class PresenceShare:
     """The presence of one channel and who uses it."""
 
-    def __init__(self, client: Client, channel: str, nursery: trio.Nursery) -> None:
+    def __init__(self, shares: PresenceShares, client: Client, channel: str, nursery: trio.Nursery) -> None:
+        self.channel: str = channel
+        """The channel's name."""
+        self._shares = shares
         self._client = client
-        self._channel = channel
         self._nursery = nursery
         self._users: dict[SharedPresence, None] = {}  # whoever has said something last is the last one
         self._wire: Presence | None = None
@@ -163,6 +165,8 @@ class PresenceShare:
         with suppress(RequestFailed, SessionClosed):  # whoever is left is told by the presence itself
             async with self._turn:
                 await self._want()
+        if not (self._users or self._turn.locked()):  # who asks for it has its turn at once, or waits for one
+            self._shares.forget(self)
 
     async def _want(self) -> None:
         """Let the presence on the wire be what its users want."""
@@ -176,7 +180,7 @@ class PresenceShare:
         if not self._users:
             return
         if wire is None:
-            wire = self._client.presence(self._channel, info=info, watch=watch)
+            wire = self._client.presence(self.channel, info=info, watch=watch)
             await wire.__aenter__()
             self._wire = wire
         elif (wanted := (encode_info(info), watch)) != (wire.info, wire.watch):
@@ -191,9 +195,17 @@ class PresenceShares:
         self._nursery = nursery
         self._shares: dict[str, PresenceShare] = {}
 
+    def __len__(self) -> int:
+        return len(self._shares)
+
     def share(self, channel: str) -> PresenceShare:
-        """That of one channel; a session has presence in few, and keeps the rest of them to its end."""
+        """That of one channel."""
         share = self._shares.get(channel)
         if share is None:
-            share = self._shares[channel] = PresenceShare(self._client, channel, self._nursery)
+            share = self._shares[channel] = PresenceShare(self, self._client, channel, self._nursery)
         return share
+
+    def forget(self, share: PresenceShare) -> None:
+        """Nobody uses one any more."""
+        if self._shares.get(share.channel) is share:
+            del self._shares[share.channel]

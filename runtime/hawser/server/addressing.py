@@ -207,10 +207,10 @@ class Addressing:
         asked = SendRequest(
             session.handle,
             targets,
-            request.data,
             request.key,
             options is not None and options.except_me is True,
             options is not None and options.volatile is True,
+            raw=request.data,
         )
         middleware = self._node.app.middlewares
         if not middleware:

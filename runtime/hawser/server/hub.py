@@ -174,8 +174,8 @@ class Hub:
                     channel = self._add(name, rule)
                     self.wildcards.recalled(channel)
                 try:
-                    channel.joined(await self._node.app.broker.join(name, self._sink))
-                    self.wildcards.joined(channel)
+                    known = channel.joined(await self._node.app.broker.join(name, self._sink))
+                    self.wildcards.joined(channel, known)
                     self.flusher.mark(channel)  # for what was reported before the join was answered
                 except BaseException:
                     if not channel.visiting:
@@ -300,8 +300,9 @@ class Hub:
     def missed(self, channel: Channel, position: Position) -> None:
         """What goes up to a position was not reported: tell whoever was to get it (CHN-15)."""
         if self._channels.get(channel.name) is channel:
-            channel.missed(position)
-            self.wildcards.missed(channel)
+            known = channel.missed(position)
+            if known is not None:
+                self.wildcards.missed(channel, known)
 
     def _flushed(self, channel: Channel) -> None:
         """Nothing of a channel waits any more."""

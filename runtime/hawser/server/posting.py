@@ -61,7 +61,7 @@ async def deposit(
     middleware = session.node.app.middlewares
     if not middleware:
         return await _deposit(session, mailbox, data, key, seconds)
-    request = PostRequest(session.handle, mailbox, data, key, seconds)
+    request = PostRequest(session.handle, mailbox, key, seconds, raw=data)
     stored = await pass_through(
         middleware, request, lambda asked: _deposit(session, asked.mailbox, asked.raw, asked.key, asked.ttl)
     )

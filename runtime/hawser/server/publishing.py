@@ -61,7 +61,7 @@ async def _publish(session: ServerSession, operation: Publish) -> Published:
     middleware = session.node.app.middlewares
     if not middleware:
         return await _accept(session, operation.channel, operation.data, operation.key, operation.options)
-    request = PublishRequest(session.handle, operation.channel, operation.data, operation.key, operation.options)
+    request = PublishRequest(session.handle, operation.channel, operation.key, operation.options, raw=operation.data)
     published = await pass_through(
         middleware, request, lambda asked: _accept(session, asked.channel, asked.raw, asked.key, asked.options)
     )

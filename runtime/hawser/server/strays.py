@@ -45,13 +45,11 @@ class PatternGroup:
 class PatternMember:
     """One session that has a pattern."""
 
-    __slots__ = ("active", "given", "group", "lost", "number", "session")
+    __slots__ = ("active", "given", "group", "lost", "session")
 
-    def __init__(self, session: ServerSession, group: PatternGroup, number: int) -> None:
+    def __init__(self, session: ServerSession, group: PatternGroup) -> None:
         self.session: ServerSession = session
         self.group: PatternGroup = group
-        self.number: int = number
-        """How many had entered a pattern before it."""
         self.active: bool = True
         self.given: Chunk | None = None
         """What it was given last."""
@@ -73,6 +71,12 @@ class Stray(Membership):
         super().__init__(channel, of.session, position, mode)
         self.recovering = False  # it had begun long before
         self.of: PatternMember = of
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it was fed from a history that was ahead of what is known of the channel."""
+        here = self.channel.position
+        return self.epoch == here.epoch and self.offset > here.offset
 
     @property
     def filter(self) -> Filter | None:

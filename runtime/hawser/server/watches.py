@@ -29,6 +29,8 @@ class Watch:
         self.pins: int = 0
         self.open: bool = False
         """Whether the broker reports it."""
+        self.began: int = 0
+        """When a session entered it while no other had it: which of all patterns entered so it was."""
 
     @property
     def deserted(self) -> bool:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from hawser.calls import Refused
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
     from .sessions import ServerSession
 
 
+@attrs.frozen
+class Known:
+    """What is remembered of a channel that is not open."""
+
+    position: Position
+    """How far it was accounted for."""
+    begun: int
+    """How many patterns had been entered that nobody had."""
+
+
 class Wildcards:
     """All patterns of one node."""
 
@@ -50,9 +61,8 @@ class Wildcards:
         self.watches: Watches = Watches(node, hub.report)
         """What the broker is asked to report."""
         self._strays: dict[Channel, dict[ServerSession, Stray]] = {}
-        self._entered = 0  # so many have entered a pattern
-        self._known: OrderedDict[str, tuple[Position, int]] = OrderedDict()  # of channels that are not open
-        self._reopened: dict[Channel, int] = {}  # how many had entered when it was closed
+        self._begun = 0  # so many patterns were entered that nobody had
+        self._known: OrderedDict[str, Known] = OrderedDict()  # of channels that are not open
 
     def __bool__(self) -> bool:
         return bool(self._index)
@@ -71,11 +81,12 @@ class Wildcards:
         if own is None:
             own = session.wildcards = SessionPatterns()
         group = watch.groups.get(plan.filter)
+        if not watch.groups:
+            watch.began = self._begun = self._begun + 1
         if group is None:
             group = watch.groups[plan.filter] = PatternGroup(plan.name, rule, plan.filter)
             self._index.add(plan.name)
-        member = own.members[plan.name] = group.members[session] = PatternMember(session, group, self._entered)
-        self._entered += 1
+        member = own.members[plan.name] = group.members[session] = PatternMember(session, group)
         for channel in self._hub.flusher.unflushed():  # what waits was published before
             if channel.policy is rule and channel.name not in session.memberships and overlap(plan.name, channel.name):
                 channel.seal()
@@ -126,7 +137,7 @@ class Wildcards:
         What it was fed from history may be ahead of what was reported.
         """
         stray = self._strays.get(channel, {}).get(session)
-        return stray.position if stray is not None and not channel.reaches(stray.position) else channel.position
+        return stray.position if stray is not None and stray.ahead else channel.position
 
     def taken(self, session: ServerSession, channel: Channel, start: Position) -> None:
         """A session subscribes to a channel itself: that is none of its patterns any more (WLD-4)."""
@@ -141,10 +152,10 @@ class Wildcards:
             if isinstance(chunk, Chunk) and member.given is not chunk:
                 self._give(member, channel, chunk, member.group.passing(chunk), now)
         stray = self._strays.get(channel, {}).get(session)
+        before = (channel.accounted or channel.position) if stray is None else stray.position
+        if before.epoch != start.epoch or before.offset < start.offset:  # history may be ahead of what was reported
+            session.tell(encode_body(GapNotice(channel.name, before, start, GapReason.OVERFLOW)))
         if stray is not None:
-            before = stray.position
-            if before.epoch != start.epoch or before.offset < start.offset:
-                session.tell(encode_body(GapNotice(channel.name, before, start, GapReason.OVERFLOW)))
             self._drop(stray)
 
     def returned(self, session: ServerSession, former: Membership) -> None:
@@ -176,37 +187,40 @@ class Wildcards:
         """Whether reports may get lost (CHN-15)."""
         return self._node.app.broker.compare_seconds < inf
 
-    def _since(self, channel: Channel) -> int:
-        """So many have a pattern for long enough to have had what was reported of a channel."""
-        return self._reopened.get(channel, self._entered)
-
     def closed(self, channel: Channel) -> None:
-        """Nobody has a channel open any more: remember how far it was reported, if reports may get lost (CHN-15)."""
-        entered = self._reopened.pop(channel, self._entered)
+        """Nobody has a channel open any more: remember how far it is known, if reports may get lost (CHN-15)."""
         if self._may_lose and self.covers(channel.name, channel.policy):
-            self._known[channel.name] = channel.reported or channel.position, entered
+            self._known[channel.name] = Known(channel.accounted or channel.position, self._begun)
             if len(self._known) > self._node.config.wildcards_known:
                 self._known.popitem(last=False)
 
     def opened(self, channel: Channel, position: Position) -> None:
         """It is opened again, before what comes after a position is reported."""
-        known, entered = self._known.pop(channel.name, (position, self._entered))
-        if known.epoch == position.epoch and known.offset < position.offset:
+        known = self._recall(channel)
+        if known is not None and known.epoch != position.epoch:
+            position = Position(position.epoch, 0)  # all of that epoch came later
+        elif known is not None and known.offset < position.offset:
             position = known
-            self._reopened[channel] = entered
         channel.visit(position)
 
     def recalled(self, channel: Channel) -> None:
         """It is opened again, for whoever subscribes to it: for those who have a pattern it is where it was."""
-        if channel.name in self._known:
-            position, self._reopened[channel] = self._known.pop(channel.name)
-            channel.visit(position)
+        known = self._recall(channel)
+        if known is not None:
+            channel.visit(known)
 
-    def joined(self, channel: Channel) -> None:
+    def _recall(self, channel: Channel) -> Position | None:
+        """How far a channel is known, if somebody has had a pattern of it since it was closed."""
+        known = self._known.pop(channel.name, None)
+        if known is None:
+            return None
+        groups = self._groups(channel.name, channel.policy)
+        return known.position if any(self.watches[each.pattern].began <= known.begun for each in groups) else None
+
+    def joined(self, channel: Channel, known: Position | None) -> None:
         """The broker reports it by itself from now on, and has said how far it goes: that may be news (CHN-15)."""
-        reported = channel.reported
-        if self._may_lose and reported is not None and reported != channel.position:
-            self.missed(channel)
+        if self._may_lose and known is not None:
+            self.missed(channel, known)
 
     def _groups(self, name: str, policy: Policy) -> Iterable[PatternGroup]:
         for pattern in self._index.find(name):
@@ -253,7 +267,6 @@ class Wildcards:
 
     def flushed(self, channel: Channel) -> None:
         """Nothing of a channel waits any more: whoever has everything is where the others are."""
-        self._reopened.pop(channel, None)
         for stray in list(self._strays.get(channel, {}).values()):
             self._settle(stray)
 
@@ -265,8 +278,7 @@ class Wildcards:
         stray = None if strays is None else strays.get(session)
         if stray is not None and not self._follows(stray, chunk):
             return
-        missing = chunk.before < chunk.first - 1 and member.number < self._since(channel)
-        if stray is None and missing:  # something was not reported (CHN-3)
+        if stray is None and chunk.before < chunk.first - 1:  # something was not reported (CHN-3)
             self._stray(member, channel, Position(chunk.epoch, chunk.before), Mode.BEHIND)
             return
         member.given = chunk
@@ -299,27 +311,24 @@ class Wildcards:
         passage = session.passage
         return (passage is not None and passage.send(batch, now)) or session.deliver(batch, now)
 
-    def missed(self, channel: Channel) -> None:
-        """Something was not reported: whoever was where the others are is fed from there (CHN-15)."""
-        reported = channel.reported
-        for group in () if reported is None else self._groups(channel.name, channel.policy):
+    def missed(self, channel: Channel, known: Position) -> None:
+        """What follows a position was not reported: whoever was where the others are is fed from there (CHN-15)."""
+        for group in self._groups(channel.name, channel.policy):
             for member in list(group.members.values()):
-                if member.lost or channel.name in member.session.memberships or reported is None:
-                    continue
-                if member.number >= self._since(channel):  # it came later, and is given nothing from before (WLD-2)
+                if member.lost or channel.name in member.session.memberships:
                     continue
                 stray = self._strays.get(channel, {}).get(member.session)
                 if stray is None:
-                    self._stray(member, channel, self._stood(member, channel, reported), Mode.BEHIND)
+                    self._stray(member, channel, self._stood(member, channel, known), Mode.BEHIND)
                 elif stray.mode is Mode.LIVE:
                     stray.fall_behind()
 
-    def _stood(self, member: PatternMember, channel: Channel, reported: Position) -> Position:
+    def _stood(self, member: PatternMember, channel: Channel, known: Position) -> Position:
         """Where one without a stray stands: before what waits, but for what it was given already."""
         for chunk in channel.chunks:
             if isinstance(chunk, Chunk) and member.given is not chunk:
                 return Position(chunk.epoch, chunk.before)
-        return reported
+        return known
 
     # ------------------------------------------------------------ strays
 
@@ -340,7 +349,9 @@ class Wildcards:
         """Too much to go on from: it will be told that anything may be missing (WLD-6)."""
         member.lost = True
         for stray in [stray for stray in own.strays.values() if stray.of is member]:
-            if stray.channel.dirty:  # of what waits it may have had some, so that must not come again
+            if stray.ahead:  # what it has had and was not reported must not come again
+                stray.mode = Mode.LIVE
+            elif stray.channel.dirty:  # and of what waits it may have had some
                 stray.moved(stray.channel.position)
                 stray.mode = Mode.LIVE
             else:

@@ -194,7 +194,7 @@ def test_who_is_spared_is_told_where_it_stands_and_all_others_get_it(room: float
 def test_a_channel_of_a_pattern_alone_is_up_to_date_until_something_waits() -> None:
     channel = Channel("room", Declared(), Retention(100))
     channel.visit(Position(EPOCH, 4))
-    assert (channel.reported, channel.joined_at_broker) == (Position(EPOCH, 4), False)
+    assert (channel.accounted, channel.joined_at_broker) == (Position(EPOCH, 4), False)
     assert channel.up_to_date(Position(EPOCH, 4))
     channel.report(EPOCH, entries(5, 5))
     assert not channel.up_to_date(Position(EPOCH, 5))
