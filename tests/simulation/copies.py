@@ -41,22 +41,27 @@ class Copies:
         self._random = Random(f"copies of seed {world.seed}")
         self._living: list[Copy] = []
 
-    def make(self, client: "ClientActor") -> bool:
-        """Copy a client and let the copy go on; False if there is nothing to copy now."""
+    def make(self, client: "ClientActor", *, held_seconds: float = 0.0) -> bool:
+        """Copy a client and let the copy go on; False if there is nothing to copy now.
+
+        Args:
+            client: Of whom.
+            held_seconds: The copy comes at once, and for so long it hears no answer; 0 leaves both to chance.
+        """
         pair = client.pair
         self._living = [copy for copy in self._living if not copy.over]
         if pair is None or pair.server is None or pair.hostile or len(self._living) >= _MOST:
             return False
         if any(copy.pair is pair for copy in self._living):
             return False
-        self._living.append(Copy(self._world, Random(self._random.getrandbits(64)), client, pair))
+        self._living.append(Copy(self._world, Random(self._random.getrandbits(64)), client, pair, held_seconds))
         return True
 
 
 class Copy(Actor):
     """One copy."""
 
-    def __init__(self, world: "World", random: Random, client: "ClientActor", pair: Pair) -> None:
+    def __init__(self, world: "World", random: Random, client: "ClientActor", pair: Pair, held_seconds: float) -> None:
         self.world = world
         self.label = f"{client.label}'"
         self.host = Host(world, self.label, offset=client.host.offset)
@@ -71,8 +76,8 @@ class Copy(Actor):
         now = self.host.now
         self.client = Client(world.plan.client, now, credentials={"who": client.principal})
         self.client.restore(cbor2.loads(cbor2.dumps(client.client.export(now))), now)
-        if random.random() < 0.6:
-            self._connect()
+        if held_seconds or random.random() < 0.6:
+            self._connect(held_seconds)
         else:  # the client has moved on by then
             world.at(world.time + 1.5 * random.random(), self._connect)
 
@@ -81,7 +86,7 @@ class Copy(Actor):
         if pair is self.pair:
             pair.hostile = True
 
-    def _connect(self) -> None:
+    def _connect(self, held_seconds: float = 0.0) -> None:
         """Attach; after some attempts, leave it."""
         world = self.world
         if self._leaving or self._attempts >= _ATTEMPTS:
@@ -90,6 +95,8 @@ class Copy(Actor):
         self._attempts += 1
         wire = Wire(world, f"{self.label}/{self._attempts}", random=self._random)
         wire.copy = self
+        if held_seconds:
+            wire.hold_up(world.time + held_seconds, (1,))
         end = End(self, wire, 0, self.client.connect(self.host.now))
         world.at(world.time + world.plan.delay[1], world.server.accept, wire)
         end.drain()

@@ -58,9 +58,7 @@ def meets(cells: "Cells", first: int, travel: "Travel", poll: "ServerPoll | None
 def heard(cells: "Cells", first: int, travel: "Travel", reply: Reply | None) -> None:
     """Count a reply that a client has waited for, or the news that none comes."""
     chain = travel.chain
-    asked = (
-        "ATTACH" if not any(name == "hawser-number" for name, _ in travel.request.headers) else travel.request.method
-    )
+    asked = "ATTACH" if travel.attaches else travel.request.method
     if reply is None:
         what = "nothing"
     elif reply.status in (200, 204, 401, 409, 410) and not _is_foreign(reply):

@@ -18,6 +18,7 @@ from .books import Violation
 from .chains import Chain
 from .coverage import POLLS
 from .habits import Carriage, PollPlan
+from .mishaps import Mishaps
 from .pollcells import meets
 from .travels import Travel
 
@@ -44,6 +45,7 @@ class Polling:
         self.world = world
         self.plan = PollPlan.drawn(Random(f"polls of seed {world.seed}"), world.plan)
         self.draw = Random(f"requests of seed {world.seed}").random  # what is drawn here shifts nobody else's draws
+        self.mishaps = Mishaps(world)
         self.service = PollService(self.plan.limits)
         self._at_server: dict[Exchange, Travel] = {}  # parked there
         self._waiting: list[Travel] = []  # arrived while the server slept
@@ -74,7 +76,10 @@ class Polling:
                 return
             choice -= plan.lost
             if choice < plan.refused:
-                world.at(arrives + chain.delay(1), chain.hear, travel, _PROXY_SAYS[int(draw() * len(_PROXY_SAYS))])
+                arrives += chain.delay(1) + self.mishaps.refusal_is_late()
+                reply = _PROXY_SAYS[int(draw() * len(_PROXY_SAYS))]
+                self.mishaps.returns(travel, reply, arrives, foreign=True)
+                world.at(arrives, chain.hear, travel, reply)
                 return
             choice -= plan.refused
             if choice < plan.cut:
@@ -85,6 +90,7 @@ class Polling:
                 self._double(travel, arrives)
             elif choice - plan.doubled < plan.late:
                 arrives += 3.0 * draw() * draw()
+            arrives += self.mishaps.leaves(travel)
         world.at(arrives, self.arrive, travel)
 
     def lose(self, travel: Travel) -> None:
@@ -134,6 +140,7 @@ class Polling:
             self.arrive(travel)
 
     def _take(self, travel: Travel) -> None:
+        self.mishaps.arrives(travel)
         request, service = travel.request, self.service
         exchange = service.begin(request.method, Fields.written(request.headers), len(request.body))
         self._at_server[exchange] = travel
@@ -213,6 +220,8 @@ class Polling:
                 return
             if choice - plan.cut < plan.late:
                 arrives += 4.0 * draw() * draw()
+            arrives += self.mishaps.end_is_late(travel, reply)
+            self.mishaps.returns(travel, reply, arrives)
         world.at(arrives, self._back, travel, reply)
 
     def _back(self, travel: Travel, reply: Reply) -> None:

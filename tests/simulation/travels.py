@@ -15,6 +15,7 @@ class Travel:
     """One transmission; a request that is made again travels again."""
 
     __slots__ = (
+        "attaches",
         "chain",
         "copy",
         "doubled",
@@ -42,6 +43,8 @@ class Travel:
         self.lost = False
         """Something on its way has broken; it arrives nowhere any more."""
         self.get = request.method == "GET"
+        self.attaches = not any(name == "hawser-number" for name, _ in request.headers)
+        """It belongs to no connection, and asks for one (SPEC CAR-13)."""
         self.served_by: ServerPoll | None = None
         """The connection that it has reached at the server."""
         self.number = 0

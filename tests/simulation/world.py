@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .books import Pair, Violation
 from .clients import ClientActor
 from .copies import Copies
+from .crossings import Crossings
 from .deadlines import AUDIT_SECONDS, audit
 from .faults import Faults
 from .hostile import HostileActor
@@ -64,6 +65,7 @@ class World:
         self.hostile = HostileActor(self)
         self.copies = Copies(self)
         self.migrations = Migrations(self)
+        self.crossings = Crossings(self)
         self.faults = Faults(self)
 
     def random_bytes(self, count: int) -> bytes:
@@ -91,6 +93,7 @@ class World:
         self.faults.plan_next()
         self.hostile.plan_liar()
         self.migrations.plan_next()
+        self.crossings.plan_next()
         self._run_until(_LONGEST, self._goal_reached)
         if not self._goal_reached():
             raise Violation("plan", f"{self.taken} messages and {self.faults.count} faults in {_LONGEST:g} s")
