@@ -118,7 +118,8 @@ class Config(EngineConfig):
     presence_listed: int = _amount(1_000)
     """Of a channel with more members only their number is told (SPEC PRS-10)."""
     presence_lease_seconds: float = _number(60.0, 0.1)
-    """When a server has died, its members are gone after so long (SPEC PRS-11)."""
+    """When a server has died, its members and its sessions are gone for other servers after so long (SPEC PRS-11,
+    ADR-12)."""
     mailboxes_per_session: int = _amount(16)
     """Mailboxes that one session holds or waits for; one more is answered LIMIT (SPEC MBX-13)."""
     letters_in_hand: int = _amount(1_000)

@@ -273,9 +273,8 @@ class Door:
             case Withdraw():
                 self._idle(session)
             case Send():
-                ears = {one: ear for one, ear in self._ears.items() if one.node is session.node}  # ADR-12
-                steady = {one for one, ear in ears.items() if ear.room}
-                who = steady, set(ears), set(ears), set(self._working)
+                steady = {one for one, ear in self._ears.items() if ear.room}  # ADR-12: at whatever server
+                who = steady, set(self._ears), set(self._ears), set(self._working)
                 when = trio.current_time(), set(self._kept)
                 sending = _Sending(session, message, mark_of(message.data), self._count, *who, *when)
                 self._sendings[session, message.id] = sending
@@ -455,8 +454,7 @@ class Door:
         ear.items += listen.items
         ear.bytes += listen.bytes
         for sending in self._sendings.values():
-            if sending.session.node is session.node:
-                sending.listened.add(session)
+            sending.listened.add(session)
 
     def _deaf(self, session: ServerSession) -> None:
         self._ears.pop(session, None)

@@ -41,8 +41,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",
-        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryMailboxes", "MemoryPresence", "News", "Posting",
-        "PresenceSink", "PresenceStore", "Published", "Retention", "Sink", "Submission",
+        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryMailboxes", "MemoryPresence", "MemorySessions", "Moving",
+        "News", "NoAnswer", "Place", "Posting", "PresenceSink", "PresenceStore", "Published", "QuestionSink",
+        "Retention", "SessionDirectory", "Sink", "Submission",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [

@@ -15,9 +15,10 @@ from hawser.brokers.memory_keys import KeyWindow
 from hawser.brokers.sqlite import letters as sqlite_letters
 from hawser.client.directs import DirectDesk, Directs
 from hawser.client.mailboxes import Mailbox
-from hawser.server.addressing import Addressing, Count
+from hawser.server.addressing import Addressing
 from hawser.server.mailboxes import MailboxDesk, _Box  # pyright: ignore[reportPrivateUsage]
 from hawser.server.queueing import Leftovers
+from hawser.server.reaching import Abroad, Count
 from hawser_engine.codes import HoldState, SendStatus, TargetKind
 from hawser_engine.mailboxes import Held
 from hawser_engine.messages import Position, SendOutcome, encode_body
@@ -224,10 +225,23 @@ def reach_one_device(addressing: Any, target: Any) -> list[Any]:
     return meant(addressing, target)[:1] if target.kind == TargetKind.USER else meant(addressing, target)
 
 
+reach_abroad: Final = Abroad.reach
+
+
 def give_to_all_workers(addressing: Any, mailing: Any, target: Any, body: bytes, count: Count) -> None:
     """What is sent to an agent comes to all of its workers (ADR-2)."""
     for worker in addressing._node.router.workers(target.name or ""):
         addressing._give(mailing, worker, body, count)
+
+
+async def reach_nobody_abroad(abroad: Any, mailing: Any, begun: Any) -> None:
+    """The sessions of other servers are not there (ADR-12)."""
+
+
+async def reach_everybody_twice(abroad: Any, mailing: Any, begun: Any) -> None:
+    """Who is at another server gets it twice (ADR-12)."""
+    await reach_abroad(abroad, mailing, begun)
+    await reach_abroad(abroad, mailing, begun)
 
 
 def call_full_nobody(count: Count) -> SendOutcome:
@@ -299,12 +313,14 @@ PLANTED: Final = (
     Planted(Addressing, "_give", spare_nobody, "was to be spared", 0),
     Planted(Addressing, "_meant", reach_one_device, "had room for it", 3),
     Planted(Addressing, "_give_in_turn", give_to_all_workers, "were given it", 0),
+    Planted(Abroad, "reach", reach_nobody_abroad, "had room for it", 0),
+    Planted(Abroad, "reach", reach_everybody_twice, "is sent twice", 0),
     Planted(Count, "told", call_full_nobody, "listened", 1),
     Planted(Count, "told", count_one_too_many, "were given it", 0),
     Planted(Leftovers, "take", keep_it_all_the_same, "no mailbox for it", 0),
     Planted(Leftovers, "_stands_for_spared", keep_it_for_oneself, "might get it", 0),
     Planted(Leftovers, "take", keep_nothing, "it has a mailbox", 0),
-    Planted(DirectDesk, "opened", drop_what_waits, "hears something else", 37),
+    Planted(DirectDesk, "opened", drop_what_waits, "hears something else", 218),
     Planted(Directs, "put", put_it_in_front, "hears", 0),
 )
 

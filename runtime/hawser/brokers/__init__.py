@@ -8,7 +8,9 @@ from .base import Broker, BrokerUnavailable, Published, Sink, Submission
 from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
 from .memory_mailboxes import MemoryMailboxes
+from .memory_sessions import MemorySessions
 from .presence import MemoryPresence, PresenceSink, PresenceStore
+from .sessions import Moving, NoAnswer, Place, QuestionSink, SessionDirectory
 
 __all__ = [
     "Broker",
@@ -24,12 +26,18 @@ __all__ = [
     "MemoryBroker",
     "MemoryMailboxes",
     "MemoryPresence",
+    "MemorySessions",
+    "Moving",
     "News",
+    "NoAnswer",
+    "Place",
     "Posting",
     "PresenceSink",
     "PresenceStore",
     "Published",
+    "QuestionSink",
     "Retention",
+    "SessionDirectory",
     "Sink",
     "Submission",
 ]

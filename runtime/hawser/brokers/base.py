@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hawser_engine.messages import About, Position
 
     from .mailboxes import MailboxStore
+    from .sessions import SessionDirectory
 
 KEY_WINDOW_SECONDS: Final = 300.0
 """How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
@@ -94,6 +95,13 @@ class Broker(ABC):
         from .memory_mailboxes import MemoryMailboxes  # which publishes dead letters by a broker
 
         return MemoryMailboxes(self)
+
+    @cached_property
+    def sessions(self) -> SessionDirectory:
+        """Where the sessions are; kept in this process, unless a broker of several nodes has something else."""
+        from .memory_sessions import MemorySessions  # which raises `BrokerUnavailable`
+
+        return MemorySessions()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what has to be done in the background until cancelled.

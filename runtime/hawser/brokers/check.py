@@ -14,6 +14,7 @@ from .base import Broker, BrokerUnavailable, Published, Submission
 from .check_latest import LATEST_CHECKS, check_ages_of_the_latest
 from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases
+from .check_sessions import SESSION_CHECKS, check_leases_of_nodes
 from .expecting import BrokerContractError, expect, patiently
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def check_broker(
         age_seconds: If given, keeps history for so long, waits more than four times as long, and checks that what is
             older is gone; then likewise with letters (use an autojump clock if the broker's clock goes by Trio's).
         lease_seconds: If given, holds leases of presence for so long, waits nearly three times as long, and checks that
-            they expire (use an autojump clock).
+            they expire; then likewise with those of the directory of sessions (use an autojump clock).
 
     Raises:
         BrokerContractError: The contract is broken.
@@ -83,6 +84,11 @@ async def check_broker(
             await check_presence(broker.presence)
         if lease_seconds is not None:
             await check_leases(broker.presence, lease_seconds)
+        nursery.start_soon(broker.sessions.run)
+        for check_sessions in SESSION_CHECKS:
+            await check_sessions(broker.sessions)
+        if lease_seconds is not None:
+            await check_leases_of_nodes(broker.sessions, lease_seconds)
         nursery.cancel_scope.cancel()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import trio
 
 from hawser.addressing import EVERYBODY, outcome_of, placed, refused, told_of
@@ -21,23 +20,23 @@ from hawser.middleware import SendRequest, pass_through
 from hawser.patterns import find
 from hawser.principals import scoped_key
 from hawser.to import Target as Addressed
-from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
-from hawser_engine.messages import Direct, Listening, Publish, Send, SendOutcome, Sent, Target, encode_body
+from hawser_engine.codes import ErrorCode, TargetKind
+from hawser_engine.messages import Listening, Publish, Send, SendOutcome, Sent, Target, encode_body
 
 from .permits import permit
 from .posting import deposit
 from .publishing import outcomes_of, refusal
 from .queueing import Leftovers
+from .reaching import Mailing, begin, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from hawser.addressing import UserAction
     from hawser_engine.messages import Listen
 
     from .node import Node
-    from .queueing import Reached
-    from .session import Session
+    from .reaching import Abroad, Count, Meant
     from .sessions import ServerSession
 
 MEMBER_BYTES: Final = 8
@@ -56,66 +55,8 @@ class Listener:
         self.bytes: int = 0
 
 
-@attrs.define(eq=False)
-class Mailing:
-    """Something on its way to all for whom its targets stand; each session gets it once (ADR-4)."""
-
-    user: str | None
-    """Who sends it; None: the application."""
-    session: str | None
-    """The name of the session that does."""
-    data: bytes
-    spared: Sequence[Session] = ()
-    """Who does not get it."""
-    taken: dict[ServerSession, bool] = attrs.field(factory=dict["ServerSession", bool])
-    """Who has it, and whether it was away then."""
-
-    def body(self, target: Target) -> bytes:
-        """The DIRECT for one target."""
-        return encode_body(Direct(target, self.user, self.session, self.data))
-
-
-@attrs.define
-class Count:
-    """How many sessions there were for a target."""
-
-    reached: int = 0
-    away: int = 0
-    full: int = 0
-
-    def told(self) -> SendOutcome:
-        """What the sender is told (ADR-3)."""
-        status = SendStatus.DELIVERED if self.reached else SendStatus.FULL if self.full else SendStatus.NOBODY
-        return SendOutcome(status, self.reached, self.away, self.full, None, "")
-
-
-async def reach(target: Target, leftovers: Leftovers, deliver: Callable[[Count], Awaitable[None]]) -> Reached:
-    """Give something to whomever a target stands for, as far as they take it.
-
-    Args:
-        target: Whoever is meant.
-        leftovers: What is left for mailboxes.
-        deliver: Gives it to the sessions of the target, and counts them.
-
-    Raises:
-        Refused: It is not sent.
-        BrokerUnavailable: It is not sent.
-    """
-    mailbox = leftovers.mailbox(target)
-    if mailbox is not None:
-        if leftovers.has(mailbox):
-            return mailbox
-        if (known := await leftovers.known(mailbox)) is not None:
-            return known
-    count = Count()
-    await deliver(count)
-    if mailbox is not None and not count.reached and leftovers.take(mailbox, target, count):
-        return mailbox
-    return count.told()
-
-
 class Addressing:
-    """Who of a node can be sent to."""
+    """Who of a node can be sent to, and how its sessions send to those of all nodes."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -147,18 +88,22 @@ class Addressing:
 
     async def listen(self, session: ServerSession, request: Listen) -> None:
         """Carry out a LISTEN and answer it (ADR-5)."""
+        user, wanted = session.handle.principal.id, bool(request.items or request.bytes)
+        if wanted and session not in self._listeners and not session.ended:
+            await self._node.peers.enter(self.id(session).hex(), user)  # ADR-12: all servers find it from LISTENING on
         await session.room()
         if session.ended:
             return
-        if request.items or request.bytes:
+        if wanted:
             listener = self._listeners.get(session)
             if listener is None:
                 listener = self._listeners[session] = Listener()
-                self._users.setdefault(session.handle.principal.id, {})[session] = listener
+                self._users.setdefault(user, {})[session] = listener
             listener.items += request.items
             listener.bytes += request.bytes
         else:
             self._forget(session)
+            self._node.peers.leave(self.id(session).hex())
         session.put(encode_body(Listening(request.id, self.id(session).hex())))
 
     def ended(self, session: ServerSession) -> None:
@@ -167,6 +112,7 @@ class Addressing:
         known = self._ids.pop(session, None)
         if known is not None:
             del self._sessions[known.hex()]
+            self._node.peers.leave(known.hex())
 
     def _forget(self, session: ServerSession) -> None:
         if self._listeners.pop(session, None) is not None:
@@ -237,14 +183,17 @@ class Addressing:
         deposit = partial(_deposit, session, asked)
         key = scoped_key(principal, asked.key)
         leftovers = Leftovers(self._node.app, mailing, key, deposit, volatile=asked.volatile)
-        reached: list[Reached] = []
+        begun: list[Meant | SendOutcome] = []
+        abroad = self._node.peers.abroad
         for one in asked.targets:
             target = Target(one.kind, one.name)
             try:
-                await self._allow(session, target)
-                reached.append(await reach(target, leftovers, partial(self.deliver, mailing, target)))
+                await self._allow(session, target, abroad)
+                begun.append(await begin(target, leftovers, begun, partial(self.deliver, mailing, target)))
             except Exception as error:  # what became of one target does not touch the others (ADR-1)
-                reached.append(refused(refusal(self._node, Send.NAME, error).code))
+                begun.append(refused(refusal(self._node, Send.NAME, error).code))
+        await abroad.reach(mailing, begun)
+        reached = [finish(one, leftovers) for one in begun]
         await leftovers.store()
         return [leftovers.told(one) for one in reached]
 
@@ -304,11 +253,12 @@ class Addressing:
 
     # ------------------------------------------------------------ rights
 
-    async def _allow(self, session: ServerSession, target: Target) -> None:
+    async def _allow(self, session: ServerSession, target: Target, abroad: Abroad) -> None:
         """Let a session send to a target if the rule of whom it is allows it (ADR-6).
 
         Raises:
             Refused: It may not, or nobody could say.
+            BrokerUnavailable: Nobody could say whose a session is.
         """
         name = target.name or ""
         if target.kind == TargetKind.EVERYBODY:
@@ -319,6 +269,8 @@ class Addressing:
             await self._allow_user(session, "send", name)
         elif (found := self._sessions.get(name)) is not None:
             await self._allow_user(session, "send", found.handle.principal.id)
+        elif (user := await abroad.user_of(name)) is not None:
+            await self._allow_user(session, "send", user)
 
     async def _allow_user(self, session: ServerSession, action: UserAction, user: str) -> None:
         rule = find(self._node.app.user_rules, user)

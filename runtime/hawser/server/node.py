@@ -49,6 +49,7 @@ from .asking import Asking
 from .hub import Hub
 from .judging import recognise
 from .mailboxes import MailboxDesk
+from .peers import Peers
 from .permits import permit
 from .presence import PresenceDesk
 from .routing import Router
@@ -109,6 +110,7 @@ class Node:
         """Set when the server is to end in peace; see `hawser.server.draining`."""
         self.successor: str | None = None
         """Where its clients are sent then; None for where they came from."""
+        self.peers: Peers = Peers(self)
         self.addressing: Addressing = Addressing(self)
         self.hub: Hub = Hub(self)
         self.router: Router = Router(self)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hawser.errors import RequestFailed
     from hawser_engine.messages import Target
 
-    from .addressing import Count, Mailing
+    from .reaching import Count, Mailing
 
     Deposit: TypeAlias = Callable[[str], Awaitable[Published | Refused | RequestFailed]]
     """Puts what is sent into a mailbox; raises nothing."""

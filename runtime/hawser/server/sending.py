@@ -15,9 +15,9 @@ from hawser.principals import scoped_key
 from hawser_engine.codes import ErrorCode, TargetKind
 from hawser_engine.messages import Target
 
-from .addressing import Count, Mailing, reach
 from .posting import deposit_from
 from .queueing import Leftovers
+from .reaching import Abroad, Mailing, begin, finish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from hawser.app import App
     from hawser.brokers import Published
     from hawser.to import Target as Addressed
+    from hawser_engine.messages import SendOutcome
 
-    from .queueing import Reached
+    from .reaching import Count, Meant
     from .session import Session
 
 
@@ -39,7 +40,7 @@ async def send_from(
     *,
     volatile: bool = False,
 ) -> Sent:
-    """Send something to the sessions of all servers of this process that serve an application, and to channels.
+    """Send something to the sessions of all servers that share an application's broker, and to channels (ADR-12).
 
     What none of these sessions takes goes into mailboxes (ADR-10).
 
@@ -53,13 +54,24 @@ async def send_from(
     """
     mailing = Mailing(None, None, payload, spared)
     leftovers = Leftovers(app, mailing, scoped_key(None, key), partial(_deposit, app, payload, key), volatile=volatile)
-    outcomes = [await _send(app, mailing, Target(one.kind, one.name), key, leftovers) for one in targets]
+    begun: list[Meant | SendOutcome] = []
+    for one in targets:
+        begun.append(await _send(app, mailing, Target(one.kind, one.name), key, leftovers, begun))
+    await Abroad(app.broker.sessions, [node.peers for node in app.nodes]).reach(mailing, begun)
+    outcomes = [finish(one, leftovers) for one in begun]
     await leftovers.store()
     told = [leftovers.told(outcome) for outcome in outcomes]
     return Sent(tuple(outcome_of(target, outcome) for target, outcome in zip(targets, told, strict=True)))
 
 
-async def _send(app: App, mailing: Mailing, target: Target, key: bytes | None, leftovers: Leftovers) -> Reached:
+async def _send(
+    app: App,
+    mailing: Mailing,
+    target: Target,
+    key: bytes | None,
+    leftovers: Leftovers,
+    begun: Sequence[Meant | SendOutcome],
+) -> Meant | SendOutcome:
     async def deliver(count: Count) -> None:
         for node in list(app.nodes):
             if not (count.reached and target.kind == TargetKind.AGENT):  # one worker of them all
@@ -71,7 +83,7 @@ async def _send(app: App, mailing: Mailing, target: Target, key: bytes | None, l
             options = publish_options(None, None, volatile=leftovers.volatile)
             done = app.publish_payload(target.name or "", mailing.data, key=key, options=options, spared=names)
             return placed(await done)
-        return await reach(target, leftovers, deliver)
+        return await begin(target, leftovers, begun, deliver)
     except Refused as error:
         return refused(error.code)
     except LookupError:

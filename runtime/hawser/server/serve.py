@@ -121,6 +121,8 @@ async def serve(
         await services.start(app.broker.run)
         node.start_service(app.broker.presence.run)
         services.start_soon(node.presence.run)
+        node.start_service(app.broker.sessions.run)
+        services.start_soon(node.peers.run)
         node.start_service(app.broker.mailboxes.run)
         services.start_soon(node.mailboxes.run)
         node.router.directory.begin()
