@@ -100,7 +100,7 @@ class Place(Dues):
         era, wanted = self.log.eras[until.epoch], self._wanted(until)
         missing = [each for each in wanted if each not in era.replaced]
         if not self._told:  # what was not reported of a channel of which nothing was: nobody could know
-            after = self._low.offset if self._low.epoch == until.epoch else 0
+            after = self._high.offset if self._high.epoch == until.epoch else 0
             missing = [each for each in missing if any(era.item(one).reported for one in range(after + 1, each))]
         assert not missing, f"{missing} left out before {until.offset + 1}, and no word of it"
         self.check_lost(wanted)
