@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -311,9 +312,13 @@ class Mailboxes:
         """A new session: ask for everything again."""
         for mailbox in list(self._open.values()):
             if mailbox.requested and MAILBOXES in self._dialogue.line.features:
-                self._dialogue.hand_over(*mailbox.request())
+                self._dialogue.ask_again(partial(self._again, mailbox))
             elif mailbox.requested:
                 mailbox.finish(RequestFailed(ErrorCode.NOT_FOUND, "the server has no mailboxes"))
+
+    def _again(self, mailbox: Mailbox) -> tuple[Pending, Callable[[int], bytes]] | None:
+        wanted = mailbox.requested and self._open.get(mailbox.asked) is mailbox
+        return mailbox.request() if wanted else None
 
     def lost(self) -> None:
         """The session is over."""

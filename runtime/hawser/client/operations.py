@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hawser.streams import CallerFlow
     from hawser.to import Target
 
+    from .directs import Directs
     from .mailboxes import Mailbox
     from .offering import Offering
     from .presence import Presence
@@ -52,6 +53,7 @@ class Pending:
         "after",
         "answered",
         "detail",
+        "directs",
         "flow",
         "key",
         "kind",
@@ -81,6 +83,8 @@ class Pending:
         """What a PRESENCE is for, to be told if it is refused."""
         self.mailbox: Mailbox | None = None
         """What a HOLD is for, to be told the answer."""
+        self.directs: Directs | None = None
+        """What a LISTEN is for, to be told if it is refused."""
         self.targets: tuple[Target, ...] = ()
         """To whom a SEND goes, in its order."""
         self.after: Pending | None = None

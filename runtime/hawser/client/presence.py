@@ -8,6 +8,7 @@ has changed back by the time it looks is no change.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -389,9 +390,13 @@ class Presences:
         for presence in list(self._open.values()):
             presence.begin_anew()
             if presence.requested and self._speaks:
-                self._dialogue.hand_over(*presence.request())
+                self._dialogue.ask_again(partial(self._again, presence))
             elif presence.requested:
                 presence.finish(RequestFailed(ErrorCode.NOT_FOUND, "the server has no presence"))
+
+    def _again(self, presence: Presence) -> tuple[Pending, Callable[[int], bytes]] | None:
+        wanted = presence.requested and self._open.get(presence.channel) is presence
+        return presence.request() if wanted else None
 
     def end(self, error: Exception | None) -> None:
         """The client is closed."""
