@@ -23,7 +23,7 @@ from hawser import (
     states,
     to,
 )
-from tests.runtime.helpers import PATIENCE, URL, collect
+from tests.runtime.helpers import PATIENCE, URL, collect, serving
 from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
@@ -354,3 +354,29 @@ async def test_a_client_that_is_left_in_the_middle_ends_at_once(autojump_clock: 
             await ada.aclose()
             assert [change async for change in presence] == []
         assert trio.current_time() - begun < 5
+
+
+@pytest.mark.parametrize("kind", ["presence", "mailbox", "offer", "subscription"])
+async def test_names_count_by_the_bytes_that_they_have_on_the_wire(kind: str, autojump_clock: MockClock) -> None:
+    """SPEC OPS-2: else a client takes two for fewer bytes than the server does, and is told BUSY."""
+    harbour = Harbour()
+    long = "\N{ANCHOR}" * 40  # three bytes each
+    async with serving(harbour.app, config=Config(operation_bytes=240)), connect(URL, token="ada") as ada:
+
+        async def work() -> None: ...
+
+        async def use(number: int) -> None:
+            things: dict[str, Any] = {
+                "presence": ada.presence(f"{long}{number}"),
+                "mailbox": ada.mailbox(f"agent:{long}{number}"),
+                "offer": ada.offer(f"{long}{number}", work),
+                "subscription": ada.subscribe(f"{long}{number}"),
+            }
+            async with things[kind]:
+                pass
+
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(use, number)
+        await trio.sleep(1)
+        assert ada._dialogue.operations.unanswered == 0  # pyright: ignore[reportPrivateUsage]

@@ -62,7 +62,7 @@ from .directs import DirectDesk
 from .feed import Feed, Flow, Message
 from .mailboxes import Mailboxes
 from .offering import Offers
-from .operations import Kind, Operations, Pending
+from .operations import Kind, Operations, Pending, request_bytes
 from .postman import Postman
 from .presence import Presences
 from .reopening import Reopening
@@ -311,7 +311,7 @@ class Dialogue:
             self._patterns.inherit(feed)
 
     async def _unsubscribe(self, channel: str, leaving: _Leaving) -> None:
-        pending = Pending(Kind.UNSUBSCRIBE, channel, len(channel) + 32)
+        pending = Pending(Kind.UNSUBSCRIBE, channel, request_bytes(channel))
         try:
             await self.request(pending, lambda id: encode_body(Unsubscribe(id, (channel,))))
             await pending.wait()

@@ -19,7 +19,7 @@ from hawser_engine.codes import ErrorCode
 from hawser_engine.errors import HawserError
 from hawser_engine.messages import AGENTS, encode_body
 
-from .operations import Kind, Pending
+from .operations import Kind, Pending, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -302,7 +302,7 @@ class Offers:
             offering.finish(error)
 
     async def _withdraw(self, offering: Offering) -> None:
-        pending = Pending(Kind.WITHDRAW, offering.agent, len(offering.agent) + 32)
+        pending = Pending(Kind.WITHDRAW, offering.agent, request_bytes(offering.agent))
         try:
             await self._dialogue.request(pending, lambda id: encode_body(Withdraw(id, offering.agent)))
             await pending.wait()

@@ -7,7 +7,7 @@ never made; one that was cancelled while it waited for its answer was made, and 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from .offering import Offering
     from .presence import Presence
     from .subscription import Subscription
+
+
+HEAD_BYTES: Final = 64
+"""What a request has beside its names and its payload, at most, unless it is a publication or the like."""
+
+
+def request_bytes(name: str | None) -> int:
+    """How long a request about something of this name is, at most: on the wire, where the server counts."""
+    return HEAD_BYTES + len((name or "").encode())
 
 
 class Kind(Enum):
