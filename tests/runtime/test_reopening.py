@@ -14,15 +14,19 @@ from hawser import (
     Client,
     ClientPool,
     Config,
+    ErrorCode,
+    OfferRequest,
     Outbox,
     OutcomeUnknown,
     PooledClient,
     Principal,
+    RequestFailed,
     Session,
     connect,
     states,
     to,
 )
+from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, MemoryPresence
 from tests.runtime.helpers import PATIENCE, URL, collect, serving
 from tests.runtime.test_resets import Restarts
 
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from trio.testing import MockClock
+
+    from hawser import Position, Proceed, Request
+    from hawser.brokers import Broker, MailSink, PresenceSink, Sink
+    from hawser_engine.presence import Member
 
     Anybody = Client | PooledClient
 
@@ -39,8 +47,8 @@ KINDS = ("subscription", "pattern", "presence", "mailbox", "offer")
 class Harbour:
     """An application with everything that a client can ask for, in which everybody may do everything."""
 
-    def __init__(self) -> None:
-        self.app = App()
+    def __init__(self, broker: Broker | None = None) -> None:
+        self.app = App(broker=broker)
         self.app.channel("*", history=100, presence=True, open=True)
         self.app.channel("live:*", open=True, wildcard=EVERYONE)
         self.app.mailbox("agent:*", open=True)
@@ -66,6 +74,45 @@ class Harbour:
         @self.app.procedure("echo")
         async def echo(session: Session, value: int) -> int:
             return value
+
+
+class Away(MemoryBroker):
+    """Does not answer whoever begins something, as long as it is away; and counts how often that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.asked = 0
+        broker = self
+
+        class Mailboxes(MemoryMailboxes):
+            async def hold(self, mailbox: str, sink: MailSink) -> bool:
+                broker.check()
+                return await super().hold(mailbox, sink)
+
+        class Presence(MemoryPresence):
+            async def watch(self, channel: str, sink: PresenceSink) -> tuple[Member, ...]:
+                broker.check()
+                return await super().watch(channel, sink)
+
+        self.mailboxes = Mailboxes(self)
+        self.presence = Presence()
+
+    def check(self) -> None:
+        if self.away:
+            self.asked += 1
+            raise BrokerUnavailable("away")
+
+    async def intervene(self, request: Request, proceed: Proceed) -> object:
+        """Middleware, for what needs no store."""
+        if isinstance(request, OfferRequest) and self.away:
+            self.asked += 1
+            raise RequestFailed(ErrorCode.UNAVAILABLE, "away", temporary=True)
+        return await proceed(request)
+
+    async def join(self, channel: str, sink: Sink) -> Position:
+        self.check()
+        return await super().join(channel, sink)
 
 
 def enter(kind: str, client: Any, number: int) -> Any:
@@ -380,3 +427,93 @@ async def test_names_count_by_the_bytes_that_they_have_on_the_wire(kind: str, au
                 nursery.start_soon(use, number)
         await trio.sleep(1)
         assert ada._dialogue.operations.unanswered == 0  # pyright: ignore[reportPrivateUsage]
+
+
+LASTING = ["subscription", "presence", "mailbox", "offer"]
+
+
+async def come_back_away(broker: Away, harbour: Harbour, restarts: Restarts, client: Client) -> None:
+    """The server is restarted, and what it needs is not there yet."""
+    harbour.app.middleware(broker.intervene)
+    broker.away = True
+    await restarts.end()
+    await restarts.start(harbour.app)
+    await opened_anew(client)
+
+
+@pytest.mark.parametrize("operations", [1, 256])
+@pytest.mark.parametrize("kind", LASTING)
+async def test_what_is_refused_for_now_comes_again(kind: str, operations: int, autojump_clock: MockClock) -> None:
+    """SPEC RST-13: until the server has what it lacked; and less and less often."""
+    broker = Away()
+    harbour = Harbour(broker)
+    async with (
+        restartable(Config(operations=operations), harbour) as restarts,
+        connect(URL, token="ada") as ada,
+        enter(kind, ada, 1) as one,
+        enter(kind, ada, 2) as two,
+        connect(URL, token="bob") as bob,
+    ):
+        await come_back_away(broker, harbour, restarts, ada)
+        await trio.sleep(600)
+        assert 2 * 20 < broker.asked < 2 * 100
+        assert (await bob.call("echo", 1), await ada.call("echo", 1)) == (1, 1)
+        broker.away = False
+        await trio.sleep(60)
+        for number, thing in ((1, one), (2, two)):
+            await works(kind, harbour.app, bob, thing, number)
+
+
+@pytest.mark.parametrize("kind", LASTING)
+async def test_what_is_given_up_while_it_is_refused_does_not_come_again(kind: str, autojump_clock: MockClock) -> None:
+    broker = Away()
+    harbour = Harbour(broker)
+    async with (
+        restartable(Config(), harbour) as restarts,
+        connect(URL, token="ada") as ada,
+        connect(URL, token="bob") as bob,
+    ):
+        async with enter(kind, ada, 1):
+            await come_back_away(broker, harbour, restarts, ada)
+            await trio.sleep(5)
+        asked = broker.asked
+        await trio.sleep(60)
+        assert broker.asked == asked
+        broker.away = False
+        async with enter(kind, ada, 1) as thing:
+            await works(kind, harbour.app, bob, thing, 1)
+
+
+@pytest.mark.parametrize("kind", LASTING)
+async def test_a_further_reset_forgets_what_was_refused_for_now(kind: str, autojump_clock: MockClock) -> None:
+    """It is asked for once in the next session, and not once more because it was refused in this one."""
+    broker = Away()
+    harbour = Harbour(broker)
+    async with (
+        restartable(Config(), harbour) as restarts,
+        connect(URL, token="ada") as ada,
+        enter(kind, ada, 1) as thing,
+        connect(URL, token="bob") as bob,
+    ):
+        await come_back_away(broker, harbour, restarts, ada)
+        await trio.sleep(120)  # the pauses are long by now
+        broker.away = False
+        asked = broker.asked
+        await restart(restarts, harbour.app, ada)
+        await works(kind, harbour.app, bob, thing, 1)
+        assert broker.asked == asked
+
+
+@pytest.mark.parametrize("kind", LASTING)
+async def test_what_is_asked_for_the_first_time_and_refused_is_told_at_once(
+    kind: str, autojump_clock: MockClock
+) -> None:
+    broker = Away()
+    harbour = Harbour(broker)
+    harbour.app.middleware(broker.intervene)
+    async with restartable(Config(), harbour), connect(URL, token="ada") as ada:
+        broker.away = True
+        with pytest.raises(RequestFailed) as caught:
+            await enter(kind, ada, 1).__aenter__()
+        assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)
+        assert broker.asked == 1

@@ -19,6 +19,7 @@ from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import CallError, Gap, PayloadError, RequestFailed, SessionClosed
+from hawser.randomness import uniform
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.channels.segments import is_pattern
@@ -111,7 +112,7 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
-        self._reopening = Reopening()
+        self._reopening = Reopening(self._rest_after)
         self.offers: Offers = Offers(self)
         """What this client offers to others."""
         self.presences: Presences = Presences(self, nursery)
@@ -422,6 +423,15 @@ class Dialogue:
             except PayloadError as error:
                 self._refuse(wanted[0], error)
 
+    async def _reopen_later(self, again: Again, refusals: int) -> None:
+        if await self._reopening.add_later(again, refusals):
+            self._reopen()
+
+    def _rest_after(self, refusals: int) -> float:
+        """RST-13: as between attempts that get nowhere."""
+        longest = self.config.backoff_base_seconds * float(2 ** min(refusals, 16))
+        return uniform(self._random_bytes, 0.0, min(self.config.backoff_cap_seconds, longest))
+
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
         self._reopening.clear()
@@ -561,7 +571,12 @@ class Dialogue:
         pending = self.operations.take(message.id)
         if pending is None:
             return
-        self._refuse(pending, failure(message, RequestFailed))
+        error = failure(message, RequestFailed)
+        if error.temporary and pending.again is not None:
+            pending.fail(error)
+            self.start(self._reopen_later, pending.again, pending.reopens + 1)
+        else:
+            self._refuse(pending, error)
 
     def _refuse(self, pending: Pending, error: HawserError) -> None:
         """Nothing comes of a request: whatever it was for is told."""
@@ -594,12 +609,16 @@ class Dialogue:
         if pending is None:
             return
         pending.succeed(None)
+        later: list[Subscription] = []
         for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
             if self._subscriptions.get(outcome.channel) is not subscription:
                 continue  # given up meanwhile
             if outcome.position is None:
                 code = ErrorCode.__members__.get(outcome.reason, ErrorCode.INTERNAL)
                 temporary = code in TEMPORARY
+                if temporary and pending.again is not None:
+                    later.append(subscription)
+                    continue
                 self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
             else:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
@@ -607,6 +626,8 @@ class Dialogue:
                 flow = subscription.feed.joined(outcome.position, gap)
                 self._pause(outcome.channel, subscription.position, flow)
                 subscription.answered()
+        if later:
+            self.start(self._reopen_later, partial(self._subscribe_again, later), pending.reopens + 1)
 
     def _refused(self, subscription: Subscription, error: HawserError) -> None:
         subscription.requested = False

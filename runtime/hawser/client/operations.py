@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .mailboxes import Mailbox
     from .offering import Offering
     from .presence import Presence
+    from .reopening import Again
     from .subscription import Subscription
 
 
@@ -60,6 +61,7 @@ class Pending:
         "_event",
         "_value",
         "after",
+        "again",
         "answered",
         "detail",
         "directs",
@@ -70,6 +72,7 @@ class Pending:
         "offering",
         "ordinal",
         "presence",
+        "reopens",
         "size",
         "subscriptions",
         "targets",
@@ -96,6 +99,10 @@ class Pending:
         """What a LISTEN is for, to be told if it is refused."""
         self.targets: tuple[Target, ...] = ()
         """To whom a SEND goes, in its order."""
+        self.again: Again | None = None
+        """What asks for the same once more, if this is asked for again after a reset …"""
+        self.reopens: int = 0
+        """… and how often that was refused for now."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None
