@@ -8,6 +8,7 @@ published is known: see `tests.runtime.accounts`. To run a seed again: ``python 
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -71,6 +72,7 @@ class World(frame.World):
             window_bytes=pick([3_000, 262_144]),
             subscription_messages=pick([2, 10, 1_000]),
             wildcards_behind=pick([1, 128]),
+            operations=random.Random(f"operations {seed}").choice([1, 3, 256]),  # of its own, so that stories stay
         )
         self.broker = LosingBroker(self.random.getrandbits(32), loses=0.1 if seed % 3 == 2 else 0.0)
         self.app = App(broker=self.broker)

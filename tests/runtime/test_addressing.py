@@ -496,31 +496,6 @@ async def test_what_is_no_target_and_what_only_channels_carry_is_refused(autojum
                 assert [one.reason for one in answer.outcomes] == ["BAD_REQUEST"] * count
 
 
-async def test_a_server_that_has_too_much_to_do_after_a_reset_is_asked_again(autojump_clock: MockClock) -> None:
-    """A client whose server was lost asks for its offer and to listen at once, and one of them may be too many."""
-    app, config = open_app(), Config(operations=1)
-
-    async def work() -> None: ...
-
-    async def run(until: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-        async with serving(app, config=config):
-            task_status.started()
-            await until.wait()
-
-    first, second = trio.Event(), trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(run, first)
-        async with connect(URL, token="ada") as ada, ada.offer("clerk", work), ada.directs() as directs:
-            first.set()
-            await trio.sleep(1)
-            await nursery.start(run, second)
-            await trio.sleep(30)
-            async with connect(URL, token="bob") as bob:
-                assert await outcome(bob, to.user("ada"), 1) == ("delivered", 1, 0, 0)
-            assert await heard(directs, 1) == [1]
-        second.set()
-
-
 async def test_two_servers_of_one_application_are_reached_by_it(autojump_clock: MockClock) -> None:
     app = open_app()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -267,6 +267,47 @@ async def test_who_comes_back_while_letters_are_read_is_given_all_of_them_in_ord
             await trio.sleep(1)  # the next one is being read
         async with ada.mailbox() as letters:
             assert await take(letters, 3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("away", [0.0, 2.0])
+@pytest.mark.parametrize("slow", [0.0, 0.2])
+async def test_a_server_that_ends_lets_go_of_all_that_it_holds_in_time(
+    slow: float, away: float, autojump_clock: MockClock
+) -> None:
+    """One mailbox does not wait for the others, nor has one that could not be let go of at once to end it for them."""
+    ended = trio.Event()
+
+    class Slow(MemoryMailboxes):
+        back = inf
+
+        async def release(self, mailbox: str, sink: MailSink) -> None:
+            await trio.sleep(slow)
+            if ended.is_set() and self.back == inf:
+                self.back = trio.current_time() + away
+            if trio.current_time() < self.back < inf:
+                raise BrokerUnavailable("away")
+            await super().release(mailbox, sink)
+
+    broker, count = MemoryBroker(), 60
+    broker.mailboxes = Slow(broker)
+    app, config = mail_app(broker), Config(mailboxes_per_session=count)
+    async with trio.open_nursery() as nursery:
+        restarts = Restarts(nursery, config)
+        await restarts.start(app)
+        async with connect(URL, token="ada") as ada, AsyncExitStack() as stack:
+            for number in range(count):
+                await stack.enter_async_context(ada.mailbox(f"agent:{number}"))
+            begun = trio.current_time()
+            ended.set()
+            await restarts.end()
+            assert trio.current_time() - begun < config.cleanup_seconds
+            async with (
+                serving(app, url="memory://other", config=config),
+                connect("memory://other", token="ada") as other,
+            ):
+                for number in range(count):
+                    async with other.mailbox(f"agent:{number}") as letters:
+                        assert letters.holding
 
 
 async def test_a_server_that_ends_without_its_store_holds_nothing_any_more(autojump_clock: MockClock) -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, ErrorCode
+from hawser import App, Config, ErrorCode
 from hawser.brokers import BrokerUnavailable, MemoryBroker, Published, Retention
 from hawser_engine import EngineConfig
 from hawser_engine.calls import ErrorReply
@@ -198,3 +198,29 @@ async def test_a_broker_that_is_not_there_is_no_incident_and_a_fault_is_one(
 async def test_a_client_that_takes_no_answer_gets_none(harbour: Harbour) -> None:
     assert await harbour.outcomes(publish(1), publish(2), takes=1) == []
     assert harbour.broker.commits == [[b"1", b"2"]]
+
+
+async def test_one_that_is_answered_counts_no_more_though_others_wait_for_room(
+    harbour: Harbour, autojump_clock: MockClock
+) -> None:
+    """SPEC OPS-1: an answer that has left, or is about to, leaves its place to another operation at once."""
+    harbour.app.broker = harbour.broker
+    client = RawClient(EngineConfig(window_messages=1))
+    client.deliver = False
+    async with serving(harbour.app, config=Config(operations=4, queue_messages=1)), client.connected():
+        await client.opened.wait()
+        client.say(*(publish(id) for id in range(1, 5)))
+        await trio.sleep(5)  # the window lets through one at a time
+        await harbour.broker.go_on()
+        assert harbour.broker.commits == [[b"1"], [b"2", b"3", b"4"]]
+        client.engine.session.delivered(1, trio.current_time())
+        client.flush()
+        await trio.sleep(5)
+        assert [_outcome(message) for message in client.messages] == [(id, (id, False)) for id in (1, 2)]
+        client.say(publish(5), publish(6))  # as there may be four without an answer
+        await trio.sleep(5)
+        client.deliver = True
+        client.engine.session.delivered(2, trio.current_time())
+        client.flush()
+        await client.until(lambda: len(client.messages) == 6)
+        assert [_outcome(message) for message in client.messages] == [(id, (id, False)) for id in range(1, 7)]

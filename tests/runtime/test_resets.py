@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 class Restarts:
     """A server that can be replaced by another one at the same address."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, config: Config | None = None) -> None:
         self.nursery = nursery
+        self.config = config
         self.stop = trio.Event()
         self.stopped = trio.Event()
 
@@ -43,7 +44,7 @@ class Restarts:
         await self.nursery.start(self._run, app)
 
     async def _run(self, app: App, *, task_status: trio.TaskStatus[None]) -> None:
-        async with serving(app):
+        async with serving(app, config=self.config):
             task_status.started()
             await self.stop.wait()
         self.stopped.set()

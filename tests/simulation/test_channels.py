@@ -109,7 +109,7 @@ PLANTED: Final = (
     Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 3),
     Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 11),
     Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 4),
-    Planted(Channel, "missed", believe_the_report, "came after", 170),
+    Planted(Channel, "missed", believe_the_report, "came after", 701),
     Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
 )
 

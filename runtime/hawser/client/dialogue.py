@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -18,6 +19,7 @@ from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import CallError, Gap, PayloadError, RequestFailed, SessionClosed
+from hawser.randomness import uniform
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.channels.segments import is_pattern
@@ -32,6 +34,7 @@ from hawser_engine.messages import (
     PRESENCE,
     STREAMS,
     WILDCARDS,
+    AnyMessage,
     Continue,
     Direct,
     GapNotice,
@@ -60,9 +63,10 @@ from .directs import DirectDesk
 from .feed import Feed, Flow, Message
 from .mailboxes import Mailboxes
 from .offering import Offers
-from .operations import Kind, Operations, Pending
+from .operations import Kind, Operations, Pending, request_bytes
 from .postman import Postman
 from .presence import Presences
+from .reopening import Reopening
 from .states import FOLLOWING, Closed, Connecting, Reset, State, StateStream
 from .wildcards import Patterns
 
@@ -76,6 +80,7 @@ if TYPE_CHECKING:
     from .assigned import AssignedHandler
     from .line import Line
     from .outbox import Outbox
+    from .reopening import Again
     from .subscription import Subscription
     from .wildcards import PatternFeed
 
@@ -107,6 +112,7 @@ class Dialogue:
         """Set when the first session is there, or when there will be none."""
         self._nursery = nursery
         self.operations: Operations = Operations()
+        self._reopening = Reopening(self._rest_after)
         self.offers: Offers = Offers(self)
         """What this client offers to others."""
         self.presences: Presences = Presences(self, nursery)
@@ -147,16 +153,23 @@ class Dialogue:
             NotSent: What it was to come after was lost.
             SessionClosed: The client is closed.
         """
-        counted = pending.kind is not Kind.CALL
 
         def ready() -> bool:
             self.check_open()
             pending.check_order()
-            if counted and not self.operations.has_room(pending.size, *self.line.operations):
-                return False
-            return self.line.has_room(pending.size)
+            return self.has_room(pending)
 
         await self.operations.in_turn(ready, make)
+
+    def has_room(self, pending: Pending) -> bool:
+        """Whether the application may ask for something now: whatever is asked for again comes first (RST-12)."""
+        if pending.kind is Kind.CALL:  # of which there is no such limit, and no order with the others
+            return self.line.has_room(pending.size)
+        return not self._reopening and self._fits(pending)
+
+    def _fits(self, pending: Pending) -> bool:
+        """Whether the server takes one more operation (OPS-2), and the session one more message."""
+        return self.operations.has_room(pending.size, *self.line.operations) and self.line.has_room(pending.size)
 
     def start(self, function: Callable[..., Awaitable[object]], *arguments: Any) -> None:
         """Run something that ends with the client."""
@@ -299,7 +312,7 @@ class Dialogue:
             self._patterns.inherit(feed)
 
     async def _unsubscribe(self, channel: str, leaving: _Leaving) -> None:
-        pending = Pending(Kind.UNSUBSCRIBE, channel, len(channel) + 32)
+        pending = Pending(Kind.UNSUBSCRIBE, channel, request_bytes(channel))
         try:
             await self.request(pending, lambda id: encode_body(Unsubscribe(id, (channel,))))
             await pending.wait()
@@ -321,6 +334,11 @@ class Dialogue:
         if subscription is None or subscription.answers is None:
             raise CallError(ErrorCode.NOT_FOUND, f"nobody answers for {channel!r}")
         return await subscription.answers(Question(channel, user, data))
+
+    def _subscribe_again(self, before: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]] | None:
+        """The same for those of some that are still wanted."""
+        wanted = [one for one in before if one.requested and self._subscriptions.get(one.channel) is one]
+        return self._subscribe(wanted) if wanted else None
 
     def _subscribe(self, subscriptions: list[Subscription]) -> tuple[Pending, Callable[[int], bytes]]:
         """One SUBSCRIBE for several channels, each from where it is."""
@@ -360,6 +378,7 @@ class Dialogue:
     def _end(self, error: SessionClosed) -> None:
         self.arrived.set()
         self.judged()
+        self._reopening.clear()
         self.operations.end(error)
         self.offers.end(error)
         if self.postman is not None:
@@ -378,20 +397,44 @@ class Dialogue:
         self._news = trio.Event()
 
     def opened(self) -> None:
-        """See `hawser.client.conversation`: subscribe again, first of all, from where everything is (RST-10)."""
+        """See `hawser.client.conversation`: ask for everything again, first of all (RST-10, RST-12)."""
         self.arrived.set()
         again = [one for one in self._subscriptions.values() if one.requested]
         for feed in (*(one.feed for one in again), *(one.feed for one in self._leaving.values())):
             feed.live = False  # until it stands in this session
         for first in range(0, len(again), SUBSCRIBE_MAX):
-            self.hand_over(*self._subscribe(again[first : first + SUBSCRIBE_MAX]))
+            self.ask_again(partial(self._subscribe_again, again[first : first + SUBSCRIBE_MAX]))
         self.offers.opened()
         self.presences.opened()
         self.mailboxes.opened()
         self.directs.opened()
+        self._reopen()
+
+    def ask_again(self, again: Again) -> None:
+        """Ask for something that the session before had, when it is its turn; only while one is opened."""
+        self._reopening.add(again)
+
+    def _reopen(self) -> None:
+        """Ask for as much again as there is room for. At an answer it goes on in the same step, before all others."""
+        while (wanted := self._reopening.first()) is not None and self._fits(wanted[0]):
+            self._reopening.handed_over()
+            try:
+                self.hand_over(*wanted)
+            except PayloadError as error:
+                self._refuse(wanted[0], error)
+
+    async def _reopen_later(self, again: Again, refusals: int) -> None:
+        if await self._reopening.add_later(again, refusals):
+            self._reopen()
+
+    def _rest_after(self, refusals: int) -> float:
+        """RST-13: as between attempts that get nowhere."""
+        longest = self.config.backoff_base_seconds * float(2 ** min(refusals, 16))
+        return uniform(self._random_bytes, 0.0, min(self.config.backoff_cap_seconds, longest))
 
     def lost(self, report: SessionReset) -> None:
         """See `hawser.client.conversation.Conversation`."""
+        self._reopening.clear()
         self.operations.lose(report.numbered, int(report.reason))
         self.mailboxes.lost()
         self._answering.end()
@@ -399,6 +442,7 @@ class Dialogue:
 
     def room(self) -> None:
         """See `hawser.client.conversation.Conversation`."""
+        self._reopen()
         self.operations.changed()
 
     def volatile(self, body: bytes) -> None:
@@ -410,7 +454,11 @@ class Dialogue:
 
     def message(self, body: bytes) -> None:
         """See `hawser.client.conversation.Conversation`."""
-        message = decode_message(body)
+        self._take(decode_message(body))
+        if self._reopening:  # it may have been an answer
+            self._reopen()
+
+    def _take(self, message: AnyMessage | None) -> None:
         match message:
             case None:
                 pass  # MSG-3
@@ -524,6 +572,14 @@ class Dialogue:
         if pending is None:
             return
         error = failure(message, RequestFailed)
+        if error.temporary and pending.again is not None:
+            pending.fail(error)
+            self.start(self._reopen_later, pending.again, pending.reopens + 1)
+        else:
+            self._refuse(pending, error)
+
+    def _refuse(self, pending: Pending, error: HawserError) -> None:
+        """Nothing comes of a request: whatever it was for is told."""
         for subscription in pending.subscriptions:
             self._refused(subscription, error)
         if pending.offering is not None:
@@ -534,6 +590,9 @@ class Dialogue:
         if pending.mailbox is not None:
             pending.mailbox.requested = False
             pending.mailbox.finish(error)
+        if pending.directs is not None:
+            pending.directs.requested = False
+            pending.directs.finish(error)
         pending.fail(error)
 
     def _subscribed(self, message: Subscribed) -> None:
@@ -550,12 +609,16 @@ class Dialogue:
         if pending is None:
             return
         pending.succeed(None)
+        later: list[Subscription] = []
         for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
             if self._subscriptions.get(outcome.channel) is not subscription:
                 continue  # given up meanwhile
             if outcome.position is None:
                 code = ErrorCode.__members__.get(outcome.reason, ErrorCode.INTERNAL)
                 temporary = code in TEMPORARY
+                if temporary and pending.again is not None:
+                    later.append(subscription)
+                    continue
                 self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
             else:
                 reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
@@ -563,8 +626,10 @@ class Dialogue:
                 flow = subscription.feed.joined(outcome.position, gap)
                 self._pause(outcome.channel, subscription.position, flow)
                 subscription.answered()
+        if later:
+            self.start(self._reopen_later, partial(self._subscribe_again, later), pending.reopens + 1)
 
-    def _refused(self, subscription: Subscription, error: RequestFailed) -> None:
+    def _refused(self, subscription: Subscription, error: HawserError) -> None:
         subscription.requested = False
         subscription.finish(error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -23,6 +24,7 @@ from hawser_engine.messages import ADDRESSING, Listen, encode_body
 from .operations import Kind, Pending
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from hawser_engine.messages import Direct as DirectMessage
@@ -251,8 +253,13 @@ class DirectDesk:
 
     async def grant(self, directs: Directs) -> Pending:
         """Give credit for all the places that there are when it leaves."""
-        pending = Pending(Kind.LISTEN, DETAIL, REQUEST_BYTES)
+        pending = self._pending(directs)
         await self._dialogue.in_turn(pending, lambda: self._listen(directs, pending))
+        return pending
+
+    def _pending(self, directs: Directs) -> Pending:
+        pending = Pending(Kind.LISTEN, DETAIL, REQUEST_BYTES)
+        pending.directs = directs
         return pending
 
     def _listen(self, directs: Directs, pending: Pending) -> None:
@@ -277,26 +284,23 @@ class DirectDesk:
         directs = self._directs
         if directs is None or not directs.requested:
             return
-        self._credit = (0, -1)  # so that the server hears of it even if there is no place
-        pending = Pending(Kind.LISTEN, DETAIL, REQUEST_BYTES)
         try:
-            self._listen(directs, pending)
-            self._dialogue.start(self._see_to, directs, pending)
+            self.check_feature()
         except RequestFailed as error:
             directs.finish(error)
-        self._credit = self._credit[0], self._credit[1] + 1
+        else:
+            self._dialogue.ask_again(partial(self._again, directs))
 
-    async def _see_to(self, directs: Directs, pending: Pending) -> None:
-        """Ask again, in turn, if the server had too much to do with what else it was asked for at once."""
-        try:
-            await pending.wait()
-        except RequestFailed:
-            if self._directs is directs:
-                self._credit = (0, 0)
-                with suppress(HawserError):  # as in `_grant`
-                    await self.grant(directs)
-        except HawserError:
-            pass  # `opened` asks again
+    def _again(self, directs: Directs) -> tuple[Pending, Callable[[int], bytes]] | None:
+        if self._directs is not directs or directs.over:
+            return None
+
+        def encode(id: int) -> bytes:
+            items, length = directs.places((0, 0))
+            self._credit = items, length + 1  # so that the server hears of it even if there is no place
+            return encode_body(Listen(id, *self._credit))
+
+        return self._pending(directs), encode
 
     def answered(self, message: Listening) -> None:
         """LISTENING."""

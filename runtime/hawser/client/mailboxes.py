@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -21,7 +22,7 @@ from hawser_engine.mailboxes import Held, Hold, Settle
 from hawser_engine.mailboxes import Letter as LetterMessage
 from hawser_engine.messages import MAILBOXES, Position, encode_body
 
-from .operations import Kind, Pending
+from .operations import Kind, Pending, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -188,7 +189,7 @@ class Mailbox:
 
     def request(self) -> tuple[Pending, Callable[[int], bytes]]:
         """What to ask the server for."""
-        pending = Pending(Kind.HOLD, self.asked or "one's own mailbox", len(self.asked or "") + 64)
+        pending = Pending(Kind.HOLD, self.asked or "one's own mailbox", request_bytes(self.asked))
         pending.mailbox = self
 
         def encode(id: int) -> bytes:
@@ -298,7 +299,7 @@ class Mailboxes:
                 self._nursery.start_soon(self._leave, asked)
 
     async def _leave(self, asked: str | None) -> None:
-        pending = Pending(Kind.HOLD, asked or "one's own mailbox", len(asked or "") + 64)
+        pending = Pending(Kind.HOLD, asked or "one's own mailbox", request_bytes(asked))
         try:
             await self.request(pending, lambda id: encode_body(Hold(id, asked, 0, 0)))
             await pending.wait()
@@ -311,9 +312,13 @@ class Mailboxes:
         """A new session: ask for everything again."""
         for mailbox in list(self._open.values()):
             if mailbox.requested and MAILBOXES in self._dialogue.line.features:
-                self._dialogue.hand_over(*mailbox.request())
+                self._dialogue.ask_again(partial(self._again, mailbox))
             elif mailbox.requested:
                 mailbox.finish(RequestFailed(ErrorCode.NOT_FOUND, "the server has no mailboxes"))
+
+    def _again(self, mailbox: Mailbox) -> tuple[Pending, Callable[[int], bytes]] | None:
+        wanted = mailbox.requested and self._open.get(mailbox.asked) is mailbox
+        return mailbox.request() if wanted else None
 
     def lost(self) -> None:
         """The session is over."""

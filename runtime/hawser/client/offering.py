@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -18,10 +19,10 @@ from hawser_engine.codes import ErrorCode
 from hawser_engine.errors import HawserError
 from hawser_engine.messages import AGENTS, encode_body
 
-from .operations import Kind, Pending
+from .operations import Kind, Pending, request_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
     from hawser.calls import Arguments, ProcedureHandler
@@ -256,9 +257,15 @@ class Offers:
 
     def opened(self) -> None:
         """A new session is there: offer everything again."""
-        for offering in self._offers.values():
-            if offering.requested:
-                self._hand_over(self._pending(offering), offering)
+        for offering in list(self._offers.values()):
+            if offering.requested and AGENTS in self._dialogue.line.features:
+                self._dialogue.ask_again(partial(self._again, offering))
+            elif offering.requested:
+                offering.finish(_no_agents())
+
+    def _again(self, offering: Offering) -> tuple[Pending, Callable[[int], bytes]] | None:
+        wanted = offering.requested and self._offers.get(offering.agent) is offering
+        return (self._pending(offering), offering.request) if wanted else None
 
     def answered(self, message: Offered) -> None:
         """The server has answered, or has ended an offer."""
@@ -286,7 +293,7 @@ class Offers:
     def _hand_over(self, pending: Pending, offering: Offering) -> None:
         """Send an OFFER, now."""
         if AGENTS not in self._dialogue.line.features:
-            offering.finish(RequestFailed(ErrorCode.NOT_FOUND, "this server knows no agents"))
+            offering.finish(_no_agents())
             return
         offering.requested = True
         try:
@@ -295,7 +302,7 @@ class Offers:
             offering.finish(error)
 
     async def _withdraw(self, offering: Offering) -> None:
-        pending = Pending(Kind.WITHDRAW, offering.agent, len(offering.agent) + 32)
+        pending = Pending(Kind.WITHDRAW, offering.agent, request_bytes(offering.agent))
         try:
             await self._dialogue.request(pending, lambda id: encode_body(Withdraw(id, offering.agent)))
             await pending.wait()
@@ -304,6 +311,10 @@ class Offers:
         finally:
             del self._leaving[offering.agent]
             offering.withdrawn.set()
+
+
+def _no_agents() -> RequestFailed:
+    return RequestFailed(ErrorCode.NOT_FOUND, "this server knows no agents")
 
 
 def _encode(what: str, description: dict[str, Any]) -> bytes:

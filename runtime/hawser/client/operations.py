@@ -7,7 +7,7 @@ never made; one that was cancelled while it waited for its answer was made, and 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -20,10 +20,21 @@ if TYPE_CHECKING:
     from hawser.streams import CallerFlow
     from hawser.to import Target
 
+    from .directs import Directs
     from .mailboxes import Mailbox
     from .offering import Offering
     from .presence import Presence
+    from .reopening import Again
     from .subscription import Subscription
+
+
+HEAD_BYTES: Final = 64
+"""What a request has beside its names and its payload, at most, unless it is a publication or the like."""
+
+
+def request_bytes(name: str | None) -> int:
+    """How long a request about something of this name is, at most: on the wire, where the server counts."""
+    return HEAD_BYTES + len((name or "").encode())
 
 
 class Kind(Enum):
@@ -50,8 +61,10 @@ class Pending:
         "_event",
         "_value",
         "after",
+        "again",
         "answered",
         "detail",
+        "directs",
         "flow",
         "key",
         "kind",
@@ -59,6 +72,7 @@ class Pending:
         "offering",
         "ordinal",
         "presence",
+        "reopens",
         "size",
         "subscriptions",
         "targets",
@@ -81,8 +95,14 @@ class Pending:
         """What a PRESENCE is for, to be told if it is refused."""
         self.mailbox: Mailbox | None = None
         """What a HOLD is for, to be told the answer."""
+        self.directs: Directs | None = None
+        """What a LISTEN is for, to be told if it is refused."""
         self.targets: tuple[Target, ...] = ()
         """To whom a SEND goes, in its order."""
+        self.again: Again | None = None
+        """What asks for the same once more, if this is asked for again after a reset …"""
+        self.reopens: int = 0
+        """… and how often that was refused for now."""
         self.after: Pending | None = None
         """What must not have been lost when this is handed over."""
         self._value: Any = None

@@ -62,8 +62,7 @@ class Postman:
         line, first = self._dialogue.line, self._first()
         if first is None:
             return True
-        room = line.attached and self._dialogue.operations.has_room(first.size, *line.operations)
-        return room and line.has_room(first.size)
+        return line.attached and self._dialogue.has_room(first)
 
     def _hand_over(self) -> None:
         if self._first() is None:

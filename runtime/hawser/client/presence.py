@@ -8,6 +8,7 @@ has changed back by the time it looks is no change.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -21,7 +22,7 @@ from hawser_engine.messages import PRESENCE, encode_body
 from hawser_engine.presence import Changes, Members, Present
 from hawser_engine.presence import Presence as PresenceMessage
 
-from .operations import Kind, Pending
+from .operations import Kind, Pending, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -247,7 +248,7 @@ class Presence:
 
     def request(self, *, anew: bool = False) -> tuple[Pending, Callable[[int], bytes]]:
         """What to ask the server for."""
-        pending = Pending(Kind.PRESENCE, self.channel, len(self.channel) + 32 + len(self.info or b""))
+        pending = Pending(Kind.PRESENCE, self.channel, request_bytes(self.channel) + len(self.info or b""))
         pending.presence = self
 
         def encode(id: int) -> bytes:
@@ -357,7 +358,7 @@ class Presences:
                 self._nursery.start_soon(self._leave, channel)
 
     async def _leave(self, channel: str) -> None:
-        pending = Pending(Kind.PRESENCE, channel, len(channel) + 32)
+        pending = Pending(Kind.PRESENCE, channel, request_bytes(channel))
         try:
             await self._dialogue.request(pending, lambda id: encode_body(PresenceMessage(id, channel, 0, None)))
             await pending.wait()
@@ -389,9 +390,13 @@ class Presences:
         for presence in list(self._open.values()):
             presence.begin_anew()
             if presence.requested and self._speaks:
-                self._dialogue.hand_over(*presence.request())
+                self._dialogue.ask_again(partial(self._again, presence))
             elif presence.requested:
                 presence.finish(RequestFailed(ErrorCode.NOT_FOUND, "the server has no presence"))
+
+    def _again(self, presence: Presence) -> tuple[Pending, Callable[[int], bytes]] | None:
+        wanted = presence.requested and self._open.get(presence.channel) is presence
+        return presence.request() if wanted else None
 
     def end(self, error: Exception | None) -> None:
         """The client is closed."""

@@ -64,11 +64,23 @@ def _found(error: Exception, path: str) -> Iterator[Problem]:
             yield Problem(_refined(path, error.__traceback__), "value", text[:TEXT_MAX])
         case TypeError() if len(error.args) > 1 and isinstance(error.args[1], attrs.Attribute):  # of `instance_of`
             yield Problem(_refined(path, error.__traceback__), "type", "is of a type that is not accepted")
+        case TypeError() if _is_of_attrs(
+            error.__traceback__
+        ):  # as of ``ge(0)`` about null: no such instance can be made
+            yield Problem(_refined(path, error.__traceback__), "value", "is not accepted")
         case _:
             raise error
 
 
+_OF_ATTRS: Final = type(attrs.validators.ge(0)).__module__
 _NOTES: Final = (AttributeValidationNote, IterableValidationNote)
+
+
+def _is_of_attrs(traceback: TracebackType | None) -> bool:
+    """Whether an error was raised in a validator of attrs itself, which had no use for the value."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals.get("__name__") == _OF_ATTRS
 
 
 def _refined(path: str, traceback: TracebackType | None) -> str:

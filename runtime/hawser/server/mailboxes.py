@@ -384,19 +384,36 @@ class MailboxDesk:
                 self._node.incident("mailboxes", error)
 
     async def close(self) -> None:
-        """The server ends: remove what is settled, and hold nothing any more."""
-        for box in list(self._boxes.values()):
+        """The server ends: remove what is settled, and hold nothing any more.
+
+        All side by side, for there is not much time, and another server waits for each of them.
+        """
+        async with trio.open_nursery() as nursery:
+            for box in list(self._boxes.values()):
+                nursery.start_soon(self._close, box)
+
+    async def _close(self, box: _Box) -> None:
+        try:
             async with box.lock:
+                await self._let_go(box)
+        except Exception as error:
+            self._node.incident("mailbox", error)
+
+    async def _let_go(self, box: _Box) -> None:
+        try:
+            if box.settled:
+                await self._store.remove(box.name, box.report, box.settled)
+        except BrokerUnavailable:
+            pass  # it comes again (MBX-15); but nobody else could hold what this server does not let go of
+        finally:
+            box.settled.clear()
+            while box.asked:
                 try:
-                    if box.settled:
-                        await self._store.remove(box.name, box.report, box.settled)
+                    await self._store.release(box.name, box.report)
                 except BrokerUnavailable:
-                    pass  # it comes again (MBX-15); but nobody else could hold what this server does not let go of
-                finally:
-                    box.settled.clear()
-                    if box.asked:
-                        await self._store.release(box.name, box.report)
-                        box.asked = box.held = False
+                    await trio.sleep(AGAIN_SECONDS)
+                else:
+                    box.asked = box.held = False
 
     def _keeping(self, name: str) -> Keeping:
         rule = rule_of(self._node.app.mailbox_rules, name)

@@ -199,31 +199,29 @@ class Requests:
         try:
             while self._operations:
                 operation, _ = self._operations[0]
-                done = 1
                 if operation is None:
                     await self._node.hub.recheck(self._session)
                     await self._node.presence.recheck(self._session)
                     await self._node.router.recheck(self._session)
                     await self._node.mailboxes.recheck(self._session)
+                    self._forget_first()
                 elif publications := at_once(self._node.app, self._operations):
-                    done = len(publications)
                     await self._publish_all(publications)
                 else:
                     with suppress(MessageTooLarge):  # a client that takes no message of any length gets no answer
                         await self._run_operation(operation)
-                self._forget(done)
+                    self._forget_first()
                 count += 1
                 if count % FAIR_EVERY == 0:
                     await trio.lowlevel.checkpoint()
         finally:
             self._working = False
 
-    def _forget(self, count: int) -> None:
-        """The first operations are answered."""
-        for operation, size in self._operations[:count]:
-            self._operation_bytes -= size
-            self._unanswered -= operation is not None
-        del self._operations[:count]
+    def _forget_first(self) -> None:
+        """The first operation is answered, and leaves its place to another one."""
+        operation, size = self._operations.pop(0)
+        self._operation_bytes -= size
+        self._unanswered -= operation is not None
 
     async def _run_operation(self, operation: Operation) -> None:
         try:
@@ -260,6 +258,7 @@ class Requests:
         for answer in await publish_all(self._session, operations):
             with suppress(MessageTooLarge):
                 await self._session.send(answer)
+            self._forget_first()  # now: the next answer may have to wait for room
 
     async def _wait_for_joins(self, count: int) -> None:
         """Joins above the rate wait, and so does what was asked for behind them: no error, only slower (LIM-1)."""

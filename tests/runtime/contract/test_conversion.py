@@ -395,6 +395,40 @@ def test_what_validators_refuse_is_said_in_their_words_and_without_what_is_aroun
     assert len(message) == 200
 
 
+v: Any = attrs.validators
+UNFIT: list[tuple[Any, Any, Any]] = [
+    (int | None, v.ge(0), None),
+    (float | None, v.lt(1), None),
+    (int | str, v.ge(0), "x"),
+    (str | None, v.max_len(3), None),
+    (str | int, v.min_len(3), 3),
+    (str | None, v.matches_re("[a-z]+"), None),
+    (int | None, [v.instance_of(object), v.ge(0)], None),
+    (list[int | None], v.deep_iterable(v.ge(0)), [1, None]),
+    (list[int] | None, v.deep_iterable(v.ge(0)), None),
+    (dict[str, int | None], v.deep_mapping(value_validator=v.ge(0)), {"a": None}),
+]
+
+
+@pytest.mark.parametrize(("kind", "validator", "value"), UNFIT, ids=range(len(UNFIT)))
+def test_what_a_validator_of_attrs_cannot_look_at_is_not_accepted(kind: Any, validator: Any, value: Any) -> None:
+    """As nobody could make such an instance, and as the schema says."""
+    cls = attrs.make_class("Order", {"count": attrs.field(type=kind, validator=validator)})
+    conversion().prepare(cls)
+    assert problems(cls, {"count": value}) == [("$.count", "value", "is not accepted")]
+
+
+def test_a_type_error_of_a_validator_of_the_programs_own_is_a_fault_of_it() -> None:
+    def careless(_: object, __: object, value: Any) -> None:
+        len(value)
+
+    for validator in (careless, attrs.validators.optional(careless), attrs.validators.and_(careless)):
+        cls = attrs.make_class("Order", {"count": attrs.field(type=int, validator=validator)})
+        conversion().prepare(cls)
+        with pytest.raises(TypeError, match="has no len"):
+            conversion().structure({"count": 1}, cls)
+
+
 def test_a_fault_of_a_validator_is_no_fault_of_the_sender() -> None:
     with pytest.raises(ZeroDivisionError):
         conversion().structure([{"first": 1, "last": 100}], list[Booking])
