@@ -99,9 +99,8 @@ class World(frame.World):
     async def run(self) -> int:
         """Let it all happen, then calm, until everybody has the end; returns the number of faults."""
         async with self.network((0.0, 0.0), (0.0, 0.05), (0.02, 0.5)) as network:
-            restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice)
                 async with trio.open_nursery() as clients:
                     for name, reads in (
                         ("plain", self._plainly),
@@ -112,27 +111,11 @@ class World(frame.World):
                     clients.start_soon(self.weather, network, [0.1, 0.5, 3])
                     await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
                     if self.random.random() < 0.5:
-                        restart.set()
-                        await restarted.wait()
+                        await self.serve_again()
                 await trio.sleep(self.config.resume_period_seconds + 10)
-                self._check_left()
-                restart.set()
-                over.set()
+                self.check_left()
+                self.serve_no_more()
         return self.cuts
-
-    def _check_left(self) -> None:
-        """Everybody has said goodbye, or is given up."""
-        hub = self.node.hub
-        left = (
-            dict(self.node.sessions),
-            hub._channels,
-            hub._locks,
-            hub._pins,
-            hub.wildcards.watches._watches,
-            hub.wildcards._strays,
-        )
-        if any(left):
-            raise Broken(f"the server still holds {left}")
 
     async def _live(self, network: FaultyNetwork, name: str, reads: Any) -> None:
         """One client: it publishes and reads, until it has read the end of everything."""
