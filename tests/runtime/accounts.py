@@ -139,10 +139,14 @@ class Account:
         self.who = who
         self.here: Position | None = None
         """Where it goes on: behind the last thing that it took."""
-        self.complete = False
-        """Whether it has had the end."""
         self._stream = _Stream(published, who, filtered=filtered, resets=resets)
         self._story: list[Message | Gap | Position] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has had the end."""
+        end = self.published.end
+        return end is not None and self.here is not None and self.here.offset >= end
 
     @property
     def volatile(self) -> int:
@@ -166,8 +170,6 @@ class Account:
         self._story.append(item)
         if isinstance(item, Gap) or not item.volatile:
             self.here = item.position
-            end = self.published.end
-            self.complete |= end is not None and item.position.offset >= end
 
     def check(self) -> None:
         """Hold it against what was published.
@@ -210,17 +212,17 @@ class PatternAccount:
         self._streams = {one.channel: _Stream(one, who, filtered=filtered, resets=resets) for one in published}
         self._resets = resets
         self._story: list[tuple[Message | Gap, str]] = []
-        self._missing = set(self.published)
+        self._last = dict.fromkeys(self.published, 0)  # offsets, by channel
 
     @property
     def complete(self) -> bool:
         """Whether it has had the end of everything."""
-        return not self._missing
+        return not self.standing
 
     @property
-    def standing(self) -> object:
+    def standing(self) -> list[str]:
         """What it has not had the end of."""
-        return self._missing
+        return [name for name, one in self.published.items() if one.end is None or self._last[name] < one.end]
 
     @property
     def volatile(self) -> int:
@@ -230,9 +232,8 @@ class PatternAccount:
     def see(self, item: Message | Gap, where: str) -> None:
         """It was given this, in one of its subscriptions."""
         self._story.append((item, where))
-        end = self.published[item.channel].end if item.channel in self.published else None
-        if end is not None and item.position.offset >= end:
-            self._missing.discard(item.channel)
+        if item.channel in self.published:
+            self._last[item.channel] = max(item.position.offset, self._last[item.channel])
 
     def check(self) -> None:
         """See `Account.check`."""
@@ -251,20 +252,22 @@ class PatternAccount:
                 lost = True
             elif item.channel != channel:
                 continue
-            elif isinstance(item, Gap):
-                begin = item.position.offset if item.since is None else item.since.offset + 1
-                excused |= set(range(begin, item.position.offset + 1))
-            else:
+            elif isinstance(item, Gap) or not item.volatile:
+                begin = item.position.offset
+                if isinstance(item, Gap):
+                    begin = begin if item.since is None else item.since.offset + 1
+                    excused |= set(range(begin, item.position.offset + 1))
+                if lost:
+                    of_pattern = max((number for name, number in last.items() if name != channel), default=0)
+                    excused |= set(range(of_pattern, begin))
+                    lost = False
+            if isinstance(item, Message) and item.channel == channel:
                 stream.check_line(item)
                 if item.volatile:
                     continue
                 before = last.get(where, 0)
                 if item.offset <= before or (item.offset in had and not self._resets.count):
                     raise Broken(f"{self.who}: {item.offset} of {channel} came after {before} in {where}")
-                if lost:
-                    of_pattern = max((number for name, number in last.items() if name != channel), default=0)
-                    excused |= set(range(of_pattern, item.offset))
-                    lost = False
                 last[where] = item.offset
                 had.add(item.offset)
         told = sorted(had | excused)

@@ -105,12 +105,11 @@ class World(frame.World):
 
     async def run(self) -> int:
         """Let it all happen, then calm, until everything has ended; returns the number of faults."""
-        restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
         async with AsyncExitStack() as stack:
             delay = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.3)])
             networks = [await stack.enter_async_context(self.network(delay)) for _ in range(WORKERS + 1)]
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice)
                 nursery.start_soon(self._watch, networks[0])
                 async with trio.open_nursery() as workers:
                     for number, network in enumerate(networks[1:]):
@@ -120,12 +119,7 @@ class World(frame.World):
                             callers.start_soon(self._ask, f"caller {number}", networks[0])
                         for network in networks:
                             callers.start_soon(self.weather, network, [0.3, 1, 5])
-                        calm_at = trio.current_time() + STORM_SECONDS
-                        await trio.sleep(self.random.uniform(0, STORM_SECONDS))
-                        if self.restarts:
-                            restart.set()
-                            await restarted.wait()
-                        await trio.sleep_until(calm_at)
+                        await self.storm(restarts=self.restarts)
                         self._calm.set()
                     await trio.sleep(NOTICED_SECONDS)
                     self._check_calm()
@@ -133,9 +127,8 @@ class World(frame.World):
                 await trio.sleep(self.config.resume_period_seconds + NOTICED_SECONDS)
                 self._gone.set()
                 await trio.sleep(NOTICED_SECONDS)
-                self._check_left()
-                restart.set()
-                over.set()
+                self.check_left()
+                self.serve_no_more()
         return self.cuts
 
     async def _hold(self, request: Request, proceed: Proceed) -> Any:
@@ -326,13 +319,6 @@ class World(frame.World):
             raise Broken(f"the directory says {self._seen}, and there is {told}")
         if sum(one.endswith("True") for one in told) != WORKERS:
             raise Broken(f"of {WORKERS} workers there are {told}")
-
-    def _check_left(self) -> None:
-        """Everybody has said goodbye, or is given up."""
-        agents = self.node.router._agents
-        left = (dict(self.node.sessions), agents.offerings(), agents._workers, agents._offered)
-        if any(left):
-            raise Broken(f"the server still holds {left}")
 
     def standing(self) -> object:
         """See `frame.World.standing`."""

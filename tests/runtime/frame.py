@@ -22,6 +22,7 @@ import trio
 from hawser import App, Config, RequestFailed, Server, connect, serve
 from hawser.testing import CutKind, FaultyNetwork, run_seeded, seeded_bytes
 from tests.runtime.reading import Broken, leaf
+from tests.runtime.remains import remains
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -103,12 +104,16 @@ class World(ABC):
         self.lines: list[str] = []
         self.servers: dict[str, Server] = {}
         """The one that runs, or has run last, under each name."""
+        self.served = trio.Event()
+        """Nobody needs a server any more."""
         self.networks: list[FaultyNetwork] = []
         """Those that `network` has made."""
         self.wrong: list[str] = []
         """What was noticed where an error would be taken for something else."""
         self.seconds = 0.0
         """How long it has taken, by its own clock."""
+        self._ends = trio.Event()
+        self._serves_again = trio.Event()
 
     @abstractmethod
     async def run(self) -> int:
@@ -205,6 +210,11 @@ class World(ABC):
         """The same for one of several."""
         return self.servers[name]._node  # pyright: ignore[reportPrivateUsage]
 
+    def check_left(self, name: str = "server") -> None:
+        """Raise `Broken` if a server still keeps anything of anybody: all have said goodbye, or are given up."""
+        if left := remains(self.node_of(name)):
+            raise Broken(f"the {name} still holds {left}")
+
     async def serve(self, up: trio.Event, until: trio.Event) -> None:
         """Run a server for a while."""
         await self.serve_at("server", self.app, self.URL, up, until)
@@ -221,11 +231,29 @@ class World(ABC):
             self.note(name, "stops")
             nursery.cancel_scope.cancel()
 
-    async def serve_twice(self, restart: trio.Event, restarted: trio.Event, over: trio.Event) -> None:
-        """Run a server, and if it is not all over then, another one."""
-        await self.serve(trio.Event(), restart)
-        if not over.is_set():
-            await self.serve(restarted, over)
+    async def serve_twice(self) -> None:
+        """Run a server, and after `serve_again` another one, until `serve_no_more`."""
+        await self.serve(trio.Event(), self._ends)
+        if not self.served.is_set():
+            await self.serve(self._serves_again, self.served)
+
+    async def serve_again(self) -> None:
+        """End the first server, and wait for the other one."""
+        self._ends.set()
+        await self._serves_again.wait()
+
+    def serve_no_more(self) -> None:
+        """End whichever runs."""
+        self.served.set()
+        self._ends.set()
+
+    async def storm(self, *, restarts: bool) -> None:
+        """Wait until `weather` is over, and start the server again at some moment before if it is to be."""
+        calm_at = trio.current_time() + STORM_SECONDS
+        await trio.sleep(self.random.uniform(0, STORM_SECONDS))
+        if restarts:
+            await self.serve_again()
+        await trio.sleep_until(calm_at)
 
 
 class _Incidents(logging.Handler):
@@ -282,15 +310,16 @@ def live_through(world: World) -> int:
 
 
 def tell(run_world: Callable[[int], Outcome]) -> NoReturn:
-    """Run the seed that the command line names, print its story, and exit: with 1 if something did not hold."""
-    try:
-        told = run_world(int(sys.argv[1]))
-    except Broken as broken:
-        print("\n".join(broken.story))
-        traceback.print_exception(broken.__cause__)
-        print(f"VIOLATION {broken}")
-        sys.exit(1)
-    print("\n".join(told.lines))
-    counts = ", ".join(f"{number} {what}" for what, number in told.counts.items())
-    print(f"{told.seconds:.0f} virtual seconds, {counts}: {told.digest[:16]}")
+    """Run the seeds that the command line names, print their stories, and exit: with 1 if something did not hold."""
+    for seed in sys.argv[1:]:
+        try:
+            told = run_world(int(seed))
+        except Broken as broken:
+            print("\n".join(broken.story))
+            traceback.print_exception(broken.__cause__)
+            print(f"VIOLATION {broken}")
+            sys.exit(1)
+        print("\n".join(told.lines))
+        counts = ", ".join(f"{number} {what}" for what, number in told.counts.items())
+        print(f"{told.seconds:.0f} virtual seconds, {counts}: {told.digest[:16]}")
     sys.exit(0)

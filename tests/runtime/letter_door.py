@@ -516,12 +516,12 @@ class Door:
 
     def _sent(self, session: ServerSession, message: Sent) -> None:
         sending = self._sendings.pop((session, message.id))
-        for target, outcome in zip(sending.message.targets, message.outcomes, strict=True):
+        for place, (target, outcome) in enumerate(zip(sending.message.targets, message.outcomes, strict=True)):
             self.statuses[SendStatus(outcome.status).name] += 1
             if target.kind == TargetKind.CHANNEL:
                 self._check_published(sending, target, outcome)
             else:
-                self._check_outcome(sending, target, outcome)
+                self._check_outcome(sending, place, outcome)
 
     def _check_published(self, sending: _Sending, target: Target, outcome: SendOutcome) -> None:
         if outcome.position is not None and outcome.status == SendStatus.PUBLISHED:
@@ -531,16 +531,19 @@ class Door:
         elif outcome.status != SendStatus.DUPLICATE and not sending.message.options:
             self._complain(f"{sending.mark} to {target} is {outcome}")
 
-    def _check_outcome(self, sending: _Sending, target: Target, outcome: SendOutcome) -> None:
+    def _check_outcome(self, sending: _Sending, place: int, outcome: SendOutcome) -> None:
+        targets, target = sending.message.targets, sending.message.targets[place]
         status, where = outcome.status, f"{sending.mark} to {target} is {outcome}"
         agent = target.kind == TargetKind.AGENT
-        targets = sending.message.targets
-        before = targets[: targets.index(target) + 1]  # what a later one gave it is not counted here
+        before = targets[: place + 1]  # what a later one gave it is not counted here
+        comes_again = target in targets[place + 1 :]  # and may find room for whom there was none
         having = [one for one, to in sending.had.items() if to in before and self._means(target, one)]
         there = self._of(target, sending, sending.loyal)
         with_room = self._of(target, sending, sending.steady)
         if status == SendStatus.DELIVERED:
-            certain = [one for one in having if one in sending.loyal]
+            certain = [
+                one for one in having if one in sending.loyal and not (comes_again and sending.had[one] == target)
+            ]
             low, high = (1, min(1, len(having))) if agent else (len(certain), len(having))
             if not max(1, low) <= outcome.reached <= high or outcome.away > outcome.reached:
                 self._complain(f"{where}, and {high} were given it")

@@ -12,8 +12,9 @@ To run a seed again: ``python -m tests.runtime.letters_world 17``.
 
 from __future__ import annotations
 
-import sys
+from collections import Counter
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,14 +32,11 @@ from hawser import (
     Published,
     RequestFailed,
     RequestLost,
-    SessionClosed,
-    connect,
     to,
 )
 from hawser.brokers import MemoryBroker
-from hawser.testing import FaultyNetwork
 from tests.runtime import frame
-from tests.runtime.frame import HASTY, STORM_SECONDS, live_through
+from tests.runtime.frame import HASTY, STORM_SECONDS, live_through, tell
 from tests.runtime.inline_store import inline_store
 from tests.runtime.letter_accounts import Accounts
 from tests.runtime.letter_door import Door
@@ -51,6 +49,7 @@ if TYPE_CHECKING:
 
     from hawser import Directs, Letter, Mailbox
     from hawser.brokers import Broker, Entry
+    from hawser.testing import FaultyNetwork
     from tests.runtime.letter_accounts import Hearing, Stint
     from tests.runtime.letter_ledger import Answers, Attempt
 
@@ -75,6 +74,8 @@ FILE: Final = 1
 """The remainder, by 3, of seeds whose store is a file."""
 QUIET_SECONDS: Final = 5
 """Nothing comes any more where nothing came for so long."""
+DELAYS_SECONDS: Final = ((0.0, 0.0), (0.0, 0.05), (0.02, 0.3))
+"""How slow the network of a client may be."""
 REST_SECONDS: Final = 30
 """In which everybody has a link again, and a store has done what it was asked for."""
 
@@ -88,8 +89,13 @@ class Outcome(frame.Outcome):
     heard: int
     """What else they were sent."""
     dead: int
-    statuses: Mapping[str, int]
-    """What became of what was sent, by status."""
+    statuses: Counter[str]
+    """What became of what was sent."""
+
+    @property
+    def eventful(self) -> bool:
+        """See `frame.Outcome.eventful`."""
+        return self.faults > 0 and self.letters > 0 and self.heard > 0
 
 
 class Spoilt(Exception):
@@ -103,12 +109,12 @@ class World(frame.World):
     URL = "memory://letters"
     NAMES = 10
 
-    def __init__(self, seed: int, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, seed: int, stack: ExitStack) -> None:
         super().__init__(seed)
         pick = self.random.choice
         self.config = attrs.evolve(
             HASTY,
-            resume_period_seconds=120,
+            resume_period_seconds=pick([15, 120]),  # who is killed is given up before it is calm, or after
             window_messages=pick([2, 7, 1_000]),
             window_bytes=pick([3_000, 262_144]),
             operations=pick([1, 3, 256]),
@@ -119,7 +125,7 @@ class World(frame.World):
             letters_in_hand=pick([1, 5, 1_000]),
             mailbox_sweep_seconds=pick([1, 5]),
         )
-        self.broker = self._make_broker(directory, stack)
+        self.broker = self._make_broker(stack)
         self.app = App(broker=self.broker)
         self.app.channel(CHANNEL, history=1_000, open=True)
         self.app.channel(DEAD, history=1_000, open=True)
@@ -139,16 +145,18 @@ class World(frame.World):
         """What a user has no answer to, and asks for again."""
         self._ideas = dict.fromkeys(CLIENTS, 0)
         self._asking = 0
+        self._lives: Counter[str] = Counter()
         self._hearing: dict[str, Hearing] = {}
         self._directs: dict[str, Directs] = {}
         self._calm = trio.Event()
         self._over = trio.Event()
 
-    def _make_broker(self, directory: Path, stack: ExitStack) -> Broker:
+    def _make_broker(self, stack: ExitStack) -> Broker:
         if self.seed % 3 == 0:
             return LateBroker(self.random.getrandbits(32))
         if self.seed % 3 == FILE:
-            return stack.enter_context(inline_store(directory / "store.db", self.random.getrandbits(32)))
+            path = Path(stack.enter_context(TemporaryDirectory())) / "store.db"
+            return stack.enter_context(inline_store(path, self.random.getrandbits(32)))
         return MemoryBroker(random_bytes=self.bytes(), clock=trio.current_time)
 
     def _declare(self, name: str) -> Box:
@@ -174,35 +182,24 @@ class World(frame.World):
 
     async def run(self) -> int:
         """See `frame.World.run`."""
-        low, high = self.random.choice([(0.0, 0.0), (0.0, 0.05), (0.02, 0.3)])
-        restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
         async with AsyncExitStack() as stack:
-            networks: dict[str, FaultyNetwork] = {}
-            for name in CLIENTS:
-                network = FaultyNetwork(seed=self.random.getrandbits(32), delay_seconds=(low, high))
-                networks[name] = await stack.enter_async_context(network)
+            networks = {name: await stack.enter_async_context(self.network(*DELAYS_SECONDS)) for name in CLIENTS}
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice)
                 for url in self.urls[1:]:
-                    nursery.start_soon(self.serve_at, "other", self.app, url, trio.Event(), over)
+                    nursery.start_soon(self.serve_at, "other", self.app, url, trio.Event(), self.served)
                 async with trio.open_nursery() as clients:
                     for name, network in networks.items():
                         clients.start_soon(self._be, name, network)
                         clients.start_soon(self.weather, network, [0.3, 1, 5])
-                    calm_at = trio.current_time() + STORM_SECONDS
-                    await trio.sleep(self.random.uniform(0, STORM_SECONDS))
-                    if self.random.random() < 0.6:
-                        restart.set()
-                        await restarted.wait()
-                    await trio.sleep_until(calm_at)
+                    await self.storm(restarts=self.random.random() < 0.6)
                     self._calm.set()
                 await trio.sleep(self.config.resume_period_seconds + REST_SECONDS)
                 await self._take_out_everything()
                 await trio.sleep(REST_SECONDS)
                 await self._look_at_the_end()
-                restart.set()
-                over.set()
-            return sum(network.cuts for network in networks.values())
+                self.serve_no_more()
+        return self.cuts
 
     async def serve_at(self, name: str, app: App, url: str, up: trio.Event, until: trio.Event) -> None:
         """See `frame.World.serve_at`."""
@@ -211,23 +208,16 @@ class World(frame.World):
 
     async def _be(self, name: str, network: FaultyNetwork) -> None:
         """One life after another; the last one stays until everything is asked for, and answered."""
-        number = 0
-        while not self._over.is_set():
-            number += 1
-            with trio.CancelScope() as scope:
-                try:
-                    await self._live(f"{name}/{number}", network, scope)
-                except* SessionClosed as failed:
-                    self.note(f"{name}/{number}", f"{failed.exceptions[0]!r}")
-            network.refuse(False)
-            await trio.sleep(self.random.choice([0.0, 0.5, 3.0]))
+        await self.live_again(name, network, self._over, partial(self._live, name, network))
 
-    async def _live(self, life: str, network: FaultyNetwork, scope: trio.CancelScope) -> None:
-        pick, name = self.random.choice, life.partition("/")[0]
+    async def _live(self, name: str, network: FaultyNetwork, scope: trio.CancelScope) -> None:
+        pick = self.random.choice
+        self._lives[name] += 1
+        life = f"{name}/{self._lives[name]}"
         config = attrs.evolve(self.config, session_seconds=pick([3, 5, None]))
-        made = connect(pick(self.urls), transport=network, config=config, token=life, random_bytes=self.bytes())
         how, lasts = pick(["quits", "is killed", "stays"]), self.random.uniform(1, STORM_SECONDS)
-        async with made as client, trio.open_nursery() as nursery:
+        one = self.connect(network, url=pick(self.urls), config=config, token=life)
+        async with one as client, trio.open_nursery() as nursery:
             self._watch(life, client)
             if name in WORKERS:
                 nursery.start_soon(self._work, client)
@@ -244,11 +234,8 @@ class World(frame.World):
                     self._hearing[life].session = self._directs[life].session
                 how = "quits"
             self.note(life, how)
-            if how == "is killed":  # and says no goodbye
-                network.refuse()
-                await network.cut()
-                scope.cancel()
-                await trio.sleep_forever()
+            if how == "is killed":
+                await self.die(network, scope)
             nursery.cancel_scope.cancel()
 
     async def _work(self, client: Client) -> None:
@@ -338,8 +325,6 @@ class World(frame.World):
         except RequestFailed as error:
             attempt.outcomes = (error.code,)
             again = error.temporary and len(ask.attempts) < 4
-        except SessionClosed:
-            pass
         finally:
             self._asking -= 1
             self.note(life, f"is told of {attempt.mark[1:]}: {_shown(attempt)}")
@@ -386,7 +371,7 @@ class World(frame.World):
             self.accounts.hear(self._hearing[life], direct)
             self._meet(direct.session)
             if not self._calm.is_set():
-                await trio.sleep(self.random.choice([0.0, 0.0, 0.1, 0.5]))
+                await trio.sleep(self.random.choice([0.0, 0.0, 0.1, 0.5, 3.0]))
 
     def _meet(self, session: str | None) -> None:
         if session is not None and session not in self._names:
@@ -444,7 +429,10 @@ class World(frame.World):
     async def _take_out_everything(self) -> None:
         """One more client takes what is left in the mailboxes."""
         config = attrs.evolve(self.config, mailbox_letters=32)
-        async with connect(self.URL, config=config, token="sexton/1", random_bytes=self.bytes()) as client:
+        async with (
+            self.network((0.0, 0.0)) as network,
+            self.connect(network, config=config, token="sexton/1") as client,
+        ):
             for mailbox in self.ledger.boxes:
                 async with client.mailbox(mailbox) as letters:
                     stint, settled = self.accounts.begin("sexton/1", mailbox), None
@@ -457,8 +445,7 @@ class World(frame.World):
 
     async def _look_at_the_end(self) -> None:
         """Nothing is left but what is published; everybody has said goodbye, or is given up."""
-        if self.wrong:
-            raise Broken(self.wrong[0])
+        self.check_complaints()
         for mailbox in self.ledger.boxes:
             if left := await self.broker.mailboxes.read(mailbox, 0, limit=100, limit_bytes=2**20):
                 raise Broken(f"{mailbox} still has {[letter.position.offset for letter in left]}")
@@ -468,11 +455,9 @@ class World(frame.World):
             history = await self.broker.history(channel, 0, limit=1_000, limit_bytes=2**24)
             self.published[channel] = history.entries
         for name in self.servers:
-            node = self.node_of(name)
-            desk, mail = node.mailboxes, node.addressing
-            held = dict(node.sessions), desk._boxes, desk._wanted, mail._listeners, mail._users, mail._ids
-            if any(held) or any(self.door.left):
-                raise Broken(f"the {name} still holds {held}, {self.door.left}")
+            self.check_left(name)
+        if any(self.door.left):
+            raise Broken(f"the servers have not said that nobody holds or listens: {self.door.left}")
 
     def standing(self) -> object:
         """See `frame.World.standing`."""
@@ -480,8 +465,7 @@ class World(frame.World):
 
     def check(self) -> None:
         """See `frame.World.check`."""
-        if self.wrong:
-            raise Broken(self.wrong[0])
+        self.check_complaints()
         self.accounts.check(self.published[DEAD], {CHANNEL: self.published[CHANNEL]})
 
 
@@ -504,19 +488,15 @@ def run_world(seed: int) -> Outcome:
     Raises:
         Broken: Something that is promised did not hold; it says which seed to run again.
     """
-    with TemporaryDirectory() as directory, ExitStack() as stack:
-        world = World(seed, Path(directory), stack)
-        with world.door.standing():
-            faults = live_through(world)
-    accounts = world.accounts
-    dead = len(world.published[DEAD])
+    with ExitStack() as stack:
+        world = World(seed, stack)
+        stack.enter_context(world.door.standing())
+        faults = live_through(world)
+    accounts, dead = world.accounts, len(world.published[DEAD])
     return Outcome(
         seed, world.lines, faults, accounts.given, accounts.heard, dead, world.door.statuses, seconds=world.seconds
     )
 
 
 if __name__ == "__main__":
-    told = run_world(int(sys.argv[1]))
-    print("\n".join(told.lines))
-    said = f"{told.faults} faults, {told.letters} letters, {told.dead} dead, {told.heard} heard, {dict(told.statuses)}"
-    print(f"{said}: {told.digest[:16]}")
+    tell(run_world)

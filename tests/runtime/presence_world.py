@@ -388,11 +388,7 @@ class World(frame.World):
     def _check_left(self) -> None:
         """Nobody remembers anybody."""
         for number in range(NODES):
-            desk = self.node_of(f"node {number}").presence
-            kept = desk._attendance
-            left: Any = (desk._holders, desk._watched, kept._wanted, kept._detached, kept._absent, kept._written)
-            if any(left):
-                raise Broken(f"node {number} still holds {left}")
+            self.check_left(f"node {number}")
         if self.ledger.sinks != len(CHANNELS):
             raise Broken(f"the store still tells {self.ledger.sinks}")
 

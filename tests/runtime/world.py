@@ -137,9 +137,8 @@ class World(frame.World):
         else:
             network = self._transport = FaultyNetwork(seed=seed, delay_seconds=(low, high))
         async with network:
-            restart, restarted, over = trio.Event(), trio.Event(), trio.Event()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.serve_twice, restart, restarted, over)
+                nursery.start_soon(self.serve_twice)
                 async with self._pool() as pool, trio.open_nursery() as clients:
                     for number, temper in enumerate((self._steady, self._restless, self._impatient)):
                         clients.start_soon(self._listen, pool, f"reader {number}", temper)
@@ -147,25 +146,17 @@ class World(frame.World):
                         clients.start_soon(self._talk, f"talker {number}")
                     clients.start_soon(self.weather, network, [0.1, 0.5, 3])
                     await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
-                    restart.set()
-                    await restarted.wait()
+                    await self.serve_again()
                 # Whose goodbye was lost is given up when its resume period is over.
                 await trio.sleep(self.config.resume_period_seconds + 10)
-                self._check_left()
-                over.set()
+                self.check_left()
+                self.serve_no_more()
             return network.cuts
 
     async def serve(self, up: trio.Event, until: trio.Event) -> None:
         """See `frame.World.serve`."""
         await super().serve(up, until)
         self.resumes += self.node.resumes
-
-    def _check_left(self) -> None:
-        """Everybody has said goodbye, or is given up."""
-        node = self.node
-        left = (dict(node.sessions), node.hub._channels, node.hub._locks, node.hub._pins, node._drivers)
-        if any(left):
-            raise Broken(f"the server still holds {left}")
 
     def _pool(self) -> ClientPool:
         return ClientPool(

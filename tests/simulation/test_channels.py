@@ -98,7 +98,7 @@ def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, ab
 
 
 PLANTED: Final = (
-    Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 22),
+    Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 0),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
     Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 1),
     Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
@@ -107,9 +107,9 @@ PLANTED: Final = (
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
     Planted(Wildcards, "returned", give_it_up, "nobody said so", 3),
     Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 3),
-    Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 11),
-    Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 4),
-    Planted(Channel, "missed", believe_the_report, "came after", 701),
+    Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 5),
+    Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 1),
+    Planted(Channel, "missed", believe_the_report, "has not had the end", 5),
     Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
 )
 

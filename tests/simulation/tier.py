@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 
 from attrs import Factory, define, frozen
 
-from tests.runtime import agents_world, channels_world, presence_world, world
+from hawser_engine.codes import SendStatus
+from tests.runtime import agents_world, channels_world, letters_world, presence_world, world
 from tests.runtime.frame import Outcome
 from tests.runtime.reading import Broken
 
@@ -47,6 +48,7 @@ KINDS: Final = {
     "channels": Kind(channels_world.run_world, 15, ("volatile", "gaps")),
     "agents": Kind(agents_world.run_world, 30, ("calls answered",)),
     "presence": Kind(presence_world.run_world, 9, ("states",)),
+    "letters": Kind(letters_world.run_world, 6, ("dead", *(f"statuses {status.name}" for status in SendStatus))),
 }
 """All there are, by name."""
 

@@ -100,6 +100,23 @@ def test_a_channel_that_was_not_reported_so_far_has_nobody_up_to_date() -> None:
     assert channel.position == Position(EPOCH, 7)
 
 
+def test_who_has_caught_up_is_given_what_comes_next_as_it_comes() -> None:
+    """What waits it has had already, so what comes is in a chunk of its own: it would else become behind again."""
+    channel, reader = joined(), Reader()
+    member = channel.enter(reader, channel.position)
+    assert member is not None
+    member.fall_behind()
+    channel.report(EPOCH, entries(1, 2))
+    member.offset = 2  # fed from history, which has what is reported
+    assert channel.catch_up(member)
+    channel.report(EPOCH, entries(3, 3))
+    channel.seal()
+    for _ in range(2):
+        channel.deliver([member], next_chunk(channel), 0.0)
+    assert [message.offset for message in publications(reader)] == [3]
+    assert (member.mode, member.offset) == (Mode.LIVE, 3)
+
+
 def test_a_new_epoch_is_the_feeders_to_tell() -> None:
     """SPEC CHN-11: whoever was live is behind, and was not slow."""
     channel, readers = joined(Declared(overflow=Overflow.DROP_OLDEST)), [Reader(), Reader()]
