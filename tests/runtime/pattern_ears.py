@@ -66,7 +66,8 @@ class Place(Dues):
         assert not self.apart, "it is none of the pattern's"
         assert since is not None
         assert self._order(since) >= self._order(self._low), f"a GAP after {since}, and it stands at {self._low}"
-        self._pass_over(since)
+        if since.epoch in self.log.eras:  # else its client had claimed to stand there
+            self._pass_over(since)
         if self.asked and reason == GapReason.OVERFLOW:
             self.end()  # what comes next goes to the session's own subscription, which may begin anywhere
         else:
@@ -125,7 +126,7 @@ class Place(Dues):
         if ear.honest and not ear.misplaced:
             self.stands(ear.stands, Position(epoch, ear.passed_over))
         else:
-            self.stands(Position(epoch, 0), Position(epoch, self.log.eras[epoch].top))
+            self.stands(Position(b"anywhere", 0), Position(epoch, self.log.eras[epoch].top))
 
 
 class PatternEar:

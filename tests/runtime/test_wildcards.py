@@ -156,11 +156,11 @@ async def test_what_comes_right_behind_the_answer_to_leaving_is_for_the_pattern(
 
 
 class Holding(MemoryBroker):
-    """Holds reports back while it is told to: history is ahead of them then."""
+    """Holds back the reports of the channel that it is told: its history is ahead of them then."""
 
     def __init__(self) -> None:
         super().__init__(clock=trio.current_time)
-        self.holds = False
+        self.holds = ""
         self._held: list[Any] = []
         self._sink: Any = None
 
@@ -173,13 +173,14 @@ class Holding(MemoryBroker):
         await super().watch(pattern, self._report)
 
     def _report(self, *what: Any) -> None:
-        self._held.append(what)
-        if not self.holds:
-            self.let_go()
+        if what[0] == self.holds:
+            self._held.append(what)
+        else:
+            self._sink(*what)
 
     def let_go(self) -> None:
         """Report what was held back."""
-        self.holds = False
+        self.holds = ""
         held, self._held = self._held, []
         for what in held:
             self._sink(*what)
@@ -197,7 +198,7 @@ async def test_who_subscribes_to_a_channel_of_its_pattern_begins_behind_what_tha
         async with other.subscribe("room:1"), client.subscribe("room:*") as wide:
             for number in (1, 2):
                 await app.publish("room:1", number)
-            broker.holds = True
+            broker.holds = "room:1"
             await app.publish("room:1", 3)
             assert await collect(wide, 3) == [("room:1", number) for number in (1, 2, 3)]
             async with client.subscribe("room:1") as plain:
@@ -339,6 +340,32 @@ async def test_too_many_channels_to_be_fed_are_one_gap_of_the_pattern(autojump_c
             assert list(map(told, client.messages)) == [2]
             client.say(Unsubscribe(2, ("room:*",)))
             await trio.sleep(1)
+        assert not hub_of(server).wildcards._strays  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_who_loses_track_of_a_pattern_is_given_nothing_again(autojump_clock: MockClock) -> None:
+    """SPEC WLD-6, CHN-1: what it was fed before that was ahead of the reports, which come only now."""
+    broker, client = Holding(), RawClient(features=(WILDCARDS,))
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    async with serving(app, config=Config(wildcards_behind=1)) as server:
+        async with client.connected():
+            client.say(Subscribe(1, (ChannelRequest("room:*", None),)))
+            await client.hear()
+        await app.publish("room:1", 1)
+        broker.holds = "room:1"
+        await app.publish("room:1", 2)
+        async with client.connected():
+            await trio.sleep(1)
+            assert list(map(told, client.messages)) == [1, 2]
+        client.messages.clear()
+        await app.publish("room:2", 1)
+        async with client.connected():
+            await trio.sleep(1)
+            broker.let_go()
+            await app.publish("room:1", 3)
+            await trio.sleep(1)
+            assert list(map(told, client.messages)) == [("room:*", None, 0), 3]
         assert not hub_of(server).wildcards._strays  # pyright: ignore[reportPrivateUsage]
 
 
