@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ from hawser_engine.presence import Changes, Members, Present
 from hawser_engine.presence import Member as Entry
 from hawser_engine.presence import Presence as PresenceMessage
 from tests.runtime.helpers import URL, RawClient, counting_bytes, only_session, serving
+from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -320,7 +322,7 @@ async def test_a_server_ends_in_peace_without_its_store_and_else_leaves_it(
 ) -> None:
     store = Reluctant()
     async with connect(URL, wait=False) as ada:
-        for refusals, watched in ((1, 1), (0, 1)):
+        for refusals, watched in ((2, 1), (0, 1)):
             async with serving(presence_app(store)):
                 presence = ada.presence(ROOM, info="ada")
                 await presence.__aenter__()
@@ -433,3 +435,39 @@ async def test_a_list_that_a_reset_has_cut_off_is_no_part_of_the_next_one(autoju
         presences.take(Members(ROOM, 7, 2, more=True, members=(bob,)))
         presences.take(Members(ROOM, 7, 2, more=False, members=(eve,)))
         assert [member.info for member in presence.members] == [1, 2]
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.2])
+async def test_a_server_that_ends_leaves_nothing_in_its_store_though_a_part_of_that_fails(
+    slow: float, autojump_clock: MockClock
+) -> None:
+    """One channel does not wait for the others, nor for the lease."""
+
+    class Store(MemoryPresence):
+        def __init__(self) -> None:
+            super().__init__()
+            self.watched: set[str] = set()
+
+        async def end(self, lease: bytes) -> None:
+            await super().end(lease)
+            raise ConnectionError("gone")
+
+        async def watch(self, channel: str, sink: PresenceSink) -> tuple[Entry, ...]:
+            self.watched.add(channel)
+            return await super().watch(channel, sink)
+
+        async def unwatch(self, channel: str, sink: PresenceSink) -> None:
+            await trio.sleep(slow)
+            await super().unwatch(channel, sink)
+            self.watched.discard(channel)
+
+    store, count = Store(), 60
+    async with trio.open_nursery() as nursery:
+        restarts = Restarts(nursery)
+        await restarts.start(presence_app(store))
+        async with connect(URL) as client, AsyncExitStack() as stack:
+            for number in range(count):
+                await stack.enter_async_context(client.presence(f"room:{number}", info=1))
+            assert len(store.watched) == count
+            await restarts.end()
+            assert store.watched == set()

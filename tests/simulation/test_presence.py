@@ -91,10 +91,6 @@ def add_to_what_was_known(presence: Presence, members: dict[bytes, Any], message
     replace(presence, presence.entries | members, message, listed=listed)
 
 
-def go_on_with_the_list(presence: Presence) -> None:
-    """A list that a reset has cut off goes on with that of the next session: it once was so."""
-
-
 replace: Final = Presence._replace  # pyright: ignore[reportPrivateUsage]
 
 
@@ -110,7 +106,6 @@ PLANTED: Final = (
     Planted(Roll, "upcoming", skip_what_is_missing, "is told step", 0),
     Planted(Watched, "begun", believe_the_list, "is told", 2),
     Planted(Presences, "opened", say_it_once, "the store has", 2),
-    Planted(Presence, "begin_anew", go_on_with_the_list, "holds something else", 43),
     Planted(Presence, "_replace", add_to_what_was_known, "holds something else", 3),
 )
 

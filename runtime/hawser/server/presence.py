@@ -25,7 +25,7 @@ from .consent import allow_presence, consent
 from .watching import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from hawser_engine.presence import Presence
 
@@ -318,12 +318,16 @@ class PresenceDesk:
                 await self._leave_store()
 
     async def _leave_store(self) -> None:
-        """The node ends: nobody is to wait until its lease has run out."""
-        try:
+        """The node ends: nobody is to wait until its lease has run out. Side by side, for there is not much time."""
+        async with trio.open_nursery() as nursery:
             if self._lease is not None:
-                await self._store.end(self._lease)
+                nursery.start_soon(self._contained, self._store.end, self._lease)
             for watched in list(self._watched.values()):
-                await self._stop(watched)
+                nursery.start_soon(self._contained, self._stop, watched)
+
+    async def _contained(self, leave: Callable[..., Awaitable[None]], what: object) -> None:
+        try:
+            await leave(what)
         except Exception as error:
             self._node.incident("presence", error)
 
