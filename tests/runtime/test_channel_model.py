@@ -326,7 +326,7 @@ class Channels(RuleBasedStateMachine):
         if found is None:
             return
         client, ear = found
-        place = self._claimed(ear, claim)
+        place = self._claimed(ear, claim if client.here else None)  # else it is under way until it comes back
 
         async def go_on() -> None:
             if ear.paused:

@@ -220,6 +220,29 @@ async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_c
                     assert await collect(plain, 1) == await collect(last, 1) == [3]
 
 
+@pytest.mark.parametrize("pattern", [False, True])
+async def test_what_was_reported_and_waits_is_not_lost_with_what_was_not(
+    autojump_clock: MockClock, pattern: bool
+) -> None:
+    """SPEC CHN-5: also where nothing is kept, and the channel is compared before the report is flushed."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=0, wildcard=EVERYONE, open=True)
+    async with serving(app) as server, connect(URL) as client, connect(URL) as other, other.subscribe("room:1"):
+        async with client.subscribe("room:*" if pattern else "room:1") as messages:
+            await app.publish("room:1", 1)
+            assert await collect(messages, 1) == [1]
+            at_once(app.publish("room:1", 2))
+            broker.losing = True
+            at_once(app.publish("room:1", 3))
+            broker.losing = False
+            [channel] = server._node.hub.joined_channels()  # pyright: ignore[reportPrivateUsage]
+            server._node.hub.missed(channel, Position(channel.position.epoch, 3))  # pyright: ignore[reportPrivateUsage]
+            assert await collect(messages, 2) == [2, (2, 3)]
+            await app.publish("room:1", 4)
+            assert await collect(messages, 1) == [4]
+
+
 async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock) -> None:
     """SPEC WLD-6, WLD-4: also what it was fed of which there was no report."""
     broker = Lossy()

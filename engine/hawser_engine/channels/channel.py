@@ -151,16 +151,20 @@ class Channel:
         return position.epoch == self.position.epoch and position.offset <= self.position.offset
 
     def missed(self, position: Position) -> Position | None:
-        """Nobody has reported that it goes so far: from here on whoever was up to date is fed.
+        """Nobody has reported that it goes so far: whoever was up to date is given what waits, and then fed.
 
         Returns:
             Where the first of what is missing follows; None if nothing is, or nothing was known of the channel before.
         """
         known = self._jump(position)
+        if not self.dirty:
+            self._have_all_catch_up()
+        return known
+
+    def _have_all_catch_up(self) -> None:
         for member in self._everybody():
             if member.mode is Mode.LIVE and not self._has_everything(member.position):
                 member.fall_behind()
-        return known
 
     def up_to_date(self, position: Position) -> bool:
         """Whether everything up to a position was reported and delivered, and nothing behind it."""
@@ -272,6 +276,8 @@ class Channel:
         waiting.chunks.popleft()
         if waiting.empty:
             self._waiting = None
+            if self._accounted != self._reported:  # more was missed meanwhile
+                self._have_all_catch_up()
 
     def enter(
         self, outlet: Outlet, position: Position, filter: Filter | None = None, filters_max: int = 0

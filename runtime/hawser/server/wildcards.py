@@ -147,11 +147,7 @@ class Wildcards:
         if member.lost:  # told before what comes of the channel, which may go to the pattern once it is left
             session.tell(encode_body(member.loss))
             self._told(member)
-        now = trio.current_time()
-        for chunk in channel.chunks:
-            if isinstance(chunk, Chunk) and member.given is not chunk:
-                self._give(member, channel, chunk, member.group.passing(chunk), now)
-        stray = self._strays.get(channel, {}).get(session)
+        stray = self._give_what_waits(member, channel)
         before = (channel.accounted or channel.position) if stray is None else stray.position
         if before.epoch != start.epoch or before.offset < start.offset:  # history may be ahead of what was reported
             session.tell(encode_body(GapNotice(channel.name, before, start, GapReason.OVERFLOW)))
@@ -317,18 +313,21 @@ class Wildcards:
             for member in list(group.members.values()):
                 if member.lost or channel.name in member.session.memberships:
                     continue
-                stray = self._strays.get(channel, {}).get(member.session)
+                stray = self._give_what_waits(member, channel)
+                if member.lost:
+                    continue
                 if stray is None:
-                    self._stray(member, channel, self._stood(member, channel, known), Mode.BEHIND)
+                    self._stray(member, channel, known, Mode.BEHIND)
                 elif stray.mode is Mode.LIVE:
                     stray.fall_behind()
 
-    def _stood(self, member: PatternMember, channel: Channel, known: Position) -> Position:
-        """Where one without a stray stands: before what waits, but for what it was given already."""
+    def _give_what_waits(self, member: PatternMember, channel: Channel) -> Stray | None:
+        """Give a session what waits to be given to all, and return the stray that it has then."""
+        now = trio.current_time()
         for chunk in channel.chunks:
             if isinstance(chunk, Chunk) and member.given is not chunk:
-                return Position(chunk.epoch, chunk.before)
-        return known
+                self._give(member, channel, chunk, member.group.passing(chunk), now)
+        return self._strays.get(channel, {}).get(member.session)
 
     # ------------------------------------------------------------ strays
 

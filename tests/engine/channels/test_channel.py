@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from hawser_engine.channels.channel import Channel
-from hawser_engine.channels.chunks import CHUNK_MESSAGES, Fleeting
+from hawser_engine.channels.chunks import CHUNK_MESSAGES, Chunk, Fleeting
 from hawser_engine.channels.entries import Entry, Retention, told
 from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.channels.overflow import Overflow
@@ -98,6 +98,22 @@ def test_a_channel_that_was_not_reported_so_far_has_nobody_up_to_date() -> None:
     assert (one.mode, ahead.mode, channel.position) == (Mode.BEHIND, Mode.LIVE, Position(EPOCH, 7))
     channel.missed(Position(EPOCH, 5))
     assert channel.position == Position(EPOCH, 7)
+
+
+def test_what_waits_is_given_before_what_was_missed_behind_it_is_fed() -> None:
+    """SPEC CHN-3: it was reported, and no policy for those who are behind touches it (OVF-1)."""
+    channel, reader = joined(), Reader()
+    member = channel.enter(reader, channel.position)
+    assert member is not None
+    channel.report(EPOCH, entries(1, 2))
+    assert channel.missed(Position(EPOCH, 3)) == Position(EPOCH, 2)
+    [chunk] = channel.chunks
+    assert isinstance(chunk, Chunk)
+    channel.deliver([member], chunk, 0.0)
+    assert [message.offset for message in publications(reader)] == [1, 2]
+    assert (member.mode, member.offset, reader.fed) == (Mode.LIVE, 2, 0)
+    channel.delivered()
+    assert (member.mode, member.offset, reader.fed) == (Mode.BEHIND, 2, 1)
 
 
 def test_who_has_caught_up_is_given_what_comes_next_as_it_comes() -> None:
