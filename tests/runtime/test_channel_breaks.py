@@ -139,7 +139,6 @@ BREAKS: Final = (
     Break("keep too little", Ring, "keep", keep_too_little),
     Break("begin behind the first", Latest, "after", begin_behind_the_first),
     Break("believe the report", Channel, "missed", believe_the_report),
-    Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern),
     Break("go on without a word", Membership, "go_on", go_on_without_a_word),
     Break("lose nothing", Wildcards, "_lose", lose_nothing),
 )
@@ -180,10 +179,19 @@ def leave_in_a_pause(channels: Channels) -> None:
     channels.leave(0, 0, Burst(), rest=True)
 
 
+def subscribe_while_behind(channels: Channels) -> None:
+    """A session subscribes to a channel in which its pattern is behind."""
+    clients = (Traits(window=2), Traits(), Traits())
+    channels.open(["catch-up:1"], clients, (None, None, None), (True, False, False), 0.02, Burst())
+    channels.publish(0, Burst(more=9), rest=False)
+    channels.enter(0, 0, None, Burst(), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
     (Break("rewind to anywhere", Membership, "rewind", rewind_to_anywhere), claim_the_past),
+    (Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern), subscribe_while_behind),
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
 )
 
