@@ -82,6 +82,12 @@ class Listener(RawClient):
         """Whether it has window for whatever is published, and a link."""
         return self.here and self.deliver and self.traits.window == AMPLE
 
+    @property
+    def was_heard(self) -> bool:
+        """Whether all that it has said has arrived."""
+        outbox = self.engine.session.outbox
+        return not (outbox.queue or any(outbox.held()))
+
     def taste(self, filter: str | None) -> Taste:
         """What it gets by a filter."""
         return Taste(self.session, filter, self.traits.longest)

@@ -293,7 +293,7 @@ class Stage:
         self._check_behind()
         for client in self.clients:
             for ear in client.ears.values():
-                ear.quiet = ear.paused and client.here
+                ear.quiet = ear.paused and client.here and client.was_heard
                 self._look(client, ear, settled=ear.settled)
                 waits = ear.paused or not (ear.honest and client.at_ease)
                 assert ear.settled or waits, f"it does not get what it has window for: {ear}"

@@ -153,11 +153,14 @@ class Channel:
     def missed(self, position: Position) -> Position | None:
         """Nobody has reported that it goes so far: whoever was up to date is given what waits, and then fed.
 
+        Of a new epoch the feeder tells, at once (CHN-11).
+
         Returns:
             Where the first of what is missing follows; None if nothing is, or nothing was known of the channel before.
         """
+        before = self.position.epoch
         known = self._jump(position)
-        if not self.dirty:
+        if not self.dirty or position.epoch != before:
             self._have_all_catch_up()
         return known
 

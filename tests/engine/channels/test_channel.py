@@ -116,6 +116,16 @@ def test_what_waits_is_given_before_what_was_missed_behind_it_is_fed() -> None:
     assert (member.mode, member.offset, reader.fed) == (Mode.BEHIND, 2, 1)
 
 
+def test_a_new_epoch_that_was_not_reported_is_told_at_once() -> None:
+    """SPEC CHN-11: also where something of the one before waits; its reports then are of the present epoch."""
+    channel, reader = joined(), Reader()
+    member = channel.enter(reader, channel.position)
+    assert member is not None
+    channel.report(EPOCH, entries(1, 1))
+    channel.missed(Position(b"newepoch", 1))
+    assert (member.mode, member.offset, reader.fed) == (Mode.BEHIND, 0, 1)
+
+
 def test_who_has_caught_up_is_given_what_comes_next_as_it_comes() -> None:
     """What waits it has had already, so what comes is in a chunk of its own: it would else become behind again."""
     channel, reader = joined(), Reader()
