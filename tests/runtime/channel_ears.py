@@ -54,7 +54,7 @@ class Ear(Dues):
         self.ended = False
         self._since, self._rewind, self._reads, self._known = since, rewind, reads, known
         self._at_ease = at_ease
-        self._asked_at, self._asked_troubles = log.end, log.troubles
+        self._asked_at, self._asked_heard, self._asked_troubles = log.end, log.heard, log.troubles
         self._asked_floor, self._asked_first = log.era.floor, log.era.first_kept
         self._began: Position | None = None
         self._stands: Position | None = None
@@ -116,11 +116,12 @@ class Ear(Dues):
         given_anew = self._reads and log.declared.keeps_latest
         if self._at_ease and at_end and not given_anew and log.troubles == self._asked_troubles:
             self.begin()
-        if log.end != end or log.era.floor != self._asked_floor:
-            # It was asked while something was published, or became too old: either answer may be.
-            assert log.place(position.epoch) >= log.place(end.epoch)
+        heard = self._asked_heard
+        if log.end != end or log.era.floor != self._asked_floor or heard != end:
+            # It was asked while something was published, became too old, or was not reported: either answer may be.
+            assert log.place(position.epoch) >= log.place(heard.epoch)
             assert position.offset <= self._top(position)
-            assert not at_end or given_anew or position.epoch != end.epoch or position.offset >= end.offset
+            assert not at_end or given_anew or position.epoch != heard.epoch or position.offset >= heard.offset
             return
         floor = self._asked_floor if self._reads else end.offset
         if self._since is None:
