@@ -39,6 +39,8 @@ KINDS: Final = {
 }
 """Of each there are channels ``kind:1``, ``kind:2`` … and the pattern ``kind:*``."""
 CONFIG: Final = attrs.evolve(FAST, ring_messages=RING, ring_bytes=RING_BYTES, wildcards_behind=1)
+ARRIVES: Final = 0.1
+"""Seconds after which whatever is on a link has arrived."""
 IN_PARTS: Final = 65_536
 """A longer publication is one of several parts, and all else is behind while it is sent (PRT-7)."""
 VOLATILE: Final = 2_000
@@ -183,10 +185,13 @@ class Stage:
 
         self.stepper.do(say_goodbye)
 
-    def forget_session(self, client: Listener) -> None:
-        """Its session is no more."""
+    def forget_session(self, client: Listener) -> bool:
+        """Its session is no more; returns whether the server does not know that, for its goodbye has not arrived."""
         self.disturbed = True
-        del self._handles[client.number]
+        handle = self._handles.pop(client.number)
+        self.stepper.do(trio.sleep, ARRIVES)
+        node = self._server._node  # pyright: ignore[reportPrivateUsage]
+        return any(session.handle is handle for session in node.sessions.values())
 
     def subscriptions(self) -> list[tuple[Listener, Ear]]:
         """All subscriptions to channels."""

@@ -131,7 +131,6 @@ class Break:
 
 
 BREAKS: Final = (
-    Break("seal nothing before what is volatile", Channel, "_pass", without_seal("_pass")),
     Break("seal nothing around what spares somebody", Channel, "report", without_seal("report")),
     Break("let everything pass", FilteredMembership, "passing", let_everything_pass),
     Break("spare without a word", Membership, "spare", spare_without_a_word),
@@ -139,7 +138,6 @@ BREAKS: Final = (
     Break("keep too little", Ring, "keep", keep_too_little),
     Break("begin behind the first", Latest, "after", begin_behind_the_first),
     Break("believe the report", Channel, "missed", believe_the_report),
-    Break("go on without a word", Membership, "go_on", go_on_without_a_word),
     Break("lose nothing", Wildcards, "_lose", lose_nothing),
 )
 
@@ -171,6 +169,18 @@ def claim_the_past(channels: Channels) -> None:
     channels.pause(1, (0, -4), Burst(more=1), (0, -4), on=True, rest=True)
 
 
+def pass_something_between(channels: Channels) -> None:
+    """Something volatile is published between two that are not, all in one go."""
+    _open(channels, "catch-up:1")
+    channels.publish(0, Burst([Act(), Act("volatile"), Act()]), rest=True)
+
+
+def rest_for_a_while(channels: Channels) -> None:
+    """One pauses, and goes on after more was published."""
+    _open(channels, "catch-up:1")
+    channels.pause(0, None, Burst(more=3), None, on=True, rest=True)
+
+
 def leave_in_a_pause(channels: Channels) -> None:
     """A subscription ends in a pause, and a pattern has the rest."""
     _open(channels, "catch-up:1", wide=True)
@@ -190,6 +200,8 @@ def subscribe_while_behind(channels: Channels) -> None:
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
+    (Break("seal nothing before what is volatile", Channel, "_pass", without_seal("_pass")), pass_something_between),
+    (Break("go on without a word", Membership, "go_on", go_on_without_a_word), rest_for_a_while),
     (Break("rewind to anywhere", Membership, "rewind", rewind_to_anywhere), claim_the_past),
     (Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern), subscribe_while_behind),
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),

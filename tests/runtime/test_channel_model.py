@@ -281,8 +281,7 @@ class Channels(RuleBasedStateMachine):
             stage.say_goodbye(client)
         if client.here:
             stage.go(client)
-        stage.forget_session(client)
-        if not goodbye:
+        if stage.forget_session(client):
             stage.rest(AGES)
         for log in stage.logs:
             stage.play(log, meanwhile)
