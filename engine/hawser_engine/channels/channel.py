@@ -67,6 +67,7 @@ class Channel:
         "_accounted",
         "_early",
         "_groups",
+        "_lacking",
         "_reported",
         "_ring",
         "_ring_limits",
@@ -91,6 +92,7 @@ class Channel:
         """How far the broker has reported."""
         self._reported: Position | None = None  # the last one, which may be late behind the answer to the join
         self._accounted: Position | None = None  # how far there are chunks of it, or it is known what is missing
+        self._lacking = False  # whether members become behind when nothing waits any more
         self.visiting: bool = False
         """Whether it is open for patterns only, and not joined at the broker."""
         self._early: list[tuple[bytes, Sequence[Entry]]] | None = []  # reported before the join was answered
@@ -160,7 +162,8 @@ class Channel:
         """
         before = self.position.epoch
         known = self._jump(position)
-        if not self.dirty or position.epoch != before:
+        self._lacking = self.dirty and position.epoch == before
+        if not self._lacking:
             self._have_all_catch_up()
         return known
 
@@ -279,7 +282,8 @@ class Channel:
         waiting.chunks.popleft()
         if waiting.empty:
             self._waiting = None
-            if self._accounted != self._reported:  # more was missed meanwhile
+            if self._lacking:
+                self._lacking = False
                 self._have_all_catch_up()
 
     def enter(

@@ -108,7 +108,7 @@ class Waiting:
             self._tags.append(tags)
 
     def seal(self, last: Position, before: Position | None, spared: tuple[str, ...]) -> None:
-        """Make a chunk of what is not one yet, if it is open.
+        """Make a chunk of what is not one yet; there is something, see `open`.
 
         Args:
             last: Where the last of it stands.
