@@ -271,6 +271,32 @@ async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock)
         assert await collect(wide, 1) == [5]
 
 
+async def test_who_loses_a_pattern_with_what_it_was_just_given_gets_that_once(autojump_clock: MockClock) -> None:
+    """SPEC WLD-6, CHN-1: what waits is given at once where something behind it was not reported, and not again."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    config = attrs.evolve(FAST, wildcards_behind=1)
+    async with serving(app, config=config) as server, connect(URL) as client, connect(URL) as other:
+        async with other.subscribe("room:1"), other.subscribe("room:2"), client.subscribe("room:*") as wide:
+            hub = server._node.hub  # pyright: ignore[reportPrivateUsage]
+            channels = {channel.name: channel for channel in hub.joined_channels()}
+            for name in channels:
+                await app.publish(name, 1)
+                assert await collect(wide, 1) == [1]
+            at_once(app.publish("room:1", 2))
+            broker.losing = True
+            at_once(app.publish("room:1", 3))
+            at_once(app.publish("room:2", 2))
+            broker.losing = False
+            for name, offset in (("room:2", 2), ("room:1", 3)):
+                hub.missed(channels[name], Position(channels[name].position.epoch, offset))
+            for number in range(4, 12):  # as long as more comes, nothing is flushed
+                await app.publish("room:1", number)
+            assert await collect(wide, 2) == [2, (None, 0)]
+            assert await collect(wide, 8) == list(range(4, 12))
+
+
 async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:
     """SPEC WLD-4, SUB-2: that its pattern stands elsewhere does not mean that it is ahead."""
     broker = Lossy()

@@ -336,7 +336,9 @@ class Wildcards:
         assert own is not None
         if channel.name not in own.strays and len(own.strays) >= self._node.config.wildcards_behind:
             self._lose(member, own)
-            return
+            if not channel.dirty:
+                return
+            position, mode = channel.position, Mode.LIVE  # as with the others: what waits must not come again
         stray = own.strays[channel.name] = Stray(channel, member, position, mode)
         self._strays.setdefault(channel, {})[session] = stray
         self._hub.pin(channel.name)
