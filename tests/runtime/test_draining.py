@@ -96,7 +96,7 @@ async def test_what_was_begun_is_finished_and_answered(autojump_clock: MockClock
             await trio.sleep(3)
             assert outcomes == [10]
             assert not servers.child_tasks
-            assert isinstance(client.state, (states.Resuming, states.Waiting))
+            assert isinstance(client.state, (states.Resuming, states.Waiting, states.CircuitOpen))
             async with serving(slow.app):
                 with trio.fail_after(PATIENCE):
                     while len(outcomes) < 2:

@@ -67,7 +67,6 @@ class Channel:
         "_accounted",
         "_early",
         "_groups",
-        "_lacking",
         "_reported",
         "_ring",
         "_ring_limits",
@@ -92,7 +91,6 @@ class Channel:
         """How far the broker has reported."""
         self._reported: Position | None = None  # the last one, which may be late behind the answer to the join
         self._accounted: Position | None = None  # how far there are chunks of it, or it is known what is missing
-        self._lacking = False  # whether members become behind when nothing waits any more
         self.visiting: bool = False
         """Whether it is open for patterns only, and not joined at the broker."""
         self._early: list[tuple[bytes, Sequence[Entry]]] | None = []  # reported before the join was answered
@@ -162,8 +160,9 @@ class Channel:
         """
         before = self.position.epoch
         known = self._jump(position)
-        self._lacking = self.dirty and position.epoch == before
-        if not self._lacking:
+        if self._waiting is not None and position.epoch == before:
+            self._waiting.lacking = True
+        else:
             self._have_all_catch_up()
         return known
 
@@ -282,8 +281,7 @@ class Channel:
         waiting.chunks.popleft()
         if waiting.empty:
             self._waiting = None
-            if self._lacking:
-                self._lacking = False
+            if waiting.lacking:
                 self._have_all_catch_up()
 
     def enter(

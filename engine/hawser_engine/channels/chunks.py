@@ -78,10 +78,12 @@ class Waiting:
         tagged: Whether its publications carry what filters look at.
     """
 
-    __slots__ = ("_bodies", "_bytes", "_tags", "chunks")
+    __slots__ = ("_bodies", "_bytes", "_tags", "chunks", "lacking")
 
     def __init__(self, *, tagged: bool) -> None:
         self.chunks: deque[Chunk | Fleeting] = deque()
+        self.lacking: bool = False
+        """Whether something is missing behind it, so that members become behind when it was given."""
         self._bodies: list[bytes] = []
         self._bytes = 0
         self._tags: list[Mapping[str, str] | None] | None = [] if tagged else None  # of each body
