@@ -248,14 +248,14 @@ class World(frame.World):
         async with self._connect() as client, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, client, name)
             while not self._complete(reader):
+                self._begin(reader)
                 await temper(client, reader)
             nursery.cancel_scope.cancel()
 
     async def _visit(self, pool: ClientPool, reader: Reader, name: str, temper: Temper) -> None:
         """Use a session of the pool, with others or alone, and leave it for some reason or at any moment."""
         principal = self.random.choice(["", "", name])
-        if reader.here is None and self.published:  # the storm has kept it away: it may be too late for anything new
-            reader.here = Position(next(iter(self.published)).epoch, 0)
+        self._begin(reader)
         patience = inf if reader.here is None else self.random.choice([inf, 5.0, 0.5])
         with trio.move_on_after(patience):
             async with pool.client(self.URL, principal=principal) as client, trio.open_nursery() as nursery:
@@ -269,6 +269,11 @@ class World(frame.World):
                     nursery.cancel_scope.cancel()
                 finally:
                     self._users[principal] -= 1
+
+    def _begin(self, reader: Reader) -> None:
+        """Have one that the storm has kept away begin in the past: it may be too late for anything new."""
+        if reader.here is None and self.published:
+            reader.here = Position(next(iter(self.published)).epoch, 0)
 
     def _complete(self, reader: Reader) -> bool:
         """Whether nothing is to come any more: only the calm after the last publication tells."""
