@@ -76,6 +76,14 @@ class Lossy(MemoryBroker):
         return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
 
 
+def rooms() -> tuple[Lossy, App]:
+    """Channels that keep enough, and may be had by a pattern."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    return broker, app
+
+
 async def collect(messages: Any, count: int) -> list[Any]:
     items: list[Any] = []
     with trio.fail_after(PATIENCE):
@@ -121,9 +129,7 @@ async def test_who_missed_a_report_is_caught_up_while_connected(autojump_clock: 
 
 async def test_a_report_that_is_missed_is_noticed_with_the_next_one(autojump_clock: MockClock) -> None:
     """SPEC CHN-3: without waiting for the comparison."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app), connect(URL) as client, connect(URL) as other:
         async with client.subscribe("room:1") as plain, other.subscribe("room:*") as wide:
             await app.publish("room:1", 1)
@@ -160,9 +166,7 @@ async def test_what_was_missed_before_somebody_subscribes_comes_to_a_pattern_the
 
 async def test_who_has_a_pattern_and_subscribes_is_told_what_was_missed_before(autojump_clock: MockClock) -> None:
     """SPEC WLD-4: it begins where the channel is, and what was not reported to its pattern is not passed over."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app), connect(URL) as client, client.subscribe("room:*") as wide:
         await app.publish("room:1", 1)
         assert await collect(wide, 1) == [1]
@@ -199,9 +203,7 @@ async def test_who_has_a_pattern_and_begins_where_the_broker_is_is_told_what_was
 @pytest.mark.parametrize("joined", [True, False])
 async def test_who_came_before_it_is_noticed_is_given_what_was_missed(autojump_clock: MockClock, joined: bool) -> None:
     """SPEC WLD-2, CHN-15: nobody can know whether that was before or after. Nothing is missing for who comes then."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
         async with connect(URL) as fourth:
             await app.publish("room:1", 1)
@@ -245,9 +247,7 @@ async def test_what_was_reported_and_waits_is_not_lost_with_what_was_not(
 
 async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock) -> None:
     """SPEC WLD-6, WLD-4: also what it was fed of which there was no report."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     config = attrs.evolve(FAST, wildcards_behind=1)
 
     async def publish(name: str, *numbers: int, lost: bool = False) -> None:
@@ -273,9 +273,7 @@ async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock)
 
 async def test_who_loses_a_pattern_with_what_it_was_just_given_gets_that_once(autojump_clock: MockClock) -> None:
     """SPEC WLD-6, CHN-1: what waits is given at once where something behind it was not reported, and not again."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     config = attrs.evolve(FAST, wildcards_behind=1)
     async with serving(app, config=config) as server, connect(URL) as client, connect(URL) as other:
         async with other.subscribe("room:1"), other.subscribe("room:2"), client.subscribe("room:*") as wide:
@@ -299,9 +297,7 @@ async def test_who_loses_a_pattern_with_what_it_was_just_given_gets_that_once(au
 
 async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:
     """SPEC WLD-4, SUB-2: that its pattern stands elsewhere does not mean that it is ahead."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app), connect(URL) as client, client.subscribe("room:*") as wide:
         await app.publish("room:1", 1)
         assert await collect(wide, 1) == [1]
@@ -340,9 +336,7 @@ async def test_a_loss_is_noticed_with_the_next_report_wherever_the_channel_is_kn
     autojump_clock: MockClock, known: str
 ) -> None:
     """SPEC CHN-3, WLD-5: also if nothing was reported since somebody subscribed, and at the start of an epoch."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app), connect(URL) as client, connect(URL) as other, client.subscribe("room:*") as wide:
         await app.publish("room:1", 0)
         assert await collect(wide, 1) == [0]
@@ -466,9 +460,7 @@ async def test_who_subscribes_in_a_new_epoch_before_the_server_is_told_of_it_sta
 
 async def test_what_waits_to_be_delivered_is_not_missed_with_what_was_not_reported(autojump_clock: MockClock) -> None:
     """A pattern was once taken to stand behind what it was still to be given."""
-    broker = Lossy()
-    app = App(broker=broker)
-    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    broker, app = rooms()
     async with serving(app) as server, connect(URL) as client, connect(URL) as other:
         async with client.subscribe("room:1") as plain, other.subscribe("room:*") as wide:
             await app.publish("room:1", 1)
