@@ -240,6 +240,11 @@ class World(frame.World):
         pick = self.random.choice
         while not self._over.is_set():
             await trio.sleep(pick([0.1, 0.5, 2.0]))
+            if pick([True, False, False]):  # go back in history, to read nothing of it
+                with trio.move_on_after(pick([0.05, 0.5, 1.0])):
+                    async with client.subscribe("log:1", filter=filter, rewind=3):
+                        await trio.sleep_forever()
+                continue
             async with client.subscribe("log:1", filter=filter) as messages:
                 for _ in range(pick([0, 3, 8])):
                     await self._take(messages, account)

@@ -155,6 +155,83 @@ async def test_what_comes_right_behind_the_answer_to_leaving_is_for_the_pattern(
             assert numbers == [1, 2, 3, 4]
 
 
+async def test_what_the_pattern_took_over_is_not_fed_to_it_again(autojump_clock: MockClock) -> None:
+    """SPEC CHN-9, WLD-4: the server goes on from the CONTINUE, but what was under way had come meanwhile."""
+    app = app_of_rooms()
+    network = FaultyNetwork(delay_seconds=(0.5, 0.5))
+    async with serving(app), network, connect(URL, transport=network, config=Config(subscription_messages=4)) as client:
+        async with client.subscribe("room:*") as wide:
+            async with client.subscribe("room:1") as plain:
+                await trio.sleep(1)
+                for number in range(1, 5):
+                    await app.publish("room:1", number)  # they fill the queue
+                await trio.sleep(0.6)
+                await app.publish("room:1", 5)  # before the PAUSE is there
+                await trio.sleep(0.1)
+                assert await collect(plain, 2) == [("room:1", 1), ("room:1", 2)]  # CONTINUE, before it has come
+                await trio.sleep(0.45)
+            await network.cut()  # it and the UNSUBSCRIBE are sent again, and come together
+            await app.publish("room:1", 6)
+            assert await collect(wide, 4) == [("room:1", number) for number in (3, 4, 5, 6)]
+
+
+async def test_what_comes_while_it_is_being_left_is_for_the_pattern(autojump_clock: MockClock) -> None:
+    """SPEC WLD-8: however much it is, for a queue that is emptied at once is never full."""
+    app = app_of_rooms()
+    network = FaultyNetwork(delay_seconds=(2, 2))
+    async with serving(app), network, connect(URL, transport=network, config=Config(subscription_messages=1)) as client:
+        async with client.subscribe("room:*") as wide:
+            async with client.subscribe("room:1"):
+                pass
+            for number in (1, 2):
+                await app.publish("room:1", number)
+                await trio.sleep(1)
+            assert await collect(wide, 2) == [("room:1", number) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("seconds", [0.75, 3.0], ids=["before it stood", "unread"])
+async def test_a_subscription_that_went_back_in_history_leaves_nothing_twice(
+    autojump_clock: MockClock, seconds: float
+) -> None:
+    """SPEC WLD-4, WLD-8: the pattern had it already."""
+    app = app_of_rooms()
+    network = FaultyNetwork(delay_seconds=(0.5, 0.5))
+    async with serving(app), network, connect(URL, transport=network) as client, client.subscribe("room:*") as wide:
+        for number in (1, 2, 3):
+            await app.publish("room:1", number)
+        assert await collect(wide, 3) == [("room:1", number) for number in (1, 2, 3)]
+        with trio.move_on_after(seconds):
+            async with client.subscribe("room:1", rewind=3):
+                await trio.sleep(2)
+        await app.publish("room:1", 4)
+        assert await collect(wide, 1) == [("room:1", 4)]
+
+
+async def test_a_channel_whose_right_was_withdrawn_goes_back_to_the_pattern(autojump_clock: MockClock) -> None:
+    """SPEC WLD-4, WLD-8: what was not taken of it, and then what follows."""
+    app = App()
+    rule = app.channel("room:*", history=100, wildcard=EVERYONE)
+    lost: set[str] = set()
+
+    @rule.authorize
+    async def authorize(session: Session, action: str, channel: str) -> bool:
+        return action != "subscribe" or channel not in lost
+
+    async with serving(app), FaultyNetwork() as network, connect(URL, transport=network) as client:
+        async with client.subscribe("room:*") as wide, client.subscribe("room:1") as plain:
+            for number in (1, 2):
+                await app.publish("room:1", number)
+            assert await collect(plain, 1) == [("room:1", 1)]
+            lost.add("room:1")
+            await network.cut()
+            await trio.sleep(5)
+            for number in (3, 4):
+                await app.publish("room:1", number)
+            assert await collect(wide, 3) == [("room:1", number) for number in (2, 3, 4)]
+            with pytest.raises(RequestFailed, match="DENIED"):
+                await plain.receive()
+
+
 class Holding(MemoryBroker):
     """Holds back the reports of the channel that it is told: its history is ahead of them then."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from hawser.client.feed import Feed
-from hawser.client.wildcards import Patterns
+from hawser.client.wildcards import PatternFeed, Patterns
 from hawser.server.flushing import Flusher
 from hawser.server.wildcards import Wildcards
 from hawser_engine.channels.channel import Channel
@@ -83,9 +83,15 @@ def forget_where_it_stood(wildcards: Wildcards, channel: Channel, position: Posi
     channel.visit(position)
 
 
-def drop_what_was_not_read(patterns: Patterns, former: Feed) -> None:
+def drop_what_was_not_read(patterns: Patterns, former: Feed | PatternFeed) -> None:
     """What was not taken of a subscription that is left does not come to the pattern (WLD-8)."""
-    former.drain()
+    if isinstance(former, Feed):
+        former.drain()
+
+
+def bring_it_again(patterns: Patterns, channel: str, position: Position) -> bool:
+    """A pattern takes what it had, or what a subscription to the channel had, from one that was left (WLD-4)."""
+    return True
 
 
 def believe_the_report(channel: Channel, position: Position) -> None:
@@ -101,16 +107,17 @@ PLANTED: Final = (
     Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 0),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
     Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 1),
-    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 0),
+    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 2),
     Planted(Latest, "after", begin_behind_the_first, "nobody said so", 0),
     Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 0),
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
-    Planted(Wildcards, "returned", give_it_up, "nobody said so", 3),
-    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 3),
+    Planted(Wildcards, "returned", give_it_up, "nobody said so", 22),
+    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 14),
     Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 5),
     Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 1),
-    Planted(Channel, "missed", believe_the_report, "has not had the end", 5),
-    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
+    Planted(Patterns, "_is_new", bring_it_again, "came after", 1),
+    Planted(Channel, "missed", believe_the_report, "has not had the end", 2),
+    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 95),
 )
 
 

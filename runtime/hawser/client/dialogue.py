@@ -293,7 +293,7 @@ class Dialogue:
             self._patterns.remove(subscription)
             if subscription.requested and self.line.over is None:
                 leaving = self._leaving[channel] = _Leaving(subscription.feed)
-                self._inherit(subscription.feed)
+                self._patterns.inherit(subscription.feed)
                 self._nursery.start_soon(self._unsubscribe, channel, leaving)
 
     def go_on(self, channel: str, position: Position | None) -> None:
@@ -305,11 +305,6 @@ class Dialogue:
         """Refuse a pattern where the server knows none: there it would be the name of a channel."""
         if WILDCARDS not in self.line.features:
             raise RequestFailed(ErrorCode.NOT_FOUND, "the server knows no patterns of channels")
-
-    def _inherit(self, feed: Feed | PatternFeed) -> None:
-        """What was not taken of a subscription that is left is for the pattern that its channel is of (WLD-8)."""
-        if isinstance(feed, Feed) and feed.live:
-            self._patterns.inherit(feed)
 
     async def _unsubscribe(self, channel: str, leaving: _Leaving) -> None:
         pending = Pending(Kind.UNSUBSCRIBE, channel, request_bytes(channel))
@@ -641,6 +636,10 @@ class Dialogue:
             return
         error = RequestFailed(message.code, message.reason) if message.code else None
         for channel in message.channels:
+            feed, _ = self._feed_of(channel)
+            if feed is not None:
+                self._patterns.inherit(feed)
+                feed.live = False  # what comes now of the channel is for the pattern
             subscription = self._subscriptions.get(channel)
             if subscription is not None:
                 if self._assigned.over(subscription):
@@ -659,7 +658,9 @@ class Dialogue:
             self._pause(feed.channel, feed.position, flow)
             subscription.arrived()
         else:
-            self._inherit(feed)
+            self._patterns.inherit(feed)
+            if flow is Flow.PAUSE and not feed:
+                feed.paused = False  # there is room: the server need not be asked
 
     def _volatile(self, message: Publication) -> None:
         feed, subscription = self._feed_of(message.channel)
@@ -679,7 +680,7 @@ class Dialogue:
         if subscription is not None:
             subscription.arrived()
         else:
-            self._inherit(feed)
+            self._patterns.inherit(feed)
 
     def _feed_of(self, channel: str) -> tuple[Feed | None, Subscription | None]:
         """Whose a publication is: of the subscription to its channel, if that stands, or stood until it was left."""

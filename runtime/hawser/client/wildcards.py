@@ -7,7 +7,7 @@ before anything later of its channel.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from hawser.errors import Gap
@@ -25,6 +25,9 @@ NOWHERE: Final = Position(bytes(8), 0)
 
 GAPS_MAX: Final = 1_000
 """Channels of which a gap waits to be told; with more, it is one of the whole pattern."""
+
+KNOWN_MAX: Final = 4_096
+"""Channels of which is known how far a pattern has them: those of which something came last."""
 
 
 class PatternFeed:
@@ -117,11 +120,17 @@ class PatternFeed:
 
 
 class Patterns:
-    """The patterns of a client: where what arrives belongs to."""
+    """The patterns of a client: where what arrives belongs to.
+
+    Nothing comes to a pattern twice. It might, around a subscription to one of its channels: one that went back in
+    history and was left unread, and one that had what was under way from before a PAUSE, when the server goes on for
+    the pattern from the CONTINUE.
+    """
 
     def __init__(self) -> None:
         self._index = PatternIndex()
         self._subscriptions: dict[str, tuple[Subscription, PatternFeed]] = {}
+        self._known: OrderedDict[str, Position] = OrderedDict()  # how far a channel was had
 
     def add(self, subscription: Subscription) -> None:
         """A subscription was entered."""
@@ -137,6 +146,12 @@ class Patterns:
 
     def message(self, message: Message) -> None:
         """A publication that belongs to no subscription to its channel."""
+        if message.volatile:
+            known = self._known.get(message.channel)
+            if known is not None and known.epoch == message.epoch and message.offset < known.offset:
+                return
+        elif not self._is_new(message.channel, message.position):
+            return
         for subscription, feed in self._of(message.channel):
             if message.volatile:
                 feed.volatile(message)
@@ -147,19 +162,38 @@ class Patterns:
     def gap(self, gap: Gap) -> None:
         """A GAP, likewise, or one of a pattern."""
         found = self._subscriptions.get(gap.channel)
+        if found is None:
+            known, since = self._known.get(gap.channel), gap.since
+            if not self._is_new(gap.channel, gap.position):
+                return
+            if known is not None and since is not None and known.epoch == since.epoch and known.offset > since.offset:
+                gap = Gap(gap.channel, known, gap.position, gap.reason)
         for subscription, feed in self._of(gap.channel) if found is None else [found]:
             feed.gap(gap)
             subscription.arrived()
 
-    def inherit(self, former: Feed) -> None:
+    def inherit(self, former: Feed | PatternFeed) -> None:
         """What has arrived for a subscription to a channel that was left, and was not taken (WLD-8)."""
-        if not self._of(former.channel):
+        if not isinstance(former, Feed) or not former.live or not self._of(former.channel):
             return  # it stays where it is
         for item in former.drain():
             if isinstance(item, Gap):
                 self.gap(item)
             else:
                 self.message(item)
+        if former.position is not None:
+            self._is_new(former.channel, former.position)  # nor does what was taken come again
+
+    def _is_new(self, channel: str, position: Position) -> bool:
+        """Whether a position is behind what was had of a channel; from now on it is not."""
+        known = self._known.get(channel)
+        if known is not None and known.epoch == position.epoch and position.offset <= known.offset:
+            return False
+        self._known[channel] = position
+        self._known.move_to_end(channel)
+        if len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
+        return True
 
     def _of(self, channel: str) -> list[tuple[Subscription, PatternFeed]]:
         found = [self._subscriptions[pattern] for pattern in self._index.find(channel)]
