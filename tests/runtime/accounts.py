@@ -134,9 +134,12 @@ class _Stream:
 class Account:
     """What one reader of a channel was given, over all its stays there."""
 
-    def __init__(self, published: Published, who: str, *, filtered: bool, resets: Resets) -> None:
+    def __init__(
+        self, published: Published, who: str, *, filtered: bool, resets: Resets, whole: bool | None = None
+    ) -> None:
         self.published = published
         self.who = who
+        self._whole = published.whole if whole is None else whole
         self.here: Position | None = None
         """Where it goes on: behind the last thing that it took."""
         self._stream = _Stream(published, who, filtered=filtered, resets=resets)
@@ -191,13 +194,86 @@ class Account:
                 here = here if item.volatile else item.offset
 
     def _check_gap(self, gap: Gap, here: int) -> int:
-        if self.published.whole:
+        if self._whole:
             raise Broken(f"{self.who}: {gap}, though history reaches everything")
         since = here if gap.since is None else gap.since.offset
         if since < here or gap.position.offset <= here:
             raise Broken(f"{self.who}: {gap}, but it stands at {here}")
         self._stream.check_skipped(here, since + 1, f"a gap after {since} follows {here}")
         return gap.position.offset
+
+
+class AssignedAccount:
+    """What a client was given of a channel in all the subscriptions to it that the server had decided.
+
+    Each is a story of its own, and so is its reader. Where one was lost with its session, the next one to begin tells
+    what lies between; whatever was published while the server had not subscribed the client is nothing to it.
+    """
+
+    def __init__(self, published: Published, who: str, *, resets: Resets) -> None:
+        self.published = published
+        self.who = who
+        self._resets = resets
+        self._stays: list[Stay] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last of them has had the end."""
+        return bool(self._stays) and self._stays[-1].complete
+
+    @property
+    def volatile(self) -> int:
+        """Volatile messages that it had."""
+        return sum(stay.volatile for stay in self._stays)
+
+    @property
+    def standing(self) -> object:
+        """Where it stands."""
+        return self.published.channel, self._stays[-1].here if self._stays else None
+
+    def begin(self, start: Position | None) -> Stay:
+        """The server has subscribed it, and it stands there; returns what to tell what it is given."""
+        stay = Stay(self.published, self.who, resets=self._resets)
+        stay.begin(start)
+        self._stays.append(stay)
+        return stay
+
+    def check(self) -> None:
+        """See `Account.check`."""
+        for stay in self._stays:
+            stay.check()
+        for stay, following in pairwise(self._stays):
+            following.check_begin(stay.lost)
+
+
+class Stay(Account):
+    """One of them."""
+
+    def __init__(self, published: Published, who: str, *, resets: Resets) -> None:
+        super().__init__(published, who, filtered=False, resets=resets, whole=False)
+        self.lost: Position | None = None
+        """Where it was when it was lost with its session."""
+        self._start: Position | None = None
+        self._missed: Gap | None = None
+        """What it began with: the gap since one that was lost."""
+
+    def see(self, item: Message | Gap, where: str) -> None:
+        """It was given this."""
+        if self._start is None:
+            self._start = self.here
+            if isinstance(item, Gap) and item.position == self.here:
+                self._missed = item
+                return
+        super().see(item, where)
+
+    def check_begin(self, lost: Position | None) -> None:
+        """It has told what was missed since the one before it, if that one was lost at a position."""
+        due = None if lost == self._start else lost
+        told = None if self._missed is None else self._missed.since
+        if self._start is not None and told != due:
+            raise Broken(
+                f"{self.who}: one was lost at {lost}, and the next one, at {self._start}, tells {self._missed}"
+            )
 
 
 class PatternAccount:

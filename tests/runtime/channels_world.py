@@ -1,22 +1,24 @@
 """Channels of every kind by seed: filters, patterns, policies, what is volatile and what leaves its publisher out.
 
 Three clients publish to all channels and read some of them, one plainly, one by a filter, one by a pattern beside a
-channel of it that it comes to and leaves. Links break, the server is started again, the broker is in no hurry and in a
-third of the worlds loses reports. What each of them read is looked at when all is over and everything that was
-published is known: see `tests.runtime.accounts`. To run a seed again: ``python -m tests.runtime.channels_world 17``.
+channel of it that it comes to and leaves. A fourth one reads what the server subscribes it to. Links break, the server
+is started again, the broker is in no hurry and in a third of the worlds loses reports. What each of them read is looked
+at when all is over and everything that was published is known: see `tests.runtime.accounts`. To run a seed again:
+``python -m tests.runtime.channels_world 17``.
 """
 
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from hawser import EVERYONE, App, Client, Gap, Message, RequestLost
+from hawser import EVERYONE, App, Client, Gap, HawserError, Message, RequestLost, Session, SubscriptionLost
 from tests.runtime import frame
-from tests.runtime.accounts import Account, Line, PatternAccount, Published
+from tests.runtime.accounts import Account, AssignedAccount, Line, PatternAccount, Published
 from tests.runtime.frame import HASTY, STORM_SECONDS, live_through, tell
 from tests.runtime.losing import LosingBroker
 from tests.runtime.reading import Broken
@@ -77,10 +79,11 @@ class World(frame.World):
         self.broker = LosingBroker(self.random.getrandbits(32), loses=pick([0.1, 0.4]) if seed % 3 == 2 else 0.0)
         self.app = App(broker=self.broker)
         self.ledger = {name: Published(name, whole=whole, latest=latest) for name, whole, latest in self._declare()}
-        self.accounts: list[Account | PatternAccount] = []
+        self.accounts: list[Account | AssignedAccount | PatternAccount] = []
         self.gaps = self.items = 0
         self._publishing = 3
         self._over = trio.Event()
+        self._assign()
 
     def _declare(self) -> list[tuple[str, bool, bool]]:
         """Declare the channels; each with whether it keeps everything, and whether only the latest by key."""
@@ -110,6 +113,7 @@ class World(frame.World):
                         ("pattern", self._by_pattern),
                     ):
                         clients.start_soon(self._live, network, name, reads)
+                    clients.start_soon(self._be_assigned, network)
                     clients.start_soon(self.weather, network, [0.1, 0.5, 3])
                     await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
                     if self.random.random() < 0.5:
@@ -127,6 +131,47 @@ class World(frame.World):
             async with trio.open_nursery() as readers:
                 readers.start_soon(self._talk, client, name)
                 await reads(client, resets, name, readers)
+            nursery.cancel_scope.cancel()
+
+    # ------------------------------------------------------------ whom the server subscribes
+
+    def _assign(self) -> None:
+        """Have the server subscribe whom it is asked to, as applications do."""
+
+        @self.app.procedure("join")
+        async def join(session: Session, channel: str) -> None:
+            await session.subscribe(channel)
+
+        @self.app.procedure("part")
+        async def part(session: Session, channel: str) -> None:
+            await session.unsubscribe(channel)
+
+    async def _be_assigned(self, network: FaultyNetwork) -> None:
+        """One client that does not subscribe by itself; what it misses while the server has not, is not told to it."""
+        accounts: dict[str, AssignedAccount] = {}
+
+        async def read(messages: Subscription) -> None:
+            stay = accounts[messages.channel].begin(messages.feed.start)
+            try:
+                while True:
+                    await self._take(messages, stay)
+                    await trio.sleep(pick([0.0, 0.1, 0.6]))
+            except trio.EndOfChannel:
+                pass
+            except SubscriptionLost as lost:
+                stay.lost = lost.position
+
+        pick, name = self.random.choice, "assigned"
+        async with self.connect(network, assigned=read) as client, trio.open_nursery() as nursery:
+            resets = Resets(client)
+            nursery.start_soon(resets.watch)
+            accounts |= {channel: AssignedAccount(self.ledger[channel], name, resets=resets) for channel in CHANNELS}
+            self.accounts += accounts.values()
+            while not self._over.is_set():
+                for channel in CHANNELS:
+                    with suppress(HawserError), trio.move_on_after(5):
+                        await client.call(pick(["join", "join", "part"]), channel)
+                await trio.sleep(pick([0.1, 1.0]))
             nursery.cancel_scope.cancel()
 
     # ------------------------------------------------------------ who publishes
@@ -217,7 +262,7 @@ class World(frame.World):
         name = account.published.channel
         how: dict[str, Any] = {}
         if account.published.channel != "board:1" or pick([True, False]):
-            how = pick([{}, {"rewind": 3}, {"rewind": 1_000}])
+            how = pick([{}, {"rewind": 3}, {"rewind": 1_000}, {"rewind_seconds": 2.0}])
         while not self._over.is_set():
             since = account.here
             async with client.subscribe(name, since=since, filter=filter, **({} if since else how)) as messages:

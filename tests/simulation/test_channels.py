@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from hawser import Subscription, SubscriptionLost
+from hawser.client.assigned import Assigned
 from hawser.client.feed import Feed
 from hawser.client.wildcards import PatternFeed, Patterns
 from hawser.server.flushing import Flusher
@@ -94,6 +96,15 @@ def bring_it_again(patterns: Patterns, channel: str, position: Position) -> bool
     return True
 
 
+def forget_where_it_was_lost(assigned: Assigned, reason: int) -> None:
+    """What the server decides anew after a reset begins as if nothing could be missing (ASG-4)."""
+    current: dict[str, Subscription] = assigned._current  # pyright: ignore[reportPrivateUsage]
+    for channel, subscription in list(current.items()):
+        assigned.over(subscription)
+        assigned._dialogue.forget(subscription)  # pyright: ignore[reportPrivateUsage]
+        subscription.finish(SubscriptionLost(channel, subscription.position, reason))
+
+
 def believe_the_report(channel: Channel, position: Position) -> None:
     """A channel that was found behind is not caught up (CHN-15)."""
 
@@ -107,17 +118,18 @@ PLANTED: Final = (
     Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 0),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
     Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 1),
-    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 2),
-    Planted(Latest, "after", begin_behind_the_first, "nobody said so", 0),
-    Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 0),
+    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 9),
+    Planted(Latest, "after", begin_behind_the_first, "nobody said so", 1),
+    Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 1),
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
-    Planted(Wildcards, "returned", give_it_up, "nobody said so", 22),
-    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 14),
+    Planted(Wildcards, "returned", give_it_up, "nobody said so", 21),
+    Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 32),
     Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 5),
-    Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 1),
+    Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 3),
     Planted(Patterns, "_is_new", bring_it_again, "came after", 1),
-    Planted(Channel, "missed", believe_the_report, "has not had the end", 2),
-    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 95),
+    Planted(Assigned, "lost", forget_where_it_was_lost, "was lost at", 9),
+    Planted(Channel, "missed", believe_the_report, "has not had the end", 11),
+    Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
 )
 
 
