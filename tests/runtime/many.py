@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from hawser import App, Config, Principal, connect
+from hawser import EVERYONE, App, Config, Principal, connect
 from hawser.brokers import MemoryBroker, Moving, SessionDirectory
 from tests.runtime.helpers import serving
+from tests.runtime.slow_sessions import Cable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -36,7 +37,7 @@ class Service:
 
     def _app(self) -> App:
         app = App(broker=self.broker)
-        app.channel("*", history=100, open=True)
+        app.channel("*", ask=EVERYONE, history=100, open=True)
         app.agent("*", open=True)
         app.user("*", open=True)
 
@@ -51,6 +52,15 @@ class Service:
         for app in self.apps:
             app.mailbox("user:*", open=True)
         return self
+
+    def by_cable(self) -> list[Cable]:
+        """Each has a broker of its own, and a cable to where the sessions of all are."""
+        cables: list[Cable] = []
+        for number, app in enumerate(self.apps):
+            cables.append(Cable(self.broker.sessions, number))
+            app.broker = MemoryBroker()
+            app.broker.sessions = cables[-1]
+        return cables
 
     @asynccontextmanager
     async def up(self, config: Config | None = None) -> AsyncGenerator[Service]:

@@ -6,20 +6,24 @@ What is asked at once is bounded, and so is an answer.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from hawser.answers import Answer
 from hawser.calls import Refused
-from hawser.payloads import encode_payload
+from hawser.config import Config
 from hawser_engine.codes import ErrorCode
 
-from .polls import Poll
+from .canvassing import ID_BYTES, Canvass, Errands
+from .polls import Poll, Question
+from .reaching import Abroad
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection
 
-    from hawser.answers import Answer
+    from hawser.app import App
 
     from .node import Node
     from .session import Session
@@ -33,6 +37,8 @@ class Asking:
         self.node = node
         self._willing: dict[str, dict[ServerSession, None]] = {}
         self._asked: dict[ServerSession, int] = {}
+        self.errands: Errands = Errands(self)
+        """What other servers have it ask."""
 
     def enter(self, name: str, session: ServerSession) -> None:
         """A session that has subscribed answers (ASK-1)."""
@@ -53,47 +59,43 @@ class Asking:
         return [one for one in self._willing.get(name, ()) if one.handle not in but]
 
     async def collect(self, session: ServerSession, name: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
-        """Ask for a client: yields items of `$collect` (ASK-3, ASK-4).
+        """Ask for a client, at all servers: yields items of `$collect` (ASK-3 to ASK-5).
 
         Raises:
             Refused: Nobody is asked.
         """
-        config = self.node.config
+        config, until = self.node.config, trio.current_time() + wait_ms / 1e3
         rule = self.node.app.rule_for(name)
         if rule is None or "ask" not in rule.rights:
             raise Refused(ErrorCode.DENIED, f"ask {name!r}")
         await self.node.allow(session, "ask", name)
+        if wait_ms > config.asking_seconds * 1_000:
+            raise Refused(ErrorCode.LIMIT, f"answers are waited for at most {config.asking_seconds} s")
+        canvass = Canvass(self.node.peers.abroad, name)
+        await canvass.find(config.asked_at_once, until)
         members = self.members(name, (session.handle,))
-        asked = self._asked.get(session, 0)
-        if asked + len(members) > config.asked_at_once or wait_ms > config.asking_seconds * 1_000:
-            raise Refused(ErrorCode.LIMIT, f"{len(members)} members answer in {name!r}")
-        poll = Poll()
-        self._asked[session] = asked + len(members)
-        poll.begin(
-            self, members, name, question(name, session.handle.principal.id, data), trio.current_time() + wait_ms / 1e3
-        )
+        count, asked = len(members) + canvass.count, self._asked.get(session, 0)
+        if asked + count > config.asked_at_once:
+            raise Refused(ErrorCode.LIMIT, f"{count} members answer in {name!r}")
+        poll, question = Poll(), Question(name, session.handle.principal.id, data)
+        self._asked[session] = asked + count
         try:
+            poll.begin(self, members, question, until)
+            canvass.begin(poll, self.node.start_service, self.node.random_bytes(ID_BYTES), question, until)
             while (answer := await poll.next()) is not None:
                 yield answer.item()
         finally:
             poll.end()
-            self._asked[session] -= len(members)
+            self._asked[session] -= count
             if not self._asked[session]:
                 del self._asked[session]
 
 
-def question(name: str, user: str | None, data: bytes) -> bytes:
-    """The arguments of `$ask` (ASK-2)."""
-    return encode_payload([name, user, data])
-
-
-async def ask_all(
-    nodes: Sequence[Node], name: str, data: bytes, seconds: float, but: Collection[Session]
-) -> list[Answer]:
-    """Ask for the application.
+async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collection[Session]) -> list[Answer]:
+    """Ask for the application, at all servers that share its broker (ASK-5).
 
     Args:
-        nodes: At the members on these nodes.
+        app: The application.
         name: The channel.
         data: The question.
         seconds: For so long.
@@ -102,18 +104,22 @@ async def ask_all(
     Raises:
         ValueError: More members answer than are asked at once.
     """
-    chosen = [(node.asking, node.asking.members(name, but)) for node in nodes]
-    total = sum(len(members) for _, members in chosen)
-    most = min((node.config.asked_at_once for node in nodes), default=0)
-    if total > most:
-        raise ValueError(f"{total} members answer in {name!r}, and {most} are asked at once")
-    poll, until = Poll(), trio.current_time() + seconds
-    for asking, members in chosen:
-        poll.begin(asking, members, name, question(name, None, data), until)
-    answers: list[Answer] = []
-    try:
-        while (answer := await poll.next()) is not None:
-            answers.append(answer)
-    finally:
-        poll.end()
+    until = trio.current_time() + seconds
+    most = min((node.config.asked_at_once for node in app.nodes), default=Config().asked_at_once)
+    canvass = Canvass(Abroad(app.broker.sessions, [node.peers for node in app.nodes]), name)
+    await canvass.find(most, until)
+    chosen = [(node.asking, node.asking.members(name, but)) for node in app.nodes]
+    count = canvass.count + sum(len(members) for _, members in chosen)
+    if count > most:
+        raise ValueError(f"{count} members answer in {name!r}, and {most} are asked at once")
+    poll, question, answers = Poll(), Question(name, None, data), list[Answer]()
+    async with trio.open_nursery() as nursery:
+        for asking, members in chosen:
+            poll.begin(asking, members, question, until)
+        canvass.begin(poll, nursery.start_soon, secrets.token_bytes(ID_BYTES), question, until)
+        try:
+            while (answer := await poll.next()) is not None:
+                answers.append(answer)
+        finally:
+            poll.end()
     return answers

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import deque
 from functools import cached_property
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from hawser.brokers import Moving
 from hawser.calls import Refused
+from hawser_engine.cbor import decode_value
 
-from .reaching import ANSWER_SECONDS, Abroad, take_over
+from .reaching import ANSWER_SECONDS, MAILING, Abroad, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ class Peers:
         """The sessions that can be sent to, and whose they are."""
         self._due: dict[str, None] = {}
         """Those of which the directory has not been told what they are now."""
+        self._wanted = False
+        """Whether others are to find it, also without a session."""
         self._wake = trio.Event()
         self._tried = trio.Event()
         self._questions: deque[tuple[bytes, Callable[[bytes], None]]] = deque()
@@ -69,12 +72,17 @@ class Peers:
 
     # ------------------------------------------------------------ sessions
 
+    async def appear(self) -> None:
+        """Be there for others from now on, whatever sessions there are; waits as `enter` does."""
+        self._wanted = True
+        if self._lease is None:
+            await self._try()
+
     async def enter(self, session: str, user: str) -> None:
         """Let others find a session; waits until they do, or the directory is out of reach."""
         self._listed[session] = user
         self._change(session)
-        with trio.move_on_after(ANSWER_SECONDS):
-            await self._tried.wait()
+        await self._try()
 
     def leave(self, session: str) -> None:
         """Let nobody find a session any more."""
@@ -84,6 +92,11 @@ class Peers:
     def _change(self, session: str) -> None:
         self._due[session] = None
         self._wake.set()
+
+    async def _try(self) -> None:
+        self._wake.set()
+        with trio.move_on_after(ANSWER_SECONDS):
+            await self._tried.wait()
 
     # ------------------------------------------------------------ the directory
 
@@ -128,7 +141,7 @@ class Peers:
                 self._expired()
 
     async def _write(self) -> None:
-        while self._due:
+        while self._due or (self._wanted and self._lease is None):
             if self._lease is None:
                 begun = trio.current_time()
                 seconds = self._node.config.presence_lease_seconds
@@ -172,12 +185,18 @@ class Peers:
                 self._question_bytes -= len(question)
                 await trio.lowlevel.checkpoint()
                 try:
-                    answer(await take_over(question, self.mark, self._deliver))
+                    await self._carry_out(decode_value(question, limit=len(question)), answer)
                 except Exception as error:
                     self._node.incident("sessions", error)
                     answer(b"")
         finally:
             self._answering = False
+
+    async def _carry_out(self, asked: Any, answer: Callable[[bytes], None]) -> None:
+        if asked[0] == MAILING:
+            answer(await take_over(asked, self.mark, self._deliver))
+        else:
+            self._node.asking.errands.take(asked, self.mark, answer)
 
     async def _deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 import trio
@@ -12,6 +12,7 @@ import trio
 from hawser.answers import ASK_PROCEDURE, Answer
 from hawser.calls import failure
 from hawser.errors import CallError, NotSent, OutcomeUnknown
+from hawser.payloads import encode_payload
 from hawser_engine.calls import Reply
 from hawser_engine.codes import ErrorCode
 from hawser_engine.errors import MessageTooLarge
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
     from .asking import Asking
     from .sessions import ServerSession
+
+
+class Question(NamedTuple):
+    """What members are asked."""
+
+    channel: str
+    user: str | None
+    """Who asks; None: the application."""
+    data: bytes
+
+    def encoded(self) -> bytes:
+        """The arguments of `$ask` (ASK-2)."""
+        return encode_payload(list(self))
 
 
 class Poll:
@@ -33,12 +47,13 @@ class Poll:
         self._arrival = trio.Event()
         self._over = False
 
-    def begin(self, asking: Asking, members: Sequence[ServerSession], name: str, payload: bytes, until: float) -> None:
+    def begin(self, asking: Asking, members: Sequence[ServerSession], question: Question, until: float) -> None:
         """Ask some members, each in a task of its own."""
+        payload = question.encoded()
         self.expect(len(members))
         for member in members:
             silent = Answer("silent", member.handle.principal.id, member.handle.id)
-            asking.node.start_service(self._ask, asking, member, silent, name, payload, until)
+            asking.node.start_service(self._ask, asking, member, silent, question.channel, payload, until)
 
     def expect(self, count: int) -> None:
         """So many more answers will come."""
