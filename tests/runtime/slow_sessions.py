@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from hawser.brokers import BrokerUnavailable, NoAnswer, SessionDirectory
+from hawser.brokers import BrokerUnavailable, MemorySessions, NoAnswer, SessionDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,6 +97,20 @@ class Cable(SlowSessions):
                 sink(question, lambda said: None if self.away else answer(said))
 
         return await super().enter(seconds, get_in)
+
+
+class Forgetful(MemorySessions):
+    """Lets a node enter, and tells it the first time that it could not."""
+
+    _told = False
+
+    async def enter(self, seconds: float, sink: QuestionSink) -> bytes:
+        """See `SessionDirectory.enter`."""
+        lease = await super().enter(seconds, sink)
+        if not self._told:
+            self._told = True
+            raise BrokerUnavailable("lost")
+        return lease
 
 
 class Lossy(SlowSessions):

@@ -11,7 +11,7 @@ import trio
 
 from hawser import App, CallError, Client, Collected, Config, ErrorCode, Question
 from hawser.answers import Answer
-from hawser.brokers import BrokerUnavailable, MemorySessions
+from hawser.brokers import MemorySessions
 from hawser.payloads import encode_payload
 from hawser.server.canvassing import BEGIN, FETCH, LAPSE_SECONDS, LATE_SECONDS, LEAVE, WHO
 from hawser.server.reaching import ANSWER_SECONDS
@@ -19,7 +19,7 @@ from hawser_engine.cbor import decode_value, encode_value
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.many import LEASE_SECONDS, Dead, Service
 from tests.runtime.remains import remains
-from tests.runtime.slow_sessions import Lossy, SlowSessions
+from tests.runtime.slow_sessions import Forgetful, Lossy, SlowSessions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -393,18 +393,6 @@ async def test_so_many_questions_wait_at_a_server_that_others_find_room(
 async def test_a_server_that_entered_and_was_not_told_so_has_its_members_asked_once(
     autojump_clock: MockClock,
 ) -> None:
-    class Forgetful(MemorySessions):
-        """Does what it is asked to, and says the first time that it cannot."""
-
-        entered = 0
-
-        async def enter(self, seconds: float, sink: Any) -> bytes:
-            lease = await super().enter(seconds, sink)
-            self.entered += 1
-            if self.entered == 1:
-                raise BrokerUnavailable("lost")
-            return lease
-
     async with Service(2, Forgetful()).up() as service, trio.open_nursery() as nursery:
         members = Members(service, nursery)
         await members.add("bob", 1, double)

@@ -20,7 +20,7 @@ from hawser_engine.messages import ADDRESSING, Listen, Listening
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, RawClient
 from tests.runtime.many import LEASE_SECONDS, Dead, Service, url
-from tests.runtime.slow_sessions import SlowSessions
+from tests.runtime.slow_sessions import Forgetful, SlowSessions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -408,6 +408,22 @@ async def test_who_has_no_room_by_the_time_it_is_entered_is_answered_when_it_has
             raw.flush()
         assert caplog.records == []
         assert await outcome(service.apps[0], to.user("bob"), 1) == ("full", 0, 0, 1)
+
+
+async def test_a_server_that_entered_and_was_not_told_so_gives_its_sessions_everything_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        Service(2, Forgetful()).up() as service,
+        service.connect("bob", 1) as bob,
+        bob.directs() as directs,
+        service.connect("ada", 0) as ada,
+    ):
+        await trio.sleep(2)
+        assert len(await service.broker.sessions.nodes()) == 2
+        assert await outcome(ada, to.everybody, 1) == ("delivered", 1, 0, 0)
+        assert await outcome(ada, to.user("bob"), 2) == ("delivered", 1, 0, 0)
+        assert await heard(directs, 2) == [1, 2]
 
 
 async def test_a_broker_that_cannot_say_more_is_no_answer(autojump_clock: MockClock) -> None:

@@ -26,7 +26,7 @@ from .polls import Poll, Question
 from .reaching import ANSWER_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from .asking import Asking
     from .reaching import Abroad
@@ -92,7 +92,6 @@ class Canvass:
         self._channel = channel
         self._far: list[Far] = []
         self._unreached = 0
-        self._listed: set[str] = set()
 
     async def find(self, most: int, until: float) -> None:
         """Have all servers say who answers there.
@@ -126,12 +125,9 @@ class Canvass:
         except (NoAnswer, BrokerUnavailable, ProtocolError, PayloadError, TypeError, ValueError):
             self._unreached += 1
             return
-        # A server that entered the directory and was not told so has entered again: it is there under two names.
-        members = {answer.session: answer for answer in listed if answer.session not in self._listed}
-        self._listed.update(members)
-        self.count += len(members) if rows else count
-        if members:
-            self._far.append(Far(node, members))
+        self.count += count
+        if listed:
+            self._far.append(Far(node, {answer.session: answer for answer in listed}))
 
     def begin(self, poll: Poll, start: Callable[..., object], id: bytes, question: Question, until: float) -> None:
         """Have them asked.
@@ -276,12 +272,14 @@ class Errands:
         self._parked: dict[_Errand, Callable[[bytes], None]] = {}
         """Who waits for something to be told."""
 
-    def take(self, asked: Sequence[Any], mark: bytes, answer: Callable[[bytes], None]) -> None:
+    def take(
+        self, asked: Sequence[Any], here: Callable[[Collection[bytes]], bool], answer: Callable[[bytes], None]
+    ) -> None:
         """Do what another server asks.
 
         Args:
             asked: What it has sent.
-            mark: What this server puts into its own questions.
+            here: As for `take_over`.
             answer: To be called when there is an answer.
 
         Raises:
@@ -290,7 +288,7 @@ class Errands:
         kind, *what = asked
         if kind == WHO:
             marks, channel, most = what
-            answer(self._members(channel, 0 if mark in marks else most, counted=mark not in marks))
+            answer(_listed(self._asking.members(channel, ()) if here(marks) else (), most))
         elif kind == BEGIN:
             id, channel, user, data, wait_ms, sessions = what
             self._begin(id, Question(channel, user, data), trio.current_time() + wait_ms / 1e3, sessions)
@@ -305,11 +303,6 @@ class Errands:
             answer(_DONE)
         else:
             raise ValueError(f"a question of kind {kind!r}")
-
-    def _members(self, channel: str, most: int, *, counted: bool) -> bytes:
-        members = self._asking.members(channel, ()) if counted else []
-        rows = [[one.handle.principal.id, one.handle.id] for one in members] if len(members) <= most else []
-        return encode_value([len(members), rows], limit=_HEAD_BYTES + _MEMBER_BYTES * len(rows))
 
     def _begin(self, id: bytes, question: Question, until: float, sessions: Sequence[str]) -> None:
         addressing = self._asking.node.addressing
@@ -356,6 +349,12 @@ class Errands:
         answer = self._parked.pop(errand, None)
         if answer is not None:
             answer(errand.told())
+
+
+def _listed(members: Sequence[ServerSession], most: int) -> bytes:
+    """What is told to who asks who answers: how many they are, and, unless they are more than it wants, all of them."""
+    rows = [[one.handle.principal.id, one.handle.id] for one in members] if len(members) <= most else []
+    return encode_value([len(members), rows], limit=_HEAD_BYTES + _MEMBER_BYTES * len(rows))
 
 
 def _told(first: int, items: Sequence[bytes], *, last: bool) -> bytes:

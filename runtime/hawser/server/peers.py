@@ -7,7 +7,7 @@ and no more waits for that than has room.
 from __future__ import annotations
 
 from collections import deque
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from hawser_engine.cbor import decode_value
 from .reaching import ANSWER_SECONDS, MAILING, Abroad, take_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from hawser_engine.messages import Target
 
@@ -56,7 +56,9 @@ class Peers:
         """Whether others are to find it, also without a session."""
         self._wake = trio.Event()
         self._tried = trio.Event()
-        self._questions: deque[tuple[bytes, Callable[[bytes], None]]] = deque()
+        self._entry = 0
+        """Counts how often it has entered, or tried to: where it was not told so it may be there under two leases."""
+        self._questions: deque[tuple[int, bytes, Callable[[bytes], None]]] = deque()
         self._question_bytes = 0
         self._answering = False
 
@@ -145,7 +147,8 @@ class Peers:
             if self._lease is None:
                 begun = trio.current_time()
                 seconds = self._node.config.presence_lease_seconds
-                self._lease = await self._directory.enter(seconds, self._ask)
+                self._entry += 1
+                self._lease = await self._directory.enter(seconds, partial(self._ask, self._entry))
                 self._renew_at = begun + seconds / 3
             some = list(self._due)[:WRITE_MAX]
             movings = [Moving(session, self._listed.get(session)) for session in some]
@@ -165,14 +168,14 @@ class Peers:
 
     # ------------------------------------------------------------ what others ask
 
-    def _ask(self, question: bytes, answer: Callable[[bytes], None]) -> None:
+    def _ask(self, entry: int, question: bytes, answer: Callable[[bytes], None]) -> None:
         """See `QuestionSink`."""
         size = self._question_bytes + len(question)
         if len(self._questions) >= QUESTIONS_MAX or size > QUESTION_BYTES_MAX:
             answer(b"")  # which says nothing: it is as if nobody knew
             return
         self._question_bytes = size
-        self._questions.append((question, answer))
+        self._questions.append((entry, question, answer))
         if not self._answering:
             self._answering = True
             self._node.start_service(self._answer_all)
@@ -181,22 +184,25 @@ class Peers:
         """Answer in order; the task ends with the questions, so a node that nobody asks has none."""
         try:
             while self._questions:
-                question, answer = self._questions.popleft()
+                entry, question, answer = self._questions.popleft()
                 self._question_bytes -= len(question)
                 await trio.lowlevel.checkpoint()
                 try:
-                    await self._carry_out(decode_value(question, limit=len(question)), answer)
+                    await self._carry_out(entry, decode_value(question, limit=len(question)), answer)
                 except Exception as error:
                     self._node.incident("sessions", error)
                     answer(b"")
         finally:
             self._answering = False
 
-    async def _carry_out(self, asked: Any, answer: Callable[[bytes], None]) -> None:
+    async def _carry_out(self, entry: int, asked: Any, answer: Callable[[bytes], None]) -> None:
+        def here(marks: Collection[bytes]) -> bool:
+            return entry == self._entry and self.mark not in marks
+
         if asked[0] == MAILING:
-            answer(await take_over(asked, self.mark, self._deliver))
+            answer(await take_over(asked, here, self._deliver))
         else:
-            self._node.asking.errands.take(asked, self.mark, answer)
+            self._node.asking.errands.take(asked, here, answer)
 
     async def _deliver(self, mailing: Mailing, target: Target, count: Count) -> None:
         try:

@@ -241,14 +241,17 @@ def _has_turned_out(count: Count) -> bool:
 
 
 async def take_over(
-    asked: Sequence[Any], mark: bytes, deliver: Callable[[Mailing, Target, Count], Awaitable[None]]
+    asked: Sequence[Any],
+    here: Callable[[Collection[bytes]], bool],
+    deliver: Callable[[Mailing, Target, Count], Awaitable[None]],
 ) -> bytes:
     """Carry out what another server asks: give a mailing to the sessions of this one.
 
     Args:
         asked: What it has sent.
-        mark: What this server puts into its own questions: whoever enters a directory may be found there before it
-            knows by which name, and has given it to its sessions itself.
+        here: Whether it is to be given to the sessions of this server, by the marks of the server that asks: whoever
+            enters a directory may be found there before it knows by which name, and has given it to its sessions
+            itself. It may also be found under a name that it was not told: then it is asked under both.
         deliver: Gives it to the sessions of a target, and counts them.
 
     Returns:
@@ -258,7 +261,7 @@ async def take_over(
     mailing, counts = Mailing(user, session, data), list[list[int]]()
     for target_kind, name in targets:
         count = Count()
-        if mark not in marks:
+        if here(marks):
             await deliver(mailing, Target(target_kind, name), count)
         counts.append([count.reached, count.away, count.full, int(count.failed or 0)])
     return encode_value(counts, limit=_EXTRA_BYTES)
