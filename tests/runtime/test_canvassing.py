@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, CallError, Client, Collected, Config, ErrorCode, Question
+from hawser import App, CallError, Client, Collected, Config, ErrorCode, Question, to
 from hawser.answers import Answer
 from hawser.brokers import MemorySessions
 from hawser.payloads import encode_payload
@@ -374,8 +374,13 @@ async def test_so_many_questions_wait_at_a_server_that_others_find_room(
 ) -> None:
     monkeypatch.setattr("hawser.server.canvassing.PARKED_MAX", 3)
     directory = MemorySessions()
-    directory.unanswered_max = 12
-    async with Service(2, directory).up() as service, trio.open_nursery() as nursery:
+    directory.unanswered_max = 4
+    async with (
+        Service(2, directory).up() as service,
+        service.connect("eve", 1) as eve,
+        eve.directs(),
+        trio.open_nursery() as nursery,
+    ):
         members = Members(service, nursery)
         await members.add("bob", 1, late)
         answers: list[Collected] = []
@@ -386,7 +391,56 @@ async def test_so_many_questions_wait_at_a_server_that_others_find_room(
         async with trio.open_nursery() as asking:
             for _ in range(10):
                 asking.start_soon(ask)
+                await trio.sleep(0.1)
+            for number in range(10):
+                assert (await service.apps[0].send(to.user("eve"), number)).outcome.status == "delivered"
         assert [by_user(one) for one in answers] == [{"bob": "answered"}] * 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_server_answers_each_question_once_and_names_no_more_than_are_wanted(
+    autojump_clock: MockClock,
+) -> None:
+    class Tapped(MemorySessions):
+        """Lets a test ask by itself."""
+
+        sink: Any = None
+
+        async def enter(self, seconds: float, sink: Any) -> bytes:
+            self.sink = sink
+            return await super().enter(seconds, sink)
+
+    directory = Tapped()
+    async with Service(1, directory).up() as service, trio.open_nursery() as nursery:
+        members = Members(service, nursery)
+        for name in ("ann", "bob"):
+            await members.add(name, 0, late)
+        answers: dict[int, list[Any]] = {}
+
+        async def ask(*question: object) -> int:
+            number = len(answers)
+            answers[number] = []
+            directory.sink(encode_value(list(question)), lambda said: answers[number].append(decode_value(said)))
+            await trio.sleep(0.1)
+            return number
+
+        few, enough = await ask(WHO, [], "room", 1), await ask(WHO, [], "room", 2)
+        assert answers[few] == [[2, []]]
+        [[count, rows]] = answers[enough]
+        assert (count, [user for user, _ in rows]) == (2, ["ann", "bob"])
+        sessions = [session for _, session in rows]
+        await ask(BEGIN, b"1", "room", None, encode_payload(1), 9_000, sessions)
+        first, second = await ask(FETCH, b"1", 0), await ask(FETCH, b"1", 0)
+        assert (answers[first], answers[second]) == ([[0, [], False]], [])
+        await trio.sleep(3)
+        [[begin, items, last]] = answers[second]
+        assert (begin, len(items), last) == (0, 1, False)
+        again, rest, left = await ask(FETCH, b"1", 0), await ask(FETCH, b"1", 1), await ask(LEAVE, b"1")
+        assert [(said[0], len(said[1]), said[2]) for said in answers[again]] == [(0, 2, True)]
+        assert [(said[0], len(said[1]), said[2]) for said in answers[rest]] == [(1, 1, True)]
+        assert answers[left] == [True]
+        assert answers[await ask(FETCH, b"1", 1)] == [[1, [], True]]
+        assert {len(said) for said in answers.values()} == {1}
         nursery.cancel_scope.cancel()
 
 

@@ -1,7 +1,7 @@
 """A node among the others of its service: it enters its sessions where they are found, and answers what it is asked.
 
 Rule: what it is asked is done in turn, one after the other, so what one session sends arrives in order (SPEC ADR-4);
-and no more waits for that than has room.
+and no more waits for that than has room. What members of channels have said is answered when there is something.
 """
 
 from __future__ import annotations
