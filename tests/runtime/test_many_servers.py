@@ -250,6 +250,23 @@ async def test_a_server_that_has_ended_has_nobody(autojump_clock: MockClock) -> 
         nursery.cancel_scope.cancel()
 
 
+async def test_a_server_that_has_ended_and_could_not_say_so_is_one_that_does_not_answer(
+    autojump_clock: MockClock,
+) -> None:
+    class Sticky(MemorySessions):
+        async def leave(self, node: bytes) -> None:
+            raise BrokerUnavailable("out of reach")
+
+    async with Service(2, Sticky()).up() as service, service.connect("ada", 0) as ada:
+        async with service.connect("bob", 1) as bob, bob.directs():
+            service.scopes[1].cancel()
+            await trio.sleep(1)
+            assert (await outcome(ada, to.everybody, 1))[0] == "refused"
+            assert [one.status for one in (await ada.collect("room", 1)).answers] == ["unreached"]
+        await trio.sleep(LEASE_SECONDS)
+        assert (await outcome(ada, to.everybody, 2))[0] == "nobody"
+
+
 async def test_while_the_directory_is_out_of_reach_only_the_own_sessions_are(autojump_clock: MockClock) -> None:
     directory = SlowSessions(MemorySessions(), 1)
     async with (

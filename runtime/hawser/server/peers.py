@@ -103,6 +103,8 @@ class Peers:
         self._questions: deque[tuple[int, bytes, Callable[[bytes], None]]] = deque()
         self._question_bytes = 0
         self._answering = False
+        self._over = False
+        """Whether the node has ended, though others may still find it."""
 
     @property
     def name(self) -> bytes | None:
@@ -119,6 +121,7 @@ class Peers:
         try:
             await self._entries.run()
         finally:
+            self._over = True
             with trio.move_on_after(self._node.config.cleanup_seconds, shield=True):
                 await self._entries.give_up()
 
@@ -150,7 +153,7 @@ class Peers:
     def _ask(self, entry: int, question: bytes, answer: Callable[[bytes], None]) -> None:
         """See `QuestionSink`."""
         size = self._question_bytes + len(question)
-        if len(self._questions) >= QUESTIONS_MAX or size > QUESTION_BYTES_MAX:
+        if self._over or len(self._questions) >= QUESTIONS_MAX or size > QUESTION_BYTES_MAX:
             answer(b"")  # which says nothing: it is as if nobody knew
             return
         self._question_bytes = size
