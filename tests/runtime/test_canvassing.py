@@ -415,31 +415,34 @@ async def test_a_server_answers_each_question_once_and_names_no_more_than_are_wa
         members = Members(service, nursery)
         for name in ("ann", "bob"):
             await members.add(name, 0, late)
-        answers: dict[int, list[Any]] = {}
+        answers: dict[int, list[bytes]] = {}
+
+        def heard(number: int) -> list[Any]:
+            return [decode_value(said) for said in answers[number]]
 
         async def ask(*question: object) -> int:
             number = len(answers)
             answers[number] = []
-            directory.sink(encode_value(list(question)), lambda said: answers[number].append(decode_value(said)))
+            directory.sink(encode_value(list(question)), answers[number].append)
             await trio.sleep(0.1)
             return number
 
         few, enough = await ask(WHO, [], "room", 1), await ask(WHO, [], "room", 2)
-        assert answers[few] == [[2, []]]
-        [[count, rows]] = answers[enough]
+        assert heard(few) == [[2, []]]
+        [[count, rows]] = heard(enough)
         assert (count, [user for user, _ in rows]) == (2, ["ann", "bob"])
         sessions = [session for _, session in rows]
         await ask(BEGIN, b"1", "room", None, encode_payload(1), 9_000, sessions)
         first, second = await ask(FETCH, b"1", 0), await ask(FETCH, b"1", 0)
-        assert (answers[first], answers[second]) == ([[0, [], False]], [])
+        assert (heard(first), heard(second)) == ([[0, [], False]], [])
         await trio.sleep(3)
-        [[begin, items, last]] = answers[second]
+        [[begin, items, last]] = heard(second)
         assert (begin, len(items), last) == (0, 1, False)
         again, rest, left = await ask(FETCH, b"1", 0), await ask(FETCH, b"1", 1), await ask(LEAVE, b"1")
-        assert [(said[0], len(said[1]), said[2]) for said in answers[again]] == [(0, 2, True)]
-        assert [(said[0], len(said[1]), said[2]) for said in answers[rest]] == [(1, 1, True)]
-        assert answers[left] == [True]
-        assert answers[await ask(FETCH, b"1", 1)] == [[1, [], True]]
+        assert [(said[0], len(said[1]), said[2]) for said in heard(again)] == [(0, 2, True)]
+        assert [(said[0], len(said[1]), said[2]) for said in heard(rest)] == [(1, 1, True)]
+        assert heard(left) == [True]
+        assert heard(await ask(FETCH, b"1", 1)) == [[1, [], True]]
         assert {len(said) for said in answers.values()} == {1}
         nursery.cancel_scope.cancel()
 
