@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 Answering: TypeAlias = "Callable[[Question], Awaitable[object]]"
 """Answers for a subscription: ``async def handler(question) -> value``."""
-AnswerStatus: TypeAlias = Literal["answered", "refused", "gone", "silent"]
+AnswerStatus: TypeAlias = Literal["answered", "refused", "gone", "silent", "unreached"]
 
 ASK_PROCEDURE: Final = "$ask"
 """What the server calls at a session that answers (ASK-2)."""
 COLLECT_PROCEDURE: Final = "$collect"
 """What a client calls to ask (ASK-3)."""
-STATUSES: Final[tuple[AnswerStatus, ...]] = ("answered", "refused", "gone", "silent")
+STATUSES: Final[tuple[AnswerStatus, ...]] = ("answered", "refused", "gone", "silent", "unreached")
 """By their numbers in an item of `COLLECT_PROCEDURE`."""
 
 
@@ -51,11 +51,12 @@ class Answer:
 
     status: AnswerStatus
     """``answered``: see `data`. ``refused``: see `error`. ``gone``: its session has ended, or it had left the channel
-    before it was asked; it may have been at it. ``silent``: there was no answer in time; it may still be at it."""
+    before it was asked; it may have been at it. ``silent``: there was no answer in time; it may still be at it.
+    ``unreached``: this is no member, but a server of which nobody knows who answers there; they were not asked."""
     user: str
-    """Id of its principal."""
+    """Id of its principal; empty for a server."""
     session: str
-    """Its session, for `hawser.to.session`."""
+    """Its session, for `hawser.to.session`; empty for a server."""
     raw: bytes | None = attrs.field(default=None, repr=False)
     """The answer as it travelled; None where there is none."""
     error: CallError | None = attrs.field(default=None, eq=False)
@@ -95,16 +96,16 @@ class Collected:
     """All answers that came until the end."""
 
     answers: tuple[Answer, ...]
-    """One for each member that was asked; first those that were there first, the silent ones last."""
+    """One for each member that was asked, as they came; and one for each server that did not say who answers there."""
 
     @property
     def complete(self) -> bool:
-        """Whether every member has answered."""
+        """Whether every member has answered, at all servers."""
         return not self.missing
 
     @property
     def missing(self) -> tuple[Answer, ...]:
-        """Those of the members that have not."""
+        """Those of the members that have not, and servers that are unreached."""
         return tuple(one for one in self.answers if one.status != "answered")
 
     @property

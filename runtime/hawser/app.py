@@ -425,8 +425,8 @@ class App:
     ) -> Sent:
         """Send something to somebody from inside the application: ``await app.send(to.user("ada"), "hello")``.
 
-        It reaches the sessions of the servers of this process that serve the application. What none of them takes is
-        kept in the mailbox of the user or the agent, if one is declared.
+        It reaches the sessions of all servers that share the application's broker. What none of them takes is kept in
+        the mailbox of the user or the agent, if one is declared.
 
         Args:
             to: One target or several; see `hawser.to`. ``to.session(session.id)`` is the client of a handler's session.
@@ -444,7 +444,7 @@ class App:
             ValueError: There is no target, or there are too many, or too many are left out; or it is volatile and has a
                 key, or a channel among the targets has nothing volatile.
 
-        Spec: ADR-2 to ADR-5, ADR-10, ADR-13.
+        Spec: ADR-2 to ADR-5, ADR-10, ADR-12, ADR-13.
         """
         if volatile and key is not None:
             raise ValueError("what is volatile has no idempotency key")
@@ -457,7 +457,7 @@ class App:
     ) -> Collected:
         """Ask all who subscribe to a channel and answer, and wait for what they say.
 
-        It asks at the servers of this process that serve the application, and nobody whether it may.
+        It asks at all servers that share the application's broker, and nobody whether it may.
 
         Args:
             channel: The channel's name.
@@ -466,15 +466,15 @@ class App:
             but: Sessions that are not asked.
 
         Returns:
-            What came of it, for each member that was asked.
+            What came of it, for each member that was asked, and for each server that is unreached.
 
         Raises:
             PayloadError: The data cannot travel.
             ValueError: More members answer than `Config.asked_at_once`.
 
-        Spec: ASK-2, ASK-3.
+        Spec: ASK-2, ASK-3, ASK-5.
         """
-        return Collected(tuple(await ask_all(list(self.nodes), channel, encode_payload(data), seconds, but)))
+        return Collected(tuple(await ask_all(self, channel, encode_payload(data), seconds, but)))
 
     async def post(self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float = inf) -> Published:
         """Put a letter into a mailbox from inside the application; nobody is asked whether it may.

@@ -28,6 +28,7 @@ def remains(node: Any) -> dict[str, Any]:
         "holders of mailboxes": node.mailboxes._wanted,
         "members who answer": node.asking._willing,
         "questions of sessions": node.asking._asked,
+        "questions of other servers": (*node.asking.errands._errands, *node.asking.errands._parked),
         "members": node.presence._holders,
         "watched channels": node.presence._watched,
         "members to be entered": attendance._wanted,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from hawser.brokers import BrokerUnavailable, SessionDirectory
+from hawser.brokers import BrokerUnavailable, MemorySessions, NoAnswer, SessionDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -66,7 +66,13 @@ class SlowSessions(SessionDirectory):
 
     async def ask(self, node: bytes, question: bytes, seconds: float) -> bytes | None:
         """See `SessionDirectory.ask`."""
-        return await self._slowly(partial(self._directory.ask, node, question, seconds))
+        await self._dawdle()
+        answer = await self._directory.ask(node, question, seconds)
+        try:
+            await self._dawdle()
+        except BrokerUnavailable as error:  # which would say that it was not asked
+            raise NoAnswer("out of reach") from error
+        return answer
 
     async def _slowly(self, work: Callable[[], Awaitable[T]]) -> T:
         await self._dawdle()
@@ -78,3 +84,44 @@ class SlowSessions(SessionDirectory):
         await trio.sleep(self._dice.choice([0, 0.001, 0.01, 0.1]))
         if self.away:
             raise BrokerUnavailable("out of reach")
+
+
+class Cable(SlowSessions):
+    """The way of one server to a directory that it shares with others; while it is cut nothing gets out, or in."""
+
+    async def enter(self, seconds: float, sink: QuestionSink) -> bytes:
+        """See `SessionDirectory.enter`."""
+
+        def get_in(question: bytes, answer: Callable[[bytes], None]) -> None:
+            if not self.away:
+                sink(question, lambda said: None if self.away else answer(said))
+
+        return await super().enter(seconds, get_in)
+
+
+class Forgetful(MemorySessions):
+    """Lets a node enter, and tells it the first time that it could not."""
+
+    _told = False
+
+    async def enter(self, seconds: float, sink: QuestionSink) -> bytes:
+        """See `SessionDirectory.enter`."""
+        lease = await super().enter(seconds, sink)
+        if not self._told:
+            self._told = True
+            raise BrokerUnavailable("lost")
+        return lease
+
+
+class Lossy(SlowSessions):
+    """Loses some questions on their way, and some answers on their way back."""
+
+    async def ask(self, node: bytes, question: bytes, seconds: float) -> bytes | None:
+        """See `SessionDirectory.ask`."""
+        fate = self._dice.random()
+        if fate < 0.2:
+            raise BrokerUnavailable("lost")
+        answer = await super().ask(node, question, seconds)
+        if fate < 0.4:
+            raise NoAnswer("lost")
+        return answer

@@ -582,8 +582,9 @@ async def test_a_session_that_has_ended_leaves_nothing_behind(autojump_clock: Mo
             await ada.send(to.everybody, 1)
         await trio.sleep(1)
         node = server._node  # pyright: ignore[reportPrivateUsage]
-        kept = {**vars(node.addressing), **vars(node.asking)}
-        held = {name: value for name, value in kept.items() if name not in ("_node", "node") and value}
+        kept = {**vars(node.addressing), **vars(node.asking), **vars(node.asking.errands)}
+        parts = ("_node", "node", "errands", "_asking")
+        held = {name: value for name, value in kept.items() if name not in parts and value}
         assert (len(names), held) == (1, {})
 
 

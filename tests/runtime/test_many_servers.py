@@ -2,95 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser import App, Client, Config, Directs, Principal, Session, connect, to
-from hawser.brokers import BrokerUnavailable, MemoryBroker, MemorySessions, Moving, SessionDirectory
+from hawser import App, Client, Config, Directs, Session, to
+from hawser.brokers import BrokerUnavailable, MemorySessions, Moving
 from hawser.payloads import encode_payload
 from hawser.server.peers import QUESTIONS_MAX
 from hawser_engine import EngineConfig
 from hawser_engine.calls import Call
 from hawser_engine.messages import ADDRESSING, Listen, Listening
 from hawser_transports.cancelling import cancel_at_checkpoint
-from tests.runtime.helpers import PATIENCE, RawClient, serving
-from tests.runtime.slow_sessions import SlowSessions
+from tests.runtime.helpers import PATIENCE, RawClient
+from tests.runtime.many import LEASE_SECONDS, Dead, Service, url
+from tests.runtime.slow_sessions import Forgetful, SlowSessions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from trio.testing import MockClock
-
-LEASE_SECONDS = 60
-BOX = "user:bob"
-
-
-class Service:
-    """So many servers, each with an application of its own; they share a broker.
-
-    Args:
-        count: How many.
-        directory: Where their sessions are.
-    """
-
-    def __init__(self, count: int, directory: SessionDirectory | None = None) -> None:
-        self.broker = MemoryBroker()
-        if directory is not None:
-            self.broker.sessions = directory
-        self.apps = [self._app() for _ in range(count)]
-        self.scopes: list[trio.CancelScope] = []
-
-    def _app(self) -> App:
-        app = App(broker=self.broker)
-        app.channel("*", history=100, open=True)
-        app.agent("*", open=True)
-        app.user("*", open=True)
-
-        @app.authenticate
-        async def authenticate(credentials: Mapping[str, Any]) -> Principal:
-            return Principal(credentials["token"], credentials)
-
-        return app
-
-    def with_mailboxes(self) -> Service:
-        """Each user has one."""
-        for app in self.apps:
-            app.mailbox("user:*", open=True)
-        return self
-
-    @asynccontextmanager
-    async def up(self, config: Config | None = None) -> AsyncGenerator[Service]:
-        """All of them serve for the length of a block."""
-        config = attrs.evolve(Config() if config is None else config, presence_lease_seconds=LEASE_SECONDS)
-        async with trio.open_nursery() as nursery:
-            for number in range(len(self.apps)):
-                self.scopes.append(await nursery.start(self._serve, number, config))
-            yield self
-            nursery.cancel_scope.cancel()
-
-    async def _serve(self, number: int, config: Config, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-        with trio.CancelScope() as scope:
-            async with serving(self.apps[number], config=config, url=url(number)):
-                task_status.started(scope)
-                await trio.sleep_forever()
-
-    def connect(self, name: str, at: int, **options: Any) -> Any:
-        """A client at one of them: at the only one, if there is no other."""
-        return connect(url(at % len(self.apps)), token=name, **options)
-
-    async def letters(self, mailbox: str = BOX) -> list[bytes]:
-        """What waits in a mailbox."""
-        return [letter.data for letter in await self.broker.mailboxes.read(mailbox, 0, limit=100, limit_bytes=10_000)]
-
-
-def url(number: int) -> str:
-    return f"memory://server-{number}"
 
 
 @pytest.fixture(params=["one", "two", "two, far away"])
@@ -251,24 +186,6 @@ async def test_the_right_to_send_to_a_session_is_that_to_its_user(service: Servi
 # ---------------------------------------------------------------- servers that end
 
 
-class Dead:
-    """A server that is asked, and does not answer."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.heard = trio.Event()
-
-    def __call__(self, question: bytes, answer: Callable[[bytes], None]) -> None:
-        self.asked += 1
-        self.heard.set()
-
-    async def enter(self, directory: SessionDirectory, *users: str, seconds: float = LEASE_SECONDS) -> bytes:
-        """Let it have a session of each user."""
-        lease = await directory.enter(seconds, self)
-        await directory.write(lease, [Moving(f"dead {user}", user) for user in users])
-        return lease
-
-
 async def test_nobody_gets_a_letter_of_what_a_dead_server_may_have_given_to_its_sessions(
     autojump_clock: MockClock,
 ) -> None:
@@ -331,6 +248,23 @@ async def test_a_server_that_has_ended_has_nobody(autojump_clock: MockClock) -> 
         assert await outcome(ada, to.user("bob"), 2) == ("nobody", 0, 0, 0)
         assert trio.current_time() - began < 1
         nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_has_ended_and_could_not_say_so_is_one_that_does_not_answer(
+    autojump_clock: MockClock,
+) -> None:
+    class Sticky(MemorySessions):
+        async def leave(self, node: bytes) -> None:
+            raise BrokerUnavailable("out of reach")
+
+    async with Service(2, Sticky()).up() as service, service.connect("ada", 0) as ada:
+        async with service.connect("bob", 1) as bob, bob.directs():
+            service.scopes[1].cancel()
+            await trio.sleep(1)
+            assert (await outcome(ada, to.everybody, 1))[0] == "refused"
+            assert [one.status for one in (await ada.collect("room", 1)).answers] == ["unreached"]
+        await trio.sleep(LEASE_SECONDS)
+        assert (await outcome(ada, to.everybody, 2))[0] == "nobody"
 
 
 async def test_while_the_directory_is_out_of_reach_only_the_own_sessions_are(autojump_clock: MockClock) -> None:
@@ -491,6 +425,22 @@ async def test_who_has_no_room_by_the_time_it_is_entered_is_answered_when_it_has
             raw.flush()
         assert caplog.records == []
         assert await outcome(service.apps[0], to.user("bob"), 1) == ("full", 0, 0, 1)
+
+
+async def test_a_server_that_entered_and_was_not_told_so_gives_its_sessions_everything_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        Service(2, Forgetful()).up() as service,
+        service.connect("bob", 1) as bob,
+        bob.directs() as directs,
+        service.connect("ada", 0) as ada,
+    ):
+        await trio.sleep(2)
+        assert len(await service.broker.sessions.nodes()) == 2
+        assert await outcome(ada, to.everybody, 1) == ("delivered", 1, 0, 0)
+        assert await outcome(ada, to.user("bob"), 2) == ("delivered", 1, 0, 0)
+        assert await heard(directs, 2) == [1, 2]
 
 
 async def test_a_broker_that_cannot_say_more_is_no_answer(autojump_clock: MockClock) -> None:

@@ -194,6 +194,11 @@ class Unreliable(MemoryPresence):
             raise OSError("out of reach")
         return await super().write(lease, writings)
 
+    async def renew(self, lease: bytes, seconds: float) -> bool:
+        if self.failing:
+            raise OSError("out of reach")
+        return await super().renew(lease, seconds)
+
 
 async def test_a_node_whose_lease_is_gone_enters_its_members_anew(autojump_clock: MockClock) -> None:
     store = Unreliable()
@@ -223,6 +228,22 @@ async def test_what_a_store_could_not_take_is_written_later(
             store.failing = False
             assert await changes(presence, 1) == [("join", "ada")]
     assert "out of reach" in caplog.text
+
+
+async def test_nobody_notices_a_store_that_is_away_for_less_than_is_left_of_a_lease(
+    autojump_clock: MockClock,
+) -> None:
+    store = Unreliable()
+    async with serving(presence_app(store)), connect(URL) as ada, ada.presence(ROOM, info="ada") as presence:
+        with trio.move_on_after(400) as quiet:
+            for _ in range(5):
+                store.failing = True
+                await trio.sleep(38)  # two thirds of a lease are left when it is renewed
+                store.failing = False
+                await trio.sleep(30)
+            await presence.__anext__()
+        assert quiet.cancelled_caught
+        assert (len(store.leases), infos(presence.members)) == (1, ["ada"])
 
 
 async def test_members_of_other_nodes_are_seen_and_vanish_with_their_lease(autojump_clock: MockClock) -> None:

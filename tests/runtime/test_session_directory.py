@@ -127,6 +127,27 @@ class TakesSilenceForAnAnswer(Wrong):
         return b""
 
 
+class AsksInTurn(Wrong):
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = trio.Lock()
+
+    async def ask(self, node: bytes, question: bytes, seconds: float) -> bytes | None:
+        async with self.turn:
+            return await super().ask(node, question, seconds)
+
+
+class TakesAnswersAsTheyCome(Wrong):
+    async def enter(self, seconds: float, sink: QuestionSink) -> bytes:
+        waiting: list[Callable[[bytes], None]] = []
+
+        def mixed(question: bytes, answer: Callable[[bytes], None]) -> None:
+            waiting.append(answer)
+            sink(question, lambda said: waiting.pop(0)(said) if waiting else None)
+
+        return await super().enter(seconds, mixed)
+
+
 class LetsAnyNumberWait(Wrong):
     async def ask(self, node: bytes, question: bytes, seconds: float) -> bytes | None:
         held = vars(self)["_nodes"].get(node)

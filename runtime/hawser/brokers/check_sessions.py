@@ -113,6 +113,25 @@ async def _check_questions(directory: SessionDirectory) -> None:
     await directory.leave(one)
 
 
+async def _check_late_answers(directory: SessionDirectory) -> None:
+    """A node answers when it can: what is asked behind a question is not held up by it, nor takes its answer."""
+    sink = _Asked()
+    node = await directory.enter(LONG, sink)
+    answers: dict[bytes, bytes | None] = {}
+
+    async def ask(question: bytes) -> None:
+        answers[question] = await directory.ask(node, question, LONG)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(ask, b"%d" % number)
+        expect("questions that wait", len(await sink.until(3)), 3)
+        for number in reversed(range(3)):
+            sink.answers[number](b"to " + sink.questions[number])
+    expect("answers, the last one first", answers, {b"%d" % number: b"to %d" % number for number in range(3)})
+    await directory.leave(node)
+
+
 async def _check_bounds(directory: SessionDirectory) -> None:
     sink = _Asked()
     node = await directory.enter(LONG, sink)
@@ -195,6 +214,7 @@ async def check_leases_of_nodes(directory: SessionDirectory, seconds: float) -> 
 SESSION_CHECKS: Final[tuple[Callable[[SessionDirectory], Awaitable[None]], ...]] = (
     _check_places,
     _check_questions,
+    _check_late_answers,
     _check_bounds,
     _check_cancelling,
 )

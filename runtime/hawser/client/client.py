@@ -465,7 +465,7 @@ class Client:
             seconds: For how long; whoever has not answered then counts as silent, and is told to cancel.
 
         Returns:
-            What came of it, for each member that was asked.
+            What came of it, for each member that was asked, and for each server that is unreached.
 
         Raises:
             PayloadError: The data cannot travel.
@@ -475,7 +475,7 @@ class Client:
             NotSent: The session was reset before the question left.
             SessionClosed: The client is closed.
 
-        Spec: ASK-2 to ASK-4.
+        Spec: ASK-2 to ASK-5.
         """
         check_name("a channel name", channel)
         stream = self.stream(COLLECT_PROCEDURE, channel, round(seconds * 1_000), encode_payload(data))

@@ -6,89 +6,28 @@ What is asked at once is bounded, and so is an answer.
 
 from __future__ import annotations
 
-from collections import deque
+import secrets
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import trio
 
-from hawser.answers import ASK_PROCEDURE, Answer
-from hawser.calls import Refused, failure
-from hawser.errors import CallError, NotSent, OutcomeUnknown
-from hawser.payloads import encode_payload
-from hawser_engine.calls import Reply
+from hawser.answers import Answer
+from hawser.calls import Refused
+from hawser.config import Config
 from hawser_engine.codes import ErrorCode
-from hawser_engine.errors import MessageTooLarge
+
+from .canvassing import ID_BYTES, Canvass, Errands
+from .polls import Poll, Question
+from .reaching import Abroad
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection
+
+    from hawser.app import App
 
     from .node import Node
     from .session import Session
     from .sessions import ServerSession
-
-
-class Poll:
-    """One question and its answers, as they come."""
-
-    def __init__(self) -> None:
-        self._answers: deque[Answer] = deque()
-        self._open = 0
-        self._scopes: dict[trio.CancelScope, None] = {}
-        self._arrival = trio.Event()
-        self._over = False
-
-    def begin(self, asking: Asking, members: Sequence[ServerSession], name: str, payload: bytes, until: float) -> None:
-        """Ask some members, each in a task of its own."""
-        self._open += len(members)
-        for member in members:
-            silent = Answer("silent", member.handle.principal.id, member.handle.id)
-            asking.node.start_service(self._ask, asking, member, silent, name, payload, until)
-
-    async def next(self) -> Answer | None:
-        """Wait for the next answer; None if there are no more."""
-        await trio.lowlevel.checkpoint()
-        while not self._answers:
-            if not self._open:
-                return None
-            await self._arrival.wait()
-        return self._answers.popleft()
-
-    def end(self) -> None:
-        """Nobody waits any more."""
-        self._over = True
-        for scope in list(self._scopes):
-            scope.cancel(reason="nobody waits for the answers any more")
-
-    async def _ask(
-        self, asking: Asking, member: ServerSession, answer: Answer, name: str, payload: bytes, until: float
-    ) -> None:
-        """Ask one; the answer is silence if nothing else comes."""
-        scope = trio.CancelScope(deadline=until)
-        try:
-            with scope:
-                self._scopes[scope] = None
-                if self._over:
-                    scope.cancel(reason="nobody waits for the answers any more")
-                reply = await member.calls.ask(ASK_PROCEDURE, payload, wanted=lambda: asking.answers(name, member))
-                if isinstance(reply, Reply):
-                    if len(reply.data) > asking.node.config.answer_bytes:
-                        raise CallError(ErrorCode.TOO_LARGE, "the answer is longer than is taken")
-                    answer = attrs.evolve(answer, status="answered", raw=reply.data)
-                elif reply.code != ErrorCode.DEADLINE:
-                    raise failure(reply, CallError)
-        except CallError as error:
-            answer = attrs.evolve(answer, status="refused", error=error)
-        except MessageTooLarge as error:
-            answer = attrs.evolve(answer, status="refused", error=CallError(ErrorCode.TOO_LARGE, str(error)))
-        except (NotSent, OutcomeUnknown):
-            answer = attrs.evolve(answer, status="gone")
-        finally:
-            self._scopes.pop(scope, None)
-            self._open -= 1
-            self._answers.append(answer)
-            self._arrival.set()
-            self._arrival = trio.Event()
 
 
 class Asking:
@@ -98,6 +37,8 @@ class Asking:
         self.node = node
         self._willing: dict[str, dict[ServerSession, None]] = {}
         self._asked: dict[ServerSession, int] = {}
+        self.errands: Errands = Errands(self)
+        """What other servers have it ask."""
 
     def enter(self, name: str, session: ServerSession) -> None:
         """A session that has subscribed answers (ASK-1)."""
@@ -118,47 +59,43 @@ class Asking:
         return [one for one in self._willing.get(name, ()) if one.handle not in but]
 
     async def collect(self, session: ServerSession, name: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
-        """Ask for a client: yields items of `$collect` (ASK-3, ASK-4).
+        """Ask for a client, at all servers: yields items of `$collect` (ASK-3 to ASK-5).
 
         Raises:
             Refused: Nobody is asked.
         """
-        config = self.node.config
+        config, until = self.node.config, trio.current_time() + wait_ms / 1e3
         rule = self.node.app.rule_for(name)
         if rule is None or "ask" not in rule.rights:
             raise Refused(ErrorCode.DENIED, f"ask {name!r}")
         await self.node.allow(session, "ask", name)
+        if wait_ms > config.asking_seconds * 1_000:
+            raise Refused(ErrorCode.LIMIT, f"answers are waited for at most {config.asking_seconds} s")
+        canvass = Canvass(self.node.peers.abroad, name)
+        await canvass.find(config.asked_at_once, until)
         members = self.members(name, (session.handle,))
-        asked = self._asked.get(session, 0)
-        if asked + len(members) > config.asked_at_once or wait_ms > config.asking_seconds * 1_000:
-            raise Refused(ErrorCode.LIMIT, f"{len(members)} members answer in {name!r}")
-        poll = Poll()
-        self._asked[session] = asked + len(members)
-        poll.begin(
-            self, members, name, question(name, session.handle.principal.id, data), trio.current_time() + wait_ms / 1e3
-        )
+        count, asked = len(members) + canvass.count, self._asked.get(session, 0)
+        if asked + count > config.asked_at_once:
+            raise Refused(ErrorCode.LIMIT, f"{count} members answer in {name!r}")
+        poll, question = Poll(), Question(name, session.handle.principal.id, data)
+        self._asked[session] = asked + count
         try:
+            poll.begin(self, members, question, until)
+            canvass.begin(poll, self.node.start_service, self.node.random_bytes(ID_BYTES), question, until)
             while (answer := await poll.next()) is not None:
                 yield answer.item()
         finally:
             poll.end()
-            self._asked[session] -= len(members)
+            self._asked[session] -= count
             if not self._asked[session]:
                 del self._asked[session]
 
 
-def question(name: str, user: str | None, data: bytes) -> bytes:
-    """The arguments of `$ask` (ASK-2)."""
-    return encode_payload([name, user, data])
-
-
-async def ask_all(
-    nodes: Sequence[Node], name: str, data: bytes, seconds: float, but: Collection[Session]
-) -> list[Answer]:
-    """Ask for the application.
+async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collection[Session]) -> list[Answer]:
+    """Ask for the application, at all servers that share its broker (ASK-5).
 
     Args:
-        nodes: At the members on these nodes.
+        app: The application.
         name: The channel.
         data: The question.
         seconds: For so long.
@@ -167,18 +104,22 @@ async def ask_all(
     Raises:
         ValueError: More members answer than are asked at once.
     """
-    chosen = [(node.asking, node.asking.members(name, but)) for node in nodes]
-    total = sum(len(members) for _, members in chosen)
-    most = min((node.config.asked_at_once for node in nodes), default=0)
-    if total > most:
-        raise ValueError(f"{total} members answer in {name!r}, and {most} are asked at once")
-    poll, until = Poll(), trio.current_time() + seconds
-    for asking, members in chosen:
-        poll.begin(asking, members, name, question(name, None, data), until)
-    answers: list[Answer] = []
-    try:
-        while (answer := await poll.next()) is not None:
-            answers.append(answer)
-    finally:
-        poll.end()
+    until = trio.current_time() + seconds
+    most = min((node.config.asked_at_once for node in app.nodes), default=Config().asked_at_once)
+    canvass = Canvass(Abroad(app.broker.sessions, [node.peers for node in app.nodes]), name)
+    await canvass.find(most, until)
+    chosen = [(node.asking, node.asking.members(name, but)) for node in app.nodes]
+    count = canvass.count + sum(len(members) for _, members in chosen)
+    if count > most:
+        raise ValueError(f"{count} members answer in {name!r}, and {most} are asked at once")
+    poll, question, answers = Poll(), Question(name, None, data), list[Answer]()
+    async with trio.open_nursery() as nursery:
+        for asking, members in chosen:
+            poll.begin(asking, members, question, until)
+        canvass.begin(poll, nursery.start_soon, secrets.token_bytes(ID_BYTES), question, until)
+        try:
+            while (answer := await poll.next()) is not None:
+                answers.append(answer)
+        finally:
+            poll.end()
     return answers

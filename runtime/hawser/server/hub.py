@@ -76,6 +76,8 @@ class Hub:
         names = [wanted.channel for wanted in request.channels]
         with self._pinned(names), self.wildcards.watches.pinned(names):
             plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
+            if any(_answers(session, wanted) for wanted in request.channels):
+                await self._node.peers.appear()  # ASK-5: all servers ask it from SUBSCRIBED on
             await session.room()
             outcomes = [
                 self._enter(session, plan, answers=_answers(session, wanted))

@@ -22,10 +22,11 @@ from hawser_engine.messages import encode_body
 from hawser_engine.presence import Member, Present
 
 from .consent import allow_presence, consent
+from .leased import AGAIN_SECONDS, Leased
 from .watching import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator
 
     from hawser_engine.presence import Presence
 
@@ -34,10 +35,47 @@ if TYPE_CHECKING:
 
 WRITE_MAX: Final = 256
 """Members that are written to the store in one step."""
-AGAIN_SECONDS: Final = 1.0
-"""After a store has failed."""
 TELL_SOCKETS: Final = 500
 """Watchers served between two checkpoints."""
+
+
+class _Entries(Leased):
+    """The members of a node in the store."""
+
+    def __init__(self, node: Node, attendance: Attendance) -> None:
+        super().__init__(node, "presence")
+        self._store = node.app.broker.presence
+        self._attendance = attendance
+
+    @property
+    def due(self) -> bool:
+        """See `Leased.due`."""
+        return self._attendance.due
+
+    async def begin(self, seconds: float) -> bytes:
+        """See `Leased.begin`."""
+        return await self._store.begin(seconds)
+
+    async def renew(self, lease: bytes, seconds: float) -> bool:
+        """See `Leased.renew`."""
+        return await self._store.renew(lease, seconds)
+
+    async def end(self, lease: bytes) -> None:
+        """See `Leased.end`."""
+        await self._store.end(lease)
+
+    async def write(self, lease: bytes) -> bool:
+        """See `Leased.write`."""
+        writings = self._attendance.take(WRITE_MAX)
+        try:
+            return not writings or await self._store.write(lease, writings)
+        except BaseException:
+            self._attendance.failed(writings)
+            raise
+
+    def lost(self) -> None:
+        """See `Leased.lost`: everybody enters anew (PRS-11)."""
+        self._attendance.expired()
 
 
 class _Holder:
@@ -60,14 +98,11 @@ class PresenceDesk:
         self._node = node
         self._store = node.app.broker.presence
         self._attendance = Attendance(config.leave_grace_seconds)
+        self._entries = _Entries(node, self._attendance)
         listed = config.presence_listed
         self._manner = Manner(config.presence_step_seconds, listed, listed * 4 // 5)
         self._holders: dict[ServerSession, _Holder] = {}
         self._watched: dict[str, Watched] = {}
-        self._lease: bytes | None = None
-        self._renew_at = inf
-        self._wake = trio.Event()
-        self._tried = trio.Event()
         self._batch = Batch.of([b""])
         self._body = b""
 
@@ -100,7 +135,7 @@ class PresenceDesk:
             else:
                 self._attendance.enter(name, Member(member, session.handle.principal.id, request.info))
             if self._attendance.due:
-                await self._written()  # so that the list that follows has it, if the store answers
+                await self._entries.tried()  # so that the list that follows has it, if the store answers
                 await session.room()
                 if session.ended:
                     return
@@ -201,7 +236,7 @@ class PresenceDesk:
     def _changed(self) -> None:
         self._node.timekeeper.arm(self, self._attendance.next_timeout())
         if self._attendance.due:
-            self._wake.set()
+            self._entries.wake()
 
     # ------------------------------------------------------------ watchers
 
@@ -299,20 +334,7 @@ class PresenceDesk:
     async def run(self) -> None:
         """Write what is due, and keep the lease, until cancelled; then give it up."""
         try:
-            while True:
-                with trio.move_on_at(self._renew_at):
-                    await self._wake.wait()
-                self._wake = trio.Event()
-                try:
-                    await self._keep()
-                    await self._write()
-                except Exception as error:
-                    self._node.incident("presence", error)
-                    self._settle()
-                    await trio.sleep(AGAIN_SECONDS)
-                    self._wake.set()
-                else:
-                    self._settle()
+            await self._entries.run()
         finally:
             with trio.move_on_after(self._node.config.cleanup_seconds, shield=True):
                 await self._leave_store()
@@ -320,49 +342,12 @@ class PresenceDesk:
     async def _leave_store(self) -> None:
         """The node ends: nobody is to wait until its lease has run out. Side by side, for there is not much time."""
         async with trio.open_nursery() as nursery:
-            if self._lease is not None:
-                nursery.start_soon(self._contained, self._store.end, self._lease)
+            nursery.start_soon(self._entries.give_up)
             for watched in list(self._watched.values()):
-                nursery.start_soon(self._contained, self._stop, watched)
+                nursery.start_soon(self._let_go, watched)
 
-    async def _contained(self, leave: Callable[..., Awaitable[None]], what: object) -> None:
+    async def _let_go(self, watched: Watched) -> None:
         try:
-            await leave(what)
+            await self._stop(watched)
         except Exception as error:
             self._node.incident("presence", error)
-
-    async def _written(self) -> None:
-        """Wait until what is due was written, or could not be."""
-        self._wake.set()
-        await self._tried.wait()
-
-    def _settle(self) -> None:
-        self._tried.set()
-        self._tried = trio.Event()
-
-    async def _keep(self) -> None:
-        """Renew the lease in time; one that has expired is found out, and everybody enters anew (PRS-11)."""
-        now = trio.current_time()
-        if self._lease is not None and now >= self._renew_at:
-            self._renew_at = now + self._node.config.presence_lease_seconds / 3
-            if not await self._store.renew(self._lease, self._node.config.presence_lease_seconds):
-                self._expired()
-
-    async def _write(self) -> None:
-        while writings := self._attendance.take(WRITE_MAX):
-            try:
-                if self._lease is None:
-                    begun = trio.current_time()
-                    self._lease = await self._store.begin(self._node.config.presence_lease_seconds)
-                    self._renew_at = begun + self._node.config.presence_lease_seconds / 3
-                kept = await self._store.write(self._lease, writings)
-            except BaseException:
-                self._attendance.failed(writings)
-                raise
-            if not kept:
-                self._expired()
-
-    def _expired(self) -> None:
-        self._lease, self._renew_at = None, inf
-        self._attendance.expired()
-        self._wake.set()

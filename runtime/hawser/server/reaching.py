@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS: Final = 5.0
 """For which another server is waited for."""
-_MAILING: Final = 1
-"""The question that hands over a mailing; the others are to come."""
+MAILING: Final = 1
+"""The question that hands over a mailing; `canvassing` has the others."""
 _EXTRA_BYTES: Final = 65_536
 """What a question has beside what is sent: at most 64 targets, and who sends it."""
 
@@ -148,6 +148,23 @@ class Abroad:
     def _names(self) -> list[bytes]:
         return [peers.name for peers in self._own if peers.name is not None]
 
+    def marks(self) -> list[bytes]:
+        """By which the own servers know that they are asked by themselves."""
+        return [peers.mark for peers in self._own]
+
+    async def others(self) -> list[bytes]:
+        """The other servers.
+
+        Raises:
+            BrokerUnavailable: They cannot be looked up.
+        """
+        own = self._names()
+        return [node for node in await self._directory.nodes() if node not in own]
+
+    async def ask(self, node: bytes, question: bytes, seconds: float) -> bytes | None:
+        """See `SessionDirectory.ask`."""
+        return await self._directory.ask(node, question, seconds)
+
     async def user_of(self, session: str) -> str | None:
         """Whose a session is; None if there is none of that name.
 
@@ -198,8 +215,7 @@ class Abroad:
         if not given:
             return
         targets = [[int(one.target.kind), one.target.name] for one in given]
-        marks = [peers.mark for peers in self._own]
-        question = [_MAILING, marks, mailing.user, mailing.session, mailing.data, targets]
+        question = [MAILING, self.marks(), mailing.user, mailing.session, mailing.data, targets]
         limit = len(mailing.data) + _EXTRA_BYTES
         try:
             answer = await self._directory.ask(node, encode_value(question, limit=limit), ANSWER_SECONDS)
@@ -225,30 +241,27 @@ def _has_turned_out(count: Count) -> bool:
 
 
 async def take_over(
-    question: bytes, mark: bytes, deliver: Callable[[Mailing, Target, Count], Awaitable[None]]
+    asked: Sequence[Any],
+    here: Callable[[Collection[bytes]], bool],
+    deliver: Callable[[Mailing, Target, Count], Awaitable[None]],
 ) -> bytes:
     """Carry out what another server asks: give a mailing to the sessions of this one.
 
     Args:
-        question: What it has sent.
-        mark: What this server puts into its own questions: whoever enters a directory may be found there before it
-            knows by which name, and has given it to its sessions itself.
+        asked: What it has sent.
+        here: Whether it is to be given to the sessions of this server, by the marks of the server that asks: whoever
+            enters a directory may be found there before it knows by which name, and has given it to its sessions
+            itself. It may also be found under a name that it was not told: then it is asked under both.
         deliver: Gives it to the sessions of a target, and counts them.
 
     Returns:
         The answer.
-
-    Raises:
-        ValueError: It asks for something that is not known here.
     """
-    asked: Any = decode_value(question, limit=len(question))
-    kind, marks, user, session, data, targets = asked
-    if kind != _MAILING:
-        raise ValueError(f"a question of kind {kind!r}")
+    _, marks, user, session, data, targets = asked
     mailing, counts = Mailing(user, session, data), list[list[int]]()
     for target_kind, name in targets:
         count = Count()
-        if mark not in marks:
+        if here(marks):
             await deliver(mailing, Target(target_kind, name), count)
         counts.append([count.reached, count.away, count.full, int(count.failed or 0)])
     return encode_value(counts, limit=_EXTRA_BYTES)
