@@ -1,16 +1,17 @@
 """The one timer task of a server or client: all deadlines in one heap, and an eye on jumps of time.
 
-An entry may be stale: whoever is woken early says so by arming itself again. So moving a deadline later costs nothing.
+Whoever is called early says so by arming itself again, so moving a deadline later costs nothing. Moving it earlier
+leaves the entry that there was behind: it is stale from then on, and calls nobody.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -18,6 +19,9 @@ from hawser_engine.gaps import Gap, GapDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STALE_MAX: Final = 1_000
+"""So many stale entries may lie about beside as many as there are others, 120 bytes each; Trio does so with its own."""
 
 
 class Timed(Protocol):
@@ -27,7 +31,7 @@ class Timed(Protocol):
     """When it will be called at the latest; kept by the timekeeper, infinite at first."""
 
     def handle_timeout(self, now: float) -> None:
-        """A deadline has come, or had come once: do what is due, and arm again."""
+        """A deadline has come, or had come once: do what is due, and arm again for what is to come."""
 
 
 def simulated() -> bool:
@@ -80,12 +84,17 @@ class Timekeeper:
         self._look_seconds = look_seconds
         self._heap: list[tuple[float, int, Timed]] = []
         self._count = count()
+        self._live = 0  # entries that are not stale
         self._scope: trio.CancelScope | None = None
 
     def arm(self, timed: Timed, deadline: float | None) -> None:
         """See that something is called at its deadline, or earlier; None asks for nothing."""
         if deadline is None or deadline >= timed.armed:
             return
+        if timed.armed == inf:
+            self._live += 1
+        elif len(self._heap) > 2 * self._live + STALE_MAX:
+            self._prune()
         timed.armed = deadline
         heappush(self._heap, (deadline, next(self._count), timed))
         if self._scope is not None and deadline < self._scope.deadline:
@@ -109,6 +118,14 @@ class Timekeeper:
             if found is not Gap.NONE:
                 self._gap(now, found)
             while self._heap and self._heap[0][0] <= now:
-                _, _, timed = heappop(self._heap)
-                timed.armed = inf
-                timed.handle_timeout(now)
+                deadline, _, timed = heappop(self._heap)
+                if deadline == timed.armed:  # not stale
+                    timed.armed = inf
+                    self._live -= 1
+                    timed.handle_timeout(now)
+
+    def _prune(self) -> None:
+        """Drop what is stale, and all but one entry of whatever has several that are not."""
+        live = {id(entry[2]): entry for entry in reversed(self._heap) if entry[0] == entry[2].armed}
+        self._heap = list(live.values())
+        heapify(self._heap)

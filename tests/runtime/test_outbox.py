@@ -15,6 +15,7 @@ from hawser import (
     Config,
     Expired,
     HawserError,
+    NotSent,
     Outbox,
     OutboxFull,
     Receipt,
@@ -24,7 +25,10 @@ from hawser import (
     serve,
     states,
 )
+from hawser.client.outbox import Post, Posting
 from hawser.testing import CutKind, FaultyNetwork
+from hawser.timekeeper import Timekeeper
+from hawser_engine import ResetReason
 from tests.runtime.helpers import PATIENCE, URL, collect, open_app, serving
 
 if TYPE_CHECKING:
@@ -152,6 +156,37 @@ async def test_each_one_waits_only_for_its_time(autojump_clock: MockClock) -> No
         assert ended == pytest.approx(expected)
         async with serving(open_app()):
             assert (await client.publish("room", "kept")).position.offset == 1
+
+
+@pytest.mark.parametrize("moment", [0.3, 2_052.9268920410464, 1e6 + 0.1])
+async def test_one_whose_time_is_over_but_for_a_rounding_error_is_over(
+    autojump_clock: MockClock, moment: float
+) -> None:
+    await trio.sleep(moment)
+    async with connect(URL, outbox=Outbox(), wait=False) as client:
+        for ttl in (0.1, 1.7, 3.8189611, 4.1):
+            assert await outcome(await client.submit("room", 1, ttl=ttl)) == "Expired"
+
+
+async def test_one_that_was_out_when_another_expired_waits_for_its_time_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    keeper = Timekeeper(2.0, lambda now, gap: None)
+    post = Post(Outbox(), lambda: None, lambda seconds: keeper.arm(post, trio.current_time() + seconds))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        long, short = (Posting(post, "room", 1, b"key", lambda id: b"", seconds) for seconds in (60.0, 5.0))
+        for posting in (long, short):
+            post.accept(posting)
+            assert post.leave() is posting
+        await trio.sleep(20)
+        for posting in (long, short):
+            posting.fail(NotSent("room", b"key", ResetReason.UNKNOWN_SESSION))
+        assert await outcome(Receipt(short, b"key")) == "Expired"
+        assert trio.current_time() == 20
+        assert await outcome(Receipt(long, b"key")) == "Expired"
+        assert trio.current_time() == 60
+        nursery.cancel_scope.cancel()
 
 
 async def test_one_that_expires_leaves_the_others_in_order(autojump_clock: MockClock) -> None:

@@ -55,7 +55,7 @@ class Pipe:
             self.batches.append(bytes(batch))
             self.bytes_held += len(batch)
             taken += 1
-        if taken:
+        if taken and self.readers:
             self.readers.unpark_all()
         return taken
 
@@ -64,7 +64,8 @@ class Pipe:
         batches = list(self.batches)
         self.batches.clear()
         self.bytes_held = 0
-        self.writers.unpark_all()
+        if self.writers:  # hardly ever
+            self.writers.unpark_all()
         return batches
 
     def end(self) -> None:

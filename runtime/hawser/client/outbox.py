@@ -20,6 +20,8 @@ from .operations import Kind, Pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROUNDING_SECONDS: Final = 1e-6
+"""So little remains because sums of times are rounded: to ask to be called in so short a time may be to ask for now."""
 KEY_SECONDS: Final = 300.0
 """How long a server remembers a key (SPEC PUB-3)."""
 
@@ -102,7 +104,13 @@ class Posting(Pending):
 
 
 class Post:
-    """The postings of one client; `hawser.timekeeper.Timed`."""
+    """The postings of one client; `hawser.timekeeper.Timed`.
+
+    Args:
+        bounds: What it holds at most.
+        changed: Called when there is something that may leave.
+        arm: Asks for `handle_timeout` in so many seconds, or earlier.
+    """
 
     def __init__(self, bounds: Outbox, changed: Callable[[], None], arm: Callable[[float], None]) -> None:
         self.bounds: Outbox = bounds
@@ -118,7 +126,7 @@ class Post:
     def __len__(self) -> int:
         return self._count
 
-    def accept(self, posting: Posting, now: float) -> None:
+    def accept(self, posting: Posting) -> None:
         """Take a publication behind all others.
 
         Raises:
@@ -133,7 +141,7 @@ class Post:
         self._count += 1
         self._bytes += posting.size
         self._waiting.append(posting)
-        self._arm(now + posting.seconds)
+        self._arm(posting.seconds)
         self._changed()
 
     def first(self, late_seconds: float = 0.0) -> Posting | None:
@@ -158,6 +166,7 @@ class Post:
         """The session is lost, and with it the answer: all of them come back, in their order."""
         del self._out[posting]
         self._returned.append(posting)
+        self._arm(max(0.0, posting.remaining(0.0)))  # while it was out its time was not kept
         self._changed()
 
     def over(self, posting: Posting) -> None:
@@ -179,10 +188,10 @@ class Post:
         """End what has waited too long, whether it is the first or not."""
         self._merge()
         for posting in list(self._waiting):
-            if posting.remaining(0.0) <= 0:
+            if posting.remaining(0.0) <= ROUNDING_SECONDS:
                 posting.expire()
         if self._waiting:
-            self._arm(now + min(posting.remaining(0.0) for posting in self._waiting))
+            self._arm(min(posting.remaining(0.0) for posting in self._waiting))
 
     def _merge(self) -> None:
         self._waiting.extendleft(reversed(self._returned))

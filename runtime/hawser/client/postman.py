@@ -37,7 +37,7 @@ class Postman:
         self._dialogue.check_open()
         longest = self._post.bounds.seconds
         posting = Posting(self._post, channel, size, key, encode, longest if ttl is None else min(ttl, longest))
-        self._post.accept(posting, trio.current_time())
+        self._post.accept(posting)
         return Receipt(posting, key)
 
     def end(self, error: Exception) -> None:
@@ -45,8 +45,8 @@ class Postman:
         self._post.end(error)
         self._dialogue.operations.changed()
 
-    def _arm(self, deadline: float) -> None:
-        self._dialogue.line.timekeeper.arm(self._post, deadline)
+    def _arm(self, seconds: float) -> None:
+        self._dialogue.line.timekeeper.arm(self._post, trio.current_time() + seconds)
 
     def _start(self) -> None:
         if not self._busy:

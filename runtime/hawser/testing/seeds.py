@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import trio
@@ -47,6 +48,33 @@ def seeded_scheduling(seed: int) -> Generator[None]:
         source.setstate(state)
 
 
+def _jumping_clock() -> MockClock:
+    """Time that stands still until every task waits, then is that of the next deadline.
+
+    It says what a `MockClock` says that jumps at once, to the last bit, for less: a simulation asks for the time
+    several times in each pass of the loop, and a quarter of the passes would do nothing but jump.
+    """
+    clock = cast("Any", MockClock(autojump_threshold=0))  # nobody may derive from it
+
+    def current_time() -> float:
+        time: float = clock._virtual_base
+        return time
+
+    def deadline_to_sleep_time(deadline: float) -> float:
+        return 0 if deadline <= clock._virtual_base else inf
+
+    def jump() -> None:
+        # Whoever waits for that deadline is woken in this pass: the next one would do nothing else.
+        deadlines = cast("Any", trio)._core._run.GLOBAL_RUN_CONTEXT.runner.deadlines
+        seconds = deadlines.next_deadline() - clock._virtual_base
+        if 0 < seconds < inf:
+            clock._virtual_base += seconds
+            deadlines.expire(clock._virtual_base)
+
+    clock.current_time, clock.deadline_to_sleep_time, clock._autojump = current_time, deadline_to_sleep_time, jump
+    return cast("MockClock", clock)
+
+
 def run_seeded(function: Callable[..., Awaitable[T]], *arguments: Any, seed: int) -> T:
     """Run a Trio program in virtual time, so that the same seed gives the same run.
 
@@ -62,6 +90,5 @@ def run_seeded(function: Callable[..., Awaitable[T]], *arguments: Any, seed: int
     Returns:
         What the function returned.
     """
-    clock = MockClock(autojump_threshold=0)
     with seeded_scheduling(seed):
-        return trio.run(partial(function, *arguments), clock=clock)
+        return trio.run(partial(function, *arguments), clock=_jumping_clock())
