@@ -146,7 +146,9 @@ class SqliteBroker(Broker):
         Raises:
             StoreError: The file cannot be used; the kind and the text say why.
         """
-        file = await trio.to_thread.run_sync(StoreFile, self._path, self.synchronous, self._bytes_max)
+        file = await trio.to_thread.run_sync(
+            StoreFile, self._path, self.synchronous, self._bytes_max, self._random_bytes
+        )
         book = Book(
             file.contents,
             self._random_bytes,
