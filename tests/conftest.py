@@ -1,12 +1,18 @@
-"""What all tests share: each finds the same examples and the same turns every time, and what it starts hears the keys.
+"""What all tests share: each finds the same examples and lots every time, and what it starts hears the keys.
 
-Trio draws lots over which task goes on first. For every test it draws the same ones, by the name of the test and
-``HAWSER_TEST_SEED``: what passes here passes elsewhere, and another seed tries other orders (`make orders`).
+Trio draws lots over which task goes on first, and Hawser draws secrets, ids and pauses. For every test both draw the
+same ones, by the name of the test and ``HAWSER_TEST_SEED``: what passes here passes elsewhere, and another seed tries
+other orders and pauses (`make orders`). Every example of a property begins with the same lots, whatever the seed: only
+so can hypothesis try one again.
 """
 
 import os
+import random
+import secrets
 import signal
+from typing import Any, cast
 
+import hypothesis
 import pytest
 import trio._core._run
 from hypothesis import HealthCheck, settings
@@ -18,10 +24,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 SEED = os.environ.get("HAWSER_TEST_SEED", "")
 
+# All chance in Hawser comes out of `secrets`, and all of that out of one object of its own, which asks the system.
+# What a test starts or forks asks the system as ever: no two processes shall make the same ids.
+LOTS = random.Random(SEED)
+SYSTEM, secrets_module = secrets.SystemRandom(), cast("Any", secrets)
+secrets_module._sysrand = LOTS
+os.register_at_fork(after_in_child=lambda: setattr(secrets_module, "_sysrand", SYSTEM))
+hypothesis.register_random(LOTS)  # as Trio does with its own
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Have Trio draw the lots of this test."""
-    trio._core._run._r.seed(f"{SEED}:{item.nodeid}")  # pyright: ignore[reportPrivateUsage]
+    """Have Trio and Hawser draw the lots of this test."""
+    for lots in (trio._core._run._r, LOTS):  # pyright: ignore[reportPrivateUsage]
+        lots.seed(f"{SEED}:{item.nodeid}")
 
 
 # What a shell starts in the background is deaf to the keys of a terminal, and so is whatever that starts in turn.

@@ -28,6 +28,8 @@ from hawser import (
     Request,
     takes_inputs,
 )
+from hawser.brokers import MemoryBroker
+from hawser.testing import seeded_bytes
 from tests.runtime import frame
 from tests.runtime.frame import HASTY, STORM_SECONDS, Leaving, live_through, tell
 from tests.runtime.reading import Broken
@@ -81,7 +83,7 @@ class World(frame.World):
             stream_bytes=pick([1, 65_536]),
             resume_period_seconds=pick([15, 60]),  # who is killed is forgotten before it is calm, or after
         )
-        self.app = App()
+        self.app = App(broker=MemoryBroker(random_bytes=seeded_bytes(seed)))
         self.app.agent("team", open=True, balance=pick(["turns", "least"]))
         self.app.directory()
         if pick([True, False]):

@@ -12,6 +12,7 @@ import trio
 
 from hawser import Position
 from hawser.brokers import (
+    Broker,
     BrokerUnavailable,
     DeadLetters,
     Entry,
@@ -29,7 +30,7 @@ from hawser.brokers import (
 from hawser.brokers.check import BrokerContractError, check_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from trio.testing import MockClock
 
@@ -224,6 +225,24 @@ async def test_a_channel_that_made_room_begins_anew_under_another_epoch() -> Non
     assert again.top == Position((4).to_bytes(8, "big"), 0)
     assert again.top.epoch != first.epoch
     assert (await broker.history("two", 0, limit=9, limit_bytes=99)).top.epoch == (2).to_bytes(8, "big")
+
+
+async def leased(broker: Broker) -> bytes:
+    return await broker.presence.begin(5)
+
+
+async def entered(broker: Broker) -> bytes:
+    return await broker.sessions.enter(5, lambda number, question: None)
+
+
+async def posted(broker: Broker) -> bytes:
+    return (await broker.mailboxes.post(Posting("user:ada", b"", Keeping()))).position.epoch
+
+
+@pytest.mark.parametrize("draw", [leased, entered, posted])
+async def test_whatever_belongs_to_a_broker_draws_from_its_source(draw: Callable[[Broker], Awaitable[bytes]]) -> None:
+    drawn = await draw(MemoryBroker(random_bytes=numbered_epochs()))
+    assert int.from_bytes(drawn, "big") == 1
 
 
 async def test_the_channel_unused_for_longest_makes_room_first() -> None:

@@ -102,9 +102,11 @@ async def test_it_tells_who_is_away_and_who_is_lost(autojump_clock: MockClock) -
         worker.offer("researcher", search),
     ):
         await until(directory, [("researcher", None, True)])
+        network.refuse()  # or it may be back before anybody asks
         await network.cut()
         assert shown(await anext(directory)) == [("researcher", None, False)]
         assert shown(await client.agents()) == [("researcher", None, False)]
+        network.refuse(False)
         assert shown(await anext(directory)) == [("researcher", None, True)]
         network.refuse()
         await network.cut()

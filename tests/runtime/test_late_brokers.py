@@ -13,6 +13,7 @@ import trio
 from hawser import App, Config, Position, Principal, connect, to
 from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News, Published, Retention
 from hawser.brokers.check import check_broker
+from hawser.testing import seeded_bytes
 from tests.runtime.helpers import FAST, PATIENCE, URL, collect, serving
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class LateBroker(MemoryBroker):
     at_once = 8
 
     def __init__(self, seed: int) -> None:
-        super().__init__(clock=trio.current_time)
+        super().__init__(random_bytes=seeded_bytes(seed), clock=trio.current_time)
         self._dice = random.Random(seed)
         self._late: dict[Sink, _LateSink] = {}
         self._news = trio.Event()
@@ -132,7 +133,7 @@ class LateBroker(MemoryBroker):
 
     @cached_property
     def mailboxes(self) -> LateMailboxes:
-        return LateMailboxes(self, self.dawdle)
+        return LateMailboxes(self, self.dawdle, random_bytes=self._random_bytes)
 
     async def dawdle(self) -> None:
         await trio.sleep(self._dice.choice([0, 0.001, 0.01, 0.1]))
@@ -141,8 +142,10 @@ class LateBroker(MemoryBroker):
 class LateMailboxes(MemoryMailboxes):
     """Likewise; and what sinks are told comes later still, and more often than it has to."""
 
-    def __init__(self, broker: LateBroker, dawdle: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(broker, clock=trio.current_time)
+    def __init__(
+        self, broker: LateBroker, dawdle: Callable[[], Awaitable[None]], *, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        super().__init__(broker, random_bytes=random_bytes, clock=trio.current_time)
         self._dawdle = dawdle
         self._told: list[tuple[MailSink, str, News]] = []
         self._news = trio.Event()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sqlite3
 import subprocess
 from contextlib import asynccontextmanager, closing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from hawser.brokers import BrokerUnavailable, Entry, Published, Retention, Submission
+from hawser.brokers import BrokerUnavailable, Entry, Keeping, Posting, Published, Retention, Submission
 from hawser.brokers.check import check_broker
 from hawser.brokers.sqlite import (
     SqliteBroker,
@@ -278,6 +280,20 @@ async def test_a_store_that_has_lost_commits_says_so_and_begins_new_epochs(path:
         assert broker.report is not None
         assert not broker.report.lost
         assert (await past(broker, "c")).top == page.top
+
+
+async def test_new_epochs_come_from_the_source_of_the_store_and_each_is_another(path: Path) -> None:
+    async with running(SqliteBroker(path)) as broker:
+        for channel in "cd":
+            await publish(broker, channel, b"x")
+        await broker.mailboxes.post(Posting("user:ada", b"x", Keeping(letters=9)))
+        store = killed(path, "image")
+    look(store, "UPDATE store SET unsynced = 'another'")
+    numbers = count(1)
+    async with running(SqliteBroker(store, random_bytes=lambda size: next(numbers).to_bytes(size, "big"))):
+        pass
+    epochs = look(store, "SELECT epoch FROM channels UNION ALL SELECT epoch FROM mailboxes")
+    assert sorted(int.from_bytes(epoch, "big") for (epoch,) in epochs) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("how", ["backup", "VACUUM INTO"])
@@ -599,7 +615,7 @@ async def test_numbers_that_the_file_cannot_hold_mean_what_they_say(path: Path) 
 
 
 def test_a_change_that_cannot_be_written_leaves_the_store_as_it_was(path: Path) -> None:
-    store = file.StoreFile(str(path), "normal", None)
+    store = file.StoreFile(str(path), "normal", None, secrets.token_bytes)
     with pytest.raises(OverflowError):
         store.commit(book.Change(1, entries=[(1, 1, 0, 0, None, b"x"), (1, 2**70, 0, 0, None, b"x")]))
     store.close()
@@ -641,4 +657,4 @@ async def test_who_waits_for_room_may_be_cancelled_or_closed_out() -> None:
 def test_a_sqlite_that_is_too_old_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 23, 1))
     with pytest.raises(StoreError, match=r"needs SQLite 3\.24 or newer"):
-        file.StoreFile(str(path), "normal", None)
+        file.StoreFile(str(path), "normal", None, secrets.token_bytes)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.conftest import LOTS
 from tests.runtime.frame import Outcome
 from tests.runtime.reading import Broken
 
@@ -50,6 +51,16 @@ def test_what_a_sort_of_world_is_about_happens_in_it(name: str) -> None:
         if not missing:
             return
     raise AssertionError(f"in {kind.quick} worlds there is none of {missing}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_a_world_draws_nothing_but_by_its_seed(name: str) -> None:
+    before = LOTS.getstate()
+    for seed in range(3):  # one of each remainder by 3, as worlds differ
+        KINDS[name].run(seed)
+    drawn = LOTS.getstate() != before
+    assert not drawn
 
 
 @pytest.mark.slow

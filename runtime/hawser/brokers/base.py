@@ -6,6 +6,7 @@ reports it, also the publications that they have just made themselves.
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from functools import cached_property
 from math import inf
@@ -19,7 +20,7 @@ from hawser_engine.errors import HawserError
 from .presence import MemoryPresence, PresenceStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hawser_engine.channels.entries import Entry, History, Retention
     from hawser_engine.messages import About, Position
@@ -84,24 +85,27 @@ class Broker(ABC):
     compare_seconds: float = inf
     """How often nodes compare what was reported with `history`; for brokers that may lose a report on the way."""
 
+    _random_bytes: Callable[[int], bytes] = staticmethod(secrets.token_bytes)
+    """What everything that belongs to it draws from, so that a seeded broker is seeded altogether."""
+
     @cached_property
     def presence(self) -> PresenceStore:
         """Who is in the channels; kept in this process, unless a broker of several nodes has something else."""
-        return MemoryPresence()
+        return MemoryPresence(random_bytes=self._random_bytes)
 
     @cached_property
     def mailboxes(self) -> MailboxStore:
         """The letters that wait; kept in this process, unless a broker has something else."""
         from .memory_mailboxes import MemoryMailboxes  # which publishes dead letters by a broker
 
-        return MemoryMailboxes(self)
+        return MemoryMailboxes(self, random_bytes=self._random_bytes)
 
     @cached_property
     def sessions(self) -> SessionDirectory:
         """Where the sessions are; kept in this process, unless a broker of several nodes has something else."""
         from .memory_sessions import MemorySessions  # which raises `BrokerUnavailable`
 
-        return MemorySessions()
+        return MemorySessions(random_bytes=self._random_bytes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what has to be done in the background until cancelled.

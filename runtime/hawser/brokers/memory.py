@@ -134,7 +134,7 @@ class MemoryBroker(Broker):
     """Keeps everything in this process.
 
     Args:
-        random_bytes: Where epochs come from.
+        random_bytes: Where epochs come from, and the names of nodes and of their leases.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.

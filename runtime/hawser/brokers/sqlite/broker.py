@@ -101,7 +101,7 @@ class SqliteBroker(Broker):
         keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty makes room.
         bytes_max: How large the file may become; None leaves that to the disk.
-        random_bytes: Where epochs come from.
+        random_bytes: Where epochs come from, and the names of nodes and of their leases.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
     """
 
@@ -146,7 +146,9 @@ class SqliteBroker(Broker):
         Raises:
             StoreError: The file cannot be used; the kind and the text say why.
         """
-        file = await trio.to_thread.run_sync(StoreFile, self._path, self.synchronous, self._bytes_max)
+        file = await trio.to_thread.run_sync(
+            StoreFile, self._path, self.synchronous, self._bytes_max, self._random_bytes
+        )
         book = Book(
             file.contents,
             self._random_bytes,

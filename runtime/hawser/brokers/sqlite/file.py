@@ -38,6 +38,8 @@ from .schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hawser.brokers.mailboxes import Letter
     from hawser_engine.messages import Position
 
@@ -74,12 +76,15 @@ class StoreFile:
         path: Where it is, or will be.
         synchronous: What a commit survives.
         bytes_max: The file grows no further; None: as far as the disk has room.
+        random_bytes: Where new epochs come from, should commits be lost.
 
     Raises:
         StoreError: It cannot be used; the kind and the text say why.
     """
 
-    def __init__(self, path: str, synchronous: Synchronous, bytes_max: int | None) -> None:
+    def __init__(
+        self, path: str, synchronous: Synchronous, bytes_max: int | None, random_bytes: Callable[[int], bytes]
+    ) -> None:
         self.path: str = os.path.realpath(path)  # as SQLite does, so that a link and its target have one log
         self.lost: bool = False
         """Whether commits of an earlier run are lost."""
@@ -92,7 +97,7 @@ class StoreFile:
         self._reader: sqlite3.Connection | None = None
         try:
             self._writer = self._connect(f"{Path(self.path).as_uri()}?mode=rwc")
-            self._prepare(self._writer, synchronous, bytes_max)
+            self._prepare(self._writer, synchronous, bytes_max, random_bytes)
             self._reader = self._connect(f"{Path(self.path).as_uri()}?mode=ro")
             self.contents: Contents = self._load(self._writer)
         except sqlite3.Error as error:
@@ -112,7 +117,13 @@ class StoreFile:
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, cached_statements=64
         )
 
-    def _prepare(self, writer: sqlite3.Connection, synchronous: Synchronous, bytes_max: int | None) -> None:
+    def _prepare(
+        self,
+        writer: sqlite3.Connection,
+        synchronous: Synchronous,
+        bytes_max: int | None,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         (application,) = writer.execute("PRAGMA application_id").fetchone()
         (version,) = writer.execute("PRAGMA user_version").fetchone()
         (tables,) = writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -139,24 +150,27 @@ class StoreFile:
         if version < VERSION:
             writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             writer.execute(f"PRAGMA user_version = {VERSION}")
-        commits = self._note_losses(writer, synchronous, new)
+        commits = self._note_losses(writer, synchronous, random_bytes, new)
         writer.execute("COMMIT")
         writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a file without its log knows what it is
         self._lock.write(commits)
         if synchronous == "normal":
             writer.execute("PRAGMA synchronous = NORMAL")
 
-    def _note_losses(self, writer: sqlite3.Connection, synchronous: Synchronous, new: bool) -> int:
+    def _note_losses(
+        self, writer: sqlite3.Connection, synchronous: Synchronous, random_bytes: Callable[[int], bytes], new: bool
+    ) -> int:
         """Find out whether commits are lost, and note how the coming ones may be; the number of the last one."""
         (unsynced,) = writer.execute("SELECT max(unsynced) FROM store").fetchone()
         (commits,) = writer.execute(
             "SELECT coalesce(max(used), 0) FROM (SELECT used FROM channels UNION ALL SELECT used FROM mailboxes)"
         ).fetchone()
-        boot = this_boot() or token_hex(16)
+        boot = this_boot() or token_hex(16)  # each time another, so not from a source that may begin again
         self.lost = not new and (unsynced not in (None, boot) or commits < self._lock.mark)
         if self.lost:
-            writer.execute("UPDATE channels SET epoch = randomblob(8)")
-            writer.execute("UPDATE mailboxes SET epoch = randomblob(8)")
+            writer.create_function("draw", 1, random_bytes)
+            writer.execute("UPDATE channels SET epoch = draw(8)")
+            writer.execute("UPDATE mailboxes SET epoch = draw(8)")
         writer.execute("UPDATE store SET unsynced = ?", (boot if synchronous == "normal" else None,))
         return int(commits)
 
