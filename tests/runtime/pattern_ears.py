@@ -66,7 +66,8 @@ class Place(Dues):
         assert not self.apart, "it is none of the pattern's"
         assert since is not None
         assert self._order(since) >= self._order(self._low), f"a GAP after {since}, and it stands at {self._low}"
-        if since.epoch in self.log.eras:  # else its client had claimed to stand there
+        era = self.log.eras.get(since.epoch)
+        if era is not None and since.offset <= era.top:  # else its client had claimed to stand there
             self._pass_over(since)
         if self.asked and reason == GapReason.OVERFLOW:
             self.end()  # what comes next goes to the session's own subscription, which may begin anywhere
