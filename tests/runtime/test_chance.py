@@ -60,7 +60,8 @@ def test_chance_comes_in_as_an_argument_and_nowhere_else() -> None:
         "hawser/brokers/sqlite/file.py": {"token_hex"},  # has to differ, whatever is drawn elsewhere
         "hawser/cli/bench/commands.py": {"secrets.token_hex"},  # the name of a channel on a server that others use
         "hawser/cli/relay.py": {"Random"},  # with a seed
-        "hawser/server/sending.py": {"secrets.token_bytes"},  # the id of an incident, where there may be no server
+        "hawser/server/asking.py": {"secrets.token_bytes"},  # the name of a question, where there may be no server
+        "hawser/server/sending.py": {"secrets.token_bytes"},  # the id of an incident, likewise
         "hawser/testing/network.py": {"Random"},  # with a seed
         "hawser/testing/seeds.py": {"Random", "randbytes"},  # with a seed
     }
