@@ -116,6 +116,10 @@ def go_on_without_a_word(member: Membership, claim: Position, now: float) -> Non
         member.outlet.feed()
 
 
+def pay_no_heed(member: Membership, claim: Position) -> None:
+    """A PAUSE stops nothing (CHN-8)."""
+
+
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
     """Who is behind in too many channels of a pattern is not told (WLD-6)."""
 
@@ -181,6 +185,26 @@ def rest_for_a_while(channels: Channels) -> None:
     channels.pause(0, None, Burst(more=3), None, on=True, rest=True)
 
 
+def _pause_without_window(channels: Channels, before: int) -> None:
+    clients = (Traits(window=2), Traits(), Traits())
+    channels.open(["drop-oldest:1"], clients, (None, None, None), (False, False, False), 0.0, Burst())
+    channels.withhold(0, 0, Burst([Act()] * before), rest=True)
+    channels.publish(0, Burst([Act(pad=70_000)]), rest=True)
+    channels.pause(0, None, Burst(), None, on=False, rest=True)
+    channels.give_back(0, None, 0, Burst(), rest=True)
+    channels.publish(0, Burst(more=1), rest=True)
+
+
+def pause_in_a_run(channels: Channels) -> None:
+    """One pauses that has had the first part of a publication, and has no window for the other."""
+    _pause_without_window(channels, 1)
+
+
+def pause_before_a_run(channels: Channels) -> None:
+    """One pauses that has no window for a publication that it was given."""
+    _pause_without_window(channels, 2)
+
+
 def leave_in_a_pause(channels: Channels) -> None:
     """A subscription ends in a pause, and a pattern has the rest."""
     _open(channels, "catch-up:1", wide=True)
@@ -202,6 +226,8 @@ STORIES: Final = (
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
     (Break("seal nothing before what is volatile", Channel, "_pass", without_seal("_pass")), pass_something_between),
     (Break("go on without a word", Membership, "go_on", go_on_without_a_word), rest_for_a_while),
+    (Break("pay no heed to a pause in a run", Membership, "pause", pay_no_heed), pause_in_a_run),
+    (Break("pay no heed to a pause before a run", Membership, "pause", pay_no_heed), pause_before_a_run),
     (Break("rewind to anywhere", Membership, "rewind", rewind_to_anywhere), claim_the_past),
     (Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern), subscribe_while_behind),
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
