@@ -39,7 +39,9 @@ KINDS: Final = {
     "keep-little": Declared(history=4, overflow="keep-latest", bytes=100, seconds=5),
 }
 """Of each there are channels ``kind:1``, ``kind:2`` … and the pattern ``kind:*``."""
-CONFIG: Final = attrs.evolve(FAST, ring_messages=RING, ring_bytes=RING_BYTES, wildcards_behind=1)
+CONFIG: Final = attrs.evolve(
+    FAST, ring_messages=RING, ring_bytes=RING_BYTES, wildcards_behind=1, resumes_per_minute=1_000_000
+)
 ARRIVES: Final = 0.1
 """Seconds after which whatever is on a link has arrived."""
 IN_PARTS: Final = 65_536
