@@ -13,6 +13,7 @@ import trio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from hawser.server.strays import Stray
 from hawser.server.wildcards import Wildcards
 from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.feeding import Feeder
@@ -120,6 +121,12 @@ def pay_no_heed(member: Membership, claim: Position) -> None:
     """A PAUSE stops nothing (CHN-8)."""
 
 
+def ahead_of_reports(stray: Stray) -> bool:
+    """Whoever has begun a new epoch, of which only what is volatile was reported, is taken for one like all others."""
+    here = stray.channel.position
+    return stray.epoch == here.epoch and stray.offset > here.offset
+
+
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
     """Who is behind in too many channels of a pattern is not told (WLD-6)."""
 
@@ -131,7 +138,7 @@ class Break:
     name: str
     owner: Any
     method: str
-    broken: Callable[..., Any]
+    broken: Callable[..., Any] | property
 
 
 BREAKS: Final = (
@@ -221,6 +228,18 @@ def subscribe_while_behind(channels: Channels) -> None:
     channels.enter(0, 0, None, Burst(), rest=True)
 
 
+def lose_what_begins_anew(channels: Channels) -> None:
+    """Patterns are behind in two channels and lose one, of whose new epoch only something volatile was reported."""
+    channels.open(["catch-up:1", "catch-up:2"], (Traits(),) * 3, (None,) * 3, (False, True, True), 0.0, Burst())
+    channels.enter(0, 0, None, Burst(), rest=True)
+    for _ in range(30):  # which one they lose, is drawn
+        anew = [Act(pad=70_000), Act("forget"), Act("volatile"), Act("lose")]
+        channels.come_back(0, 0, Burst(anew), rest=False)
+        channels.withhold(0, 1, Burst([Act("lose"), Act()]), rest=False)
+        channels.give_back(0, None, 0, Burst(), rest=True)
+        channels.publish(1, Burst(more=1), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -231,6 +250,7 @@ STORIES: Final = (
     (Break("rewind to anywhere", Membership, "rewind", rewind_to_anywhere), claim_the_past),
     (Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern), subscribe_while_behind),
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
+    (Break("know only what is reported", Stray, "ahead", property(ahead_of_reports)), lose_what_begins_anew),
 )
 
 

@@ -75,8 +75,9 @@ class Stray(Membership):
     @property
     def ahead(self) -> bool:
         """Whether it was fed from a history that was ahead of what is known of the channel."""
-        here = self.channel.position
-        return self.epoch == here.epoch and self.offset > here.offset
+        here, known = self.channel.position, self.channel.accounted
+        begun = known is not None and known.epoch != here.epoch  # of the epoch nothing but volatile ones was reported
+        return self.epoch == here.epoch and (begun or self.offset > here.offset)
 
     @property
     def filter(self) -> Filter | None:
