@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias
 
 from attrs import Factory, define, frozen
 
+from hawser.answers import STATUSES
 from hawser_engine.codes import SendStatus
-from tests.runtime import agents_world, channels_world, letters_world, presence_world, world
+from tests.runtime import agents_world, channels_world, letters_world, presence_world, service_world, world
 from tests.runtime.frame import Outcome
 from tests.runtime.reading import Broken
 
@@ -49,6 +50,7 @@ KINDS: Final = {
     "agents": Kind(agents_world.run_world, 30, ("calls answered",)),
     "presence": Kind(presence_world.run_world, 9, ("states",)),
     "letters": Kind(letters_world.run_world, 6, ("dead", *(f"statuses {status.name}" for status in SendStatus))),
+    "service": Kind(service_world.run_world, 6, ("sent nobody", *(f"answers {status}" for status in STATUSES))),
 }
 """All there are, by name."""
 
