@@ -61,6 +61,7 @@ class Ear(Dues):
         self._given: Position | None = None  # the furthest that ever came, taken or not
         self._moved = False  # it was in more epochs than one
         self._awaits: Position | None = None  # what POSITION or GAP has to name before anything is taken again
+        self._or_else: Position | None = None  # which may be this instead
         self.honest = True
         """Whether it never said anything else than where it stands, when it went on."""
         self.misplaced = False
@@ -84,6 +85,11 @@ class Ear(Dues):
     def settled(self) -> bool:
         """Whether it takes what comes, and has had everything."""
         return self.joined and not self.paused and self._awaits is None and self._has_all()
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it has claimed to stand where nothing is yet: then it gets nothing until something is."""
+        return self.stands.offset > self._top(self.stands)
 
     def _has_all(self) -> bool:
         here, end = self.stands, self.log.end
@@ -172,7 +178,7 @@ class Ear(Dues):
         assert not self.quiet
         if self._awaits is not None and not self.paused:
             # Whoever says where it really stands is taken at its word. Another one has nothing under way.
-            if position == self._awaits or (self.quietly and self._reaches(self._awaits, position)):
+            if position in (self._awaits, self._or_else) or (self.quietly and self._reaches(self._awaits, position)):
                 self._awaits, self._stands = None, position
                 self._note(position)
             return
@@ -192,7 +198,7 @@ class Ear(Dues):
         assert since is not None
         self._moved |= since.epoch != position.epoch
         self._note(position)
-        if self.paused or (self._awaits is not None and since != self._awaits):
+        if self.paused or (self._awaits is not None and since not in (self._awaits, self._or_else)):
             return
         if self._comes_again(position):
             return
@@ -257,7 +263,7 @@ class Ear(Dues):
         self.quietly = self.quiet
         self.paused = self.quiet = self.misplaced = False
         if claim == self.stands:
-            self._awaits = claim
+            self._awaits, self._or_else = claim, None
             self._crossed |= not self.quietly
             return
         self.honest = False
@@ -268,7 +274,9 @@ class Ear(Dues):
             claim = began
         if claim.epoch == given.epoch and claim.offset > given.offset:
             claim = given
-        self._awaits = claim
+        self._awaits, self._or_else = claim, None
+        if claim.epoch != given.epoch and claim.epoch == self.log.end.epoch:
+            self._or_else = given  # if the server knows of that epoch, it knows that this client was not told
 
 
 def check_gap(log: Log, taste: Taste, since: Position, position: Position, reason: int) -> None:

@@ -152,8 +152,8 @@ class Era:
         return len(self._kept) > declared.history or size > declared.bytes or age_ms > declared.seconds * 1_000
 
     def wanted(self, taste: Taste, after: int, until: int) -> list[int]:
-        """The offsets behind one, up to another, of what is for somebody."""
-        return [offset for offset in range(after + 1, until + 1) if taste.wants(self.item(offset))]
+        """The offsets behind one, up to another, of what is for somebody; a client may claim to be beyond the end."""
+        return [offset for offset in range(after + 1, min(until, self.top) + 1) if taste.wants(self.item(offset))]
 
 
 class Log:

@@ -317,7 +317,7 @@ class Stage:
         for client in self.clients:
             for ear in client.ears.values():
                 ear.quiet = ear.paused and (ear.quiet or self._all_has_come(client))
-                self._look(client, ear, settled=ear.settled)
+                self._look(client, ear, settled=ear.settled and not ear.beyond)
                 waits = ear.paused or not (ear.honest and client.at_ease)
                 assert ear.settled or waits, f"it does not get what it has window for: {ear}"
             for pattern in client.patterns.values():

@@ -122,6 +122,7 @@ class Membership:
         Nobody stands ahead of what was given. But that may be ahead of `position`: what was under way from before a
         PAUSE is queued after the CONTINUE if it happens to come next. Once there was a new epoch, one that is not the
         present one is an earlier one, whose news has not arrived yet, or made up; the feeder answers either with a gap.
+        So it does where the present one is claimed by whom it has not told of it.
 
         Nor does anybody go back to before the subscription began: who may not read history would read it so (SUB-14).
         Of a later epoch there is nothing from before (CHN-9).
@@ -133,7 +134,11 @@ class Membership:
         if before is not None and (before.epoch != reached.epoch or before.offset > reached.offset):
             reached = before
         self._rewound_from = reached
-        if claim.epoch == reached.epoch and claim.offset > reached.offset:
+        if claim.epoch == reached.epoch:
+            made_up = claim.offset > reached.offset
+        else:
+            made_up = claim.epoch == self.channel.position.epoch  # of which it was given nothing
+        if made_up:
             claim = reached
         self.epoch, self.offset = claim.epoch, claim.offset
 

@@ -8,6 +8,8 @@ from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.messages import Position
 from tests.engine.channels.outlets import EPOCH, OTHER, Declared, Reader
 
+THIRD = b"third  !"
+
 
 def member_at(offset: int) -> Membership:
     channel = Channel("room", Declared(Retention(10)), Retention(100))
@@ -60,6 +62,17 @@ def test_who_has_not_heard_of_the_new_epoch_stands_in_the_old_one_until_it_is_to
     member.moved(Position(OTHER, 1))
     member.rewind(Position(OTHER, 99))
     assert member.position == Position(OTHER, 3)
+
+
+def test_nobody_stands_in_an_epoch_of_which_nothing_was_given() -> None:
+    """It may have heard of it elsewhere; the gap between the epochs has to be told all the same."""
+    member = member_at(10)
+    member.moved(Position(OTHER, 0))
+    member.offset = 3
+    member.channel.visit(Position(THIRD, 8))
+    for claim in (Position(THIRD, 5), Position(THIRD, 0)):
+        member.rewind(claim)
+        assert member.position == Position(OTHER, 3)
 
 
 def test_what_was_given_of_an_epoch_that_is_over_says_nothing_of_the_next_one() -> None:
