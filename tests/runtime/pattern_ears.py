@@ -123,11 +123,10 @@ class Place(Dues):
     def returned(self, ear: Ear) -> None:
         """The session has left the channel: the pattern goes on from where it stood there (WLD-4)."""
         self.apart, self.asked, self._told = False, False, True
-        epoch = ear.stands.epoch
         if ear.honest and not ear.misplaced:
-            self.stands(ear.stands, Position(epoch, ear.passed_over))
-        else:
-            self.stands(Position(b"anywhere", 0), Position(epoch, self.log.eras[epoch].top))
+            self.stands(ear.stands, Position(ear.stands.epoch, ear.passed_over))
+        else:  # it may have claimed any place that there is
+            self.stands(Position(b"anywhere", 0), self.log.end)
 
 
 class PatternEar:
