@@ -127,6 +127,10 @@ def ahead_of_reports(stray: Stray) -> bool:
     return stray.epoch == here.epoch and stray.offset > here.offset
 
 
+def tell_it_later(wildcards: Wildcards, member: Any) -> None:
+    """What a pattern has lost is told behind the SUBSCRIBED to one of its channels (WLD-6)."""
+
+
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
     """Who is behind in too many channels of a pattern is not told (WLD-6)."""
 
@@ -240,6 +244,16 @@ def lose_what_begins_anew(channels: Channels) -> None:
         channels.publish(1, Burst(more=1), rest=True)
 
 
+def lose_what_waits(channels: Channels) -> None:
+    """A session subscribes to a channel of a pattern that is behind elsewhere, and what waits there is too long."""
+    clients = (Traits(), Traits(), Traits(longest=1_000))
+    channels.open(["catch-up:1", "catch-up:2"], clients, (None,) * 3, (False, False, True), 0.0, Burst())
+    for _ in range(20):
+        channels.come_back(0, 1, Burst([Act("lose")]), rest=False)
+        channels.enter(0, 2, None, Burst([Act(), Act(), Act(pad=2_000)], passes=1), rest=True)
+        channels.leave(2, 2, Burst(), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -251,6 +265,7 @@ STORIES: Final = (
     (Break("take it from the pattern", Wildcards, "taken", take_it_from_the_pattern), subscribe_while_behind),
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
     (Break("know only what is reported", Stray, "ahead", property(ahead_of_reports)), lose_what_begins_anew),
+    (Break("tell the loss some time", Wildcards, "_tell_loss", tell_it_later), lose_what_waits),
 )
 
 

@@ -144,10 +144,9 @@ class Wildcards:
         member = self._member(session, channel)
         if member is None:
             return
-        if member.lost:  # told before what comes of the channel, which may go to the pattern once it is left
-            session.tell(encode_body(member.loss))
-            self._told(member)
+        self._tell_loss(member)
         stray = self._give_what_waits(member, channel)
+        self._tell_loss(member)  # that may have been too much
         before = (channel.accounted or channel.position) if stray is None else stray.position
         if before.epoch != start.epoch or before.offset < start.offset:  # history may be ahead of what was reported
             session.tell(encode_body(GapNotice(channel.name, before, start, GapReason.OVERFLOW)))
@@ -388,6 +387,12 @@ class Wildcards:
             if member.lost and session.offer(Batch.of([encode_body(member.loss)]), now):
                 self._told(member)
         session.flush(now)
+
+    def _tell_loss(self, member: PatternMember) -> None:
+        """Tell it before what comes of a channel, which may go to the pattern once that is left."""
+        if member.lost:
+            member.session.tell(encode_body(member.loss))
+            self._told(member)
 
     def _told(self, member: PatternMember) -> None:
         """It was told what it lost: it goes on."""
