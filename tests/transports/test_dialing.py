@@ -14,6 +14,8 @@ import trio
 
 from hawser_transports import WireSettings
 from hawser_transports.dialing import dial
+from hawser_transports.listener import _listen  # pyright: ignore[reportPrivateUsage]
+from hawser_transports.thin import THIN_LINEAR_TIMEOUTS
 from hawser_transports.urls import parse_url
 
 if TYPE_CHECKING:
@@ -59,3 +61,14 @@ async def test_twenty_seconds_are_the_default_and_none_at_all_can_be_had() -> No
     assert (await options(WireSettings()))[-1] == 20_000
     found = await options(WireSettings(unanswered_seconds=inf))
     assert (found[0], found[-1]) == (0, 0)
+
+
+async def test_both_ends_send_again_at_even_intervals() -> None:
+    """The option holds for what a listener takes, too, though only the listening socket is told."""
+    with socket.socket() as listening:
+        port = _listen(listening, ("127.0.0.1", 0))
+        wire = await dial(parse_url(f"http://127.0.0.1:{port}/", ("http",)), None, WireSettings())
+        taken, _ = listening.accept()
+        with taken, socket.socket(fileno=os.dup(wire.lend(lambda: None))) as near:
+            assert [one.getsockopt(socket.IPPROTO_TCP, THIN_LINEAR_TIMEOUTS) for one in (near, taken)] == [1, 1]
+        wire.close()

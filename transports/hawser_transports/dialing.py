@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from .thin import resend_evenly
 from .wires import SocketWire, StreamWire
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ async def dial(place: ServiceUrl, context: ssl.SSLContext | None, settings: Wire
         OSError: Nobody listens there, the way there failed, or TLS did.
     """
     stream = await trio.open_tcp_stream(place.host, place.port)
+    resend_evenly(stream)
     if settings.unanswered_seconds != inf:
         _watch(stream, settings.unanswered_seconds)
     description = f"{place} (client)"

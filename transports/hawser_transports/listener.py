@@ -35,6 +35,7 @@ from hawser_transports.door import Attendance, Busy, Door
 from hawser_transports.mounts import HttpHandler, Mount
 from hawser_transports.reactor import Reactor
 from hawser_transports.settings import ListenerSettings
+from hawser_transports.thin import resend_evenly
 from hawser_transports.visits import Handler, Visit
 from hawser_transports.wires import SocketWire, StreamWire, Wire
 
@@ -408,6 +409,7 @@ def _listen(listening: socket.socket, address: tuple[object, ...]) -> int:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if listening.family == socket.AF_INET6:
         listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    resend_evenly(listening)
     listening.bind(address)
     listening.listen(LISTEN_BACKLOG)
     return int(listening.getsockname()[1])
