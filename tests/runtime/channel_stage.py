@@ -13,6 +13,7 @@ from hawser import EVERYONE, App, Principal, Server, Session, claims, serve
 from hawser.payloads import encode_payload
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import PublishOptions
+from hawser_engine.server_connection import ServerConnection
 from tests.runtime.channel_listener import Listener
 from tests.runtime.channel_lists import Declared, Item, Log
 from tests.runtime.fickle_broker import FickleBroker
@@ -313,6 +314,7 @@ class Stage:
                     self.come(client)
         self.stepper.do(trio.sleep, seconds)
         self.check()
+        self._check_written()
         self._check_behind()
         for client in self.clients:
             for ear in client.ears.values():
@@ -328,6 +330,14 @@ class Stage:
         dues.check()
         if settled and client.at_ease:
             dues.begin()
+
+    def _check_written(self) -> None:
+        """Whether all that the server had to say to somebody who is here is written: nobody else will see to it."""
+        for client in self.clients:
+            for session in self._served(self._handles.get(client.number)):
+                carrier = session.engine.carrier
+                if client.here and isinstance(carrier, ServerConnection):
+                    assert not carrier.unwritten_bytes, f"not all that client {client.number} is to get was written"
 
     def _check_behind(self) -> None:
         """Whether nobody was counted as behind where all have kept up since this was last looked at (CHN-6, OVF-2)."""

@@ -44,6 +44,12 @@ class Feeder:
         Returns:
             Whether it may go on: False if it takes nothing more, or has everything.
         """
+        going = self._feed(member, history, now, from_history=from_history)
+        # Also where something was not taken: what was taken before it may be what the client waits for.
+        member.outlet.flush(now)
+        return going
+
+    def _feed(self, member: Membership, history: History, now: float, *, from_history: bool) -> bool:
         if member.marker and not member.tell_position(now):  # it may have paused while this was read
             return False
         channel, before = member.channel, member.offset
@@ -55,7 +61,6 @@ class Feeder:
             channel.counts.replaced += left_out(before, member.offset, offsets)
         if going and member.uninformed:
             going = member.tell_position(now)
-        member.outlet.flush(now)
         if not going or channel.catch_up(member):
             return False
         return bool(history.entries)
@@ -76,7 +81,6 @@ class Feeder:
         counts.gaps += 1
         counts.lost += position.offset - member.offset if position.epoch == member.epoch else 0
         member.moved(position)
-        member.outlet.flush(now)
         return True
 
     def _feed_entries(self, member: Membership, entries: Sequence[Entry], now: float) -> bool:

@@ -54,6 +54,8 @@ class Reader(Outlet):
         self.volatile = 0
         self.fed = 0
         self.flushes = 0
+        self.waits = 0
+        """Of what was taken, how much was not flushed yet."""
         self._message_bytes = message_bytes
         self._name = name
         self._served = [] if served is None else served
@@ -68,12 +70,16 @@ class Reader(Outlet):
 
     def deliver(self, batch: Batch, now: float) -> bool:
         self._served.append(self)
-        return self.offer(batch, now)
+        taken = self.offer(batch, now)
+        if taken:
+            self.waits = 0
+        return taken
 
     def offer(self, batch: Batch, now: float) -> bool:
         taken = batch.count <= self.room and batch.longest <= self._message_bytes
         if taken:
             self.room -= batch.count
+            self.waits += 1
             self.taken.append(batch)
         return taken
 
@@ -86,6 +92,7 @@ class Reader(Outlet):
 
     def flush(self, now: float) -> None:
         self.flushes += 1
+        self.waits = 0
 
     def deliver_volatile(self, packet: bytes, now: float) -> bool:
         self.volatile += self.room > 0

@@ -33,11 +33,14 @@ def behind(reader: Reader, top: int, declared: Declared | None = None, filter: s
 
 
 def fed(member: Membership, kept: list[Entry], *, top: int | None = None, first: int = 1, epoch: bytes = EPOCH) -> bool:
-    """Feed it from a history that keeps these."""
+    """Feed it from a history that keeps these; whatever it takes of that has to leave at once."""
     top = kept[-1].offset if top is None else top
     waits = [entry for entry in kept if entry.offset > member.offset]
     history = History(Position(epoch, top), first, tuple(waits[: page_of(member)]))
-    return Feeder().feed(member, history, 0.0, from_history=True)
+    going = Feeder().feed(member, history, 0.0, from_history=True)
+    assert isinstance(member.outlet, Reader)
+    assert not member.outlet.waits
+    return going
 
 
 def shown(messages: list[AnyMessage]) -> list[object]:
@@ -214,6 +217,18 @@ def test_after_a_continue_a_position_comes_before_everything(room: float) -> Non
     reader.room = room
     assert not fed(member, entries(1, 4))
     assert shown(reader.told) == [("at", 0), 1, 2, 3, 4][: 5 if room == inf else int(room)]
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_after_a_continue_a_position_leaves_where_there_is_no_window_for_the_gap_behind_it(room: int) -> None:
+    """SPEC CHN-9: a client that waits for the POSITION acknowledges nothing, and the window never opens."""
+    reader = Reader(room=0)
+    member = behind(reader, 20)
+    member.pause(Position(EPOCH, 0))
+    member.go_on(Position(EPOCH, 0), 0.0)
+    reader.room = room
+    assert fed(member, entries(11, 20), first=11) == (room == 2)
+    assert shown(reader.told) == [("at", 0), ("gap", 0, 10, GapReason.HISTORY_TOO_SHORT)][:room]
 
 
 def test_a_continue_without_a_pause_means_nothing() -> None:
