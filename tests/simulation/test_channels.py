@@ -91,9 +91,9 @@ def drop_what_was_not_read(patterns: Patterns, former: Feed | PatternFeed) -> No
         former.drain()
 
 
-def bring_it_again(patterns: Patterns, channel: str, position: Position) -> bool:
+def bring_it_again(patterns: Patterns, channel: str, epoch: bytes) -> int:
     """A pattern takes what it had, or what a subscription to the channel had, from one that was left (WLD-4)."""
-    return True
+    return -1
 
 
 def forget_where_it_was_lost(assigned: Assigned, reason: int) -> None:
@@ -126,7 +126,7 @@ PLANTED: Final = (
     Planted(Wildcards, "taken", take_it_from_the_pattern, "nobody said so", 32),
     Planted(Wildcards, "opened", forget_where_it_stood, "nobody said so", 5),
     Planted(Patterns, "inherit", drop_what_was_not_read, "nobody said so", 3),
-    Planted(Patterns, "_is_new", bring_it_again, "came after", 1),
+    Planted(Patterns, "_reached", bring_it_again, "came after", 1),
     Planted(Assigned, "lost", forget_where_it_was_lost, "was lost at", 9),
     Planted(Channel, "missed", believe_the_report, "has not had the end", 11),
     Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),

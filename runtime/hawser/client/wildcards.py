@@ -146,13 +146,12 @@ class Patterns:
 
     def message(self, message: Message) -> None:
         """A publication that belongs to no subscription to its channel."""
-        if message.volatile:
-            known = self._known.get(message.channel)
-            if known is not None and known.epoch == message.epoch and message.offset < known.offset:
-                return
-        elif not self._is_new(message.channel, message.position):
+        heirs, reached = self._of(message.channel), self._reached(message.channel, message.epoch)
+        if not heirs or message.offset < reached or (message.offset == reached and not message.volatile):
             return
-        for subscription, feed in self._of(message.channel):
+        if not message.volatile:
+            self._reach(message.channel, message.position)
+        for subscription, feed in heirs:
             if message.volatile:
                 feed.volatile(message)
             else:
@@ -162,13 +161,16 @@ class Patterns:
     def gap(self, gap: Gap) -> None:
         """A GAP, likewise, or one of a pattern."""
         found = self._subscriptions.get(gap.channel)
-        if found is None:
-            known, since = self._known.get(gap.channel), gap.since
-            if not self._is_new(gap.channel, gap.position):
+        if found is not None:
+            heirs = [found]
+        else:
+            heirs, position, since = self._of(gap.channel), gap.position, gap.since
+            if not heirs or position.offset <= self._reached(gap.channel, position.epoch):
                 return
-            if known is not None and since is not None and known.epoch == since.epoch and known.offset > since.offset:
-                gap = Gap(gap.channel, known, gap.position, gap.reason)
-        for subscription, feed in self._of(gap.channel) if found is None else [found]:
+            if since is not None and (reached := self._reached(gap.channel, since.epoch)) > since.offset:
+                gap = Gap(gap.channel, Position(since.epoch, reached), position, gap.reason)
+            self._reach(gap.channel, position)
+        for subscription, feed in heirs:
             feed.gap(gap)
             subscription.arrived()
 
@@ -181,19 +183,21 @@ class Patterns:
                 self.gap(item)
             else:
                 self.message(item)
-        if former.position is not None:
-            self._is_new(former.channel, former.position)  # nor does what was taken come again
+        position = former.position
+        if position is not None and position.offset > self._reached(former.channel, position.epoch):
+            self._reach(former.channel, position)  # what was taken does not come again, either
 
-    def _is_new(self, channel: str, position: Position) -> bool:
-        """Whether a position is behind what was had of a channel; from now on it is not."""
+    def _reached(self, channel: str, epoch: bytes) -> int:
+        """The last offset of an epoch that was had of a channel; -1 if there was none."""
         known = self._known.get(channel)
-        if known is not None and known.epoch == position.epoch and position.offset <= known.offset:
-            return False
+        return known.offset if known is not None and known.epoch == epoch else -1
+
+    def _reach(self, channel: str, position: Position) -> None:
+        """Everything up to here was had, or was told as a gap."""
         self._known[channel] = position
         self._known.move_to_end(channel)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
-        return True
 
     def _of(self, channel: str) -> list[tuple[Subscription, PatternFeed]]:
         found = [self._subscriptions[pattern] for pattern in self._index.find(channel)]
