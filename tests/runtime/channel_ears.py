@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from hawser import Position
 from hawser_engine.codes import GapReason, SubscribeStatus
 from tests.runtime.channel_dues import Dues
+from tests.runtime.channel_lists import EVERYTHING
 
 if TYPE_CHECKING:
     from hawser_engine.messages import ChannelOutcome
-    from tests.runtime.channel_lists import Item, Log, Taste
+    from tests.runtime.channel_lists import Item, Log, Rewind, Taste
 
 
 class Ear(Dues):
@@ -25,7 +26,7 @@ class Ear(Dues):
         log: The channel.
         taste: What of it is for it.
         since: From where it asked to go on.
-        rewind: How many it asked to begin with.
+        rewind: How far it asked to go back.
         reads: Whether it may read history.
         known: How many publications there had been, of all channels, when it asked.
         at_ease: Whether its client has window for whatever is published.
@@ -37,7 +38,7 @@ class Ear(Dues):
         taste: Taste,
         *,
         since: Position | None,
-        rewind: int | None,
+        rewind: Rewind | None,
         reads: bool,
         known: int,
         at_ease: bool,
@@ -55,7 +56,7 @@ class Ear(Dues):
         self._since, self._rewind, self._reads, self._known = since, rewind, reads, known
         self._at_ease = at_ease
         self._asked_at, self._asked_heard, self._asked_troubles = log.end, log.heard, log.troubles
-        self._asked_floor, self._asked_first = log.era.floor, log.era.first_kept
+        self._asked_floor, self._asked_ms = log.era.floor, log.now_ms
         self._began: Position | None = None
         self._stands: Position | None = None
         self._given: Position | None = None  # the furthest that ever came, taken or not
@@ -129,15 +130,15 @@ class Ear(Dues):
             assert position.offset <= self._top(position)
             assert not at_end or given_anew or position.epoch != heard.epoch or position.offset >= heard.offset
             return
+        while_asked = self._asked_ms, log.now_ms
         floor = self._asked_floor if self._reads else end.offset
         if self._since is None:
-            begin = end.offset
-            first = self._asked_first
-            if self._rewind is not None and first is not None:
-                begin = max(min(begin, first - 1), end.offset - self._rewind)
-            elif given_anew and first is not None:
-                begin = first - 1  # all that it keeps
-            assert (status, position) == (SubscribeStatus.LIVE, Position(end.epoch, begin))
+            rewind = EVERYTHING if given_anew and at_end else self._rewind
+            soonest, latest = (
+                end.offset if rewind is None else log.era.rewound(rewind, now_ms) for now_ms in while_asked
+            )
+            assert (status, position.epoch) == (SubscribeStatus.LIVE, end.epoch)
+            assert soonest <= position.offset <= latest
         elif self._since.epoch != end.epoch or self._since.offset > end.offset:
             assert (status, outcome.reason) == (SubscribeStatus.GAP, "EPOCH_CHANGED")
             assert position == Position(end.epoch, floor)

@@ -92,6 +92,18 @@ class Taste:
         return size + BESIDE <= self.longest
 
 
+@attrs.frozen
+class Rewind:
+    """How far a subscription goes back that begins: no further than either says."""
+
+    count: int | None = None
+    ago_ms: float = inf
+
+
+EVERYTHING: Final = Rewind()
+"""To whoever does not go back it is given where the channel declares so (LAT-6)."""
+
+
 class Era:
     """A channel in one epoch."""
 
@@ -109,10 +121,6 @@ class Era:
 
     def item(self, offset: int) -> Item:
         return self.items[offset - 1]
-
-    @property
-    def first_kept(self) -> int | None:
-        return self._kept[0] if self._kept else None
 
     @property
     def floor_of_slow(self) -> int:
@@ -150,6 +158,12 @@ class Era:
         size = sum(self.item(each).size for each in self._kept)
         age_ms = now_ms - self.item(self._kept[0]).time_ms
         return len(self._kept) > declared.history or size > declared.bytes or age_ms > declared.seconds * 1_000
+
+    def rewound(self, rewind: Rewind, now_ms: float) -> int:
+        """The offset behind which a subscription begins that goes back so far (SUB-10, LAT-6)."""
+        young = [each for each in self._kept if now_ms - self.item(each).time_ms <= rewind.ago_ms]
+        begin = young[0] - 1 if young else self.top
+        return begin if rewind.count is None else max(begin, self.top - rewind.count)
 
     def wanted(self, taste: Taste, after: int, until: int) -> list[int]:
         """The offsets behind one, up to another, of what is for somebody; a client may claim to be beyond the end."""

@@ -5,6 +5,7 @@ One that it does not notice says that a rule of the server is tested by nothing 
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -13,6 +14,7 @@ import trio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from hawser.brokers import MemoryBroker
 from hawser.server.strays import Stray
 from hawser.server.wildcards import Wildcards
 from hawser_engine.channels.channel import Channel
@@ -22,14 +24,15 @@ from hawser_engine.channels.latest import Latest
 from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.channels.ring import Ring
 from tests.runtime.channel_listener import Traits
+from tests.runtime.channel_lists import Rewind
 from tests.runtime.channel_stage import Act, Burst
-from tests.runtime.test_channel_model import Channels
+from tests.runtime.test_channel_model import REST, Channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hawser import Position
-    from hawser.brokers import Entry
+    from hawser.brokers import Entry, History
 
     Story: TypeAlias = Callable[[Channels], None]
 
@@ -129,6 +132,27 @@ def ahead_of_reports(stray: Stray) -> bool:
 
 def tell_it_later(wildcards: Wildcards, member: Any) -> None:
     """What a pattern has lost is told behind the SUBSCRIBED to one of its channels (WLD-6)."""
+
+
+def write_it_with_the_next(
+    feeder: Feeder, member: Membership, history: History, now: float, *, from_history: bool
+) -> bool:
+    """What was taken before a GAP for which there was no window waits for something else to be written (CHN-9)."""
+    before = member.position
+    going = feeder._feed(member, history, now, from_history=from_history)  # pyright: ignore[reportPrivateUsage]
+    if going or member.position != before:
+        member.outlet.flush(now)
+    return going
+
+
+HISTORY: Final = MemoryBroker.history
+
+
+async def look_at_no_clock(
+    broker: MemoryBroker, channel: str, after: int, *, limit: int, limit_bytes: int, seconds: float = inf
+) -> History:
+    """However old something is, a subscription that goes back in time begins with it (SUB-10)."""
+    return await HISTORY(broker, channel, after, limit=limit, limit_bytes=limit_bytes)
 
 
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
@@ -254,6 +278,23 @@ def lose_what_waits(channels: Channels) -> None:
         channels.leave(2, 2, Burst(), rest=True)
 
 
+def go_on_with_little_window(channels: Channels) -> None:
+    """One that has no window goes on after more was published than is kept, and has window for one message then."""
+    clients = (Traits(window=2), Traits(), Traits())
+    channels.open(["catch-up:1"], clients, (None,) * 3, (False,) * 3, 0.0, Burst())
+    channels.withhold(0, 0, Burst(more=2), rest=True)
+    channels.pause(0, None, Burst(more=9), None, on=True, rest=True)
+    channels.give_back(0, 1, 0, Burst(), rest=True)
+
+
+def go_back_in_time(channels: Channels) -> None:
+    """One subscribes from some time ago, by which there was something that is still kept."""
+    _open(channels, "catch-up:1")
+    channels.publish(0, Burst(more=1), rest=True)
+    rewind = Rewind(ago_ms=REST * 1_500)
+    channels.leave_and_return(0, None, None, rewind, answers=False, away=Burst(), meanwhile=Burst(), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -266,6 +307,8 @@ STORIES: Final = (
     (Break("give it up", Wildcards, "returned", give_it_up), leave_in_a_pause),
     (Break("know only what is reported", Stray, "ahead", property(ahead_of_reports)), lose_what_begins_anew),
     (Break("tell the loss some time", Wildcards, "_tell_loss", tell_it_later), lose_what_waits),
+    (Break("write it with the next", Feeder, "feed", write_it_with_the_next), go_on_with_little_window),
+    (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
 )
 
 

@@ -6,6 +6,7 @@ A real server, a real broker and clients that say anything (`channel_stage`, `ch
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -27,7 +28,7 @@ from hawser_engine.messages import (
 )
 from tests.runtime.channel_ears import Ear
 from tests.runtime.channel_listener import AMPLE, Traits
-from tests.runtime.channel_lists import FILTERS, Item, Log
+from tests.runtime.channel_lists import EVERYTHING, FILTERS, Item, Log, Rewind
 from tests.runtime.channel_stage import KINDS, Act, Burst, Stage
 from tests.runtime.pattern_ears import NOWHERE as NO_PLACE
 from tests.runtime.pattern_ears import PatternEar
@@ -61,6 +62,12 @@ ACTS: Final = st.builds(
     spares=st.sampled_from([None, None, None, 0, 1]),
 )
 BURSTS: Final = st.builds(Burst, acts=st.lists(ACTS, max_size=6), more=COUNTS, passes=st.sampled_from([0, 0, 1, 2, 9]))
+REWINDS: Final = st.none() | st.builds(
+    Rewind,
+    count=st.sampled_from([None, 1, 3, 9]),
+    ago_ms=st.sampled_from([inf, 0, REST * 1_500, REST * 4_500]),
+).filter(lambda rewind: rewind != EVERYTHING)
+"""Ages between two rests, for in a rest nothing is published."""
 CLIENTS: Final = st.builds(
     Traits,
     window=st.sampled_from([AMPLE, 3, 2]),
@@ -137,15 +144,15 @@ class Channels(RuleBasedStateMachine):
         number=NUMBERS,
         filter=CHOSEN,
         since=st.sampled_from([None, None, "where it was", "where it was", "nowhere"]) | st.integers(0, 12),
-        rewind=st.sampled_from([None, None, 1, 3, 9]),
+        rewind=REWINDS,
         answers=st.booleans(),
         away=BURSTS,
         meanwhile=BURSTS,
         rest=RESTS,
     )
     def leave_and_return(
-        self, number: int, filter: str | None, since: str | int | None, rewind: int | None, answers: bool, away: Burst,
-        meanwhile: Burst, rest: bool,
+        self, number: int, filter: str | None, since: str | int | None, rewind: Rewind | None, answers: bool,
+        away: Burst, meanwhile: Burst, rest: bool,
     ) -> None:  # fmt: skip
         """Unsubscribe, and subscribe again, while something is published."""
         found = self._subscription(number)
@@ -211,8 +218,8 @@ class Channels(RuleBasedStateMachine):
         client.answering.discard(name)
 
     def _subscribe(
-        self, client: Listener, log: Log, filter: str | None, since: Position | None = None, rewind: int | None = None,
-        meanwhile: Burst | None = None, *, answers: bool = False,
+        self, client: Listener, log: Log, filter: str | None, since: Position | None = None,
+        rewind: Rewind | None = None, meanwhile: Burst | None = None, *, answers: bool = False,
     ) -> None:  # fmt: skip
         async def subscribe() -> None:
             client.ears[log.name] = Ear(
@@ -227,7 +234,9 @@ class Channels(RuleBasedStateMachine):
             place = client.place(log.name)
             if place is not None:
                 place.asked = True
-            options = SubscribeOptions(rewind=rewind, filter=filter, answers=answers)
+            count = None if rewind is None else rewind.count
+            ago_ms = None if rewind is None or rewind.ago_ms == inf else round(rewind.ago_ms)
+            options = SubscribeOptions(count, ago_ms, filter, answers)
             client.ask(lambda id: Subscribe(id, (ChannelRequest(log.name, since, options),)))
             await self.stage.perform(log, meanwhile or Burst())
             await client.answered()
