@@ -21,15 +21,26 @@ from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.feeding import Feeder
 from hawser_engine.channels.filtered import FilteredMembership
 from hawser_engine.channels.latest import Latest
-from hawser_engine.channels.memberships import Membership, Mode
+from hawser_engine.channels.memberships import Membership
 from hawser_engine.channels.ring import Ring
+from tests.runtime.channel_breaks import (
+    begin_behind_the_first,
+    believe_the_report,
+    bridge_without_a_word,
+    give_it_up,
+    go_on_without_a_word,
+    let_everything_pass,
+    spare_without_a_word,
+    take_it_from_the_pattern,
+    write_it_with_the_next,
+)
 from tests.runtime.channel_listener import Traits
 from tests.runtime.channel_lists import Rewind
 from tests.runtime.channel_stage import Act, Burst
 from tests.runtime.test_channel_model import REST, Channels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from hawser import Position
     from hawser.brokers import Entry, History
@@ -68,56 +79,9 @@ def rewind_to_anywhere(member: Membership, claim: Position) -> None:
     member.epoch, member.offset = claim.epoch, claim.offset
 
 
-def let_everything_pass(member: FilteredMembership, entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Who is fed from history gets what its filter does not let through (SUB-12)."""
-    return entries
-
-
-def spare_without_a_word(member: Membership, offset: int, send: Callable[..., bool]) -> bool:
-    """No POSITION says that a session was left out (ADR-8)."""
-    member.offset = offset
-    return True
-
-
-def bridge_without_a_word(feeder: Feeder, member: Membership, offset: int, now: float) -> bool:
-    """No POSITION says that only replaced publications were left out (LAT-3)."""
-    return True
-
-
 def keep_too_little(ring: Ring, entry: Entry) -> None:
     """Only the newest waits for the slow (CHN-7)."""
     ring._entries = [entry]  # pyright: ignore[reportPrivateUsage]
-
-
-after: Final = Latest.after
-
-
-def begin_behind_the_first(latest: Latest, offset: int) -> list[int]:
-    """The first publication of what is kept is not read (LAT-2)."""
-    return after(latest, offset)[1:]
-
-
-def believe_the_report(channel: Channel, position: Position) -> None:
-    """What was not reported is not missed (CHN-15)."""
-
-
-def take_it_from_the_pattern(wildcards: Wildcards, session: Any, channel: Channel, start: Position) -> None:
-    """What waits for a pattern is forgotten when its session subscribes to the channel (WLD-4)."""
-    stray = wildcards._strays.get(channel, {}).get(session)  # pyright: ignore[reportPrivateUsage]
-    if stray is not None:
-        wildcards._drop(stray)  # pyright: ignore[reportPrivateUsage]
-
-
-def give_it_up(wildcards: Wildcards, session: Any, former: Membership) -> None:
-    """A pattern does not go on where a subscription to one of its channels has ended (WLD-4)."""
-
-
-def go_on_without_a_word(member: Membership, claim: Position, now: float) -> None:
-    """No POSITION answers a CONTINUE (CHN-9)."""
-    if member.mode is Mode.PAUSED:
-        member.mode = Mode.BEHIND
-        member.rewind(claim)
-        member.outlet.feed()
 
 
 def pay_no_heed(member: Membership, claim: Position) -> None:
@@ -132,17 +96,6 @@ def ahead_of_reports(stray: Stray) -> bool:
 
 def tell_it_later(wildcards: Wildcards, member: Any) -> None:
     """What a pattern has lost is told behind the SUBSCRIBED to one of its channels (WLD-6)."""
-
-
-def write_it_with_the_next(
-    feeder: Feeder, member: Membership, history: History, now: float, *, from_history: bool
-) -> bool:
-    """What was taken before a GAP for which there was no window waits for something else to be written (CHN-9)."""
-    before = member.position
-    going = feeder._feed(member, history, now, from_history=from_history)  # pyright: ignore[reportPrivateUsage]
-    if going or member.position != before:
-        member.outlet.flush(now)
-    return going
 
 
 HISTORY: Final = MemoryBroker.history

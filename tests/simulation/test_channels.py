@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -16,68 +16,29 @@ from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.feeding import Feeder
 from hawser_engine.channels.filtered import FilteredMembership
 from hawser_engine.channels.latest import Latest
-from hawser_engine.channels.memberships import Membership, Mode
+from hawser_engine.channels.memberships import Membership
 from hawser_engine.messages import Position
+from tests.runtime.channel_breaks import (
+    begin_behind_the_first,
+    believe_the_report,
+    bridge_without_a_word,
+    give_it_up,
+    go_on_without_a_word,
+    let_everything_pass,
+    spare_without_a_word,
+    take_it_from_the_pattern,
+)
 from tests.runtime.channels_world import run_world
 from tests.runtime.planting import Planted, each_planted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hawser.brokers import Entry
-    from hawser_engine.batch import Batch
-
-
-def go_on_without_a_word(member: Membership, claim: Position, now: float) -> None:
-    """No POSITION answers a CONTINUE, and a client with a filter waits for it (CHN-9)."""
-    if member.mode is Mode.PAUSED:
-        member.mode = Mode.BEHIND
-        member.rewind(claim)
-        member.outlet.feed()
-
-
-def spare_without_a_word(member: Membership, offset: int, send: Callable[[Batch], bool]) -> bool:
-    """No POSITION says that a session was left out of what it has published (ADR-8)."""
-    member.offset = offset
-    return True
 
 
 def spare_nobody(flusher: Flusher, channel: Channel, chunk: Any, now: float) -> None:
     """Whoever publishes without itself gets it all the same."""
 
 
-def leave_out_replaced_ones_without_a_word(feeder: Feeder, member: Membership, offset: int, now: float) -> bool:
-    """No POSITION says that nothing but replaced publications was left out (LAT-3)."""
-    return True
-
-
-after: Final = Latest.after
-
-
-def begin_behind_the_first(latest: Latest, offset: int) -> list[int]:
-    """The first publication of what is kept is not read (LAT-2)."""
-    return after(latest, offset)[1:]
-
-
-def let_everything_pass(member: FilteredMembership, entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Who is fed from history gets what its filter does not let through (SUB-12)."""
-    return entries
-
-
 def feed_everybody_from_what_waits(channel: Channel, member: Membership) -> bool:
     """Who begins in the past gets only what a slow one would (OVF-1)."""
     return False
-
-
-def give_it_up(wildcards: Wildcards, session: Any, former: Membership) -> None:
-    """A pattern does not go on where a subscription to one of its channels has ended (WLD-4)."""
-
-
-def take_it_from_the_pattern(wildcards: Wildcards, session: Any, channel: Channel, start: Position) -> None:
-    """What waits for a pattern is forgotten when its session subscribes to the channel (WLD-4)."""
-    stray = wildcards._strays.get(channel, {}).get(session)  # pyright: ignore[reportPrivateUsage]
-    if stray is not None:
-        wildcards._drop(stray)  # pyright: ignore[reportPrivateUsage]
 
 
 def forget_where_it_stood(wildcards: Wildcards, channel: Channel, position: Position) -> None:
@@ -105,10 +66,6 @@ def forget_where_it_was_lost(assigned: Assigned, reason: int) -> None:
         subscription.finish(SubscriptionLost(channel, subscription.position, reason))
 
 
-def believe_the_report(channel: Channel, position: Position) -> None:
-    """A channel that was found behind is not caught up (CHN-15)."""
-
-
 def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, about: Any = None) -> None:
     """Something volatile moves the position of a subscription (VOL-2)."""
     feed.position = Position(epoch, offset)
@@ -118,7 +75,7 @@ PLANTED: Final = (
     Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 0),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
     Planted(Flusher, "_spare", spare_nobody, "wanted to be left out", 1),
-    Planted(Feeder, "_bridge", leave_out_replaced_ones_without_a_word, "though history reaches", 9),
+    Planted(Feeder, "_bridge", bridge_without_a_word, "though history reaches", 9),
     Planted(Latest, "after", begin_behind_the_first, "nobody said so", 1),
     Planted(FilteredMembership, "passing", let_everything_pass, "does not pass", 1),
     Planted(Channel, "fed_from_history", feed_everybody_from_what_waits, "though history reaches", 0),
