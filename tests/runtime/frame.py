@@ -112,6 +112,7 @@ class World(ABC):
         """What was noticed where an error would be taken for something else."""
         self.seconds = 0.0
         """How long it has taken, by its own clock."""
+        self._running: set[str] = set()
         self._ends = trio.Event()
         self._serves_again = trio.Event()
 
@@ -201,6 +202,13 @@ class World(ABC):
 
     # ------------------------------------------------------------ servers
 
+    def look(self) -> None:
+        """Complain if a server waits for something and has not handed over what it has to say: nobody else will."""
+        for name in self._running:
+            for connection in self.node_of(name)._drivers:
+                if connection._out and not self.wrong:
+                    self.complain(f"the {name} has not written what a client is to get")
+
     @property
     def node(self) -> Any:
         """What the server holds, to be looked at."""
@@ -227,7 +235,11 @@ class World(ABC):
             )
             self.note(name, "starts")
             up.set()
-            await until.wait()
+            self._running.add(name)
+            try:
+                await until.wait()
+            finally:
+                self._running.remove(name)
             self.note(name, "stops")
             nursery.cancel_scope.cancel()
 
@@ -283,6 +295,18 @@ def overheard(world: World) -> Generator[None]:
         log.removeHandler(handler)
 
 
+def _look_before_each_jump(look: Callable[[], None]) -> None:
+    """Have something looked at whenever nothing can go on but time, without a task that would change the story."""
+    clock = cast("Any", trio.lowlevel.current_clock())
+    jump = clock._autojump
+
+    def look_and_jump() -> None:
+        look()
+        jump()
+
+    clock._autojump = look_and_jump
+
+
 def live_through(world: World) -> int:
     """Run a world, and check it; returns the number of faults.
 
@@ -291,6 +315,7 @@ def live_through(world: World) -> int:
     """
 
     async def live() -> int:
+        _look_before_each_jump(world.look)
         with trio.move_on_after(PATIENCE_SECONDS):
             faults = await world.run()
             world.seconds = trio.current_time()

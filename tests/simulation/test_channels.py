@@ -27,6 +27,7 @@ from tests.runtime.channel_breaks import (
     let_everything_pass,
     spare_without_a_word,
     take_it_from_the_pattern,
+    write_it_with_the_next,
 )
 from tests.runtime.channels_world import run_world
 from tests.runtime.planting import Planted, each_planted
@@ -86,6 +87,7 @@ PLANTED: Final = (
     Planted(Patterns, "_reached", bring_it_again, "came after", 1),
     Planted(Assigned, "lost", forget_where_it_was_lost, "was lost at", 9),
     Planted(Channel, "missed", believe_the_report, "has not had the end", 11),
+    Planted(Feeder, "feed", write_it_with_the_next, "has not written", 8),
     Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
 )
 
