@@ -17,6 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from hawser.brokers import MemoryBroker
 from hawser.server.strays import Stray
 from hawser.server.wildcards import Wildcards
+from hawser_engine.batch import Batch
 from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.feeding import Feeder
 from hawser_engine.channels.filtered import FilteredMembership
@@ -40,7 +41,7 @@ from tests.runtime.channel_stage import Act, Burst
 from tests.runtime.test_channel_model import REST, Channels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hawser import Position
     from hawser.brokers import Entry, History
@@ -96,6 +97,14 @@ def ahead_of_reports(stray: Stray) -> bool:
 
 def tell_it_later(wildcards: Wildcards, member: Any) -> None:
     """What a pattern has lost is told behind the SUBSCRIBED to one of its channels (WLD-6)."""
+
+
+def share_what_was_replaced(feeder: Feeder, member: Membership, entries: Sequence[Entry]) -> Batch:
+    """Pages are taken for the same that begin and end with the same publications (LAT-2, ADR-8)."""
+    pages: Any = feeder._pages  # pyright: ignore[reportPrivateUsage]
+    key = member.channel.name, member.epoch, entries[0].offset, entries[-1].offset, member.filter
+    batch: Batch = pages.setdefault(key, Batch.of(member.channel.bodies(member.epoch, entries, member.filter)))
+    return batch
 
 
 HISTORY: Final = MemoryBroker.history
@@ -240,6 +249,18 @@ def go_on_with_little_window(channels: Channels) -> None:
     channels.give_back(0, 1, 0, Burst(), rest=True)
 
 
+def replace_what_was_not_for_one(channels: Channels) -> None:
+    """Two are away, and what one of them was left out of is replaced before it comes back, but after the other did."""
+    filters = ('not tag == "a"', 'not tag == "a"', None)
+    channels.open(["keep-latest:1"], (Traits(),) * 3, filters, (False,) * 3, 0.0, Burst())
+    for number in (0, 1):
+        channels.lose_the_link(number, 0, Burst(), rest=True)
+    channels.publish(0, Burst([Act(tag="b"), Act(tag="b", key="x", spares=0), Act(tag="b")]), rest=True)
+    channels.come_back(1, 0, Burst(), rest=True)
+    channels.publish(0, Burst([Act(key="x")]), rest=True)
+    channels.come_back(0, 0, Burst(), rest=True)
+
+
 def go_back_in_time(channels: Channels) -> None:
     """One subscribes from some time ago, by which there was something that is still kept."""
     _open(channels, "catch-up:1")
@@ -261,6 +282,7 @@ STORIES: Final = (
     (Break("know only what is reported", Stray, "ahead", property(ahead_of_reports)), lose_what_begins_anew),
     (Break("tell the loss some time", Wildcards, "_tell_loss", tell_it_later), lose_what_waits),
     (Break("write it with the next", Feeder, "feed", write_it_with_the_next), go_on_with_little_window),
+    (Break("share what was replaced", Feeder, "_shared", share_what_was_replaced), replace_what_was_not_for_one),
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
 )
 

@@ -23,7 +23,7 @@ PAGE: Final = 16
 PAGE_BYTES: Final = 65_536
 SHARED_PAGES: Final = 256
 
-_Page: TypeAlias = tuple[str, bytes, int, int, Filter | None]
+_Page: TypeAlias = tuple[str, bytes, tuple[int, ...], Filter | None]
 
 
 class Feeder:
@@ -140,7 +140,8 @@ class Feeder:
         """The prepared batch of these publications, the same object for everyone; None if they are too long."""
         if sum(len(entry.data) for entry in entries) > PAGE_BYTES:
             return None
-        key = (member.channel.name, member.epoch, entries[0].offset, entries[-1].offset, member.filter)
+        # Each offset counts: what lies between may be replaced by now, and may have been for all but this member.
+        key = (member.channel.name, member.epoch, tuple(entry.offset for entry in entries), member.filter)
         batch = self._pages.get(key)
         if batch is None:
             batch = self._pages[key] = Batch.of(member.channel.bodies(member.epoch, entries, member.filter))

@@ -84,6 +84,21 @@ def test_members_at_one_place_share_bytes() -> None:
     assert one.taken[0] is other.taken[0]
 
 
+@pytest.mark.parametrize("filter", [None, 'x == "y"'])
+def test_a_page_of_which_something_was_replaced_is_another_one(filter: str | None) -> None:
+    """What is given away otherwise may be for all but the one that comes next (SPEC ADR-8)."""
+    tags = {"x": "y"}
+    kept = [Entry(each, b"x", 0, Kept(None, None, tags, None, ("me",) if each == 2 else None)) for each in range(1, 4)]
+    declared = Declared(Retention(100), Overflow.KEEP_LATEST, about=frozenset({"tags"}))
+    first, feeder = behind(Reader(name="you"), 3, declared, filter), Feeder()
+    feeder.feed(first, History(Position(EPOCH, 3), 1, tuple(kept)), 0.0, from_history=True)
+    second = first.channel.enter(Reader(name="me"), Position(EPOCH, 0), first.filter, 1)
+    assert second is not None
+    feeder.feed(second, History(Position(EPOCH, 3), 1, (kept[0], kept[2])), 0.0, from_history=True)
+    told = [shown(member.outlet.told) for member in (first, second) if isinstance(member.outlet, Reader)]
+    assert told == [[1, 2, 3], [1, 3] if filter else [1, ("at", 2), 3]]
+
+
 def test_only_so_many_pages_are_kept() -> None:
     feeder = Feeder()
     for number in range(SHARED_PAGES + 3):
