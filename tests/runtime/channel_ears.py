@@ -153,7 +153,8 @@ class Ear(Dues):
         assert self.joined, "nothing of a channel comes before SUBSCRIBED or after UNSUBSCRIBED"
         item = self._item(epoch, offset)
         assert item.number == number
-        assert self._reads or number > self._known, "who may not read history gets nothing from before (SUB-14)"
+        new = number > self._known or self._is_behind(Position(epoch, offset), self._asked_heard)
+        assert self._reads or new, "who may not read history gets nothing from before (SUB-14)"
         assert self.taste.wants(item), f"{item} is not for {self.taste}"
         assert self.taste.takes(item), f"{item} is too long for {self.taste}"
         assert not self.quiet, "nothing of a paused channel"
@@ -223,6 +224,11 @@ class Ear(Dues):
 
     def unsubscribed(self) -> None:
         self.ended = True
+
+    def _is_behind(self, position: Position, heard: Position) -> bool:
+        """Whether the server had heard of something, and not yet of what is at a position (CHN-15)."""
+        now, before = self.log.place(position.epoch), self.log.place(heard.epoch)
+        return now > before or (now == before and position.offset > heard.offset)
 
     def _comes_again(self, position: Position) -> bool:
         """Whether it took this before, for it was under way when it went on: the server begins from there again."""
