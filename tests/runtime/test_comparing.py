@@ -13,7 +13,8 @@ import trio
 
 from hawser import EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
-from hawser_engine.messages import ChannelRequest, Continue, Pause, Subscribe, Subscribed
+from hawser_engine.codes import GapReason
+from hawser_engine.messages import WILDCARDS, ChannelRequest, Continue, Pause, Subscribe, Subscribed
 from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
 from tests.runtime.stepping import at_once
 
@@ -293,6 +294,36 @@ async def test_who_loses_a_pattern_with_what_it_was_just_given_gets_that_once(au
                 await app.publish("room:1", number)
             assert await collect(wide, 2) == [2, (None, 0)]
             assert await collect(wide, 8) == list(range(4, 12))
+
+
+async def test_who_is_told_late_that_it_loses_a_pattern_goes_on_from_there(autojump_clock: MockClock) -> None:
+    """SPEC WLD-6: what the loss is about, what was published before it was told among it, does not come behind it."""
+    broker, app = rooms()
+    config = attrs.evolve(FAST, wildcards_behind=1)
+    slow = RawClient(features=(WILDCARDS,))
+    async with serving(app, config=config) as server, connect(URL) as other:
+        async with other.subscribe("room:1"), other.subscribe("room:2"):
+            async with slow.connected():
+                slow.say(Subscribe(1, (ChannelRequest("room:*", None),)))
+                await slow.hear()
+            hub = server._node.hub  # pyright: ignore[reportPrivateUsage]
+            channels = {channel.name: channel for channel in hub.joined_channels()}
+            await app.publish("room:2", 1)
+            await trio.sleep(0.1)
+            at_once(app.publish("room:1", 1))
+            broker.losing = True
+            at_once(app.publish("room:1", 2))
+            broker.losing = False
+            hub.missed(channels["room:1"], Position(channels["room:1"].position.epoch, 2))
+            for number in range(3, 9):
+                await app.publish("room:1", number)
+            await trio.sleep(1)
+            async with slow.connected():
+                await trio.sleep(1)
+                await app.publish("room:1", 9)
+                await trio.sleep(1)
+            assert told(slow) == [(None, 0, GapReason.OVERFLOW), 9]
+            assert not hub.wildcards._strays  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:

@@ -267,10 +267,13 @@ class Wildcards:
 
     def _give(self, member: PatternMember, channel: Channel, chunk: Chunk, passing: Chunk | None, now: float) -> None:
         session = member.session
-        if not member.active or member.lost or channel.name in session.memberships:
+        if not member.active or channel.name in session.memberships:
             return
         strays = self._strays.get(channel)
         stray = None if strays is None else strays.get(session)
+        if member.lost:
+            self._pass(stray, Position(chunk.epoch, chunk.last))
+            return
         if stray is not None and not self._follows(stray, chunk):
             return
         if stray is None and chunk.before < chunk.first - 1:  # something was not reported (CHN-3)
@@ -286,6 +289,15 @@ class Wildcards:
             stray.fall_behind()
         else:
             self._stray(member, channel, Position(chunk.epoch, chunk.first - 1), Mode.BEHIND)
+
+    def _pass(self, stray: Stray | None, position: Position) -> None:
+        """What goes up to a position is among what a session has lost: it does not come once that was told (WLD-6)."""
+        if stray is None:
+            return
+        here = stray.channel.position
+        ahead = stray.offset >= position.offset if stray.epoch == position.epoch else stray.epoch == here.epoch
+        if not ahead:
+            stray.moved(position)
 
     def _follows(self, stray: Stray, chunk: Chunk) -> bool:
         """Whether a chunk is the next for a stray; one that it does not reach to is fed."""
@@ -310,12 +322,12 @@ class Wildcards:
         """What follows a position was not reported: whoever was where the others are is fed from there (CHN-15)."""
         for group in self._groups(channel.name, channel.policy):
             for member in list(group.members.values()):
-                if member.lost or channel.name in member.session.memberships:
+                if channel.name in member.session.memberships:
                     continue
                 stray = self._give_what_waits(member, channel)
                 if member.lost:
-                    continue
-                if stray is None:
+                    self._pass(stray, channel.position)
+                elif stray is None:
                     self._stray(member, channel, known, Mode.BEHIND)
                 elif stray.mode is Mode.LIVE:
                     stray.fall_behind()
