@@ -201,7 +201,7 @@ class Stage:
         node = self._server._node  # pyright: ignore[reportPrivateUsage]
         return [session for session in node.sessions.values() if session.handle is handle]
 
-    def _all_has_come(self, client: Listener) -> bool:
+    def all_has_come(self, client: Listener) -> bool:
         """Whether nothing is under way to a client from before it last said something; only after a rest.
 
         To one that withholds its window the server may have given what it cannot send yet: a long publication, which
@@ -318,7 +318,7 @@ class Stage:
         self._check_behind()
         for client in self.clients:
             for ear in client.ears.values():
-                ear.quiet = ear.paused and (ear.quiet or self._all_has_come(client))
+                ear.quiet = ear.paused and (ear.quiet or self.all_has_come(client))
                 self._look(client, ear, settled=ear.settled and not ear.beyond)
                 waits = ear.paused or not (ear.honest and client.at_ease)
                 assert ear.settled or waits, f"it does not get what it has window for: {ear}"

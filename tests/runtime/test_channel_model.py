@@ -334,7 +334,7 @@ class Channels(RuleBasedStateMachine):
         if found is None:
             return
         client, ear = found
-        place = self._claimed(ear, claim if client.here else None)  # else it is under way until it comes back
+        place = self._claimed(ear, claim if self.stage.all_has_come(client) else None)
 
         async def go_on() -> None:
             if ear.paused:
