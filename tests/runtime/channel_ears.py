@@ -180,7 +180,8 @@ class Ear(Dues):
         assert not self.quiet
         if self._awaits is not None and not self.paused:
             # Whoever says where it really stands is taken at its word. Another one has nothing under way.
-            if position in (self._awaits, self._or_else) or (self.quietly and self._reaches(self._awaits, position)):
+            named = [each for each in (self._awaits, self._or_else) if each is not None]
+            if position in named or (self.quietly and any(self._reaches(each, position) for each in named)):
                 self._awaits, self._stands = None, position
                 self._note(position)
             return
