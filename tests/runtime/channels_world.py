@@ -281,10 +281,15 @@ class World(frame.World):
                 await trio.sleep(pick([0.0, 0.0, 0.1, 0.6]))
 
     async def _visit(self, client: Client, account: PatternAccount, filter: str | None) -> None:
-        """Come to one of the pattern's channels, and leave it: what is not read there is for the pattern."""
+        """Come to one of the pattern's channels, and leave it: what is not read there is for the pattern.
+
+        None begins when all is over: who has left the pattern may get again what the server has no report of (WLD-4).
+        """
         pick = self.random.choice
-        while not self._over.is_set():
+        while True:
             await trio.sleep(pick([0.1, 0.5, 2.0]))
+            if self._over.is_set():
+                return
             if pick([True, False, False]):  # go back in history, to read nothing of it
                 with trio.move_on_after(pick([0.05, 0.5, 1.0])):
                     async with client.subscribe("log:1", filter=filter, rewind=3):
