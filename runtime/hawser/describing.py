@@ -1,10 +1,10 @@
 """What a procedure says of itself, from its Python signature and docstring: for people and programs that want to call.
 
 A description is a map: ``doc``, ``parameters``, ``returns``, and ``items`` and ``inputs``, true where the procedure
-answers in items or takes them. A parameter is a map of its ``name``, its ``type`` as
-it is annotated, whether it is ``required``, and ``kind`` where it is not simply one that may be given either way:
-``"positional"``, ``"named"``, ``"list"`` (any number of positional ones), ``"map"`` (any number of named ones). What
-is not known is left out.
+answers in items or takes them; ``returns`` and ``takes`` say how they are annotated. A parameter is a map of its
+``name``, its ``type`` as it is annotated, whether it is ``required``, and ``kind`` where it is not simply one that may
+be given either way: ``"positional"``, ``"named"``, ``"list"`` (any number of positional ones), ``"map"`` (any number of
+named ones). What is not known is left out.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ def describe(handler: Callable[..., Any]) -> dict[str, Any]:
         handler: The function that carries it out.
     """
     signature = inspect.signature(handler)
-    inputs = is_taking_inputs(handler)
-    parameters = list(signature.parameters.values())[1 if inputs else 0 :]
-    description: dict[str, Any] = {"parameters": [_parameter(each) for each in parameters]}
-    if inputs:
+    parameters = list(signature.parameters.values())
+    taken = parameters[:1] if is_taking_inputs(handler) else []
+    description: dict[str, Any] = {"parameters": [_parameter(each) for each in parameters[len(taken) :]]}
+    for inputs in taken:
         description["inputs"] = True
+        if inputs.annotation is not inspect.Parameter.empty:
+            description["takes"] = _type(inputs.annotation)
     if is_generator(handler):
         description["items"] = True
     doc = inspect.getdoc(handler)

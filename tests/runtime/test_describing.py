@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from hawser import Inputs, takes_inputs
 from hawser.describing import DOC_BYTES_MAX, describe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 async def search(query: str, *, limit: int = 10) -> list[str]:
@@ -51,6 +55,18 @@ def test_annotations_that_are_types_are_written_out() -> None:
     description = describe(typed)
     assert description["parameters"] == [{"name": "number", "required": True, "type": "int"}]
     assert description["returns"] == "dict[str, int]"
+
+
+def test_what_items_and_inputs_are_is_told_as_far_as_it_is_annotated() -> None:
+    @takes_inputs
+    async def double(inputs: Inputs[int]) -> AsyncGenerator[int]:
+        async for number in inputs:
+            yield number * 2
+
+    described: dict[str, Any] = {"parameters": [], "items": True, "inputs": True}
+    assert describe(double) == described | {"returns": "AsyncGenerator[int]", "takes": "Inputs[int]"}
+    double.__annotations__.clear()
+    assert describe(double) == described
 
 
 def test_of_a_long_document_the_beginning_is_told() -> None:

@@ -509,6 +509,7 @@ def test_items_and_inputs_are_described() -> None:
         "items": True,
         "parameters": [{"name": "times", "required": False, "type": "int"}],
         "returns": "AsyncGenerator[Any]",
+        "takes": "Inputs",
     }
 
 
