@@ -203,11 +203,10 @@ class World(ABC):
     # ------------------------------------------------------------ servers
 
     def look(self) -> None:
-        """Complain if a server waits for something and has not handed over what it has to say: nobody else will."""
+        """Raise `Broken` if a server waits, and has not handed over what it has to say: nobody else will."""
         for name in self._running:
-            for connection in self.node_of(name)._drivers:
-                if connection._out and not self.wrong:
-                    self.complain(f"the {name} has not written what a client is to get")
+            if any(connection._out for connection in self.node_of(name)._drivers):
+                raise Broken(f"the {name} has not written what a client is to get")
 
     @property
     def node(self) -> Any:
@@ -295,18 +294,6 @@ def overheard(world: World) -> Generator[None]:
         log.removeHandler(handler)
 
 
-def _look_before_each_jump(look: Callable[[], None]) -> None:
-    """Have something looked at whenever nothing can go on but time, without a task that would change the story."""
-    clock = cast("Any", trio.lowlevel.current_clock())
-    jump = clock._autojump
-
-    def look_and_jump() -> None:
-        look()
-        jump()
-
-    clock._autojump = look_and_jump
-
-
 def live_through(world: World) -> int:
     """Run a world, and check it; returns the number of faults.
 
@@ -315,7 +302,6 @@ def live_through(world: World) -> int:
     """
 
     async def live() -> int:
-        _look_before_each_jump(world.look)
         with trio.move_on_after(PATIENCE_SECONDS):
             faults = await world.run()
             world.seconds = trio.current_time()
@@ -324,7 +310,7 @@ def live_through(world: World) -> int:
 
     try:
         with overheard(world):
-            faults = run_seeded(live, seed=world.seed)
+            faults = run_seeded(live, seed=world.seed, at_rest=world.look)
         world.check()
         world.check_complaints()
     except Exception as error:

@@ -61,6 +61,44 @@ def test_another_seed_tells_another_story() -> None:
     assert stories[0] != stories[1] != stories[2]
 
 
+def test_what_looks_on_at_each_rest_changes_nothing() -> None:
+    expected: Story = []
+    run_seeded(live, expected, seed=1)
+    story: Story = []
+    rests: list[float] = []
+    run_seeded(live, story, seed=1, at_rest=lambda: rests.append(trio.current_time()))
+    assert story == expected
+    assert rests == sorted(rests)
+    assert {moment for moment, _ in story} <= {*rests, story[-1][0]}
+
+
+def test_what_is_wrong_at_a_rest_ends_it() -> None:
+    """The first of it: what follows while the program ends is not looked at."""
+    half_done = False
+    ended = False
+
+    async def main() -> None:
+        nonlocal half_done, ended
+        try:
+            await trio.sleep(1)
+            half_done = True
+            await trio.sleep(1)
+            half_done = False
+            await trio.sleep(1)
+        finally:
+            ended = trio.current_time() == 1
+            with trio.CancelScope(shield=True):
+                await trio.sleep(5)
+                raise ValueError("while it ends")
+
+    def look() -> None:
+        assert not half_done, f"half done at {trio.current_time():g}"
+
+    with pytest.raises(AssertionError, match="half done at 1"):
+        run_seeded(main, seed=1, at_rest=look)
+    assert ended
+
+
 def test_its_clock_can_be_moved_by_hand() -> None:
     async def main() -> float:
         clock = trio.lowlevel.current_clock()

@@ -48,11 +48,43 @@ def seeded_scheduling(seed: int) -> Generator[None]:
         source.setstate(state)
 
 
-def _jumping_clock() -> MockClock:
+class _Rests:
+    """What is looked at whenever nothing goes on but time; the first thing that is wrong ends the program.
+
+    It is not a task: one more of them would tell another story by the same seed.
+    """
+
+    def __init__(self, look: Callable[[], None] | None) -> None:
+        self._look = look
+        self._scope = trio.CancelScope()
+        self.error: Exception | None = None
+
+    def look(self) -> bool:
+        """Look, unless something was wrong before; whether time may go on."""
+        if self._look is not None and self.error is None:
+            try:
+                self._look()
+            except Exception as error:
+                self.error = error
+                self._scope.cancel()
+                return False
+        return True
+
+    async def run(self, function: Callable[[], Awaitable[T]]) -> T | None:
+        """The program; None where it was ended."""
+        with self._scope:
+            return await function()
+        return None
+
+
+def _jumping_clock(look: Callable[[], bool]) -> MockClock:
     """Time that stands still until every task waits, then is that of the next deadline.
 
     It says what a `MockClock` says that jumps at once, to the last bit, for less: a simulation asks for the time
     several times in each pass of the loop, and a quarter of the passes would do nothing but jump.
+
+    Args:
+        look: Called before each jump; whether to jump.
     """
     clock = cast("Any", MockClock(autojump_threshold=0))  # nobody may derive from it
 
@@ -64,6 +96,8 @@ def _jumping_clock() -> MockClock:
         return 0 if deadline <= clock._virtual_base else inf
 
     def jump() -> None:
+        if not look():
+            return
         # Whoever waits for that deadline is woken in this pass: the next one would do nothing else.
         deadlines = cast("Any", trio)._core._run.GLOBAL_RUN_CONTEXT.runner.deadlines
         seconds = deadlines.next_deadline() - clock._virtual_base
@@ -75,7 +109,9 @@ def _jumping_clock() -> MockClock:
     return cast("MockClock", clock)
 
 
-def run_seeded(function: Callable[..., Awaitable[T]], *arguments: Any, seed: int) -> T:
+def run_seeded(
+    function: Callable[..., Awaitable[T]], *arguments: Any, seed: int, at_rest: Callable[[], None] | None = None
+) -> T:
     """Run a Trio program in virtual time, so that the same seed gives the same run.
 
     Sleeping costs nothing: the clock jumps as soon as every task waits. That holds for whatever runs in this process
@@ -86,9 +122,19 @@ def run_seeded(function: Callable[..., Awaitable[T]], *arguments: Any, seed: int
         function: The async function, as for `trio.run`.
         arguments: Its positional arguments.
         seed: Decides the order in which tasks run.
+        at_rest: Called whenever every task waits, before time goes on: what has to hold then, such as that nothing is
+            left half done, is checked there.
 
     Returns:
         What the function returned.
+
+    Raises:
+        Exception: What the function raised, or what ``at_rest`` raised, which ended the program.
     """
-    with seeded_scheduling(seed):
-        return trio.run(partial(function, *arguments), clock=_jumping_clock())
+    rests = _Rests(at_rest)
+    try:
+        with seeded_scheduling(seed):
+            return cast("T", trio.run(rests.run, partial(function, *arguments), clock=_jumping_clock(rests.look)))
+    finally:
+        if rests.error is not None:
+            raise rests.error
