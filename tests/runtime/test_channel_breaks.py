@@ -121,6 +121,11 @@ def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
     """Who is behind in too many channels of a pattern is not told (WLD-6)."""
 
 
+def recover_once(member: Membership) -> bool:
+    """What was recovered from history, and was not taken, is lost by a pause (OVF-1)."""
+    return member.recovers_to == inf
+
+
 @attrs.frozen
 class Break:
     """One of them, in the place of a method."""
@@ -269,6 +274,16 @@ def go_back_in_time(channels: Channels) -> None:
     channels.leave_and_return(0, None, None, rewind, answers=False, away=Burst(), meanwhile=Burst(), rest=True)
 
 
+def go_back_in_what_was_recovered(channels: Channels) -> None:
+    """One comes to a channel that nobody at the server had, goes back in history, and pauses in what that brings."""
+    _open(channels, "both:1")
+    for number in (1, 2):
+        channels.leave(number, 0, Burst(), rest=True)
+    back = Rewind(count=5)
+    channels.leave_and_return(0, None, None, back, answers=False, away=Burst(more=5), meanwhile=Burst(), rest=True)
+    channels.pause(0, (0, -3), Burst(), (0, -3), on=True, rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -283,6 +298,7 @@ STORIES: Final = (
     (Break("tell the loss some time", Wildcards, "_tell_loss", tell_it_later), lose_what_waits),
     (Break("write it with the next", Feeder, "feed", write_it_with_the_next), go_on_with_little_window),
     (Break("share what was replaced", Feeder, "_shared", share_what_was_replaced), replace_what_was_not_for_one),
+    (Break("recover once", Membership, "recovering", property(recover_once)), go_back_in_what_was_recovered),
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
 )
 

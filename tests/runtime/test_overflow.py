@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 
@@ -348,6 +349,20 @@ async def test_one_that_recovers_from_history_gets_all_of_it_before_it_may_lose_
         await post(app, *([None] * 150))
         await taking(client)
         assert heard(client) == [302, (302, 351, 3), *range(352, 452)]
+
+
+async def test_whoever_reads_slowly_what_it_recovers_gets_all_of_it(autojump_clock: MockClock) -> None:
+    """SPEC OVF-1: it had been given everything, and asks for it again from where its queue was full."""
+    app = newest(history=1_000)
+    config = attrs.evolve(FAST, subscription_messages=10)
+    async with serving(app, config=FAST), connect(URL, config=config) as client:
+        await post(app, *([None] * 250))
+        async with client.subscribe("board", rewind=200) as messages:
+            for offset in range(51, 251):
+                await trio.sleep(0.1)
+                assert (await messages.receive()).offset == offset
+            await post(app, *([None] * 250))  # of what is new it gets the newest
+            assert any(isinstance(item, tuple) for item in await collect(messages, 120))
 
 
 # ---------------------------------------------------------------- declaring

@@ -11,6 +11,7 @@ and what it has not.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from math import inf
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -324,8 +325,10 @@ class Channel:
             return False
         self.seal()
         member.mode = Mode.LIVE
-        self.counts.caught_up += not member.recovering
-        member.recovering = False
+        if member.recovers_to == inf:
+            member.recovers_to = member.offset
+        else:
+            self.counts.caught_up += 1
         return True
 
     def fed_from_history(self, member: Membership) -> bool:

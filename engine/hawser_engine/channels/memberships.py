@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from math import inf
 from typing import TYPE_CHECKING
 
 from hawser_engine.batch import Batch
@@ -75,7 +76,7 @@ class Membership:
 
     __slots__ = (
         "_began", "_rewound_from", "active", "channel", "epoch", "longest", "marker", "mode", "offset", "outlet",
-        "place", "recovering",
+        "place", "recovers_to",
     )  # fmt: skip
 
     def __init__(self, channel: "Channel", outlet: Outlet, position: Position, mode: Mode, place: int = 0) -> None:
@@ -90,10 +91,15 @@ class Membership:
         """Where it is in `Channel.members`, which alone looks at it."""
         self.marker: bool = False
         """Whether POSITION has to come before anything else: the client discards what does not follow it (CHN-9)."""
-        self.recovering: bool = mode is not Mode.LIVE
-        """Whether it has not had everything yet since it subscribed: that is no overflow, and comes from history."""
+        self.recovers_to: float = inf if mode is not Mode.LIVE else 0
+        """Up to which offset it is fed what it began with: that is no overflow, and comes from history (OVF-1)."""
         self._rewound_from: Position | None = None
         self._began: Position | None = position  # None in a later epoch, of which it may have everything
+
+    @property
+    def recovering(self) -> bool:
+        """Whether it has not had everything yet since it subscribed, or goes back to what it had then."""
+        return self.offset < self.recovers_to
 
     @property
     def position(self) -> Position:
@@ -146,6 +152,8 @@ class Membership:
         """The session was told to go on from here, over a gap."""
         if position.epoch != self.epoch:
             self._began = None
+            if self.recovers_to < inf:
+                self.recovers_to = 0
         if self._rewound_from is not None and self._rewound_from.epoch != position.epoch:
             self._rewound_from = None
         self.epoch, self.offset = position.epoch, position.offset

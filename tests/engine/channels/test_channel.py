@@ -257,6 +257,15 @@ def test_what_begins_in_the_past_comes_from_history_and_what_was_slow_from_what_
     member.offset = 3
     assert channel.catch_up(member)
     assert not channel.fed_from_history(member)
+    member.pause(Position(EPOCH, 2))  # it had been given that, and not taken
+    member.go_on(Position(EPOCH, 2), 0.0)
+    assert channel.fed_from_history(member)
+    member.offset = 3
+    assert not channel.fed_from_history(member)
+    assert channel.catch_up(member)
+    assert (channel.counts.paused, channel.counts.caught_up) == (1, 1)
+    member.moved(Position(b"laterone", 1))
+    assert not channel.fed_from_history(member)  # that is another one
     assert channel.fed_from_history(Membership(joined(), Reader(), Position(EPOCH, 0), Mode.BEHIND))
 
 
