@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Client, Position, RequestFailed, Session, connect
+from hawser import App, Client, ClientPool, Gap, Position, RequestFailed, Session, connect
 from hawser.brokers import History, MemoryBroker, Retention
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
@@ -136,6 +136,22 @@ async def test_what_history_no_longer_reaches_is_a_gap_and_the_rest_follows(
 
 
 @pytest.mark.slow
+async def test_what_is_no_position_is_refused_where_it_is_given(autojump_clock: MockClock) -> None:
+    """A tuple worked until something was missing, and then ended the client in its read loop."""
+    app = open_app(history=2)
+    async with serving(app), connect(URL) as client, ClientPool() as pool, pool.client(URL) as shared:
+        since = (await app.publish("room", 1)).position
+        for number in range(5):
+            await app.publish("room", number)
+        wrong: Any = (since.epoch, since.offset)
+        for each in (client, shared):
+            with pytest.raises(TypeError, match=r"since is a Position, as message\.position is one, not tuple"):
+                each.subscribe("room", since=wrong)
+            async with each.subscribe("room", since=since) as messages:
+                with pytest.raises(Gap):
+                    await messages.receive()
+
+
 async def test_nothing_is_lost_or_doubled_between_history_and_what_is_published_meanwhile(
     autojump_clock: MockClock,
 ) -> None:

@@ -32,7 +32,7 @@ from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .presence import Presence
 from .streaming import open_stream
-from .subscription import Subscription, subscribe_options
+from .subscription import Subscription, check_since, subscribe_options
 from .wildcards import PatternFeed
 
 if TYPE_CHECKING:
@@ -593,13 +593,14 @@ class Client:
             The subscription, to be entered.
 
         Raises:
-            TypeError: ``answers`` is no async function.
+            TypeError: ``answers`` is no async function, or ``since`` no position.
             ValueError: The name is not well-formed, a rewind is below 0, the filter is none, or a pattern has
                 ``since``, a rewind or ``answers``.
 
         Spec: SUB-2, SUB-10, SUB-12, ASK-1, WLD-1 to WLD-8.
         """
         check_name("a channel name", channel)
+        check_since(since)
         if answers is not None:
             check_handler(answers, "answers")
         options = subscribe_options(rewind, rewind_seconds, filter, answers=answers is not None)

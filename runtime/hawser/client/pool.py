@@ -23,6 +23,7 @@ from .connect import connect
 from .shared_presence import PresenceShares, SharedPresence
 from .shares import SharedSubscription, Shares
 from .states import Closed, Connected
+from .subscription import check_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -216,8 +217,12 @@ class PooledClient:
             since: As there.
 
         Raises:
-            ValueError: It is a pattern; one user of a session would take its channels from the others.
+            TypeError: ``since`` is no position.
+            ValueError: The name is not well-formed, or a pattern; one user of a session would take its channels from
+                the others.
         """
+        check_name("a channel name", channel)
+        check_since(since)
         if is_pattern(channel):
             raise ValueError(f"{channel!r} is a pattern; users of one session cannot share it")
         return SharedSubscription(self._present().shares, channel, since)

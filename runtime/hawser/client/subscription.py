@@ -9,7 +9,7 @@ import trio
 from hawser.errors import Gap, SessionClosed
 from hawser_engine.channels.filters import parse_filter
 from hawser_engine.errors import LocalProtocolError
-from hawser_engine.messages import ChannelRequest, SubscribeOptions
+from hawser_engine.messages import ChannelRequest, Position, SubscribeOptions
 
 from .feed import Feed, Flow, Message
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hawser.answers import Answering
-    from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
     from .wildcards import PatternFeed
@@ -40,6 +39,16 @@ def subscribe_options(
         return SubscribeOptions(rewind, rewind_ms, filter, answers or None)
     except (LocalProtocolError, OverflowError, ValueError) as error:
         raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
+
+
+def check_since(since: object) -> None:
+    """Refuse what no subscription can go on from; its feed would stumble over it when something is missing.
+
+    Raises:
+        TypeError: It is neither None nor a position.
+    """
+    if since is not None and not isinstance(since, Position):
+        raise TypeError(f"since is a Position, as message.position is one, not {type(since).__name__}")
 
 
 class Subscription:
