@@ -451,6 +451,7 @@ async def test_rights_to_patterns_are_declared_for_themselves(autojump_clock: Mo
     app = App()
     app.channel("open:*", open=True)
     app.channel("granted:*", subscribe=EVERYONE, wildcard=granted())
+    app.channel("closed:*", open=True, subscribe=granted())
     asked: list[tuple[str, str]] = []
     hooked = app.channel("hooked:*", wildcard=ASK)
     handled = app.channel("handled:*", open=True)
@@ -469,9 +470,9 @@ async def test_rights_to_patterns_are_declared_for_themselves(autojump_clock: Mo
             return ErrorCode(error.code).name
 
     async with serving(app), connect(URL) as client:
-        patterns = ("open:*", "granted:*", "hooked:*:1", "handled:*", "nothing:*", "*:1")
+        patterns = ("open:*", "granted:*", "closed:*", "hooked:*:1", "handled:*", "nothing:*", "*:1")
         outcomes = [await outcome(client, pattern) for pattern in patterns]
-    assert outcomes == ["in", "DENIED", "in", "DENIED", "NOT_FOUND", "NOT_FOUND"]
+    assert outcomes == ["in", "DENIED", "DENIED", "in", "DENIED", "NOT_FOUND", "NOT_FOUND"]
     assert asked == [("wildcard", "hooked:*:1")]
 
 

@@ -26,8 +26,8 @@ async def permit(node: Node, rule: Rule[Any], session: ServerSession, action: st
     right = rule.rights.get(action)
     if right is not None and not isinstance(right, Asked):
         allowed = right.allows(session.handle.principal, action, name)
-    elif right is None and action == "wildcard":  # which a handler knows only where it is declared so (WLD-3)
-        allowed = rule.open and rule.handler is None
+    elif right is None and action == "wildcard":  # whoever says who may subscribe has to say it of this, too (WLD-3)
+        allowed = rule.open and rule.handler is None and "subscribe" not in rule.rights
     elif rule.handler is None:
         allowed = rule.open
     else:
