@@ -121,7 +121,8 @@ class App:
             overflow: What a subscriber gets that could not take what was published. ``"catch-up"``: all of it, from
                 history. ``"drop-oldest"``: the newest that wait for it, behind a `Gap`. ``"keep-latest"``: the newest
                 publication of each ``latest_key``; history keeps no others, so that ``history`` is how many keys there
-                may be, and ``last_value`` gives all of them to whoever joins. None: to catch up where there is history.
+                may be, and ``last_value`` gives all of them to whoever joins. None: to catch up where ``history`` is
+                declared, and else to drop the oldest, also where ``last_value`` keeps one.
             volatile: Let publications be volatile: kept nowhere, and given at once or not at all.
             publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
@@ -133,7 +134,7 @@ class App:
             ask: Who may ask all those who subscribe and answer: `Client.collect`. None: no client.
             wildcard: Who may subscribe to patterns such as ``room:*``, and so to channels whose names they do not know;
                 `ASK` asks the handler about the pattern as a whole. A pattern never brings channels that are declared
-                apart from it. None: nobody, unless everything is ``open``.
+                apart from it. None: nobody, unless everything is ``open`` and ``subscribe`` is not declared.
             open: Let everyone in where no `ChannelRule.authorize` handler is given; otherwise nobody is.
 
         Returns:
@@ -146,7 +147,9 @@ class App:
         """
         if history < 0 or history_bytes < 0 or not history_seconds > 0:
             raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
-        policy = None if overflow is None else Overflow(overflow)
+        if not history and not last_value and history_seconds < inf:
+            raise ValueError(f"history_seconds={history_seconds:g} bounds what is kept, and history is 0")
+        policy = Overflow(overflow or ("catch-up" if history else "drop-oldest"))
         if not history and policy in (Overflow.CATCH_UP, Overflow.KEEP_LATEST):
             raise ValueError(f"overflow={overflow!r} takes what it gives from history; history is 0")
         latest = policy is Overflow.KEEP_LATEST
@@ -164,10 +167,8 @@ class App:
             self.procedure(COLLECT_PROCEDURE)(_collect)
         carried = check_carried([*about, "latest_key"] if latest else about)
         rule = ChannelRule(
-            pattern, retention, last_value, carried, presence, volatile=volatile, open=open, rights=rights
+            pattern, retention, policy, last_value, carried, presence, volatile, open=open, rights=rights
         )
-        if policy is not None:
-            rule.overflow = policy
         return declare(self.rules, rule, "channels")
 
     def agent(

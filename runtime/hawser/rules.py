@@ -26,10 +26,6 @@ PayloadT = TypeVar("PayloadT")
 AuthorizeChannel: TypeAlias = "Callable[[Session, Action, str], Awaitable[bool]]"
 
 
-def _by_history(rule: ChannelRule) -> Overflow:
-    return Overflow.CATCH_UP if rule.retention.messages else Overflow.DROP_OLDEST
-
-
 @attrs.define(eq=False)
 class ChannelRule(Rule["AuthorizeChannel"]):
     """What holds for the channels whose names match one pattern; `App.channel` makes them.
@@ -40,14 +36,14 @@ class ChannelRule(Rule["AuthorizeChannel"]):
 
     retention: Retention
     """How much history is kept."""
+    overflow: Overflow
+    """What a subscriber gets that was behind."""
     last_value: bool = False
     """Whether whoever subscribes anew gets the last publication first."""
     about: frozenset[str] = frozenset()
     """What publications carry: ``publisher``, ``time``, ``tags``, ``latest_key``."""
     presence: bool = False
     """Whether members are listed, and may be watched."""
-    overflow: Overflow = attrs.field(default=attrs.Factory(_by_history, takes_self=True))
-    """What a subscriber gets that was behind."""
     volatile: bool = False
     """Whether publications may be volatile."""
 

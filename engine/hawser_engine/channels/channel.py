@@ -388,8 +388,8 @@ class Channel:
 
     @property
     def _position_every(self) -> int:
-        kept = self.policy.retention.messages or self._ring_limits.messages
-        return max(1, min(POSITION_EVERY, kept // 4))
+        waiting = self._ring_limits.messages if self._drops_oldest else 0
+        return max(1, min(POSITION_EVERY, max(self.policy.retention.messages, waiting) // 4))
 
     def _everybody(self) -> Iterator[Membership]:
         return chain(self.members, *(group.members.values() for group in self.groups.values()))
