@@ -49,6 +49,9 @@ class Config(EngineConfig):
     connections_per_user: int = _amount(20)
     """Sessions of one principal that are attached at once; one more is sent back OVERLOADED (SPEC LIM-3). Everybody
     whom the application does not tell apart, `ANONYMOUS`, has no such limit."""
+    detached_per_user: int = _amount(20)
+    """Sessions of one principal that wait for it without a link; beyond them the one that is detached longest is given
+    up, and its client told so when it comes back (SPEC LIM-3, RST-6). `ANONYMOUS` has no such limit either."""
     attaches_per_second: float = _number(200.0, 0.001)
     """Clients that attach within any second, over whatever transport; one more is sent back OVERLOADED and told its
     turn (SPEC LIM-3). New sessions have four fifths of it, so that there is room for those who resume."""

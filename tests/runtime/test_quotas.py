@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from hawser import App, Config, ConnectFailed, Principal, connect, states
+from hawser import App, Client, Config, ConnectFailed, Principal, connect, states
 from hawser.principals import ANONYMOUS
 from hawser.testing import CutKind, FaultyNetwork
-from hawser_engine import CloseCode
+from hawser_engine import CloseCode, ResetReason
 from hawser_engine.messages import PRESENCE, ChannelRequest, Published, Subscribe, Subscribed
 from hawser_engine.messages import Publish as PublishMessage
 from hawser_engine.presence import Presence, Present
@@ -60,6 +61,34 @@ async def test_one_too_many_is_told_when_to_come_back(autojump_clock: MockClock)
             [end] = client.terminations
             assert (end.code, end.reconnect, end.after_seconds) == (CloseCode.OVERLOADED, True, (1.0, 5.0))
             assert not client.opened.is_set()
+
+
+async def test_of_sessions_that_wait_for_a_user_the_one_that_waits_longest_is_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    """SPEC LIM-3: whoever opens and leaves again and again holds no more than that, and takes nothing from others."""
+    config = Config(detached_per_user=2)
+    async with serving(app_of_users(), config=config) as server, AsyncExitStack() as stack:
+        clients: list[tuple[FaultyNetwork, Client]] = []  # each to be cut by itself, one behind the other
+        for token in ("ada", "ada", "ada", "grace"):
+            network = await stack.enter_async_context(FaultyNetwork())
+            clients.append((network, await stack.enter_async_context(connect(URL, token=token, transport=network))))
+        turns = clients[0][1].states
+        for _ in range(2):  # those who have come back count anew
+            for network, _ in clients:
+                network.refuse()
+                await network.cut()
+                await trio.sleep(0.1)
+            assert server.sessions == 3
+            for network, _ in clients:
+                network.refuse(False)
+            await trio.sleep(PATIENCE)
+            assert server.sessions == 4
+        resets: list[int] = []
+        with trio.move_on_after(PATIENCE):
+            async for turn in turns:
+                resets += [turn.reason] if isinstance(turn, states.Reset) else []
+        assert resets == [ResetReason.EVICTED] * 2
 
 
 @pytest.mark.parametrize("kind", [CutKind.BOTH, CutKind.CLIENT])

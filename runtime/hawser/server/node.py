@@ -20,7 +20,7 @@ from hawser.incidents import record_incident
 from hawser.principals import ANONYMOUS, Principal
 from hawser.timekeeper import Timekeeper
 from hawser_engine.channels.segments import is_pattern
-from hawser_engine.codes import CloseCode, ErrorCode
+from hawser_engine.codes import CloseCode, ErrorCode, ResetReason
 from hawser_engine.errors import LocalProtocolError, RemoteProtocolError
 from hawser_engine.events import (
     AuthenticationRequested,
@@ -119,7 +119,7 @@ class Node:
         self.mailboxes: MailboxDesk = MailboxDesk(self)
         self.timekeeper: Timekeeper = Timekeeper(config.gap_seconds, self._gap)
         self._engine = EngineServer(config, features=FEATURES, random_bytes=random_bytes)
-        self._users = Users(config.connections_per_user)
+        self._users: Users[ServerSession] = Users(config.connections_per_user, config.detached_per_user)
         self._admission = Admission(config.attaches_per_second, random_bytes, config.resume_period_seconds / 2)
         self._drivers: dict[Any, ServerDriver] = {}
         self._touched: dict[ServerDriver, None] = {}
@@ -325,7 +325,9 @@ class Node:
         session.detached()
         self.router.seen(session)
         self.presence.detached(session)
-        self._users.left(session)
+        given_up = self._users.left(session)
+        if given_up is not None:
+            self._engine.end(given_up.engine, ResetReason.EVICTED, trio.current_time())
 
     def _send_back(self, driver: ServerDriver) -> None:
         """Refuse one connection too many of its user; it may come back soon (LIM-3)."""
@@ -335,7 +337,7 @@ class Node:
     def _session_over(self, report: SessionReset) -> None:
         session = self.sessions.pop(report.session, None)
         if session is not None:
-            self._users.left(session)
+            self._users.over(session)
             session.end()
             self._sessions.start_soon(self._farewell, session)
 
