@@ -287,7 +287,7 @@ class PatternAccount:
         self.published = {one.channel: one for one in published}
         self._streams = {one.channel: _Stream(one, who, filtered=filtered, resets=resets) for one in published}
         self._resets = resets
-        self._story: list[tuple[Message | Gap, str]] = []
+        self._story: list[tuple[Message | Gap | None, str]] = []  # None: it goes back in the channel that is named
         self._last = dict.fromkeys(self.published, 0)  # offsets, by channel
 
     @property
@@ -305,6 +305,10 @@ class PatternAccount:
         """Volatile messages that it had."""
         return sum(isinstance(item, Message) and item.volatile for item, _ in self._story)
 
+    def go_back(self, channel: str) -> None:
+        """It goes back in a channel: the server may begin there again, in a subscription to that channel (WLD-4)."""
+        self._story.append((None, channel))
+
     def see(self, item: Message | Gap, where: str) -> None:
         """It was given this, in one of its subscriptions."""
         self._story.append((item, where))
@@ -320,11 +324,16 @@ class PatternAccount:
         """Each comes once, rising in each subscription; what lies between was told to be missing, or is not for it."""
         stream = self._streams[channel]
         had: set[int] = set()
+        again: set[int] = set()  # may come to the channel's own subscription a second time
         excused: set[int] = set()
         last: dict[str, int] = {}
         lost = False  # anything of the pattern may be missing, up to what comes next
         for item, where in self._story:
-            if isinstance(item, Gap) and item.channel not in self.published:
+            if item is None:
+                if where == channel:
+                    again |= had
+                    last.pop(channel, None)
+            elif isinstance(item, Gap) and item.channel not in self.published:
                 lost = True
             elif item.channel != channel:
                 continue
@@ -342,7 +351,8 @@ class PatternAccount:
                 if item.volatile:
                     continue
                 before = last.get(where, 0)
-                if item.offset <= before or (item.offset in had and not self._resets.count):
+                twice = item.offset in had and (where != channel or item.offset not in again)
+                if item.offset <= before or (twice and not self._resets.count):
                     raise Broken(f"{self.who}: {item.offset} of {channel} came after {before} in {where}")
                 last[where] = item.offset
                 had.add(item.offset)

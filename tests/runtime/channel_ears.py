@@ -97,6 +97,11 @@ class Ear(Dues):
         return here.epoch == end.epoch and all(map(self._filtered, range(here.offset + 1, end.offset + 1)))
 
     @property
+    def awaits(self) -> bool:
+        """Whether a CONTINUE of it has not been answered yet."""
+        return self._awaits is not None
+
+    @property
     def passed_over(self) -> int:
         """How far the server may take it to be: what follows where it stands is not for it."""
         here = self.stands

@@ -291,6 +291,7 @@ class World(frame.World):
             if self._over.is_set():
                 return
             if pick([True, False, False]):  # go back in history, to read nothing of it
+                account.go_back("log:1")
                 with trio.move_on_after(pick([0.05, 0.5, 1.0])):
                     async with client.subscribe("log:1", filter=filter, rewind=3):
                         await trio.sleep_forever()

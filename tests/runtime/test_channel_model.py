@@ -311,8 +311,9 @@ class Channels(RuleBasedStateMachine):
     ) -> None:  # fmt: skip
         """At any place that a client may name, for a while or until it goes on."""
         found = self._subscription(number)
-        if found is None:
-            return
+        self.rest_if(found is not None and found[1].awaits)
+        if found is None or found[1].awaits:
+            return  # of two CONTINUEs from one place nobody could tell which of them was answered
         client, ear = found
         place = self._claimed(ear, claim)
 
