@@ -29,6 +29,7 @@ from hawser.brokers.sqlite import SqliteBroker
 from hawser.brokers.sqlite.book import Change, Head
 from hawser.brokers.sqlite.keys import Keys
 from hawser.principals import scoped_key
+from hawser_engine.messages import Position
 from tests.runtime.helpers import URL, open_app, serving
 from tests.runtime.test_sqlite_broker import look, running
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser_engine.messages import About
+
 
 ADA, BOB = Principal("ada"), Principal("bob")
 BOUND = 100
@@ -194,6 +196,21 @@ def test_what_a_lost_commit_was_to_forget_is_forgotten_by_the_next() -> None:
     keys.apply(next_one)
     keys.plan(last)
     assert last.dropped == []
+
+
+def test_of_a_key_that_is_in_a_file_twice_the_later_one_holds() -> None:
+    """It was forgotten, and used again before the earlier one was deleted."""
+    mine, other = key(ADA, 1), key(ADA, 2)
+    rows = [
+        (1, "room", mine, b"e" * 8, 1, 100),
+        (2, "room", other, b"e" * 8, 2, 200),
+        (3, "room", mine, b"e" * 8, 3, 300),
+    ]
+    keys = Keys(rows, 10)
+    assert [keys.committed("room", mine, now) for now in (0, 150, 250, 300)] == [Position(b"e" * 8, 3)] * 3 + [None]
+    keys = Keys(rows, 10)
+    assert [keys.committed("room", other, now) for now in (150, 200)] == [Position(b"e" * 8, 2), None]
+    assert keys.forgotten == 0
 
 
 # ---------------------------------------------------------------- who is told
