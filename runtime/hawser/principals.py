@@ -99,3 +99,13 @@ def scoped_key(principal: Principal | None, key: bytes | None) -> bytes | None:
         return None
     name = b"" if principal is None else principal.id.encode()
     return bytes([len(name)]) + name + key  # the length, or one's name and key could read as another's
+
+
+def key_holder(key: bytes) -> bytes:
+    """Whose an idempotency key is: the id of a principal in UTF-8, or nothing if it is the application's own.
+
+    Args:
+        key: As `scoped_key` makes it; any other bytes are taken for the application's.
+    """
+    end = 1 + key[0] if key else 0
+    return key[1:end] if end < len(key) else b""

@@ -20,6 +20,7 @@ from hawser.brokers import (
     Keeping,
     MailboxFull,
     MemoryBroker,
+    MemoryKeys,
     MemoryMailboxes,
     Posting,
     Published,
@@ -273,7 +274,7 @@ async def test_a_key_that_comes_again_makes_room_for_nobody_least_of_all_for_its
 
 
 async def test_a_mailbox_that_is_empty_makes_room_and_no_other(autojump_clock: MockClock) -> None:
-    store = MemoryMailboxes(MemoryBroker(), mailboxes_max=2, keys_max=1)
+    store = MemoryMailboxes(MemoryBroker(), mailboxes_max=2, keys=MemoryKeys(1))
 
     def deaf(_mailbox: str, _news: News) -> None:
         """A sink."""

@@ -41,9 +41,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",
-        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryMailboxes", "MemoryPresence", "MemorySessions", "Moving",
-        "News", "NoAnswer", "Place", "Posting", "PresenceSink", "PresenceStore", "Published", "QuestionSink",
-        "Retention", "SessionDirectory", "Sink", "Submission",
+        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes", "MemoryPresence",
+        "MemorySessions", "Moving", "News", "NoAnswer", "Place", "Posting", "PresenceSink", "PresenceStore",
+        "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink", "Submission", "key_holder",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [
@@ -184,7 +184,10 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter", "answers"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),
-        (hawser.brokers.check.check_broker, ["broker", "key_window_seconds", "age_seconds", "lease_seconds"]),
+        (
+            hawser.brokers.check.check_broker,
+            ["broker", "key_window_seconds", "keys_max", "age_seconds", "lease_seconds"],
+        ),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )

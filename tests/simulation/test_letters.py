@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from hawser.brokers import MailboxFull, MemoryMailboxes, Published
-from hawser.brokers.memory_keys import KeyWindow
+from hawser.brokers.memory_keys import MemoryKeys
 from hawser.brokers.sqlite import letters as sqlite_letters
 from hawser.client.directs import DirectDesk, Directs
 from hawser.client.mailboxes import Mailbox
@@ -83,7 +83,7 @@ async def release_nothing(desk: Any) -> None:
     """A server that ends keeps what it holds (MBX-5)."""
 
 
-def remember_no_key(keys: Any, scope: str, key: bytes | None, position: Position, now: float) -> None:
+def remember_no_key(keys: Any, scope: bytes, key: bytes | None, position: Position, now: float) -> None:
     """What is posted again under its key is stored again (MBX-3)."""
 
 
@@ -264,7 +264,7 @@ PLANTED: Final = (
     Planted(MailboxDesk, "_put", give_one_too_many, "may be in hand", 2),
     Planted(MailboxDesk, "_tell", let_everybody_hold, "two hold", 0),
     Planted(MailboxDesk, "close", release_nothing, "still has", 2),
-    Planted(KeyWindow, "remember", remember_no_key, "under the same key", 0),
+    Planted(MemoryKeys, "remember", remember_no_key, "under the same key", 0),
     Planted(MemoryMailboxes, "known", know_nothing, "has it under its key", 5),
     Planted(MemoryMailboxes, "post", be_full_too_early, "was said to be full", 0),
     Planted(MemoryMailboxes, "post", be_full_too_late, "and more when it took", 2),

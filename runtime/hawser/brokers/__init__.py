@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hawser.principals import key_holder
 from hawser_engine.channels.entries import Entry, History, Retention
 
 from .base import Broker, BrokerUnavailable, Published, Sink, Submission
 from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
+from .memory_keys import MemoryKeys
 from .memory_mailboxes import MemoryMailboxes
 from .memory_sessions import MemorySessions
 from .presence import MemoryPresence, PresenceSink, PresenceStore
@@ -24,6 +26,7 @@ __all__ = [
     "MailboxFull",
     "MailboxStore",
     "MemoryBroker",
+    "MemoryKeys",
     "MemoryMailboxes",
     "MemoryPresence",
     "MemorySessions",
@@ -40,4 +43,5 @@ __all__ = [
     "SessionDirectory",
     "Sink",
     "Submission",
+    "key_holder",
 ]

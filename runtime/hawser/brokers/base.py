@@ -10,13 +10,14 @@ import secrets
 from abc import ABC, abstractmethod
 from functools import cached_property
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
 
 from hawser_engine.errors import HawserError
 
+from .memory_keys import MemoryKeys
 from .presence import MemoryPresence, PresenceStore
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from .mailboxes import MailboxStore
     from .sessions import SessionDirectory
-
-KEY_WINDOW_SECONDS: Final = 300.0
-"""How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
 
 
 class BrokerUnavailable(HawserError):
@@ -50,7 +48,7 @@ class Submission:
     retention: Retention
     """How much of the channel to keep from now on."""
     key: bytes | None = None
-    """Its idempotency key."""
+    """Its idempotency key; `key_holder` tells whose it is."""
     about: About | None = None
     """What it carries beside the payload."""
 
@@ -98,7 +96,20 @@ class Broker(ABC):
         """The letters that wait; kept in this process, unless a broker has something else."""
         from .memory_mailboxes import MemoryMailboxes  # which publishes dead letters by a broker
 
-        return MemoryMailboxes(self, random_bytes=self._random_bytes)
+        return MemoryMailboxes(self, random_bytes=self._random_bytes, keys=self._keys)
+
+    @cached_property
+    def _keys(self) -> MemoryKeys:
+        """The keys that are kept in this process."""
+        return MemoryKeys()
+
+    @property
+    def keys_forgotten(self) -> int:
+        """How many keys were forgotten before their time, of publications and of letters (SPEC PUB-3, MBX-3).
+
+        One that bounds how many it remembers forgets the oldest of whoever has the most, and says so in the log.
+        """
+        return self._keys.forgotten
 
     @cached_property
     def sessions(self) -> SessionDirectory:
@@ -129,7 +140,7 @@ class Broker(ABC):
             data: The payload.
             retention: How much of the channel to keep from now on.
             key: An idempotency key; a second publication with it to this channel within the broker's window is not
-                added, and its answer is the first one's.
+                added, and its answer is the first one's. It begins with whose it is, for which there is `key_holder`.
             about: What it carries beside the payload; None: nothing.
         """
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hawser.principals import Principal, scoped_key
 from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
@@ -16,6 +17,7 @@ from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases
 from .check_sessions import SESSION_CHECKS, check_leases_of_nodes
 from .expecting import BrokerContractError, expect, patiently
+from .mailboxes import Keeping, Posting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -48,6 +50,7 @@ async def check_broker(
     broker: Broker,
     *,
     key_window_seconds: float | None = None,
+    keys_max: int | None = None,
     age_seconds: float | None = None,
     lease_seconds: float | None = None,
 ) -> None:
@@ -56,6 +59,8 @@ async def check_broker(
     Args:
         broker: A broker that nothing else uses; channels whose names begin with ``check:`` are created.
         key_window_seconds: If given, waits so long and checks that keys are forgotten (use an autojump clock).
+        keys_max: If given, it is so many keys that are remembered at once, by this broker and whatever shares its keys;
+            a principal uses twice as many, and it is checked that it is its own that are forgotten, and counted.
         age_seconds: If given, keeps history for so long, waits more than four times as long, and checks that what is
             older is gone; then likewise with letters (use an autojump clock if the broker's clock goes by Trio's).
         lease_seconds: If given, holds leases of presence for so long, waits nearly three times as long, and checks that
@@ -76,6 +81,8 @@ async def check_broker(
         nursery.start_soon(broker.mailboxes.run)
         for check_mailboxes in MAILBOX_CHECKS:
             await check_mailboxes(broker)
+        if keys_max is not None:
+            await _check_bound_of_keys(broker, keys_max)
         if age_seconds is not None:
             await check_times(broker, age_seconds)
         # Last, for it renews leases from now on: a virtual clock would jump there whenever a thread writes.
@@ -275,6 +282,27 @@ async def _check_keys_are_forgotten(broker: Broker, window_seconds: float) -> No
     await trio.sleep(window_seconds * 0.2)
     anew = await broker.publish("check:window", b"x", retention=KEEP, key=b"k")
     expect("a key after its window", (anew.duplicate, anew.position.offset), (False, 2))
+
+
+async def _check_bound_of_keys(broker: Broker, keys_max: int) -> None:
+    quiet, loud = Principal("check:quiet"), Principal("check:loud")
+
+    async def publish(who: Principal, *numbers: int) -> list[bool]:
+        together = [Submission("check:bound", b"x", KEEP, scoped_key(who, b"%d" % number)) for number in numbers]
+        return [_place(outcome)[1] for outcome in await broker.publish_all(together)]
+
+    async def post() -> bool:
+        letter = Posting("check:bound", b"x", Keeping(), key=scoped_key(quiet, b"letter"))
+        return (await broker.mailboxes.post(letter)).duplicate
+
+    before = broker.keys_forgotten
+    expect("keys that are new", [*await publish(quiet, 1), await post()], [False, False])
+    for begin in range(0, 2 * keys_max, 50):
+        await publish(loud, *range(begin, min(begin + 50, 2 * keys_max)))
+    expect("keys of one who has few", [*await publish(quiet, 1), await post()], [True, True])
+    expect("the newest key of one who has many", await publish(loud, 2 * keys_max - 1), [True])
+    expect("its oldest", await publish(loud, 0), [False])
+    expect("keys forgotten before their time, all counted", broker.keys_forgotten - before >= keys_max, True)
 
 
 async def _check_what_is_carried(broker: Broker) -> None:

@@ -88,7 +88,7 @@ class Posting:
     sender: str | None = None
     """Id of the principal that posted it; None: the application."""
     key: bytes | None = None
-    """Its idempotency key."""
+    """Its idempotency key; `key_holder` tells whose it is."""
     seconds: float = inf
     """How long it is worth being given to somebody."""
 

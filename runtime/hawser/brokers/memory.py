@@ -22,7 +22,8 @@ from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position
 
 from .base import Broker, Published, Sink
-from .memory_keys import KeyWindow
+from .keys import KEYS_MAX
+from .memory_keys import MemoryKeys
 from .memory_mailboxes import MemoryMailboxes
 from .watching import Watchers
 
@@ -137,7 +138,8 @@ class MemoryBroker(Broker):
         random_bytes: Where epochs come from, and the names of nodes and of their leases.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
-        keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+        keys_max: Idempotency keys kept at once, of publications and letters; beyond, the oldest of whoever has the most
+            is forgotten before its time, and the log says so.
     """
 
     def __init__(
@@ -146,7 +148,7 @@ class MemoryBroker(Broker):
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], float] = time.time,
         channels_max: int = 100_000,
-        keys_max: int = 100_000,
+        keys_max: int = KEYS_MAX,
     ) -> None:
         self._random_bytes = random_bytes
         self._clock = clock
@@ -154,12 +156,21 @@ class MemoryBroker(Broker):
         self._streams: dict[str, _Stream] = {}
         self._watchers = Watchers()
         self._idle: dict[str, None] = {}  # channels nobody has joined, longest unused first
-        self._keys = KeyWindow(keys_max)
+        self._keys = MemoryKeys(keys_max)
 
     @cached_property
     def mailboxes(self) -> MemoryMailboxes:
         """See `Broker.mailboxes`."""
-        return MemoryMailboxes(self, random_bytes=self._random_bytes, clock=self._clock)
+        return MemoryMailboxes(self, random_bytes=self._random_bytes, clock=self._clock, keys=self._keys)
+
+    @property
+    def keys_max(self) -> int:
+        """Idempotency keys kept at once; may be changed while it is used."""
+        return self._keys.keys_max
+
+    @keys_max.setter
+    def keys_max(self, keys_max: int) -> None:
+        self._keys.keys_max = keys_max
 
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None

@@ -18,7 +18,7 @@ from hawser_engine.messages import Position
 
 from .base import Published
 from .mailboxes import Letter, MailboxFull, MailboxStore, News, dead_letter
-from .memory_keys import KeyWindow
+from .memory_keys import MemoryKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -88,7 +88,7 @@ class MemoryMailboxes(MailboxStore):
         clock: Seconds since the beginning of 1970 (UTC): what letters are dated and expire by.
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds
             makes room.
-        keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+        keys: Where the keys of letters are remembered, beside those of publications; None: for themselves.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class MemoryMailboxes(MailboxStore):
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         clock: Callable[[], float] = time.time,
         mailboxes_max: int = 100_000,
-        keys_max: int = 100_000,
+        keys: MemoryKeys | None = None,
     ) -> None:
         self._broker = broker
         self._random_bytes = random_bytes
@@ -106,7 +106,7 @@ class MemoryMailboxes(MailboxStore):
         self._mailboxes_max = mailboxes_max
         self._mailboxes: dict[str, _Mailbox] = {}
         self._idle: dict[str, None] = {}  # those that could make room, unused for longest first
-        self._keys = KeyWindow(keys_max)
+        self._keys = MemoryKeys() if keys is None else keys
 
     # ------------------------------------------------------------ letters
 
@@ -114,7 +114,7 @@ class MemoryMailboxes(MailboxStore):
         """See `MailboxStore.post`."""
         await trio.lowlevel.checkpoint()
         now = trio.current_time()
-        known = self._keys.known(posting.mailbox, posting.key, now)
+        known = self._keys.known(posting.mailbox.encode(), posting.key, now)
         if known is not None:
             return Published(known, True)
         mailbox, keeping, size = self._mailbox(posting.mailbox), posting.keeping, len(posting.data)
@@ -126,7 +126,7 @@ class MemoryMailboxes(MailboxStore):
         letter = Letter(position, posting.data, posting.sender, int(now_ms))
         mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
         mailbox.bytes += size
-        self._keys.remember(posting.mailbox, posting.key, position, now)
+        self._keys.remember(posting.mailbox.encode(), posting.key, position, now)
         self._touch(mailbox)
         mailbox.tell()
         return Published(position, False)
@@ -134,7 +134,7 @@ class MemoryMailboxes(MailboxStore):
     async def known(self, mailbox: str, key: bytes) -> Position | None:
         """See `MailboxStore.known`."""
         await trio.lowlevel.checkpoint()
-        return self._keys.known(mailbox, key, trio.current_time())
+        return self._keys.known(mailbox.encode(), key, trio.current_time())
 
     async def read(self, mailbox: str, after: int, *, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
         """See `MailboxStore.read`."""

@@ -88,7 +88,7 @@ def _word(*words: str) -> Callable[[object, attrs.Attribute[Any], str], None]:
 
 @attrs.frozen
 class Store:
-    """The file that keeps channels, so that a restarted server has them again."""
+    """The file that keeps channels, so that a restarted server has them again; `keys_max` holds without one, too."""
 
     file: str | None = None
     """Where it is; it is made if there is none. None: channels end with the server."""
@@ -97,8 +97,9 @@ class Store:
     that, too, and each commit waits for the disk."""
     channels_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     """Channels kept at once; beyond, the one unused for longest that nobody has joined makes room."""
-    keys_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
-    """Idempotency keys kept at once; beyond, the oldest is forgotten before its time."""
+    keys_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    """Idempotency keys kept at once, in memory or in the file; beyond, the oldest of whoever has the most is forgotten
+    before its 300 s, and the log says so. None: 100,000, which is 333 a second, or what the app gives its broker."""
     mailboxes_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     """Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds makes room."""
     file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))

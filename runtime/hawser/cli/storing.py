@@ -18,23 +18,28 @@ if TYPE_CHECKING:
 
 
 def keep_in_store(app: App, store: Store) -> None:
-    """Let an app keep its channels in a file, if one is named.
+    """Let an app keep its channels in a file, if one is named, and so many keys as are named.
 
     Raises:
         CommandFailed: The app has a broker of its own.
     """
-    if store.file is None:
+    if store.file is None and store.keys_max is None:
         return
     if not isinstance(app.broker, MemoryBroker):
+        asked = f"store.keys_max = {store.keys_max}" if store.file is None else f"--store {store.file}"
         own = type(app.broker).__name__
-        raise CommandFailed(f"--store {store.file}: the app keeps its channels in a {own} of its own", WRONG_USAGE)
+        raise CommandFailed(f"{asked}: the app keeps its channels in a {own} of its own", WRONG_USAGE)
+    if store.keys_max is not None:
+        app.broker.keys_max = store.keys_max
+    if store.file is None:
+        return
     from hawser.brokers.sqlite import SqliteBroker
 
     app.broker = SqliteBroker(
         store.file,
         synchronous="full" if store.synchronous == "full" else "normal",
         channels_max=store.channels_max,
-        keys_max=store.keys_max,
+        keys_max=app.broker.keys_max,
         mailboxes_max=store.mailboxes_max,
         bytes_max=store.file_bytes,
     )

@@ -51,6 +51,14 @@ class Server:
         return self._node.replayed
 
     @property
+    def keys_forgotten(self) -> int:
+        """How many idempotency keys the app's broker has forgotten before their time (SPEC PUB-3, MBX-3).
+
+        While it rises, what is published again under an older key may be stored twice: give the broker more `keys_max`.
+        """
+        return self._node.app.broker.keys_forgotten
+
+    @property
     def overflow(self) -> dict[str, OverflowCounts]:
         """What subscribers could not take and what became of it, by the pattern of their channels (SPEC OVF-2)."""
         return {pattern: attrs.evolve(counts) for pattern, counts in self._node.hub.counts.items()}

@@ -102,6 +102,17 @@ async def test_without_a_file_nothing_is_kept() -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def test_without_a_file_so_many_keys_are_remembered_as_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text("[store]\nkeys_max = 7\n")
+    own, named = App(broker=MemoryBroker(keys_max=5)), App(broker=MemoryBroker(keys_max=5))
+    keep_in_store(own, Store())
+    keep_in_store(named, read_settings(path).store)
+    assert [app.broker.keys_max for app in (own, named) if isinstance(app.broker, MemoryBroker)] == [5, 7]
+    with pytest.raises(CommandFailed, match=r"store.keys_max = 7: the app keeps its channels in a Own of its own"):
+        keep_in_store(App(broker=Own(tmp_path / "own.db")), read_settings(path).store)
+
+
 async def test_the_limits_of_the_file_are_those_of_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "hawser.toml"
     path.write_text(f"[store]\nfile = '{tmp_path / 's.db'}'\nmailboxes_max = 1\nkeys_max = 1\n")

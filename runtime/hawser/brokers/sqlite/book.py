@@ -26,10 +26,11 @@ from .letters import Box, LetterRow, MailBook, MailRequest, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from hawser.brokers.keys import Scope
     from hawser.brokers.mailboxes import MailboxFull
     from hawser_engine.messages import About
 
-    from .keys import KeyRow, Scope
+    from .keys import KeyRow
     from .letters import BoxRow
 
 PRUNE_MESSAGES: Final = 64
@@ -178,7 +179,9 @@ class Change:
     removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
     """Channels that make room."""
     forgotten: int | None = None
-    """Keys up to this id are deleted."""
+    """Keys up to this id are deleted, as they are out of date, …"""
+    dropped: list[int] = attrs.field(factory=list[int])
+    """… and those with these ids, as they were too many."""
     boxes: dict[str, Box] = attrs.field(factory=dict[str, Box])
     letters: list[LetterRow] = attrs.field(factory=list[LetterRow])
     works: list[Work] = attrs.field(factory=list[Work])
@@ -227,7 +230,7 @@ class Book:
         contents: What the file holds.
         random_bytes: Where epochs come from.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
-        keys_max: Keys kept at once; beyond, the oldest is forgotten before its time.
+        keys_max: Keys kept at once; beyond, the oldest of whoever has the most is forgotten before its time.
         mailboxes_max: As for `MailBook`.
         is_held: As for `MailBook`.
     """

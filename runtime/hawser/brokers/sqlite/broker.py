@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from hawser.brokers.base import Broker, BrokerUnavailable, Published, Sink, Submission
+from hawser.brokers.keys import KEYS_MAX
 from hawser.brokers.watching import Watchers
 from hawser_engine.channels.entries import Entry, History, Retention
 
@@ -98,7 +99,8 @@ class SqliteBroker(Broker):
         path: The file; it is made if there is none. It has others beside it, whose names begin with its own.
         synchronous: What a commit survives. After a power cut that took some, all channels go on under new epochs.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
-        keys_max: Idempotency keys kept at once; beyond, the oldest is forgotten before its time.
+        keys_max: Idempotency keys kept at once, of publications and letters; beyond, the oldest of whoever has the most
+            is forgotten before its time, and the log says so.
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty makes room.
         bytes_max: How large the file may become; None leaves that to the disk.
         random_bytes: Where epochs come from, and the names of nodes and of their leases.
@@ -113,7 +115,7 @@ class SqliteBroker(Broker):
         *,
         synchronous: Synchronous = "normal",
         channels_max: int = 100_000,
-        keys_max: int = 100_000,
+        keys_max: int = KEYS_MAX,
         mailboxes_max: int = 100_000,
         bytes_max: int | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -132,6 +134,7 @@ class SqliteBroker(Broker):
         self._random_bytes = random_bytes
         self._clock = clock
         self._store: _Open | None = None
+        self._keys_forgotten = 0  # while it was open earlier
         self._sinks: dict[str, tuple[Sink, ...]] = {}
         self._watchers = Watchers()
 
@@ -139,6 +142,11 @@ class SqliteBroker(Broker):
     def mailboxes(self) -> SqliteMailboxes:
         """The letters that wait, in the same file."""
         return SqliteMailboxes(self)
+
+    @property
+    def keys_forgotten(self) -> int:
+        """See `Broker.keys_forgotten`."""
+        return self._keys_forgotten + (0 if self._store is None else self._store.book.keys.forgotten)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """See `Broker.run`.
@@ -171,6 +179,7 @@ class SqliteBroker(Broker):
                 finally:
                     writer.stop()
         finally:
+            self._keys_forgotten = self.keys_forgotten
             self._store = None
             store.queue.close(self._closed())
             with trio.CancelScope(shield=True):

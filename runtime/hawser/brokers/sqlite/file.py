@@ -35,6 +35,7 @@ from .schema import (
     STEPS,
     VERSION,
     delete_entries,
+    delete_keys,
 )
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ class StoreFile:
             KEYS.run(writer, [*change.keys.values()])
             if change.forgotten is not None:
                 writer.execute("DELETE FROM keys WHERE id <= ?", (change.forgotten,))
+            delete_keys(writer, change.dropped)
             for kept in change.prunes:
                 _prune(writer, kept)
             writer.execute("COMMIT")

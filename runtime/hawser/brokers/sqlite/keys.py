@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from hawser.brokers.base import KEY_WINDOW_SECONDS
+from hawser.brokers.keys import KEY_WINDOW_SECONDS, KeyWindow, Scope
 from hawser_engine.messages import Position
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 KEY_WINDOW_MS: Final = round(KEY_WINDOW_SECONDS * 1_000)
 
 FORGET_KEYS: Final = 64
-"""So many keys that are out of date are deleted from the file at once."""
+"""So many keys that are forgotten are deleted from the file at once, …"""
+DROP_KEYS: Final = 1_024
+"""… and so many with one change, of those that were too many."""
 
-Scope: TypeAlias = str | bytes
-"""Where a key holds: the name of a channel, or that of a mailbox in UTF-8."""
 KeyRow: TypeAlias = tuple[int, Scope, bytes, bytes, int, int]
 """Id, scope, key, epoch, offset, expires."""
 
@@ -32,24 +32,32 @@ class Keys:
 
     Args:
         rows: What the file holds, oldest first.
-        keys_max: Keys kept at once; beyond, the oldest is forgotten before its time.
+        keys_max: Keys kept at once; beyond, the oldest of whoever has the most is forgotten before its time.
     """
 
     def __init__(self, rows: Sequence[KeyRow], keys_max: int) -> None:
-        self._keys: dict[tuple[Scope, bytes], KeyRow] = {(row[1], row[2]): row for row in rows}
-        self._keys_max = keys_max
+        self._window: KeyWindow[KeyRow] = KeyWindow(keys_max, KEY_WINDOW_MS)
+        # One that was forgotten and used again may be there twice; the later one holds.
+        for row in sorted({(row[1], row[2]): row for row in rows}.values()):
+            self._window.add(row[1], row[2], row, row[5])
         self._next = 1 + max((row[0] for row in rows), default=0)
-        self._forgotten = self._deleted = 0  # keys up to these ids: here, in the file
+        self._expired = self._deleted = 0  # keys up to these ids: here, in the file
+        self._dropped: list[int] = []  # forgotten before their time, and still in the file
+
+    @property
+    def forgotten(self) -> int:
+        """How many were forgotten before their time."""
+        return self._window.forgotten
 
     def known(self, change: Change, scope: Scope, key: bytes | None) -> Position | None:
         """What was stored under a key, if it is remembered."""
-        row = None if key is None else change.keys.get((scope, key)) or self._keys.get((scope, key))
+        row = None if key is None else change.keys.get((scope, key)) or self._window.get(scope, key)
         return None if row is None else Position(row[3], row[4])
 
     def committed(self, scope: Scope, key: bytes, now: int) -> Position | None:
         """What the file has under a key, if it is remembered."""
         self.forget(now)
-        row = self._keys.get((scope, key))
+        row = self._window.get(scope, key)
         return None if row is None else Position(row[3], row[4])
 
     def remember(self, change: Change, scope: Scope, key: bytes | None, position: Position, now: int) -> None:
@@ -60,21 +68,25 @@ class Keys:
             self._next += 1
 
     def forget(self, now: int) -> None:
-        """Forget the keys that are out of date, whatever becomes of the file."""
-        while self._keys:
-            oldest, row = next(iter(self._keys.items()))
-            if row[5] > now and len(self._keys) <= self._keys_max:
-                break
-            del self._keys[oldest]
-            self._forgotten = row[0]
+        """Forget the keys that are out of date, and those that are too many, whatever becomes of the file."""
+        newest = self._window.expire(now)
+        if newest is not None:
+            self._expired = newest[0]
+        self._dropped += [row[0] for row in self._window.shorten(now)]
 
     def plan(self, change: Change) -> None:
         """Have a change delete what is forgotten, if that is worth it."""
-        if self._forgotten - self._deleted >= FORGET_KEYS and not change.empty:
-            change.forgotten = self._forgotten
+        if change.empty:
+            return
+        if self._expired - self._deleted >= FORGET_KEYS:
+            change.forgotten = self._expired
+        if len(self._dropped) >= FORGET_KEYS:
+            change.dropped = self._dropped[:DROP_KEYS]
 
     def apply(self, change: Change) -> None:
         """A change is committed."""
-        self._keys |= change.keys
+        for row in change.keys.values():
+            self._window.add(row[1], row[2], row, row[5])
         if change.forgotten is not None:
             self._deleted = change.forgotten
+        del self._dropped[: len(change.dropped)]

@@ -13,7 +13,7 @@ import attrs
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 APPLICATION_ID: Final = 0x48415753
 """Says in the header of a file that it is a store of Hawser: HAWS in ASCII."""
@@ -99,11 +99,22 @@ LETTERS: Final = Insert("letters", 8)
 
 
 def delete_entries(connection: sqlite3.Connection, channel: int, offsets: Sequence[int]) -> None:
-    """Delete publications of a channel, in statements of powers of two as `Insert` does."""
+    """Delete publications of a channel."""
+    for some in _lots(offsets):
+        places = ",".join("?" * len(some))
+        connection.execute(f"DELETE FROM entries WHERE channel = ? AND offset IN ({places})", (channel, *some))
+
+
+def delete_keys(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Delete keys."""
+    for some in _lots(ids):
+        connection.execute(f"DELETE FROM keys WHERE id IN ({','.join('?' * len(some))})", some)
+
+
+def _lots(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Powers of two of them, as `Insert` has."""
     begin = 0
-    while begin < len(offsets):
-        count = min(_ROWS_MAX, 1 << ((len(offsets) - begin).bit_length() - 1))
-        places = ",".join("?" * count)
-        values = (channel, *offsets[begin : begin + count])
-        connection.execute(f"DELETE FROM entries WHERE channel = ? AND offset IN ({places})", values)
+    while begin < len(numbers):
+        count = min(_ROWS_MAX, 1 << ((len(numbers) - begin).bit_length() - 1))
+        yield numbers[begin : begin + count]
         begin += count
