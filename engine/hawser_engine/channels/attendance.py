@@ -4,6 +4,7 @@ Rule: this holds what is wanted, and which of it may not be written yet. Whoever
 that is due, so what has changed back meanwhile is never written, and a write that failed is taken again.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -37,9 +38,10 @@ class Attendance:
     def __init__(self, grace_seconds: float) -> None:
         self._grace = grace_seconds
         self._wanted: dict[bytes, dict[str, Member]] = {}
-        self._detached: dict[bytes, float] = {}  # until when they are still there; the earliest first
+        # Taken from at the front, where a dict would look for its first among all that were ever there.
+        self._detached: OrderedDict[bytes, float] = OrderedDict()  # until when they are still there; the earliest first
         self._absent: dict[bytes, None] = {}  # detached for longer
-        self._due: dict[Place, None] = {}
+        self._due: OrderedDict[Place, None] = OrderedDict()
         self._written: dict[Place, None] = {}  # what may stand at the broker
 
     def enter(self, channel: str, entry: Member) -> None:
@@ -105,8 +107,7 @@ class Attendance:
         """What is to be written now, at most so much; it is no longer due."""
         writings: list[Writing] = []
         while self._due and len(writings) < limit:
-            place = next(iter(self._due))
-            del self._due[place]
+            place, _ = self._due.popitem(last=False)
             channel, member = place
             entry = None if member in self._absent else self.entry(channel, member)
             if entry is not None:
@@ -125,7 +126,8 @@ class Attendance:
     def expired(self) -> None:
         """Nothing stands at the broker any more: whatever is wanted is due."""
         self._written.clear()
-        self._due = {(channel, member): None for member, channels in self._wanted.items() for channel in channels}
+        places = [(channel, member) for member, channels in self._wanted.items() for channel in channels]
+        self._due = OrderedDict.fromkeys(places)
 
     def _mark(self, member: bytes) -> None:
         for channel in self._wanted.get(member, ()):

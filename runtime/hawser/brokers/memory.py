@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from functools import cached_property
 from itertools import islice
 from math import inf
@@ -155,7 +155,7 @@ class MemoryBroker(Broker):
         self._channels_max = channels_max
         self._streams: dict[str, _Stream] = {}
         self._watchers = Watchers()
-        self._idle: dict[str, None] = {}  # channels nobody has joined, longest unused first
+        self._idle: OrderedDict[str, None] = OrderedDict()  # channels nobody has joined, longest unused first
         self._keys = MemoryKeys(keys_max)
 
     @cached_property
@@ -246,8 +246,8 @@ class MemoryBroker(Broker):
         stream = self._streams.get(channel)
         if stream is None:
             if len(self._streams) >= self._channels_max and self._idle:
-                oldest = next(iter(self._idle))
-                del self._idle[oldest], self._streams[oldest]
+                oldest, _ = self._idle.popitem(last=False)
+                del self._streams[oldest]
             stream = self._streams[channel] = _Stream(self._random_bytes(8))
         self._touch(channel, stream)
         return stream

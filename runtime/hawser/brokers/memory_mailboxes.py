@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import OrderedDict
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -105,7 +106,7 @@ class MemoryMailboxes(MailboxStore):
         self._clock = clock
         self._mailboxes_max = mailboxes_max
         self._mailboxes: dict[str, _Mailbox] = {}
-        self._idle: dict[str, None] = {}  # those that could make room, unused for longest first
+        self._idle: OrderedDict[str, None] = OrderedDict()  # those that could make room, unused for longest first
         self._keys = MemoryKeys() if keys is None else keys
 
     # ------------------------------------------------------------ letters

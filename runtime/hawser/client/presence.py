@@ -7,6 +7,7 @@ has changed back by the time it looks is no change.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -52,7 +53,7 @@ class Look:
         self._presence = presence
         self._seen: dict[bytes, Entry] = dict(presence.entries)
         self._seen_total = presence.total
-        self._unseen: dict[bytes, None] = {}
+        self._unseen: OrderedDict[bytes, None] = OrderedDict()
 
     @property
     def behind(self) -> bool:
@@ -61,7 +62,7 @@ class Look:
 
     def concerns(self, names: Iterable[bytes]) -> None:
         """Something may have changed about these."""
-        self._unseen |= dict.fromkeys(names)
+        self._unseen.update(dict.fromkeys(names))
 
     def replaced(self) -> None:
         """Everything may have changed."""
@@ -71,8 +72,7 @@ class Look:
         """The next change; None if there is none."""
         presence = self._presence
         while presence.listed and self._unseen:
-            name = next(iter(self._unseen))
-            del self._unseen[name]
+            name, _ = self._unseen.popitem(last=False)
             before, now = self._seen.get(name), presence.entries.get(name)
             if now is None:
                 if before is not None:

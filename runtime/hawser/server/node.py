@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -122,7 +123,7 @@ class Node:
         self._users: Users[ServerSession] = Users(config.connections_per_user, config.detached_per_user)
         self._admission = Admission(config.attaches_per_second, random_bytes, config.resume_period_seconds / 2)
         self._drivers: dict[Any, ServerDriver] = {}
-        self._touched: dict[ServerDriver, None] = {}
+        self._touched: OrderedDict[ServerDriver, None] = OrderedDict()
         self._draining = False
         self._connections = connections
         self._sessions = sessions
@@ -216,8 +217,7 @@ class Node:
         try:
             while True:
                 if self._touched:
-                    driver = next(iter(self._touched))
-                    del self._touched[driver]
+                    driver, _ = self._touched.popitem(last=False)
                     try:
                         self._drain_driver(driver)
                     except Exception as error:

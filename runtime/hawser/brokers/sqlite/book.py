@@ -10,6 +10,7 @@ Rule 2: retention is exact for readers at once (`Kept`) and lazy in the file.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import ceil
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -256,7 +257,9 @@ class Book:
             newest = self._heads[channel].newest
             assert newest is not None
             newest.add(offset, key, size, time)
-        self._idle: dict[str, None] = dict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
+        self._idle: OrderedDict[str, None] = OrderedDict.fromkeys(
+            self._heads
+        )  # channels nobody has joined, longest unused first
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
 
     def __len__(self) -> int:
@@ -347,4 +350,4 @@ class Book:
         """A change could not be committed: nothing of it has happened."""
         self.mail.revoke(change)
         self._heads |= change.removed
-        self._idle = dict.fromkeys((*change.removed, *self._idle))
+        self._idle = OrderedDict.fromkeys((*change.removed, *self._idle))
