@@ -32,6 +32,20 @@ def check_name(what: str, name: object) -> str:
     return name
 
 
+def check_list(what: str, given: object) -> None:
+    """Refuse a string where a list of names is taken: each of its letters would be one of them.
+
+    Args:
+        what: What was given, in the words of whoever gave it.
+        given: Any value.
+
+    Raises:
+        TypeError: It is a string.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"{what} is a list of names, not a string; write [{given!r}]")
+
+
 def is_generator(handler: object) -> bool:
     """Whether a handler is an async generator function, or an object whose class has an async generator call."""
     return inspect.isasyncgenfunction(handler) or inspect.isasyncgenfunction(type(handler).__call__)

@@ -15,7 +15,7 @@ from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_handler, check_name
+from hawser.principals import check_handler, check_list, check_name
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.channels.segments import is_pattern
@@ -281,6 +281,8 @@ class Client:
         data: object,
         *,
         key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
         except_me: bool = False,
         volatile: bool = False,
     ) -> Sent:
@@ -296,6 +298,8 @@ class Client:
             to: One target or several, up to 64; each session gets it once, however many of them mean it.
             data: The same kinds of values as for `publish`.
             key: An idempotency key for the channels and the mailboxes of the targets, as for `publish` and `post`.
+            tags: As for `publish`; only where all targets are channels.
+            latest_key: As for `publish`; only where all targets are channels.
             except_me: Give it to everybody whom the targets mean but this session.
             volatile: Give it to whoever takes it now, and keep it nowhere: not in a mailbox, and in a channel as
                 `publish` does.
@@ -311,19 +315,21 @@ class Client:
                 they may get again.
             NotSent: The session was reset before it left.
             SessionClosed: The client is closed.
-            ValueError: There is no target, or there are too many, or the key is too long; or something volatile has
-                one.
+            TypeError: Something is no target; `hawser.to` makes them.
+            ValueError: There is no target, or there are too many; or key or tags are too long or too many; or something
+                volatile has a key, or a target that is no channel has tags or a latest key.
 
         Spec: ADR-1 to ADR-8, ADR-10, ADR-13, ADR-14.
         """
-        targets = listed(to)
+        options = publish_options(tags, latest_key, except_me=except_me, volatile=volatile)
+        targets = listed(to, options)
         check_key(key)
         if volatile and key is not None:
             raise ValueError("what is volatile has no idempotency key")
         payload = encode_payload(data)
         own_key = None if volatile else self._keys.next() if key is None else key
-        options = publish_options(None, None, except_me=except_me, volatile=volatile)
-        size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
+        size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
+        size += sum(len(one.name or "") * 4 + 8 for one in targets)
 
         def encode(id: int) -> bytes:
             self._dialogue.directs.check_feature()
@@ -337,7 +343,14 @@ class Client:
         return sent
 
     async def publish_to(
-        self, channels: Sequence[str], data: object, *, key: bytes | None = None, except_me: bool = False
+        self,
+        channels: Sequence[str],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+        except_me: bool = False,
     ) -> list[Outcome]:
         """Publish to several channels at once, with one request: all have it, or are refused, each for itself.
 
@@ -345,6 +358,8 @@ class Client:
             channels: 1 to 64 of them.
             data: As for `publish`.
             key: As for `publish`; the same in all channels.
+            tags: As for `publish`; a channel that carries none refuses.
+            latest_key: As for `publish`; likewise.
             except_me: As for `publish`.
 
         Returns:
@@ -356,12 +371,15 @@ class Client:
             OutcomeUnknown: The session was reset; publish again with ``error.key``, and it is published once.
             NotSent: As for `send`.
             SessionClosed: As for `send`.
-            ValueError: There is no channel, or there are too many, or a name or the key cannot travel.
+            TypeError: ``channels`` is a string.
+            ValueError: There is no channel, or there are too many, or a name, the key or tags cannot travel.
 
         Spec: ADR-7.
         """
+        check_list("channels", channels)
         targets = [addresses.channel(name) for name in channels]
-        return list((await self.send(targets, data, key=key, except_me=except_me)).outcomes)
+        sent = await self.send(targets, data, key=key, tags=tags, latest_key=latest_key, except_me=except_me)
+        return list(sent.outcomes)
 
     def directs(self) -> Directs:
         """Take what is sent to this client: ``async with client.directs() as directs: async for direct in directs``.
@@ -530,7 +548,7 @@ class Client:
             The offer, to be entered.
 
         Raises:
-            TypeError: One of them is no async function.
+            TypeError: One of them is no async function, or ``doc`` no text, or ``capabilities`` no list of words.
             ValueError: A name or a description cannot travel, or is there twice.
 
         Spec: AGT-1 to AGT-7.

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from hawser.addressing import Outcome, Sent
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser.streams import Stream
+    from hawser.to import Target
     from hawser_engine.messages import Position
     from hawser_transports import Transport
 
@@ -183,6 +185,46 @@ class PooledClient:
         """
         client = self._present().client
         return await client.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+
+    async def send(
+        self,
+        to: Target | Sequence[Target],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> Sent:
+        """Send something to somebody; as `Client.send`.
+
+        Args:
+            to: As there.
+            data: As there.
+            key: As there.
+            tags: As there.
+            latest_key: As there.
+        """
+        return await self._present().client.send(to, data, key=key, tags=tags, latest_key=latest_key)
+
+    async def publish_to(
+        self,
+        channels: Sequence[str],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> list[Outcome]:
+        """Publish to several channels at once; as `Client.publish_to`.
+
+        Args:
+            channels: As there.
+            data: As there.
+            key: As there.
+            tags: As there.
+            latest_key: As there.
+        """
+        return await self._present().client.publish_to(channels, data, key=key, tags=tags, latest_key=latest_key)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result; as `Client.call`.
