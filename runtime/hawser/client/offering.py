@@ -13,7 +13,7 @@ from hawser.contract.signatures import types_of
 from hawser.describing import describe
 from hawser.errors import PayloadError, RequestFailed
 from hawser.payloads import encode_payload
-from hawser.principals import check_handler, check_name
+from hawser.principals import check_handler, check_list, check_name
 from hawser_engine.agents import Offer, Offered, OfferedProcedure, Withdraw
 from hawser_engine.codes import ErrorCode
 from hawser_engine.errors import HawserError
@@ -78,6 +78,11 @@ class Offering:
             check_part("the name of a worker", worker)
         if not 1 <= len(handlers) <= PROCEDURES_MAX:
             raise ValueError(f"an agent has 1 to {PROCEDURES_MAX} procedures, this one {len(handlers)}")
+        check_list("capabilities", capabilities)
+        texts: list[tuple[str, object]] = [("doc", doc), *(("a capability", word) for word in capabilities)]
+        for what, text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"{what} is a text, not {type(text).__name__}")
         self.agent: str = agent
         self.requested: bool = False
         """Whether the server was asked for it, and has not ended it; kept by `Offers`."""
