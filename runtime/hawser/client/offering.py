@@ -11,6 +11,7 @@ import trio
 from hawser.calls import Procedure, Refused
 from hawser.contract.signatures import types_of
 from hawser.describing import describe
+from hawser.entering import not_entered
 from hawser.errors import PayloadError, RequestFailed
 from hawser.payloads import encode_payload
 from hawser.principals import check_handler, check_list, check_name
@@ -149,8 +150,11 @@ class Offering:
         Raises:
             RequestFailed: The server has ended it: DENIED when the right was withdrawn, TAKEN_OVER when another session
                 of the same principal offers the agent under the name of this worker.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client is closed.
         """
+        if not self._entered:
+            raise not_entered("an offer")
         await self._over.wait()
         assert self._error is not None
         raise self._error

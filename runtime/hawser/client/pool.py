@@ -13,6 +13,7 @@ import trio
 
 from hawser.background import Background
 from hawser.config import Config
+from hawser.entering import not_entered
 from hawser.errors import PoolFull, SessionClosed
 from hawser.members import encode_info
 from hawser.principals import check_name
@@ -453,7 +454,7 @@ class ClientPool:
         if member is not None:
             return member
         if self._nursery is None:
-            raise RuntimeError("a pool is entered with async with before it is used")
+            raise not_entered("a pool")
         connection = connect(
             key[0],
             credentials=credentials,
