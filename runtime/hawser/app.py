@@ -20,7 +20,7 @@ from hawser_engine.packets import MAX_BODY
 from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed
 from .agents import DIRECTORY, AgentRule, Balance
-from .answers import COLLECT_PROCEDURE, Collected
+from .answers import COLLECT_PROCEDURE
 from .brokers import DeadLetters, Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
@@ -30,7 +30,7 @@ from .mailboxes import MailboxRule, check_pattern
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
-from .principals import Principal, check_handler, check_name, scoped_key
+from .principals import Principal, check_handler, check_name, check_seconds, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 from .server.asking import ask_all
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from .about import Carried
     from .addressing import Sent
+    from .answers import Collected
     from .brokers import Broker
     from .members import Member
     from .middleware import ConnectMiddleware, Middleware
@@ -469,7 +470,8 @@ class App:
     ) -> Collected:
         """Ask all who subscribe to a channel and answer, and wait for what they say.
 
-        It asks at all servers that share the application's broker, and nobody whether it may.
+        It asks at all servers that share the application's broker, and nobody whether it may. Who subscribes and has
+        given no ``answers`` is not asked; `Collected.unasked` says how many they are.
 
         Args:
             channel: The channel's name.
@@ -481,14 +483,17 @@ class App:
             What came of it, for each member that was asked, and for each server that is unreached.
 
         Raises:
+            LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
-            TypeError: ``but`` is no list.
-            ValueError: More members answer than `Config.asked_at_once`.
+            TypeError: ``seconds`` is no number, or ``but`` no list.
+            ValueError: ``seconds`` is not above 0, or not finite; or more members answer than `Config.asked_at_once`.
 
-        Spec: ASK-2, ASK-3, ASK-5.
+        Spec: ASK-2, ASK-3, ASK-5, ASK-6.
         """
+        self._declared_channel(check_name("a channel name", channel))
+        check_seconds("seconds", seconds)
         check_spared(but)
-        return Collected(tuple(await ask_all(self, channel, encode_payload(data), seconds, but)))
+        return await ask_all(self, channel, encode_payload(data), seconds, but)
 
     async def post(self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float = inf) -> Published:
         """Put a letter into a mailbox from inside the application; nobody is asked whether it may.

@@ -15,9 +15,10 @@ from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_handler, check_list, check_name
+from hawser.principals import check_handler, check_list, check_name, check_seconds
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
+from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import ErrorCode
 from hawser_engine.mailboxes import Post
@@ -240,8 +241,8 @@ class Client:
         check_name("the name of a mailbox", mailbox)
         if key is not None and not 1 <= len(key) <= 64:
             raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
-        if ttl is not None and not 0 < ttl < inf:
-            raise ValueError(f"ttl is {ttl!r}; it must be above 0, and finite")
+        if ttl is not None:
+            check_seconds("ttl", ttl)
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
         ttl_ms = None if ttl is None else round(ttl * 1_000)
@@ -476,6 +477,8 @@ class Client:
     async def collect(self, channel: str, data: object, *, seconds: float = 5.0) -> Collected:
         """Ask all who subscribe to a channel and answer, and wait for what they say; not this client itself.
 
+        Who subscribes and has given no ``answers`` is not asked; `Collected.unasked` says how many they are.
+
         Args:
             channel: The channel's name.
             data: What they get as ``question.data``; the same kinds of values as for `publish`, of at most about
@@ -492,14 +495,23 @@ class Client:
             OutcomeUnknown: The session was reset meanwhile.
             NotSent: The session was reset before the question left.
             SessionClosed: The client is closed.
+            TypeError: ``seconds`` is no number.
+            ValueError: ``seconds`` is not above 0, or not finite.
 
-        Spec: ASK-2 to ASK-5.
+        Spec: ASK-2 to ASK-6.
         """
         check_name("a channel name", channel)
-        stream = self.stream(COLLECT_PROCEDURE, channel, round(seconds * 1_000), encode_payload(data))
-        async with stream as items:
-            answers = [Answer.read(item) async for item in items]
-        return Collected(tuple(answers))
+        check_seconds("seconds", seconds)
+        wait_ms = round(min(seconds * 1e3, MAX_INTEGER))  # one that is too long for the server is refused by it
+        try:
+            async with self.stream(COLLECT_PROCEDURE, channel, wait_ms, encode_payload(data)) as items:
+                answers = [Answer.read(item) async for item in items]
+        except CallError as error:
+            if error.code != ErrorCode.NOT_FOUND:
+                raise
+            message = "this service lets no client ask; App.channel(…, ask=…) says who may"
+            raise CallError(error.code, message, temporary=error.temporary, data=error.data) from None
+        return Collected.read(answers, items.result)
 
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
