@@ -59,7 +59,8 @@ class Outcome:
     target: Target
     """Which."""
     status: Status
-    """``delivered``: at least one session has accepted it, and will have it unless that session ends before.
+    """``delivered``: at least one session has accepted it, and will have it unless that session ends before; what is
+    unread when its block of `Client.directs` ends is dropped there.
     ``queued``: no session takes it, and it is stored as a letter in the mailbox of the user or the agent.
     ``nobody``: nobody is there who listens. ``full``: whoever is there does not keep up, and has no room for it.
     ``published``: it stands in the channel. ``duplicate``: under its key it stands there, or waits in the mailbox,

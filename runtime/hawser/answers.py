@@ -126,7 +126,12 @@ class Collected:
 
     @classmethod
     def read(cls, answers: Sequence[Answer], result: Any) -> Collected:
-        """What came of `COLLECT_PROCEDURE`: its items, and what it has returned (ASK-6)."""
+        """What came of `COLLECT_PROCEDURE`.
+
+        Args:
+            answers: Its items.
+            result: What it has returned beside them; anything else than ASK-6 says leaves `unasked` None.
+        """
         match result:
             case [int(unasked), *_]:
                 return cls(tuple(answers), unasked)

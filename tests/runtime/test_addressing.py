@@ -665,6 +665,16 @@ async def _answer(question: Question) -> object:
     return question.data
 
 
+async def test_what_is_unread_when_the_block_ends_is_dropped(autojump_clock: MockClock) -> None:
+    async with serving(open_app()), connect(URL, token="ada") as ada:
+        async with ada.directs() as directs:
+            assert [await outcome(ada, to.user("ada"), number) for number in (1, 2)] == [("delivered", 1, 0, 0)] * 2
+            assert await heard(directs, 1) == [1]
+        async with ada.directs() as directs:
+            await outcome(ada, to.user("ada"), 3)
+            assert await heard(directs, 1) == [3]
+
+
 async def test_entering_again_waits_until_the_server_has_forgotten(autojump_clock: MockClock) -> None:
     async with (
         serving(open_app()),
