@@ -41,7 +41,7 @@ USES: dict[str, tuple[Use, str]] = {
     "shared subscription": (lambda client, pooled: pooled.subscribe("a").receive(), "a subscription"),
     "mailbox": (lambda client, pooled: client.mailbox().receive(), "a mailbox"),
     "handler": (lambda client, pooled: client.mailbox().handle(print), "a mailbox"),  # type: ignore[arg-type]
-    "directs": (lambda client, pooled: client.directs().receive(), "what is sent to a client"),
+    "directs": (lambda client, pooled: client.directs().receive(), "a block of directs"),
     "presence": (lambda client, pooled: anext(client.presence("a")), "a presence"),
     "saying": (lambda client, pooled: client.presence("a").update(1), "a presence"),
     "shared presence": (lambda client, pooled: anext(pooled.presence("a")), "a presence"),

@@ -133,7 +133,7 @@ class Directs:
             SessionClosed: The client was closed by the server.
         """
         if not self._entered:
-            raise not_entered("what is sent to a client")
+            raise not_entered("a block of directs")
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue or self._over:
             await trio.lowlevel.cancel_shielded_checkpoint()
