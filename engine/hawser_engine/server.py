@@ -63,7 +63,12 @@ class Server:
             random_bytes: Returns so many bytes fit for secrets.
             incarnation: Names the store of sessions; None makes a new name, for a store that starts empty.
             features: Names of the extensions that this server speaks.
+
+        Raises:
+            TypeError: ``features`` is a string.
         """
+        if isinstance(features, str):
+            raise TypeError(f"features is a list of names, not a string; write [{features!r}]")
         self.config = config
         self.features: frozenset[str] = frozenset(features)
         self.incarnation: bytes = random_bytes(INCARNATION_BYTES) if incarnation is None else incarnation

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from hawser_engine.errors import LocalProtocolError
 from hawser_engine.messages import About, Kept, PublishOptions
 
+from .principals import check_list
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -26,8 +28,10 @@ def check_carried(carried: Iterable[str]) -> frozenset[str]:
     """Refuse what no publication can carry.
 
     Raises:
+        TypeError: It is a string.
         ValueError: There is something else in it.
     """
+    check_list("about", carried)
     known = get_args(Carried)
     names = frozenset(carried)
     if names - set(known):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import attrs
 
-from hawser_engine.codes import ErrorCode, SendStatus
+from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
 from hawser_engine.messages import SendOutcome
 
 from .brokers import Published
@@ -16,6 +17,8 @@ from .to import Target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from hawser_engine.messages import PublishOptions
 
     from .server.session import Session
 
@@ -56,7 +59,8 @@ class Outcome:
     target: Target
     """Which."""
     status: Status
-    """``delivered``: at least one session has accepted it, and will have it unless that session ends before.
+    """``delivered``: at least one session has accepted it, and will have it unless that session ends before; what is
+    unread when its block of `Client.directs` ends is dropped there.
     ``queued``: no session takes it, and it is stored as a letter in the mailbox of the user or the agent.
     ``nobody``: nobody is there who listens. ``full``: whoever is there does not keep up, and has no room for it.
     ``published``: it stands in the channel. ``duplicate``: under its key it stands there, or waits in the mailbox,
@@ -97,16 +101,44 @@ class Sent:
         return outcome
 
 
-def listed(to: Target | Sequence[Target]) -> tuple[Target, ...]:
+def listed(to: Target | Sequence[Target], options: PublishOptions | None = None) -> tuple[Target, ...]:
     """The targets of something that is to be sent.
 
+    Args:
+        to: One or several, as the program gave them.
+        options: What is said beside the payload.
+
     Raises:
-        ValueError: There is none, or there are too many.
+        TypeError: One of them is none.
+        ValueError: There is none, or there are too many, or one is no channel and there are tags or a latest key.
+
+    Spec: ADR-1, ADR-7.
     """
-    targets = (to,) if isinstance(to, Target) else tuple(to)
+    single = isinstance(to, (Target, str)) or not isinstance(cast("object", to), Iterable)
+    targets = tuple(_target(one) for one in ([to] if single else cast("Iterable[object]", to)))
     if not 1 <= len(targets) <= TARGETS_MAX:
         raise ValueError(f"something is sent to 1 to {TARGETS_MAX} targets at once, not to {len(targets)}")
+    labelled = options is not None and not (options.tags is None and options.latest_key is None)
+    if labelled and any(one.kind is not TargetKind.CHANNEL for one in targets):
+        raise ValueError("only channels carry tags and a latest_key; send to the other targets apart")
     return targets
+
+
+def _target(one: object) -> Target:
+    if not isinstance(one, Target):
+        example = one if isinstance(one, str) else "ada"
+        raise TypeError(f"a target is made by hawser.to, such as to.user({example!r}); {one!r} is none")
+    return one
+
+
+def check_spared(but: object) -> None:
+    """Refuse what is no list of sessions.
+
+    Raises:
+        TypeError: It is one session, or a string.
+    """
+    if isinstance(but, str) or not isinstance(but, Collection):
+        raise TypeError(f"but is a list of sessions, such as [session], not {type(but).__name__}")
 
 
 def outcome_of(target: Target, told: SendOutcome) -> Outcome:

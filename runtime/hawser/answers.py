@@ -10,7 +10,7 @@ from .errors import CallError, PayloadError
 from .payloads import decode_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 Answering: TypeAlias = "Callable[[Question], Awaitable[object]]"
 """Answers for a subscription: ``async def handler(question) -> value``."""
@@ -97,15 +97,22 @@ class Collected:
 
     answers: tuple[Answer, ...]
     """One for each member that was asked, as they came; and one for each server that did not say who answers there."""
+    unasked: int | None = 0
+    """How many more subscribe to the channel and answer nothing, so that they were not asked: without `answers` of
+    `Client.subscribe`, or because the server has subscribed them. Whoever asks is not counted, nor who is left out or
+    has only a pattern of the channel. None: the server does not say."""
 
     @property
     def complete(self) -> bool:
-        """Whether every member has answered, at all servers."""
-        return not self.missing
+        """Whether every member has answered, at all servers: nobody is missing, and nobody was not asked.
+
+        So it is where the channel has no members, and `answers` is empty.
+        """
+        return not self.missing and self.unasked == 0
 
     @property
     def missing(self) -> tuple[Answer, ...]:
-        """Those of the members that have not, and servers that are unreached."""
+        """Those who were asked and have not answered, and servers that are unreached."""
         return tuple(one for one in self.answers if one.status != "answered")
 
     @property
@@ -116,3 +123,17 @@ class Collected:
             PayloadError: One of them is no payload of Hawser.
         """
         return [one.data for one in self.answers if one.status == "answered"]
+
+    @classmethod
+    def read(cls, answers: Sequence[Answer], result: Any) -> Collected:
+        """What came of `COLLECT_PROCEDURE`.
+
+        Args:
+            answers: Its items.
+            result: What it has returned beside them; anything else than ASK-6 says leaves `unasked` None.
+        """
+        match result:
+            case [int(unasked), *_]:
+                return cls(tuple(answers), unasked)
+            case _:
+                return cls(tuple(answers), None)

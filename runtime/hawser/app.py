@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.entries import Entry, Retention, told
 from hawser_engine.channels.overflow import Overflow
-from hawser_engine.codes import ErrorCode
+from hawser_engine.codes import ErrorCode, TargetKind
 from hawser_engine.messages import encode_publication
 from hawser_engine.packets import MAX_BODY
 
 from .about import carry, check_carried, check_volatile, publish_options
-from .addressing import TARGETS_MAX, UserRule, listed
+from .addressing import TARGETS_MAX, UserRule, check_spared, listed
 from .agents import DIRECTORY, AgentRule, Balance
-from .answers import COLLECT_PROCEDURE, Collected
+from .answers import COLLECT_PROCEDURE
 from .brokers import DeadLetters, Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
@@ -30,7 +30,7 @@ from .mailboxes import MailboxRule, check_pattern
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
-from .principals import Principal, check_handler, check_name, scoped_key
+from .principals import Principal, check_handler, check_name, check_seconds, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 from .server.asking import ask_all
@@ -40,11 +40,12 @@ from .server.sending import send_from
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 
-    from hawser_engine.messages import PublishOptions
+    from hawser_engine.messages import About, PublishOptions
     from hawser_transports import HttpHandler
 
     from .about import Carried
     from .addressing import Sent
+    from .answers import Collected
     from .brokers import Broker
     from .members import Member
     from .middleware import ConnectMiddleware, Middleware
@@ -141,6 +142,7 @@ class App:
             The rule, on which ``authorize`` registers a handler.
 
         Raises:
+            TypeError: ``about`` is a string.
             ValueError: The pattern is not well-formed, or declared twice, or a value is none.
 
         Spec: CHN-7, CHN-13, CHN-14, OVF-1, LAT-1, VOL-1.
@@ -244,6 +246,7 @@ class App:
 
         Raises:
             LookupError: No declared pattern matches the channel of dead letters.
+            TypeError: That is no string.
             ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; or a limit is none.
 
         Spec: MBX-4, MBX-9 to MBX-12.
@@ -253,7 +256,7 @@ class App:
             raise ValueError("letters and tries are 1 or more, bytes is 0 or more, and seconds is above 0")
         dead: DeadLetters | None = None
         if dead_letters is not None:
-            rule = self.rule_for(dead_letters)
+            rule = self.rule_for(check_name("the channel of dead letters", dead_letters))
             if rule is None:
                 raise LookupError(f"no channel {dead_letters!r} is declared; declare it with App.channel first")
             dead = DeadLetters(dead_letters, rule.retention)
@@ -384,9 +387,7 @@ class App:
             ValueError: As there.
         """
         rule = self._declared_channel(channel)
-        if rule.events is not None:
-            with _as_declared():
-                rule.events.check(payload, None if options is None else options.tags)
+        _check_event(rule, payload, options)
         return await self._publish(rule, channel, payload, key, options, spared)
 
     def _declared_channel(self, channel: str) -> ChannelRule:
@@ -404,12 +405,8 @@ class App:
         options: PublishOptions | None,
         spared: tuple[str, ...],
     ) -> Published:
-        about = carry(rule.about, None, options, spared)
+        about = _about(rule, channel, payload, key, options, spared)
         if options is not None and options.volatile:
-            check_volatile(rule, key)
-            most = told(rule.about, Entry(MAX_INTEGER, payload, MAX_INTEGER, about))
-            if len(encode_publication(channel, bytes(8), MAX_INTEGER, payload, most)) > MAX_BODY:
-                raise PayloadError(f"a volatile publication has at most {MAX_BODY} bytes in all")  # VOL-3
             return Published(await self.broker.publish_volatile(channel, payload, about=about), False)
         return await self.broker.publish(
             channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about
@@ -422,6 +419,8 @@ class App:
         *,
         but: Sequence[Session] = (),
         key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
         volatile: bool = False,
     ) -> Sent:
         """Send something to somebody from inside the application: ``await app.send(to.user("ada"), "hello")``.
@@ -435,30 +434,45 @@ class App:
             but: Sessions, up to 64, that do not get it, whatever target means them; nor does the mailbox of a user or
                 an agent that one of them belongs to.
             key: For the channels and the mailboxes of the targets, as for `publish` and `post`.
+            tags: As for `publish`; only where all targets are channels.
+            latest_key: As for `publish`; only where all targets are channels.
             volatile: As for `Client.send`.
 
         Returns:
             What became of it, for each target; see `Outcome`.
 
         Raises:
-            PayloadError: The data cannot travel.
+            PayloadError: The data cannot travel, or is too long to be volatile in a channel. Nothing was sent; nor was
+                it after the errors below.
+            TypeError: Something is no target, or ``but`` is no list.
             ValueError: There is no target, or there are too many, or too many are left out; or it is volatile and has a
-                key, or a channel among the targets has nothing volatile.
+                key, or a target that is no channel has tags or a latest key; or a channel among the targets does not
+                carry them, has nothing volatile, or has declared something else.
 
-        Spec: ADR-2 to ADR-5, ADR-10, ADR-12, ADR-13.
+        Spec: ADR-2 to ADR-5, ADR-7, ADR-10, ADR-12, ADR-13.
         """
+        options = publish_options(tags, latest_key, volatile=volatile)
+        targets = listed(to, options)
+        check_spared(but)
         if volatile and key is not None:
             raise ValueError("what is volatile has no idempotency key")
         if len(but) > TARGETS_MAX:
             raise ValueError(f"at most {TARGETS_MAX} sessions are left out, not {len(but)}")
-        return await send_from(self, listed(to), encode_payload(data), but, key, volatile=volatile)
+        payload = encode_payload(data)
+        for one in targets:  # before anybody has any of it
+            rule = self.rule_for(one.name or "") if one.kind is TargetKind.CHANNEL else None
+            if rule is not None:
+                _check_event(rule, payload, options)
+                _about(rule, one.name or "", payload, key, options)
+        return await send_from(self, targets, payload, but, key, options)
 
     async def collect(
         self, channel: str, data: object, *, seconds: float = 5.0, but: Sequence[Session] = ()
     ) -> Collected:
         """Ask all who subscribe to a channel and answer, and wait for what they say.
 
-        It asks at all servers that share the application's broker, and nobody whether it may.
+        It asks at all servers that share the application's broker, and nobody whether it may. Who subscribes and has
+        given no ``answers`` is not asked; `Collected.unasked` says how many they are.
 
         Args:
             channel: The channel's name.
@@ -470,12 +484,17 @@ class App:
             What came of it, for each member that was asked, and for each server that is unreached.
 
         Raises:
+            LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel.
-            ValueError: More members answer than `Config.asked_at_once`.
+            TypeError: ``seconds`` is no number, or ``but`` no list.
+            ValueError: ``seconds`` is not above 0, or not finite; or more members answer than `Config.asked_at_once`.
 
-        Spec: ASK-2, ASK-3, ASK-5.
+        Spec: ASK-2, ASK-3, ASK-5, ASK-6.
         """
-        return Collected(tuple(await ask_all(self, channel, encode_payload(data), seconds, but)))
+        self._declared_channel(check_name("a channel name", channel))
+        check_seconds("seconds", seconds)
+        check_spared(but)
+        return await ask_all(self, channel, encode_payload(data), seconds, but)
 
     async def post(self, mailbox: str, data: object, *, key: bytes | None = None, ttl: float = inf) -> Published:
         """Put a letter into a mailbox from inside the application; nobody is asked whether it may.
@@ -638,6 +657,29 @@ class App:
         return handler
 
 
+def _about(
+    rule: ChannelRule,
+    channel: str,
+    payload: bytes,
+    key: bytes | None,
+    options: PublishOptions | None,
+    spared: tuple[str, ...] = (),
+) -> About | None:
+    """What the broker is given to keep with a publication that the channel takes.
+
+    Raises:
+        PayloadError: It is too long to be volatile.
+        ValueError: The channel does not carry what was said, or has nothing volatile.
+    """
+    about = carry(rule.about, None, options, spared)
+    if options is not None and options.volatile:
+        check_volatile(rule, key)
+        most = told(rule.about, Entry(MAX_INTEGER, payload, MAX_INTEGER, about))
+        if len(encode_publication(channel, bytes(8), MAX_INTEGER, payload, most)) > MAX_BODY:
+            raise PayloadError(f"a volatile publication has at most {MAX_BODY} bytes in all")  # VOL-3
+    return about
+
+
 @contextmanager
 def _as_declared() -> Generator[None]:
     """Tell the application itself what is not as it has declared."""
@@ -645,6 +687,17 @@ def _as_declared() -> Generator[None]:
         yield
     except ContractBroken as broken:
         raise ValueError(f"the publication is not as declared: {broken.text()}") from None
+
+
+def _check_event(rule: ChannelRule, payload: bytes, options: PublishOptions | None) -> None:
+    """Refuse what is none of the events of a channel.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if rule.events is not None:
+        with _as_declared():
+            rule.events.check(payload, None if options is None else options.tags)
 
 
 def _declared(**rights: Right | None) -> dict[str, Right]:

@@ -104,6 +104,13 @@ def failure(reply: ErrorReply, kind: type[Failure]) -> Failure:
 
 
 @attrs.frozen
+class Returned:
+    """The last that an async generator yields, where the call is to return something beside its items."""
+
+    value: object
+
+
+@attrs.frozen
 class Arguments:
     """What a procedure is called with, besides what this side puts before it."""
 
@@ -188,6 +195,8 @@ class Procedure:
             return self._rendered(await answer)
         async with aclosing(answer) as items:
             async for item in items:
+                if isinstance(item, Returned):
+                    return item.value
                 await exchange.send(encode_payload(self._rendered(item)))
         return None
 

@@ -13,6 +13,7 @@ from hawser_engine.messages import encode_body
 from hawser_engine.streams import Stream as StreamMessage
 from hawser_engine.streams import StreamCredit, StreamItem
 
+from .entering import not_entered
 from .errors import CallError, PayloadError
 from .flow import Credit, Inflow
 from .payloads import decode_payload, encode_payload
@@ -206,5 +207,5 @@ class Stream:
 
     def _entered(self) -> OpenStream:
         if self._call is None:
-            raise RuntimeError("a stream is entered with async with before it is used")
+            raise not_entered("a stream")
         return self._call

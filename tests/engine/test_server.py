@@ -33,6 +33,12 @@ def proved(hands: Hands) -> Opened:
     return answer
 
 
+def test_features_are_a_list_and_no_string() -> None:
+    """Each of its letters would be one, and nobody speaks those."""
+    with pytest.raises(TypeError, match=r"write \['presence'\]"):
+        Server(SHORT, random_bytes=counting_bytes(), features="presence")
+
+
 def test_a_server_names_its_own_store() -> None:
     """SPEC ATT-14, SEC-1."""
     server = Server(SHORT, random_bytes=counting_bytes())

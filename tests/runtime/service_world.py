@@ -391,6 +391,8 @@ class World(frame.World):
         told = sorted((one.user, one.status) for one in collected.answers) if collected else []
         if told != [(name, "answered") for name in names if name != life.name]:
             self.complain(f"in calm, {life.name} is told {told}")
+        if collected and not collected.complete:
+            self.complain(f"in calm, {life.name} is told that {collected.unasked} answer nothing")
 
     def _check_heard(self) -> None:
         """Whoever is still there has what it has to have."""

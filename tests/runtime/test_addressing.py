@@ -14,11 +14,13 @@ from hawser import (
     NOBODY,
     App,
     Client,
+    ClientPool,
     Config,
     Direct,
     Directs,
     ErrorCode,
     Outbox,
+    PayloadError,
     Principal,
     Proceed,
     PublishRequest,
@@ -42,7 +44,7 @@ from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, servin
 from tests.runtime.test_resets import Restarts, next_reset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from trio.testing import MockClock
 
@@ -284,6 +286,65 @@ async def test_several_channels_at_once(autojump_clock: MockClock) -> None:
             await ada.publish_to(["a"], "x", key=b"")
 
 
+async def test_tags_and_what_it_is_the_newest_of_go_into_each_channel(autojump_clock: MockClock) -> None:
+    """SPEC ADR-7: as with PUBLISH, so also where the history keeps the latest alone."""
+    app = open_app()
+    app.channel("board:*", history=10, overflow="keep-latest", about=["tags"], last_value=True, open=True)
+    boards, options = ["board:1", "board:2"], dict[str, Any](tags={"a": "b"}, latest_key="k")
+    async with (
+        serving(app),
+        connect(URL, token="ada") as ada,
+        ClientPool() as pool,
+        pool.client(URL, token="bob") as bob,
+    ):
+        calls: list[Callable[[object], Awaitable[object]]] = [
+            lambda data: ada.publish_to(boards, data, **options),
+            lambda data: ada.send([to.channel(name) for name in boards], data, **options),
+            lambda data: app.send([to.channel(name) for name in boards], data, **options),
+            lambda data: bob.publish_to(boards, data, **options),
+            lambda data: bob.send([to.channel(name) for name in boards], data, **options),
+        ]
+        for number, send in enumerate(calls, 1):
+            await send(number)
+            for name in boards:
+                async with ada.subscribe(name) as messages:
+                    message = await messages.receive()
+                    seen = message.offset, message.data, message.tags, message.latest_key
+                    assert seen == (number, number, {"a": "b"}, "k")
+        assert [one.status for one in await ada.publish_to(["a", "board:1"], 1, **options)] == ["refused", "published"]
+
+
+@pytest.mark.parametrize("options", [{"tags": {"a": "b"}}, {"latest_key": "k"}])
+async def test_what_only_channels_carry_is_sent_to_nobody_else(
+    options: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    app = open_app()
+    async with serving(app), connect(URL, token="ada") as ada, ada.directs() as directs:
+        sends: list[Callable[..., Awaitable[object]]] = [ada.send, app.send]
+        for send in sends:
+            with pytest.raises(ValueError, match="only channels carry tags"):
+                await send([to.user("ada"), to.channel("a")], 1, **options)
+        with pytest.raises(ValueError, match="carry no"):
+            await app.send([to.channel("a"), to.channel("b")], 1, **options)
+        assert (await ada.publish("a", 1)).position.offset == 1
+        assert await outcome(ada, to.user("ada"), "first") == ("delivered", 1, 0, 0)
+        assert await heard(directs, 1) == ["first"]
+
+
+async def test_the_application_hears_that_a_channel_takes_it_not_before_anybody_has_it(
+    autojump_clock: MockClock,
+) -> None:
+    app = open_app()
+    app.channel("now", volatile=True, open=True)
+    async with serving(app), connect(URL, token="ada") as ada, ada.directs() as directs:
+        with pytest.raises(ValueError, match="no volatile publications"):
+            await app.send([to.everybody, to.channel("a")], 1, volatile=True)
+        with pytest.raises(PayloadError, match="a volatile publication has at most"):
+            await app.send([to.everybody, to.channel("now")], bytes(70_000), volatile=True)
+        assert (await app.send(to.everybody, "first")).outcome.reached == 1
+        assert await heard(directs, 1) == ["first"]
+
+
 async def test_middleware_sees_each_publication_of_a_list(autojump_clock: MockClock) -> None:
     app = open_app()
     seen: list[str] = []
@@ -445,7 +506,8 @@ async def test_a_server_without_addressing_is_told_apart(
 
 
 async def test_wrong_use_is_refused_at_once(autojump_clock: MockClock) -> None:
-    async with serving(open_app()), connect(URL, token="ada") as ada:
+    app = open_app()
+    async with serving(app), connect(URL, token="ada") as ada:
         async with ada.directs() as directs:
             with pytest.raises(RuntimeError, match="listens already"):
                 async with ada.directs():
@@ -456,6 +518,17 @@ async def test_wrong_use_is_refused_at_once(autojump_clock: MockClock) -> None:
             await ada.send([], 1)
         with pytest.raises(ValueError, match="1 to 255 bytes"):
             to.user("")
+        wrong: list[tuple[Any, str]] = [
+            ("bob", r"such as to\.user\('bob'\); 'bob' is none"),
+            ([to.user("ada"), "bob"], r"such as to\.user\('bob'\); 'bob' is none"),
+            (7, r"such as to\.user\('ada'\); 7 is none"),
+            ([None], r"such as to\.user\('ada'\); None is none"),
+        ]
+        sends: list[Callable[..., Awaitable[object]]] = [ada.send, app.send]
+        for send in sends:
+            for given, message in wrong:
+                with pytest.raises(TypeError, match=message):
+                    await send(given, 1)
         await ada.aclose()
         with pytest.raises(SessionClosed):
             await ada.send(to.everybody, 1)
@@ -590,6 +663,16 @@ async def test_a_session_that_has_ended_leaves_nothing_behind(autojump_clock: Mo
 
 async def _answer(question: Question) -> object:
     return question.data
+
+
+async def test_what_is_unread_when_the_block_ends_is_dropped(autojump_clock: MockClock) -> None:
+    async with serving(open_app()), connect(URL, token="ada") as ada:
+        async with ada.directs() as directs:
+            assert [await outcome(ada, to.user("ada"), number) for number in (1, 2)] == [("delivered", 1, 0, 0)] * 2
+            assert await heard(directs, 1) == [1]
+        async with ada.directs() as directs:
+            await outcome(ada, to.user("ada"), 3)
+            assert await heard(directs, 1) == [3]
 
 
 async def test_entering_again_waits_until_the_server_has_forgotten(autojump_clock: MockClock) -> None:

@@ -1,8 +1,9 @@
-"""Questions to the members of a channel, and what comes of them (SPEC ASK-1 to ASK-4)."""
+"""Questions to the members of a channel, and what comes of them (SPEC ASK-1 to ASK-4, ASK-6)."""
 
 from __future__ import annotations
 
 from functools import partial
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +20,12 @@ from hawser import (
     ErrorCode,
     PayloadError,
     Principal,
+    Proceed,
     Question,
+    Request,
     RequestFailed,
+    Session,
+    Subscription,
     connect,
 )
 from hawser.testing import CutKind, FaultyNetwork
@@ -111,6 +116,7 @@ async def test_answers_come_until_the_end_and_each_says_what_it_is(
         expected = {"bob": "answered", "eve": "refused", "mute": "silent", "ill": "refused", "long": "refused"}
         assert by_user(collected) == expected
         assert collected.data == [["ada", 42]]
+        assert collected.unasked == 1
         assert not collected.complete
         assert {one.user: one.error.code for one in collected.missing if one.error} == {
             "eve": 100,
@@ -122,10 +128,91 @@ async def test_answers_come_until_the_end_and_each_says_what_it_is(
     assert "secret" in caplog.text
 
 
+async def test_who_subscribes_and_answers_nothing_is_counted_and_no_asker_is(autojump_clock: MockClock) -> None:
+    """SPEC ASK-6: what came is not all that there could have been, and the asker is told."""
+    app = open_app()
+    app.channel("room:*", ask=EVERYONE, wildcard=EVERYONE, about=["tags"], open=True)
+    sessions: dict[str, Session] = {}
+
+    @app.on_connect
+    async def come(session: Session) -> None:
+        sessions[session.principal.id] = session
+
+    async def read(messages: Subscription) -> None:
+        await trio.sleep_forever()
+
+    async with serving(app), connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
+        members = Members(nursery, "room:1")
+        await members.add("bob", double)
+        await members.add("deaf", None)
+        filtering = connect(URL, token="picky", assigned=read)
+        async with filtering as picky, picky.subscribe("room:*") as every, ada.subscribe("room:1"):
+            assert await told(ada.collect("room:1", 1)) == ({"bob": "answered"}, 1, False)
+            await every.__aexit__(None, None, None)
+            async with picky.subscribe("room:1", filter='a == "b"'):
+                assert await told(ada.collect("room:1", 1)) == ({"bob": "answered"}, 2, False)
+            await sessions["picky"].subscribe("room:1")
+            assert await told(app.collect("room:1", 1)) == ({"bob": "answered"}, 3, False)
+            others = [sessions[name] for name in ("ada", "picky", "deaf")]
+            assert await told(app.collect("room:1", 1, but=others)) == ({"bob": "answered"}, 0, True)
+            assert await told(app.collect("room:1", 1, but=[*others, sessions["bob"]])) == ({}, 0, True)
+        nursery.cancel_scope.cancel()
+
+
+async def told(collecting: Awaitable[Collected]) -> tuple[dict[str, str], int | None, bool]:
+    collected = await collecting
+    return by_user(collected), collected.unasked, collected.complete
+
+
+async def test_middleware_lets_the_count_pass(autojump_clock: MockClock) -> None:
+    app = open_app()
+
+    @app.middleware
+    async def look(request: Request, proceed: Proceed) -> object:
+        return await proceed(request)
+
+    async with serving(app), connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
+        await Members(nursery).add("deaf", None)
+        assert await told(ada.collect("room", 1)) == ({}, 1, False)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kind", "message"),
+    [
+        (inf, ValueError, "seconds is inf; it must be above 0, and finite"),
+        (nan, ValueError, "seconds is nan; it must be above 0, and finite"),
+        (-1, ValueError, "seconds is -1; it must be above 0, and finite"),
+        (0, ValueError, "seconds is 0; it must be above 0, and finite"),
+        ("3", TypeError, "seconds is a number of seconds, not str"),
+    ],
+)
+async def test_a_time_that_is_none_is_refused_at_the_call(
+    seconds: Any, kind: type[Exception], message: str, autojump_clock: MockClock
+) -> None:
+    app = open_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        collects: list[Callable[..., Awaitable[Collected]]] = [ada.collect, app.collect]
+        for collect in collects:
+            with pytest.raises(kind) as caught:
+                await collect("room", 1, seconds=seconds)
+            assert str(caught.value) == message
+
+
+async def test_the_application_asks_in_channels_that_there_are(autojump_clock: MockClock) -> None:
+    app = open_app()
+    async with serving(app):
+        with pytest.raises(LookupError, match=r"no channel 'unknown' is declared; declare it with App\.channel"):
+            await app.collect("unknown", 1)
+        with pytest.raises(TypeError, match="a channel name is a string"):
+            await app.collect(None, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def test_it_ends_early_when_everybody_has_answered(autojump_clock: MockClock) -> None:
     app = open_app()
     async with serving(app), connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
-        assert (await ada.collect("room", 1)).answers == ()
+        nobody = await ada.collect("room", 1)
+        assert (nobody, nobody.complete) == (Collected((), 0), True)
         members = Members(nursery)
         scopes = [await members.add(name, double) for name in ("bob", "eve")]
         before = trio.current_time()
@@ -196,7 +283,8 @@ async def test_who_may_not_ask_or_asks_too_much_is_refused(autojump_clock: MockC
         assert await code("quiet") == ErrorCode.DENIED
         assert await code("plain") == ErrorCode.DENIED
         assert await code("unknown") == ErrorCode.DENIED
-        assert await code("room", seconds=11) == ErrorCode.LIMIT
+        for long in (11, 1e300):
+            assert await code("room", seconds=long) == ErrorCode.LIMIT
         with pytest.raises(PayloadError):
             await ada.collect("room", {1})
         for wrong in (["room"], ["room", -1, b""], ["room", 1, "x"]):
@@ -213,7 +301,7 @@ async def test_who_may_not_ask_or_asks_too_much_is_refused(autojump_clock: MockC
     plain = App()
     plain.channel("room", open=True)
     async with serving(plain), connect(URL) as ada:
-        with pytest.raises(CallError, match="NOT_FOUND"):
+        with pytest.raises(CallError, match=r"NOT_FOUND: this service lets no client ask; App\.channel\(…, ask=…\)"):
             await ada.collect("room", 1)
         with pytest.raises(TypeError, match="async"):
             ada.subscribe("room", answers=len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -296,3 +384,12 @@ def test_what_is_no_answer_is_refused_and_an_unknown_status_is_silence() -> None
     with pytest.raises(PayloadError):
         Answer.read([0, "bob"])
     assert Answer.read([9, "bob", "ab", None, 0, "", "more"]) == Answer("silent", "bob", "ab")
+
+
+def test_a_server_that_does_not_say_who_was_not_asked_leaves_it_open() -> None:
+    """SPEC ASK-6: any other REPLY says nothing, and further items are for later."""
+    answers = [Answer("answered", "bob", "ab", b"\x01")]
+    assert Collected.read(answers, [0, "more"]) == Collected(tuple(answers), 0)
+    for other in (None, [], ["0"], 7):
+        collected = Collected.read(answers, other)
+        assert (collected.unasked, collected.complete, collected.missing) == (None, False, ())

@@ -1,4 +1,4 @@
-"""Questions to the members of a channel where several servers are one service (SPEC ASK-5)."""
+"""Questions to the members of a channel where several servers are one service (SPEC ASK-5, ASK-6)."""
 
 from __future__ import annotations
 
@@ -113,6 +113,26 @@ async def test_members_at_all_servers_are_asked_once_and_answer(
                 assert members.asked == dict.fromkeys(handlers, asked)
         await trio.sleep(1)
         assert members.cancelled == {"mute": 1 + count}
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["near", "far away"])
+async def test_who_answers_nothing_is_counted_at_all_servers(kind: str, autojump_clock: MockClock) -> None:
+    async with service_of(2, kind).up() as service, trio.open_nursery() as nursery:
+        members = Members(service, nursery)
+        await members.add("bob", 1, double)
+        async with (
+            service.connect("ada", 0) as ada,
+            service.connect("eve", 0) as eve,
+            service.connect("dan", 1) as dan,
+            ada.subscribe("room"),
+            eve.subscribe("room"),
+            dan.subscribe("room"),
+        ):
+            await trio.sleep(3)
+            collected = await ada.collect("room", 1)
+            assert (by_user(collected), collected.unasked, collected.complete) == ({"bob": "answered"}, 2, False)
+            assert [(await app.collect("room", 1)).unasked for app in service.apps] == [3, 3]
         nursery.cancel_scope.cancel()
 
 
@@ -428,9 +448,9 @@ async def test_a_server_answers_each_question_once_and_names_no_more_than_are_wa
             return number
 
         few, enough = await ask(WHO, [], "room", 1), await ask(WHO, [], "room", 2)
-        assert heard(few) == [[2, []]]
-        [[count, rows]] = heard(enough)
-        assert (count, [user for user, _ in rows]) == (2, ["ann", "bob"])
+        assert heard(few) == [[2, [], 0]]
+        [[count, rows, unasked]] = heard(enough)
+        assert (count, unasked, [user for user, _ in rows]) == (2, 0, ["ann", "bob"])
         sessions = [session for _, session in rows]
         await ask(BEGIN, b"1", "room", None, encode_payload(1), 9_000, sessions)
         first, second = await ask(FETCH, b"1", 0), await ask(FETCH, b"1", 0)
@@ -464,13 +484,15 @@ async def test_a_server_that_entered_and_was_not_told_so_has_its_members_asked_o
 
 async def test_what_another_server_says_that_makes_no_sense_is_no_answer(autojump_clock: MockClock) -> None:
     async with service_of(2, "near").up() as service:
-        for said in (b"", b"\xff", encode_value([1]), encode_value([1, [[1, 2]]]), encode_value(7)):
+        nothing: list[object] = [7, [1], [1, []], [1, [[1, 2]], 0], ["1", [], 0], [1, [], "0"]]
+        for said in (b"", b"\xff", *map(encode_value, nothing)):
 
             def babble(question: bytes, answer: Callable[[bytes], None], said: bytes = said) -> None:
                 answer(said)
 
             lease = await service.broker.sessions.enter(LEASE_SECONDS, babble)
-            assert by_user(await service.apps[0].collect("room", 1)) == {"": "unreached"}
+            collected = await service.apps[0].collect("room", 1)
+            assert (by_user(collected), collected.unasked) == ({"": "unreached"}, 0)
             await service.broker.sessions.leave(lease)
 
 
@@ -565,7 +587,7 @@ async def test_only_members_that_were_listed_are_told_of_and_under_the_names_tha
         return encode_value([0, "somebody", session, b"\x01", 0, ""])
 
     said: dict[int, list[Any]] = {
-        WHO: [[1, [["bob", "ab" * 8]]]],
+        WHO: [[1, [["bob", "ab" * 8]], 2]],
         BEGIN: [True],
         FETCH: [[0, [item("cd" * 8)], False], [1, [item("ab" * 8), item("ab" * 8)], True]],
         LEAVE: [True],
@@ -576,5 +598,6 @@ async def test_only_members_that_were_listed_are_told_of_and_under_the_names_tha
 
     async with service_of(2, "near").up() as service:
         await service.broker.sessions.enter(LEASE_SECONDS, liar)
-        assert by_user(await service.apps[0].collect("room", 1)) == {"bob": "answered"}
+        collected = await service.apps[0].collect("room", 1)
+        assert (by_user(collected), collected.unasked) == ({"bob": "answered"}, 2)
         assert not any(said.values())

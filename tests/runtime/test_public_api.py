@@ -171,7 +171,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.Client.post, ["self", "mailbox", "data", "key", "ttl"]),
         (hawser.Client.mailbox, ["self", "mailbox"]),
         (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key", "volatile"]),
-        (hawser.App.send, ["self", "to", "data", "but", "key", "volatile"]),
+        (hawser.App.send, ["self", "to", "data", "but", "key", "tags", "latest_key", "volatile"]),
         (
             hawser.Client.publish,
             ["self", "channel", "data", "key", "ttl", "tags", "latest_key", "except_me", "volatile"],
@@ -180,7 +180,8 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
             hawser.Client.submit,
             ["self", "channel", "data", "key", "ttl", "after", "tags", "latest_key", "except_me", "volatile"],
         ),
-        (hawser.Client.send, ["self", "to", "data", "key", "except_me", "volatile"]),
+        (hawser.Client.send, ["self", "to", "data", "key", "tags", "latest_key", "except_me", "volatile"]),
+        (hawser.Client.publish_to, ["self", "channels", "data", "key", "tags", "latest_key", "except_me"]),
         (hawser.Client.call, ["self", "procedure", "arguments", "named"]),
         (hawser.Client.subscribe, ["self", "channel", "since", "rewind", "rewind_seconds", "filter", "answers"]),
         (hawser_transports.check.check_transport, ["make_pair", "wait_seconds", "quiet_seconds"]),

@@ -44,9 +44,9 @@ begin: Final = Errands._begin  # pyright: ignore[reportPrivateUsage]
 take: Final = Poll.take
 
 
-def list_the_first(members: Sequence[Any], most: int) -> bytes:
+def list_the_first(members: Sequence[Any], most: int, unasked: int) -> bytes:
     """A server says of no more than one member that it answers there."""
-    return listed(members[:1], most)
+    return listed(members[:1], most, unasked)
 
 
 def ask_twice(errands: Any, id: bytes, question: Any, until: float, sessions: Sequence[str]) -> None:

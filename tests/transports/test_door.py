@@ -149,6 +149,12 @@ def test_a_proxy_that_is_no_network_is_refused_by_name(network: str) -> None:
         ListenerSettings(proxies=(network,))
 
 
+def test_proxies_are_several_and_no_string() -> None:
+    one: Any = "10.0.0.0/8"
+    with pytest.raises(TypeError, match=r"proxies is .*write \('10\.0\.0\.0/8',\)"):
+        ListenerSettings(proxies=one)
+
+
 # ---------------------------------------------------------------- the door alone
 
 

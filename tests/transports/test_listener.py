@@ -522,6 +522,12 @@ def test_an_origin_that_no_browser_names_is_refused_by_name(origin: str) -> None
     WebSocketTransport(origins=["https://a.example", "http://localhost:3000", "http://[::1]:8000"])
 
 
+def test_origins_are_a_list_and_no_string() -> None:
+    for make in (WebSocketTransport, upgrade_handler):
+        with pytest.raises(TypeError, match=r"write \['https://a\.example'\]"):
+            make(origins="https://a.example")
+
+
 @pytest.mark.parametrize("field", ["handshake_seconds", "connections", "connections_per_address", "accepts_per_second"])
 def test_a_wrong_setting_is_refused_by_name(field: str) -> None:
     wrong: dict[str, Any] = {field: 0}

@@ -13,7 +13,9 @@ from hawser_engine.bindings.head import HeadLimits
 from .wires import WireSettings
 
 
-def _networks(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+def _networks(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...] | str) -> None:
+    if isinstance(value, str):
+        raise TypeError(f"{attribute.name} is a tuple of addresses and networks, not a string; write ({value!r},)")
     for each in value:
         try:
             ip_network(each)

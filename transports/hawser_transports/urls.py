@@ -91,10 +91,13 @@ def check_origins(origins: Collection[str]) -> frozenset[str]:
     """Check the origins whose pages may connect; return them as a set.
 
     Raises:
+        TypeError: It is a string.
         ValueError: One of them is what no browser names, and so would match nothing, or more than was meant.
 
     Spec: CAR-7.
     """
+    if isinstance(origins, str):
+        raise TypeError(f"origins is a list of them, not a string; write [{origins!r}]")
     for origin in origins:
         parts = urlsplit(origin)
         plain = f"{parts.scheme}://{parts.netloc}"

@@ -125,6 +125,11 @@ class Channel:
         return _NO_GROUPS if self._groups is None else self._groups
 
     @property
+    def size(self) -> int:
+        """How many are in it."""
+        return len(self.members) + sum(len(group.members) for group in self.groups.values())
+
+    @property
     def deserted(self) -> bool:
         """Whether nobody is in it."""
         return not (self.members or self._groups)

@@ -50,18 +50,30 @@ def told(
 
 def server() -> Iterator[ServiceScene]:
     """ASK: what a server does with questions."""
-    s = AskingScene("who answers is asked once, and its answer handed on as it is", "ASK-1", "ASK-2", "ASK-3")
+    s = AskingScene("who answers is asked once, and its answer handed on as it is", "ASK-1", "ASK-2", "ASK-3", "ASK-6")
     s.answers("b")
     s.answers("c", willing=False)
     s.answers("a", ADA)
     s.hears("a", collect(2))
     s.tells("b", asked(1))
     s.hears("b", [13, 1, b"anything"])
-    s.tells("a", told(2, ANSWERED, "b", "bob", b"anything"), reply(2, None))
+    s.tells("a", told(2, ANSWERED, "b", "bob", b"anything"), reply(2, [1]))
     s.hears("b", unsubscribe(2, ROOM))
     s.tells("b", unsubscribed(2, ROOM))
     s.hears("a", collect(3))
-    s.tells("a", reply(3, None))
+    s.tells("a", reply(3, [1]))
+    yield s
+
+    s = AskingScene("who subscribes and does not answer is counted, but for the one that asks", "ASK-6")
+    s.answers("b", willing=False)
+    s.answers("c", {"token": "cat"}, willing=False)
+    s.answers("a", ADA, willing=False)
+    s.hears("a", collect(2))
+    s.tells("a", reply(2, [2]))
+    s.hears("b", unsubscribe(2, ROOM))
+    s.tells("b", unsubscribed(2, ROOM))
+    s.hears("a", collect(3))
+    s.tells("a", reply(3, [1]))
     yield s
 
     s = AskingScene("each of those who do not answer is said to be what it is", "ASK-3", "CAL-4")
@@ -78,7 +90,7 @@ def server() -> Iterator[ServiceScene]:
     s.tells("a", told(1, GONE, "c", "cat"))
     s.advance(2)
     s.tells("d", cancel(1))
-    s.tells("a", told(1, SILENT, "d", "dan"), reply(1, None))
+    s.tells("a", told(1, SILENT, "d", "dan"), reply(1, [0]))
     yield s
 
     s = AskingScene("whoever leaves early has all cancelled", "ASK-3", "CAL-4", "STR-1")
@@ -103,11 +115,11 @@ def server() -> Iterator[ServiceScene]:
     s.tells("a", error(3, "LIMIT"))
     yield s
 
-    s = AskingScene("without the feature nobody is asked", "VER-6", "MSG-9")
+    s = AskingScene("without the feature nobody is asked", "VER-6", "MSG-9", "ASK-6")
     s.second("b")
     s.hears("b", subscribe(1, ROOM, options={"answers": True}))
     s.tells("b", subscribed(1, live(ROOM)))
     s.enters("a", ADA)
     s.hears("a", collect(1))
-    s.tells("a", reply(1, None))
+    s.tells("a", reply(1, [1]))
     yield s

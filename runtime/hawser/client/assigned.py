@@ -53,7 +53,7 @@ class Assigned:
         feed.joined(position, reason)
         subscription = self._current[channel] = Subscription(self._dialogue, feed)
         self._dialogue.adopt(subscription)
-        subscription.answered()
+        subscription.given()
         self._dialogue.start(self._run, handler, subscription)
 
     def over(self, subscription: Subscription) -> bool:

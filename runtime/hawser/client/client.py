@@ -15,9 +15,10 @@ from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_handler, check_name
+from hawser.principals import check_handler, check_list, check_name, check_seconds
 from hawser.streams import CallerFlow, Stream
 from hawser_engine.calls import Call, Cancel
+from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import ErrorCode
 from hawser_engine.mailboxes import Post
@@ -240,8 +241,8 @@ class Client:
         check_name("the name of a mailbox", mailbox)
         if key is not None and not 1 <= len(key) <= 64:
             raise ValueError(f"an idempotency key has 1 to 64 bytes, this one has {len(key)}")
-        if ttl is not None and not 0 < ttl < inf:
-            raise ValueError(f"ttl is {ttl!r}; it must be above 0, and finite")
+        if ttl is not None:
+            check_seconds("ttl", ttl)
         payload = encode_payload(data)
         own_key = self._keys.next() if key is None else key
         ttl_ms = None if ttl is None else round(ttl * 1_000)
@@ -281,6 +282,8 @@ class Client:
         data: object,
         *,
         key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
         except_me: bool = False,
         volatile: bool = False,
     ) -> Sent:
@@ -296,6 +299,8 @@ class Client:
             to: One target or several, up to 64; each session gets it once, however many of them mean it.
             data: The same kinds of values as for `publish`.
             key: An idempotency key for the channels and the mailboxes of the targets, as for `publish` and `post`.
+            tags: As for `publish`; only where all targets are channels.
+            latest_key: As for `publish`; only where all targets are channels.
             except_me: Give it to everybody whom the targets mean but this session.
             volatile: Give it to whoever takes it now, and keep it nowhere: not in a mailbox, and in a channel as
                 `publish` does.
@@ -311,19 +316,21 @@ class Client:
                 they may get again.
             NotSent: The session was reset before it left.
             SessionClosed: The client is closed.
-            ValueError: There is no target, or there are too many, or the key is too long; or something volatile has
-                one.
+            TypeError: Something is no target; `hawser.to` makes them.
+            ValueError: There is no target, or there are too many; or key or tags are too long or too many; or something
+                volatile has a key, or a target that is no channel has tags or a latest key.
 
         Spec: ADR-1 to ADR-8, ADR-10, ADR-13, ADR-14.
         """
-        targets = listed(to)
+        options = publish_options(tags, latest_key, except_me=except_me, volatile=volatile)
+        targets = listed(to, options)
         check_key(key)
         if volatile and key is not None:
             raise ValueError("what is volatile has no idempotency key")
         payload = encode_payload(data)
         own_key = None if volatile else self._keys.next() if key is None else key
-        options = publish_options(None, None, except_me=except_me, volatile=volatile)
-        size = len(payload) + HEAD_BYTES + sum(len(one.name or "") * 4 + 8 for one in targets)
+        size = len(payload) + HEAD_BYTES + (0 if options is None else OPTION_BYTES)
+        size += sum(len(one.name or "") * 4 + 8 for one in targets)
 
         def encode(id: int) -> bytes:
             self._dialogue.directs.check_feature()
@@ -337,7 +344,14 @@ class Client:
         return sent
 
     async def publish_to(
-        self, channels: Sequence[str], data: object, *, key: bytes | None = None, except_me: bool = False
+        self,
+        channels: Sequence[str],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+        except_me: bool = False,
     ) -> list[Outcome]:
         """Publish to several channels at once, with one request: all have it, or are refused, each for itself.
 
@@ -345,6 +359,8 @@ class Client:
             channels: 1 to 64 of them.
             data: As for `publish`.
             key: As for `publish`; the same in all channels.
+            tags: As for `publish`; a channel that carries none refuses.
+            latest_key: As for `publish`; likewise.
             except_me: As for `publish`.
 
         Returns:
@@ -356,12 +372,15 @@ class Client:
             OutcomeUnknown: The session was reset; publish again with ``error.key``, and it is published once.
             NotSent: As for `send`.
             SessionClosed: As for `send`.
-            ValueError: There is no channel, or there are too many, or a name or the key cannot travel.
+            TypeError: ``channels`` is a string.
+            ValueError: There is no channel, or there are too many, or a name, the key or tags cannot travel.
 
         Spec: ADR-7.
         """
+        check_list("channels", channels)
         targets = [addresses.channel(name) for name in channels]
-        return list((await self.send(targets, data, key=key, except_me=except_me)).outcomes)
+        sent = await self.send(targets, data, key=key, tags=tags, latest_key=latest_key, except_me=except_me)
+        return list(sent.outcomes)
 
     def directs(self) -> Directs:
         """Take what is sent to this client: ``async with client.directs() as directs: async for direct in directs``.
@@ -458,6 +477,8 @@ class Client:
     async def collect(self, channel: str, data: object, *, seconds: float = 5.0) -> Collected:
         """Ask all who subscribe to a channel and answer, and wait for what they say; not this client itself.
 
+        Who subscribes and has given no ``answers`` is not asked; `Collected.unasked` says how many they are.
+
         Args:
             channel: The channel's name.
             data: What they get as ``question.data``; the same kinds of values as for `publish`, of at most about
@@ -474,14 +495,23 @@ class Client:
             OutcomeUnknown: The session was reset meanwhile.
             NotSent: The session was reset before the question left.
             SessionClosed: The client is closed.
+            TypeError: ``seconds`` is no number.
+            ValueError: ``seconds`` is not above 0, or not finite.
 
-        Spec: ASK-2 to ASK-5.
+        Spec: ASK-2 to ASK-6.
         """
         check_name("a channel name", channel)
-        stream = self.stream(COLLECT_PROCEDURE, channel, round(seconds * 1_000), encode_payload(data))
-        async with stream as items:
-            answers = [Answer.read(item) async for item in items]
-        return Collected(tuple(answers))
+        check_seconds("seconds", seconds)
+        wait_ms = round(min(seconds * 1e3, MAX_INTEGER))  # one that is too long for the server is refused by it
+        try:
+            async with self.stream(COLLECT_PROCEDURE, channel, wait_ms, encode_payload(data)) as items:
+                answers = [Answer.read(item) async for item in items]
+        except CallError as error:
+            if error.code != ErrorCode.NOT_FOUND:
+                raise
+            message = "this service lets no client ask; App.channel(…, ask=…) says who may"
+            raise CallError(error.code, message, temporary=error.temporary, data=error.data) from None
+        return Collected.read(answers, items.result)
 
     def procedure(self, name: str) -> Callable[[Handler], Handler]:
         """Register something that the server calls: ``async def handler(*arguments) -> value``.
@@ -530,7 +560,7 @@ class Client:
             The offer, to be entered.
 
         Raises:
-            TypeError: One of them is no async function.
+            TypeError: One of them is no async function, or ``doc`` no text, or ``capabilities`` no list of words.
             ValueError: A name or a description cannot travel, or is there twice.
 
         Spec: AGT-1 to AGT-7.

@@ -168,7 +168,7 @@ def connect(
 
     Raises:
         ValueError: Token and credentials are both given.
-        TypeError: ``assigned`` is no async function.
+        TypeError: ``assigned`` is no async function, or ``hosts`` is a string.
         UnknownSchemeError: No transport serves the URL's scheme.
 
     Raises (on entering; without ``wait``, inside the block):

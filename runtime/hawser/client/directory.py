@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from hawser.agents import DIRECTORY
+from hawser.entering import not_entered
 from hawser.errors import Gap, PayloadError, RequestLost
 from hawser.payloads import decode_payload
 
@@ -59,6 +60,7 @@ class Directory:
         self._version = 0
         self._workers: dict[int, AgentWorker] = {}
         self._fresh = True
+        self._entered = False
 
     @property
     def workers(self) -> list[AgentWorker]:
@@ -66,6 +68,7 @@ class Directory:
         return sorted(self._workers.values(), key=lambda one: (one.agent, one.id))
 
     async def __aenter__(self) -> Directory:
+        self._entered = True
         await self._subscription.__aenter__()
         try:
             await self._load()
@@ -83,6 +86,8 @@ class Directory:
         return self
 
     async def __anext__(self) -> list[AgentWorker]:
+        if not self._entered:
+            raise not_entered("a directory")
         while not self._fresh:
             try:
                 self._take(await self._subscription.__anext__())

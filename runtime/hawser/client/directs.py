@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import RequestFailed, RequestLost
 from hawser.payloads import decode_payload
 from hawser.to import Target
@@ -128,8 +129,11 @@ class Directs:
 
         Raises:
             trio.EndOfChannel: The client is closed, and everything that had come was received.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client was closed by the server.
         """
+        if not self._entered:
+            raise not_entered("a block of directs")
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue or self._over:
             await trio.lowlevel.cancel_shielded_checkpoint()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import RequestFailed
 from hawser.payloads import decode_payload
 from hawser_engine.codes import CloseCode, ErrorCode, HoldState
@@ -137,8 +138,11 @@ class Mailbox:
         Raises:
             trio.EndOfChannel: The client is closed.
             RequestFailed: The server has ended it, for example DENIED when a right was withdrawn.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client was closed by the server.
         """
+        if not self._entered:
+            raise not_entered("a mailbox")
         self.done()
         await trio.lowlevel.checkpoint()
         while not self._queue:
@@ -159,6 +163,7 @@ class Mailbox:
 
         Raises:
             RequestFailed: As for `receive`.
+            RuntimeError: As for `receive`.
             SessionClosed: As for `receive`.
         """
         async for letter in self:

@@ -11,9 +11,10 @@ import trio
 from hawser.calls import Procedure, Refused
 from hawser.contract.signatures import types_of
 from hawser.describing import describe
+from hawser.entering import not_entered
 from hawser.errors import PayloadError, RequestFailed
 from hawser.payloads import encode_payload
-from hawser.principals import check_handler, check_name
+from hawser.principals import check_handler, check_list, check_name
 from hawser_engine.agents import Offer, Offered, OfferedProcedure, Withdraw
 from hawser_engine.codes import ErrorCode
 from hawser_engine.errors import HawserError
@@ -78,6 +79,11 @@ class Offering:
             check_part("the name of a worker", worker)
         if not 1 <= len(handlers) <= PROCEDURES_MAX:
             raise ValueError(f"an agent has 1 to {PROCEDURES_MAX} procedures, this one {len(handlers)}")
+        check_list("capabilities", capabilities)
+        texts: list[tuple[str, object]] = [("doc", doc), *(("a capability", word) for word in capabilities)]
+        for what, text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"{what} is a text, not {type(text).__name__}")
         self.agent: str = agent
         self.requested: bool = False
         """Whether the server was asked for it, and has not ended it; kept by `Offers`."""
@@ -144,8 +150,11 @@ class Offering:
         Raises:
             RequestFailed: The server has ended it: DENIED when the right was withdrawn, TAKEN_OVER when another session
                 of the same principal offers the agent under the name of this worker.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client is closed.
         """
+        if not self._entered:
+            raise not_entered("an offer")
         await self._over.wait()
         assert self._error is not None
         raise self._error

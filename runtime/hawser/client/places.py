@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from hawser.principals import check_list
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -22,9 +24,13 @@ class Places:
         home: The URL that the program gave.
         hosts: Other hosts that may be followed to, without ports.
         hops_max: How often in a row a client lets itself be sent on without any progress.
+
+    Raises:
+        TypeError: ``hosts`` is a string.
     """
 
     def __init__(self, home: str, hosts: Collection[str], hops_max: int) -> None:
+        check_list("hosts", hosts)
         self.here: str = home
         """Where the next attempt goes."""
         self._home = home

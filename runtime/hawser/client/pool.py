@@ -13,6 +13,7 @@ import trio
 
 from hawser.background import Background
 from hawser.config import Config
+from hawser.entering import not_entered
 from hawser.errors import PoolFull, SessionClosed
 from hawser.members import encode_info
 from hawser.principals import check_name
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from hawser.addressing import Outcome, Sent
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
     from hawser.streams import Stream
+    from hawser.to import Target
     from hawser_engine.messages import Position
     from hawser_transports import Transport
 
@@ -184,6 +187,46 @@ class PooledClient:
         """
         client = self._present().client
         return await client.submit(channel, data, key=key, ttl=ttl, tags=tags, latest_key=latest_key)
+
+    async def send(
+        self,
+        to: Target | Sequence[Target],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> Sent:
+        """Send something to somebody; as `Client.send`.
+
+        Args:
+            to: As there.
+            data: As there.
+            key: As there.
+            tags: As there.
+            latest_key: As there.
+        """
+        return await self._present().client.send(to, data, key=key, tags=tags, latest_key=latest_key)
+
+    async def publish_to(
+        self,
+        channels: Sequence[str],
+        data: object,
+        *,
+        key: bytes | None = None,
+        tags: Mapping[str, str] | None = None,
+        latest_key: str | None = None,
+    ) -> list[Outcome]:
+        """Publish to several channels at once; as `Client.publish_to`.
+
+        Args:
+            channels: As there.
+            data: As there.
+            key: As there.
+            tags: As there.
+            latest_key: As there.
+        """
+        return await self._present().client.publish_to(channels, data, key=key, tags=tags, latest_key=latest_key)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result; as `Client.call`.
@@ -416,7 +459,7 @@ class ClientPool:
         if member is not None:
             return member
         if self._nursery is None:
-            raise RuntimeError("a pool is entered with async with before it is used")
+            raise not_entered("a pool")
         connection = connect(
             key[0],
             credentials=credentials,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import RequestFailed, RequestLost
 from hawser.members import Member, decode_member, encode_info
 from hawser_engine.codes import ErrorCode
@@ -176,6 +177,8 @@ class Presence:
         return self
 
     async def __anext__(self) -> PresenceChange:
+        if not self._entered:
+            raise not_entered("a presence")
         return await self.looks[0].wait()
 
     @property
@@ -219,8 +222,11 @@ class Presence:
         Raises:
             PayloadError: The info cannot travel, or is too long.
             RequestFailed: The server refused.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client is closed.
         """
+        if not self._entered:
+            raise not_entered("a presence")
         await self.want(encode_info(info), self.watch)
 
     async def want(self, info: bytes | None, watch: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import RequestFailed, SessionClosed
 from hawser.members import encode_info
 
@@ -45,37 +46,37 @@ class SharedPresence:
         """Whether it wants to be told who is there; for the share."""
         self._shares = shares
         self._share: PresenceShare | None = None
-        self._wire: Presence
+        self._wire: Presence | None = None
         self._look: Look
         self._left = False
 
     @property
     def members(self) -> list[Member]:
         """Who is there now; empty where they are not listed."""
-        return self._wire.members
+        return self._entered().members
 
     @property
     def me(self) -> Member | None:
         """The session among the members; None as long as it is not listed as one."""
-        return self._wire.me
+        return self._entered().me
 
     @property
     def total(self) -> int:
         """How many members there are."""
-        return self._wire.total
+        return self._entered().total
 
     @property
     def listed(self) -> bool:
         """Whether they are listed; False where there are too many."""
-        return self._wire.listed
+        return self._entered().listed
 
     async def __aenter__(self) -> SharedPresence:
         if self._share is not None:
             raise RuntimeError("a presence is entered only once; make another one")
         self._share = self._shares.share(self.channel)
-        self._wire = await self._share.join(self)
-        self._look = Look(self._wire)
-        self._wire.looks.append(self._look)
+        self._wire = wire = await self._share.join(self)
+        self._look = Look(wire)
+        wire.looks.append(self._look)
         return self
 
     async def __aexit__(
@@ -83,7 +84,7 @@ class SharedPresence:
     ) -> None:
         assert self._share is not None
         self._left = True
-        self._wire.looks.remove(self._look)
+        self._entered().looks.remove(self._look)
         self._share.leave(self)
         await trio.lowlevel.checkpoint()
 
@@ -91,6 +92,7 @@ class SharedPresence:
         return self
 
     async def __anext__(self) -> PresenceChange:
+        self._entered()
         if self._left:
             raise StopAsyncIteration
         return await self._look.wait()
@@ -100,9 +102,18 @@ class SharedPresence:
 
         Args:
             info: As there.
+
+        Raises:
+            RuntimeError: Its block has not begun.
         """
-        assert self._share is not None
+        if self._share is None:
+            raise not_entered("a presence")
         await self._share.say(self, info)
+
+    def _entered(self) -> Presence:
+        if self._wire is None:
+            raise not_entered("a presence")
+        return self._wire
 
 
 class PresenceShare:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import Gap
 from hawser_engine.codes import GapReason
 from hawser_engine.errors import HawserError
@@ -169,8 +170,11 @@ class SharedSubscription:
             Gap: Messages are missing here; the next call goes on behind them.
             trio.EndOfChannel: The subscription is over, and all of it was received.
             RequestFailed: The server has ended the subscription.
+            RuntimeError: Its block has not begun.
             SessionClosed: The session was closed by the server.
         """
+        if self._share is None:
+            raise not_entered("a subscription")
         await trio.lowlevel.checkpoint()
         while (item := self.queue.take()) is None:
             if self._over:

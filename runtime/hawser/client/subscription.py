@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.entering import not_entered
 from hawser.errors import Gap, SessionClosed
 from hawser_engine.channels.filters import parse_filter
 from hawser_engine.errors import LocalProtocolError
@@ -131,8 +132,11 @@ class Subscription:
             Gap: Messages are missing here; the next call goes on behind them.
             trio.EndOfChannel: The subscription is over, and all of it was received.
             RequestFailed: The server has ended the subscription, for example DENIED when a right was withdrawn.
+            RuntimeError: Its block has not begun.
             SessionClosed: The client was closed by the server.
         """
+        if not self._entered:
+            raise not_entered("a subscription")
         await trio.lowlevel.checkpoint_if_cancelled()
         item, flow = self.feed.take()
         if item is not None or self._over:
@@ -163,6 +167,11 @@ class Subscription:
             kept = options.filter is not None or options.answers
             options = SubscribeOptions(filter=options.filter, answers=options.answers) if kept else None
         return ChannelRequest(self.channel, self.position, options)
+
+    def given(self) -> None:
+        """The server has subscribed the client by itself, and nobody enters it."""
+        self._entered = True
+        self.answered()
 
     def answered(self) -> None:
         """The server has answered: the subscription stands."""

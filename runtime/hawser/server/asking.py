@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hawser.answers import Answer
-from hawser.calls import Refused
+from hawser.answers import Answer, Collected
+from hawser.calls import Refused, Returned
 from hawser.config import Config
 from hawser_engine.codes import ErrorCode
 
@@ -54,19 +54,31 @@ class Asking:
         """Whether a session answers in a channel."""
         return session in self._willing.get(name, ())
 
+    def may_be_asked(self, name: str) -> bool:
+        """Whether it is declared who may ask in a channel."""
+        rule = self.node.app.rule_for(name)
+        return rule is not None and "ask" in rule.rights
+
     def members(self, name: str, but: Collection[Session]) -> list[ServerSession]:
         """Who answers in a channel."""
         return [one for one in self._willing.get(name, ()) if one.handle not in but]
 
-    async def collect(self, session: ServerSession, name: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
-        """Ask for a client, at all servers: yields items of `$collect` (ASK-3 to ASK-5).
+    def unasked(self, name: str, but: Collection[ServerSession]) -> int:
+        """How many subscribe to a channel and do not answer, some left out (ASK-6)."""
+        willing = self._willing.get(name, {})
+        spared = sum(name in one.memberships and one not in willing for one in but)
+        return self.node.hub.subscribers(name) - len(willing) - spared
+
+    async def collect(
+        self, session: ServerSession, name: str, wait_ms: int, data: bytes
+    ) -> AsyncGenerator[list[Any] | Returned]:
+        """Ask for a client, at all servers: yields items of `$collect`, and what it returns (ASK-3 to ASK-6).
 
         Raises:
             Refused: Nobody is asked.
         """
         config, until = self.node.config, trio.current_time() + wait_ms / 1e3
-        rule = self.node.app.rule_for(name)
-        if rule is None or "ask" not in rule.rights:
+        if not self.may_be_asked(name):
             raise Refused(ErrorCode.DENIED, f"ask {name!r}")
         await self.node.allow(session, "ask", name)
         if wait_ms > config.asking_seconds * 1_000:
@@ -74,6 +86,7 @@ class Asking:
         canvass = Canvass(self.node.peers.abroad, name)
         await canvass.find(config.asked_at_once, until)
         members = self.members(name, (session.handle,))
+        unasked = self.unasked(name, (session,)) + canvass.unasked
         count, asked = len(members) + canvass.count, self._asked.get(session, 0)
         if asked + count > config.asked_at_once:
             raise Refused(ErrorCode.LIMIT, f"{count} members answer in {name!r}")
@@ -84,6 +97,7 @@ class Asking:
             canvass.begin(poll, self.node.start_service, self.node.random_bytes(ID_BYTES), question, until)
             while (answer := await poll.next()) is not None:
                 yield answer.item()
+            yield Returned([unasked])
         finally:
             poll.end()
             self._asked[session] -= count
@@ -91,7 +105,7 @@ class Asking:
                 del self._asked[session]
 
 
-async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collection[Session]) -> list[Answer]:
+async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collection[Session]) -> Collected:
     """Ask for the application, at all servers that share its broker (ASK-5).
 
     Args:
@@ -109,6 +123,7 @@ async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collect
     canvass = Canvass(Abroad(app.broker.sessions, [node.peers for node in app.nodes]), name)
     await canvass.find(most, until)
     chosen = [(node.asking, node.asking.members(name, but)) for node in app.nodes]
+    unasked = canvass.unasked + sum(node.asking.unasked(name, _sessions(node, but)) for node in app.nodes)
     count = canvass.count + sum(len(members) for _, members in chosen)
     if count > most:
         raise ValueError(f"{count} members answer in {name!r}, and {most} are asked at once")
@@ -122,4 +137,8 @@ async def ask_all(app: App, name: str, data: bytes, seconds: float, but: Collect
                 answers.append(answer)
         finally:
             poll.end()
-    return answers
+    return Collected(tuple(answers), unasked)
+
+
+def _sessions(node: Node, handles: Collection[Session]) -> list[ServerSession]:
+    return [one for one in node.sessions.values() if one.handle in handles] if handles else []

@@ -19,6 +19,7 @@ from hawser_engine.messages import STREAMS, encode_body
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+    from hawser.calls import Returned
     from hawser_engine.streams import StreamCredit, StreamItem
 
     from .sessions import ServerSession
@@ -191,7 +192,7 @@ class ClientCalls:
         """See `hawser.Session.id`."""
         return self._session.node.addressing.id(self._session).hex()
 
-    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
+    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any] | Returned]:
         """See `hawser.server.asking.Asking.collect`."""
         return self._session.node.asking.collect(self._session, channel, wait_ms, data)
 

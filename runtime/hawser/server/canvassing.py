@@ -88,6 +88,8 @@ class Canvass:
     def __init__(self, abroad: Abroad, channel: str) -> None:
         self.count: int = 0
         """How many they are."""
+        self.unasked: int = 0
+        """How many more subscribe there."""
         self._abroad = abroad
         self._channel = channel
         self._far: list[Far] = []
@@ -120,12 +122,12 @@ class Canvass:
             answer = await self._abroad.ask(node, question, max(0.0, until - trio.current_time()))
             if answer is None:  # it has gone, and its sessions with it
                 return
-            count, rows = _read(answer)
+            count, rows, unasked = _read(answer)
             listed = [Answer.read([_SILENT, user, session, None, 0, ""]) for user, session in rows]
+            self.count, self.unasked = self.count + count, self.unasked + unasked
         except (NoAnswer, BrokerUnavailable, ProtocolError, PayloadError, TypeError, ValueError):
             self._unreached += 1
             return
-        self.count += count
         if listed:
             self._far.append(Far(node, {answer.session: answer for answer in listed}))
 
@@ -288,7 +290,8 @@ class Errands:
         kind, *what = asked
         if kind == WHO:
             marks, channel, most = what
-            answer(_listed(self._asking.members(channel, ()) if here(marks) else (), most))
+            willing, unasked = self._asking.members(channel, ()), self._asking.unasked(channel, ())
+            answer(_listed(willing, most, unasked) if here(marks) else _listed((), most, 0))
         elif kind == BEGIN:
             id, channel, user, data, wait_ms, sessions = what
             self._begin(id, Question(channel, user, data), trio.current_time() + wait_ms / 1e3, sessions)
@@ -351,10 +354,13 @@ class Errands:
             answer(errand.told())
 
 
-def _listed(members: Sequence[ServerSession], most: int) -> bytes:
-    """What is told to who asks who answers: how many they are, and, unless they are more than it wants, all of them."""
+def _listed(members: Sequence[ServerSession], most: int, unasked: int) -> bytes:
+    """What is told to who asks who answers.
+
+    How many they are; all of them, unless they are more than it wants; and how many more subscribe.
+    """
     rows = [[one.handle.principal.id, one.handle.id] for one in members] if len(members) <= most else []
-    return encode_value([len(members), rows], limit=_HEAD_BYTES + _MEMBER_BYTES * len(rows))
+    return encode_value([len(members), rows, unasked], limit=_HEAD_BYTES + _MEMBER_BYTES * len(rows))
 
 
 def _told(first: int, items: Sequence[bytes], *, last: bool) -> bytes:

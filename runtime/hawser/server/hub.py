@@ -106,6 +106,8 @@ class Hub:
         session.memberships[plan.name] = member
         if answers:
             self._node.asking.enter(plan.name, session)
+        elif self._node.asking.may_be_asked(plan.name):
+            self._node.peers.appear_soon()  # ASK-6: it is counted at all servers, also where nobody answers
         return ChannelOutcome(plan.name, plan.status, position, plan.reason)
 
     async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
@@ -294,6 +296,11 @@ class Hub:
     def counts_of(self, rule: ChannelRule) -> OverflowCounts:
         """What subscribers to channels of a pattern could not take (OVF-2)."""
         return self.counts.setdefault(rule.pattern, OverflowCounts())
+
+    def subscribers(self, name: str) -> int:
+        """How many sessions are in a channel, those not counted that have only a pattern of it."""
+        channel = self._channels.get(name)
+        return 0 if channel is None else channel.size
 
     def joined_channels(self) -> list[Channel]:
         """The channels that the broker reports by themselves."""

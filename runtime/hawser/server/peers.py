@@ -129,9 +129,15 @@ class Peers:
 
     async def appear(self) -> None:
         """Be there for others from now on, whatever sessions there are; waits as `enter` does."""
-        self._entries.wanted = True
+        self.appear_soon()
         if self._entries.lease is None:
             await self._tried()
+
+    def appear_soon(self) -> None:
+        """The same, without waiting for it."""
+        if not self._entries.wanted:
+            self._entries.wanted = True
+            self._entries.wake()
 
     async def enter(self, session: str, user: str) -> None:
         """Let others find a session; waits until they do, or the directory is out of reach."""

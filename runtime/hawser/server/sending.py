@@ -6,7 +6,6 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hawser.about import publish_options
 from hawser.addressing import Sent, outcome_of, placed, refused
 from hawser.brokers import BrokerUnavailable, MailboxFull
 from hawser.calls import Refused
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from hawser.app import App
     from hawser.brokers import Published
     from hawser.to import Target as Addressed
-    from hawser_engine.messages import SendOutcome
+    from hawser_engine.messages import PublishOptions, SendOutcome
 
     from .reaching import Count, Meant
     from .session import Session
@@ -37,8 +36,7 @@ async def send_from(
     payload: bytes,
     spared: Sequence[Session],
     key: bytes | None,
-    *,
-    volatile: bool = False,
+    options: PublishOptions | None,
 ) -> Sent:
     """Send something to the sessions of all servers that share an application's broker, and to channels (ADR-12).
 
@@ -50,13 +48,14 @@ async def send_from(
         payload: What.
         spared: Who does not get it.
         key: As for `App.publish`, and `App.post`.
-        volatile: Whether it is kept nowhere.
+        options: What goes with it into channels, and whether it is kept nowhere.
     """
+    volatile = options is not None and options.volatile is True
     mailing = Mailing(None, None, payload, spared)
     leftovers = Leftovers(app, mailing, scoped_key(None, key), partial(_deposit, app, payload, key), volatile=volatile)
     begun: list[Meant | SendOutcome] = []
     for one in targets:
-        begun.append(await _send(app, mailing, Target(one.kind, one.name), key, leftovers, begun))
+        begun.append(await _send(app, mailing, Target(one.kind, one.name), key, options, leftovers, begun))
     await Abroad(app.broker.sessions, [node.peers for node in app.nodes]).reach(mailing, begun)
     outcomes = [finish(one, leftovers) for one in begun]
     await leftovers.store()
@@ -69,6 +68,7 @@ async def _send(
     mailing: Mailing,
     target: Target,
     key: bytes | None,
+    options: PublishOptions | None,
     leftovers: Leftovers,
     begun: Sequence[Meant | SendOutcome],
 ) -> Meant | SendOutcome:
@@ -80,7 +80,6 @@ async def _send(
     try:
         if target.kind == TargetKind.CHANNEL:
             names = tuple(session.id for session in mailing.spared)
-            options = publish_options(None, None, volatile=leftovers.volatile)
             done = app.publish_payload(target.name or "", mailing.data, key=key, options=options, spared=names)
             return placed(await done)
         return await begin(target, leftovers, begun, deliver)

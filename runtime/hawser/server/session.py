@@ -9,6 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from hawser.calls import Returned
     from hawser.principals import Principal
     from hawser.streams import Stream
 
@@ -97,7 +98,7 @@ class Session:
         """Who offers what on this server, as it goes to clients; see `App.directory`."""
         return self._calls.agents()
 
-    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any]]:
+    def collect(self, channel: str, wait_ms: int, data: bytes) -> AsyncGenerator[list[Any] | Returned]:
         """Ask the members of a channel for this client, as it goes to clients; see `App.collect`.
 
         Args:

@@ -191,7 +191,7 @@ def test_members_leave_from_any_place() -> None:
     assert channel.members == [third, second]
     channel.leave(second)
     channel.leave(third)
-    assert (channel.deserted, third.active) == (True, False)
+    assert (channel.deserted, channel.size, third.active) == (True, 0, False)
 
 
 def test_long_publications_are_chunks_of_their_own() -> None:

@@ -51,9 +51,10 @@ def test_who_is_passed_over_becomes_behind_only_where_something_is_to_be_told_or
     channel.seal()
     group.pass_over([one], next_chunk(channel), 0.0)
     assert (one.offset, one.told, len(ready.taken)) == (3, 3, 3)
+    assert channel.size == 3
     for member in (one, two, three):
         channel.leave(member)
-    assert channel.deserted
+    assert (channel.deserted, channel.size) == (True, 0)
 
 
 def test_those_who_share_a_filter_share_bytes_and_what_passes_tells_them_enough() -> None:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from hawser import App, CallError, ErrorCode, Inputs, PublishRequest, RequestFailed, Session, connect, takes_inputs
+from hawser import App, CallError, ErrorCode, Inputs, PublishRequest, RequestFailed, Session, connect, takes_inputs, to
 from hawser.contract.signatures import types_of
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser_engine.messages import Publish, PublishOptions
@@ -59,6 +59,24 @@ async def test_an_event_is_published_as_declared_and_filtered_by_its_name(autoju
             assert [type(shop.orders.read(one)) for one in messages] == [Placed, Shipped, Shipped]
             with pytest.raises(ValueError, match=r"message 1 is not as declared: tags\.event is none of this channel"):
                 App().channel("*").read(messages[0])
+
+
+async def test_an_event_goes_into_several_channels_as_into_one(autojump_clock: MockClock) -> None:
+    """SPEC ADR-7, CTR-1; the application is told before anybody has it."""
+    names = ["orders:several:1", "orders:several:2"]
+    targets = [to.channel(name) for name in names]
+    async with serving(shop.app), connect(URL) as client, client.subscribe(names[1]) as messages:
+        for sent in (
+            await client.publish_to(names, ORDER, tags=PLACED),
+            (await client.send(targets, ORDER, tags=PLACED)).outcomes,
+            (await shop.app.send(targets, ORDER, tags=PLACED)).outcomes,
+        ):
+            assert [one.status for one in sent] == ["published", "published"]
+            message = await messages.receive()
+            assert (message.data, message.tags) == (ORDER, PLACED)
+        assert [one.status for one in await client.publish_to(names, ORDER)] == ["refused", "refused"]
+        with pytest.raises(ValueError, match=r"tags\.event is missing"):
+            await shop.app.send([to.everybody, *targets], ORDER)
 
 
 async def test_what_is_not_as_declared_is_refused_and_reaches_nobody(autojump_clock: MockClock) -> None:

@@ -257,9 +257,7 @@ class Book:
             newest = self._heads[channel].newest
             assert newest is not None
             newest.add(offset, key, size, time)
-        self._idle: OrderedDict[str, None] = OrderedDict.fromkeys(
-            self._heads
-        )  # channels nobody has joined, longest unused first
+        self._idle = OrderedDict.fromkeys(self._heads)  # channels nobody has joined, longest unused first
         self._next_channel = 1 + max((row[0] for row in contents.heads), default=0)
 
     def __len__(self) -> int:
