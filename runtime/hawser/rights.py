@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 
-from hawser_engine.channels.filters import Filter, parse_filter
+from hawser_engine.channels.filters import Filter, Tags, parse_filter
 
 from .patterns import WILDCARD, matches
 
@@ -45,7 +45,7 @@ class Claimed:
 
     def allows(self, principal: Principal, action: str, name: str) -> bool:
         """Whether a principal may do it."""
-        return self.expression.matches(_Claims(principal.attributes))
+        return self.expression.matches(Tags(_Claims(principal.attributes)))
 
 
 @attrs.frozen

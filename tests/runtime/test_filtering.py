@@ -180,7 +180,7 @@ async def test_a_filter_that_is_none_is_told_where_it_is_written(autojump_clock:
     app = tagged_app()
     app.channel("plain", open=True)
     async with serving(app), connect(URL) as client:
-        with pytest.raises(ValueError, match="saw the end, expected a text or a number"):
+        with pytest.raises(ValueError, match="saw the end, expected a text in double quotes or a number"):
             client.subscribe("room", filter="n ==")
         with pytest.raises(RequestFailed) as caught:
             async with client.subscribe("plain", filter="n"):
