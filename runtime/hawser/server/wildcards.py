@@ -27,7 +27,7 @@ from .strays import NOWHERE, PatternGroup, PatternMember, SessionPatterns, Stray
 from .watches import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from hawser.rules import ChannelRule
     from hawser_engine.channels.channel import Channel, Policy
@@ -175,7 +175,7 @@ class Wildcards:
 
     def covers(self, name: str, policy: Policy) -> bool:
         """Whether anybody has a pattern that brings a channel."""
-        return any(True for _ in self._groups(name, policy))
+        return bool(self._groups(name, policy))
 
     @property
     def _may_lose(self) -> bool:
@@ -217,11 +217,10 @@ class Wildcards:
         if self._may_lose and known is not None:
             self.missed(channel, known)
 
-    def _groups(self, name: str, policy: Policy) -> Iterable[PatternGroup]:
-        for pattern in self._index.find(name):
-            for group in list(self.watches[pattern].groups.values()):
-                if group.rule is policy:
-                    yield group
+    def _groups(self, name: str, policy: Policy) -> Sequence[PatternGroup]:
+        """Who has a pattern that brings a channel, now: while some are served, others may leave theirs."""
+        groups = (group for pattern in self._index.find(name) for group in self.watches[pattern].groups.values())
+        return [group for group in groups if group.rule is policy]
 
     async def flush(self, channel: Channel, chunk: Chunk, turns: Turns) -> None:
         """Give a chunk to whoever has a pattern of its channel."""
