@@ -7,11 +7,13 @@ Rule: each action has one decider. What is not declared is for the hook to say, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 
-from hawser_engine.channels.filters import Filter, parse_filter
+from hawser_engine.channels.filters import Filter, Tags, parse_filter
 
 from .patterns import WILDCARD, matches
 
@@ -45,7 +47,10 @@ class Claimed:
 
     def allows(self, principal: Principal, action: str, name: str) -> bool:
         """Whether a principal may do it."""
-        return self.expression.matches(_Claims(principal.attributes))
+        try:
+            return self.expression.matches(Tags(_Claims(principal.attributes)))
+        except ValueError:  # a number that no text says: whatever is made of it, with or without ``not``, lets nobody
+            return False
 
 
 @attrs.frozen
@@ -77,11 +82,12 @@ def claims(expression: str) -> Claimed:
     """Let those whose claims fulfil an expression: ``claims('role == "editor" and not suspended')``.
 
     The language is that of filters, over `Principal.attributes` in place of tags. A claim that is missing, None or
-    False is not there; True is the text ``true``. ``org.plan`` is the claim ``plan`` inside ``org``, and
+    False is not there; True is the text ``true``. Numbers compare by value; an expression that looks at one that has
+    none, infinite or not a number, lets nobody. ``org.plan`` is the claim ``plan`` inside ``org``, and
     ``roles.editor`` says that the list ``roles`` has ``editor`` in it; a claim that has a dot in its name comes first.
 
     Args:
-        expression: 1 to 1,024 bytes, as for ``filter`` of `Client.subscribe`.
+        expression: 1 to 1,024 bytes that look at claims at most 32 times, as for ``filter`` of `Client.subscribe`.
 
     Raises:
         ValueError: It is none.
@@ -114,6 +120,17 @@ def _is_list(value: object) -> TypeGuard[Collection[Any]]:
     return isinstance(value, (list, tuple, set, frozenset))
 
 
+def _written_out(value: float) -> str:
+    """A number as expressions know them, which have no exponents: it reads as the same number again.
+
+    Raises:
+        ValueError: It is infinite, or none.
+    """
+    if not isfinite(value):
+        raise ValueError(f"{value} cannot be compared")
+    return format(Decimal(repr(value)), "f")
+
+
 class _Claims(Mapping[str, str]):
     """The attributes of a principal as the texts that an expression compares; looked up when asked for."""
 
@@ -130,7 +147,9 @@ class _Claims(Mapping[str, str]):
             raise KeyError(name)
         if value is True:
             return "true"
-        return str(value) if isinstance(value, (str, int, float)) else ""
+        if isinstance(value, float):
+            return _written_out(value)
+        return str(value) if isinstance(value, (str, int)) else ""
 
     def _inside(self, parts: list[str]) -> Any:
         value: Any = self._attributes

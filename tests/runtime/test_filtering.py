@@ -176,12 +176,23 @@ async def test_there_are_only_so_many_filters(autojump_clock: MockClock) -> None
                 assert await collect(messages, 1) == [1]
 
 
-async def test_a_filter_that_is_none_is_told_where_it_is_written(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("filter", "complaint"),
+    [
+        ("n ==", "saw the end, expected a text in double quotes or a number"),
+        ("n == true", "there are no booleans"),
+        ("n == 'x'", "texts stand in double quotes"),
+        ('n == "\ud800"', "half of a character at 6"),
+    ],
+)
+async def test_a_filter_that_is_none_is_told_where_it_is_written(
+    filter: str, complaint: str, autojump_clock: MockClock
+) -> None:
     app = tagged_app()
     app.channel("plain", open=True)
     async with serving(app), connect(URL) as client:
-        with pytest.raises(ValueError, match="saw the end, expected a text or a number"):
-            client.subscribe("room", filter="n ==")
+        with pytest.raises(ValueError, match=complaint):
+            client.subscribe("room", rewind=1, filter=filter)
         with pytest.raises(RequestFailed) as caught:
             async with client.subscribe("plain", filter="n"):
                 pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,9 +81,34 @@ def test_claims_are_compared_as_texts_and_looked_up_inside(expression: str, allo
     assert not claims("paid").allows(Principal("bob"), "publish", "room")
 
 
+@pytest.mark.parametrize(
+    ("level", "expression", "allowed"),
+    [
+        (5e20, "level > 3", True),
+        (5e20, "not level > 3", False),
+        (5e20, "level == 500000000000000000000.0", True),
+        (-1e-7, "level < 0 and level > -0.0000002", True),
+        (1e16, 'level == 10000000000000000 and level == "10000000000000000"', True),
+        (10**30, "level == 1000000000000000000000000000000", True),
+        (3.0, 'level == 3 and level == "3.0"', True),
+        # What no text says is in no order, and lets nobody: not even where it is turned round.
+        *((level, expression, False) for level in (inf, -inf, nan) for expression in ("level", "not level > 3")),
+        (nan, "role or level > 3", True),
+    ],
+)
+def test_numbers_are_compared_by_value_however_large_or_small(level: float, expression: str, allowed: bool) -> None:
+    assert claims(expression).allows(Principal("ada", {"level": level, "role": "x"}), "publish", "room") is allowed
+
+
+def test_a_number_too_long_to_be_written_lets_nobody() -> None:
+    assert not claims("not level < 3").allows(Principal("ada", {"level": 10**5_000}), "publish", "room")
+
+
 def test_an_expression_that_is_none_is_refused_where_it_is_declared() -> None:
     with pytest.raises(ValueError, match="expected a tag"):
         claims("role == 1 and")
+    with pytest.raises(ValueError, match="at most 32 times"):
+        claims(" or ".join(["role"] * 33))
 
 
 GRANTS: list[tuple[Any, set[str]]] = [

@@ -1,7 +1,6 @@
 """What was reported of a channel and is not delivered yet: publications prepared once, for all who get them."""
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Final
 
 from attrs import evolve, frozen
@@ -9,7 +8,7 @@ from attrs import evolve, frozen
 from hawser_engine.batch import Batch
 from hawser_engine.messages import Position
 
-from .filters import Filter
+from .filters import Filter, Tags
 
 CHUNK_MESSAGES: Final = 64
 CHUNK_BYTES: Final = 65_536
@@ -34,7 +33,7 @@ class Chunk:
     """Up to here it was known before what there is: one less than the first, unless something is missing."""
     bodies: tuple[bytes, ...] = ()
     """Each of them, where they carry tags."""
-    tags: tuple[Mapping[str, str] | None, ...] = ()
+    tags: tuple[Tags, ...] = ()
     """What each carries; as many as ``bodies``."""
     last_body: int = 0
     """The offset of the last message in it."""
@@ -65,7 +64,7 @@ class Fleeting:
     """Where the channel stood: it is for those who stand there, too."""
     in_place: bool
     """Whether everything up to there was reported."""
-    tags: Mapping[str, str] | None
+    tags: Tags
     """What it carries, for filters."""
     spared: tuple[str, ...] = ()
     """The names of sessions that do not get it."""
@@ -86,7 +85,7 @@ class Waiting:
         """Whether something is missing behind it, so that members become behind when it was given."""
         self._bodies: list[bytes] = []
         self._bytes = 0
-        self._tags: list[Mapping[str, str] | None] | None = [] if tagged else None  # of each body
+        self._tags: list[Tags] | None = [] if tagged else None  # of each body
 
     @property
     def empty(self) -> bool:
@@ -102,7 +101,7 @@ class Waiting:
         """Whether there is room for a publication in what is not a chunk yet."""
         return len(self._bodies) < CHUNK_MESSAGES and self._bytes + len(body) <= CHUNK_BYTES
 
-    def add(self, body: bytes, tags: Mapping[str, str] | None) -> None:
+    def add(self, body: bytes, tags: Tags) -> None:
         """Add a publication, prepared, and what it carries."""
         self._bodies.append(body)
         self._bytes += len(body)

@@ -1,6 +1,5 @@
 """Publications as a broker keeps them, and what of them travels to subscribers (SPEC CHN-2, CHN-13)."""
 
-from collections.abc import Mapping
 from math import inf
 from typing import Final
 
@@ -8,6 +7,8 @@ from attrs import evolve, frozen
 
 from hawser_engine.cbor import BYTES, encode_head
 from hawser_engine.messages import About, Kept, Position, encode_publication
+
+from .filters import NO_TAGS, Tags
 
 _NOTHING: Final = About()
 
@@ -74,9 +75,10 @@ def spared(entry: Entry) -> tuple[str, ...]:
     return about.spared or () if isinstance(about, Kept) else ()
 
 
-def tags_of(entry: Entry) -> Mapping[str, str] | None:
-    """The tags of a publication, if it carries any."""
-    return None if entry.about is None else entry.about.tags
+def tags_of(entry: Entry) -> Tags:
+    """The tags of a publication, for filters; ask once for all that look at it."""
+    about = entry.about
+    return NO_TAGS if about is None or about.tags is None else Tags(about.tags)
 
 
 def publication_bytes(channel: str, offset: int, data: bytes, about: About | None = None) -> int:

@@ -1,24 +1,28 @@
-"""Content filters: a small expression over the tags of a publication (SPEC FLT-1 to FLT-5).
+"""Content filters: a small expression over the tags of a publication (SPEC FLT-1 to FLT-6).
 
     kind == "news" and not (team in ("reds", "blues") or muted) and score >= 2.5
 
 A tag stands alone (it is there), or is compared with a text or a number. There are no functions, no patterns and no
-arithmetic, so what a filter costs is bounded by its length. Filters that mean the same in the same order are equal,
-however they are spaced: those who share one share bytes.
+arithmetic, so what a filter costs is bounded by how often it looks at tags; and a tag is read as a number once for all
+filters that look at it. Filters that mean the same in the same order are equal, however they are spaced: those who
+share one share bytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeAlias
+from operator import eq, ge, gt, le, lt
+from typing import Any, Final, TypeAlias
 
 from attrs import field, frozen
 
 from hawser_engine.errors import HawserError
 
-__all__ = ["Filter", "FilterError", "parse_filter"]
+__all__ = ["Filter", "FilterError", "Tags", "parse_filter"]
 
 MAX_BYTES: Final = 1_024
 MAX_DEPTH: Final = 8
 """Parentheses and ``not`` inside each other."""
+MAX_LOOKS: Final = 32
+"""A tag alone, a comparison, an ``in`` with all its values: each is one look at a tag."""
 
 Value: TypeAlias = str | float
 
@@ -27,12 +31,46 @@ _DIGITS: Final = frozenset("0123456789")
 _WORD: Final = _LETTERS | _DIGITS | frozenset(".-")
 _SPACES: Final = frozenset(" \t\n")
 _SIGNS: Final = ("==", "!=", "<=", ">=", "<", ">", "(", ")", ",")
-_COMPARISONS: Final = frozenset(("==", "!=", "<=", ">=", "<", ">"))
+_UNEQUAL: Final = "!="
+_STANDS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"==": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
+"""Between two texts, which are compared by their code points, or two numbers."""
+_COMPARISONS: Final = frozenset((*_STANDS, _UNEQUAL))
 _RESERVED: Final = frozenset(("and", "or", "not", "in"))
 
 
 class FilterError(HawserError, ValueError):
     """A text is no filter; it says where, and what was expected."""
+
+
+class Tags:
+    """The tags of one publication, for all filters that look at it: each is read as a number at most once.
+
+    It lives as long as the publication is delivered; what is kept in history is the texts alone.
+
+    Args:
+        texts: The tags.
+    """
+
+    __slots__ = ("_numbers", "texts")
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
+        self._numbers: dict[str, float | None] = {}  # of the tags that were asked for
+
+    def number(self, tag: str) -> float | None:
+        """A tag as a number; None if it is not there, or written otherwise (FLT-4)."""
+        numbers = self._numbers
+        if tag in numbers:
+            return numbers[tag]
+        text = self.texts.get(tag)
+        if text is None:
+            return None  # and nothing is kept of it: filters may ask for any tag
+        number = numbers[tag] = _number(text)
+        return number
+
+
+NO_TAGS: Final = Tags({})
+"""Of a publication that carries none."""
 
 
 @frozen
@@ -41,9 +79,9 @@ class Present:
 
     tag: str
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
-        return self.tag in tags
+        return self.tag in tags.texts
 
 
 @frozen
@@ -53,16 +91,18 @@ class Compared:
     tag: str
     sign: str
     value: Value
+    _stands: Callable[[Any, Any], bool] = field(init=False, eq=False, repr=False)
+    _textual: bool = field(init=False, eq=False, repr=False)
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def __attrs_post_init__(self) -> None:
+        """Find out how it compares, once for all publications."""
+        object.__setattr__(self, "_stands", _STANDS[self.sign])
+        object.__setattr__(self, "_textual", isinstance(self.value, str))
+
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
-        text = tags.get(self.tag)
-        if text is None:
-            return False
-        if isinstance(self.value, str):
-            return _stands(text, self.sign, self.value)
-        number = _number(text)
-        return number is not None and _stands(number, self.sign, self.value)
+        found = tags.texts.get(self.tag) if self._textual else tags.number(self.tag)
+        return found is not None and self._stands(found, self.value)
 
 
 @frozen
@@ -81,12 +121,11 @@ class Among:
         object.__setattr__(self, "_texts", texts)
         object.__setattr__(self, "_numbers", numbers)
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
-        text = tags.get(self.tag)
-        if text is None:
-            return False
-        return text in self._texts or (bool(self._numbers) and _number(text) in self._numbers)
+        if self._texts and tags.texts.get(self.tag) in self._texts:
+            return True
+        return bool(self._numbers) and tags.number(self.tag) in self._numbers
 
 
 @frozen
@@ -95,7 +134,7 @@ class Not:
 
     of: "Expression"
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
         return not self.of.holds(tags)
 
@@ -106,7 +145,7 @@ class AllOf:
 
     of: "tuple[Expression, ...]"
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
         return all(each.holds(tags) for each in self.of)
 
@@ -117,7 +156,7 @@ class AnyOf:
 
     of: "tuple[Expression, ...]"
 
-    def holds(self, tags: Mapping[str, str]) -> bool:
+    def holds(self, tags: Tags) -> bool:
         """Whether it is so."""
         return any(each.holds(tags) for each in self.of)
 
@@ -132,10 +171,12 @@ class Filter:
     expression: Expression
     text: str = field(eq=False)
     """As it was written."""
+    looks: int = field(eq=False)
+    """How often it looks at a tag, at most: what it costs to ask whether one publication passes."""
 
-    def matches(self, tags: Mapping[str, str] | None) -> bool:
-        """Whether a publication with these tags passes; None: it has none."""
-        return self.expression.holds({} if tags is None else tags)
+    def matches(self, tags: Tags) -> bool:
+        """Whether a publication with these tags passes."""
+        return self.expression.holds(tags)
 
 
 def parse_filter(text: str) -> Filter:
@@ -144,12 +185,16 @@ def parse_filter(text: str) -> Filter:
     Raises:
         FilterError: It is none.
 
-    Spec: FLT-1, FLT-2.
+    Spec: FLT-1, FLT-2, FLT-6.
     """
-    size = len(text.encode(errors="replace"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise FilterError(f"saw half of a character at {error.start}, which no text in UTF-8 has") from None
     if not 1 <= size <= MAX_BYTES:
         raise FilterError(f"a filter has 1 to {MAX_BYTES} bytes, this one has {size}")
-    return Filter(_Reader(text).read(), text)
+    reader = _Reader(text)
+    return Filter(reader.read(), text, reader.looks)
 
 
 @frozen
@@ -171,6 +216,7 @@ class _Reader:
         self._tokens = list(_tokens(text))
         self._next = 0
         self._depth = 0
+        self.looks = 0
 
     def read(self) -> Expression:
         expression = self._either()
@@ -192,7 +238,7 @@ class _Reader:
 
     def _one(self) -> Expression:
         if self._takes("not"):
-            return Not(self._deeper(self._one))
+            return _opposite(self._deeper(self._one))
         if self._takes("("):
             expression = self._deeper(self._either)
             self._must(")")
@@ -213,6 +259,12 @@ class _Reader:
         token = self._peek()
         if token.kind not in ("name", "text"):
             raise self._wrong("a tag")
+        self.looks += 1
+        if self.looks > MAX_LOOKS:
+            raise FilterError(
+                f"a filter looks at tags at most {MAX_LOOKS} times (alone, in a comparison, or with in),"
+                f" here at {token.place} once more"
+            )
         self._next += 1
         sign = self._peek()
         if sign.kind == "sign" and sign.value in _COMPARISONS:
@@ -233,7 +285,7 @@ class _Reader:
     def _value(self) -> Value:
         token = self._peek()
         if token.kind not in ("text", "number"):
-            raise self._wrong("a text or a number")
+            raise self._wrong(f"a text in double quotes or a number{_no_boolean(token)}")
         self._next += 1
         return float(token.value) if token.kind == "number" else token.value
 
@@ -257,27 +309,24 @@ class _Reader:
 
 def _compared(tag: str, sign: str, value: Value) -> Expression:
     """`a != b` is `not a == b`, so that it also holds where there is no such tag (FLT-3)."""
-    return Not(Compared(tag, "==", value)) if sign == "!=" else Compared(tag, sign, value)
+    return Not(Compared(tag, "==", value)) if sign == _UNEQUAL else Compared(tag, sign, value)
 
 
-def _stands(left: Value, sign: str, right: Value) -> bool:
-    # Both are texts, or both are numbers. Texts are compared by their code points.
-    match sign:
-        case "==":
-            return left == right
-        case "<":
-            return left < right  # type: ignore[operator]
-        case "<=":
-            return left <= right  # type: ignore[operator]
-        case ">":
-            return left > right  # type: ignore[operator]
-        case _:
-            return left >= right  # type: ignore[operator]
+def _opposite(expression: Expression) -> Expression:
+    """Two that cancel each other out are left away, so that there is at most one ``not`` for each other part."""
+    return expression.of if isinstance(expression, Not) else Not(expression)
+
+
+def _no_boolean(token: _Token) -> str:
+    boolean = token.kind == "name" and token.value.lower() in ("true", "false")
+    return "; there are no booleans, for tags are texts" if boolean else ""
 
 
 def _number(text: str) -> float | None:
     """A tag as a number, if it is written like one: digits, perhaps a sign before and a fraction behind (FLT-4)."""
-    return float(text) if _ends_number(text, 0) == len(text) else None
+    whole, point, fraction = text.removeprefix("-").partition(".")
+    written = text.isascii() and whole.isdigit() and (fraction.isdigit() or not point)
+    return float(text) if written else None
 
 
 def _ends_number(text: str, start: int) -> int:
@@ -321,7 +370,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         else:
             sign = next((each for each in _SIGNS if text.startswith(each, place)), None)
             if sign is None:
-                raise FilterError(f"saw {character!r} at {place}, which has no meaning in a filter")
+                quotes = "; texts stand in double quotes" if character == "'" else ""
+                raise FilterError(f"saw {character!r} at {place}, which has no meaning in a filter{quotes}")
             yield _Token("sign", sign, place)
             place += len(sign)
     yield _Token("end", "", len(text))

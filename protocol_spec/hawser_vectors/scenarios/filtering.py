@@ -106,15 +106,28 @@ def server() -> Iterator[ServiceScene]:
                 _publish(s, {f"b{number}": passing for number, passing in enumerate(meanings.values())})
             yield s
 
-    s = ServiceScene("what is no filter is refused, and so is any where there are no tags", "SUB-13", "FLT-1", "FLT-2")
+    s = ServiceScene(
+        "what is no filter is refused, and so is any where there are no tags", "SUB-13", "FLT-1", "FLT-2", "FLT-6"
+    )
     s.starts()
-    wrong = (*NONE, "(" * 9 + "kind" + ")" * 9, "not " * 9 + "kind")
+    many = " or ".join(["kind", 'kind != "news"', "score in (1, 2, 3)"] * 11)
+    wrong = (*NONE, "(" * 9 + "kind" + ")" * 9, "not " * 9 + "kind", many)
     for id, text in enumerate(wrong, 1):
         s.hears("a", subscribe(id, CHANNEL, options={"filter": text}))
         s.tells("a", subscribed(id, refusal(CHANNEL, "BAD_REQUEST")))
     deep = "(" * 8 + "kind" + ")" * 8
     s.hears("a", [1, 100, [["room", None, {"filter": deep}], [CHANNEL, None, {"filter": deep}]]])
     s.tells("a", subscribed(100, refusal("room", "BAD_REQUEST"), live(CHANNEL)))
+    yield s
+
+    s = ServiceScene("what looks at tags as often as a filter may is one", "FLT-6", "SUB-12")
+    s.starts()
+    s.second("b")
+    several = f"score in ({', '.join(map(str, range(20, 30)))})"
+    most = " or ".join(["none", 'kind == "opera"', several, "score < 0"] * 8)
+    s.hears("b", subscribe(1, CHANNEL, options={"filter": most}))
+    s.tells("b", subscribed(1, live(CHANNEL)))
+    _publish(s, {"b": (4,)})
     yield s
 
     s = ServiceScene("a filter does not change what is lost", "SUB-12", "SUB-4")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hawser_engine.channels.channel import Channel
     from hawser_engine.channels.chunks import Chunk
+    from hawser_engine.channels.filters import Filter
 
     from .addressing import Addressing
     from .wildcards import Wildcards
@@ -24,21 +25,29 @@ if TYPE_CHECKING:
 MemberT = TypeVar("MemberT")
 
 FLUSH_SOCKETS: Final = 500
-"""Members served between two checkpoints."""
+"""Members served in one pass of the loop."""
+FLUSH_LOOKS: Final = 16
+"""So many looks of filters at tags, each of some tenths of a microsecond, cost what it does to serve one member."""
 
 
 class Turns:
-    """Gives everything else a turn now and then while a task serves many."""
+    """Gives everything else a turn now and then while tasks serve many: in a pass of the loop, all of them so many."""
 
     def __init__(self) -> None:
         self._served = 0
+        self._over = trio.StrictFIFOLock()  # of the tasks that wait for a later pass, one goes on in each
 
     async def take(self, count: int) -> None:
         """Before so many are served: a checkpoint, unless few were since the last one."""
         if self._served and self._served + count > FLUSH_SOCKETS:
-            await trio.lowlevel.checkpoint()
-            self._served = 0
+            async with self._over:  # a checkpoint, and while another task waits here for its own, more of them
+                self._served = 0
         self._served += count
+
+
+def looking(messages: int, filter: Filter | None) -> int:
+    """How many members could be served while a filter looks at so many publications, and what passes is prepared."""
+    return 0 if filter is None else 1 + messages * (filter.looks + 1) // FLUSH_LOOKS
 
 
 def in_batches(members: Iterable[MemberT]) -> Iterable[Sequence[MemberT]]:
@@ -138,7 +147,8 @@ class Flusher:
     async def _flush_volatile(self, channel: Channel, fleeting: Fleeting) -> None:
         """Give something volatile to all whose filter it passes, but to those it spares (ADR-8)."""
         members = list(channel.members)
-        for group in channel.groups.values():
+        for group in list(channel.groups.values()):
+            await self._turns.take(looking(1, group.filter))
             if group.filter.matches(fleeting.tags):
                 members += group.members.values()
         if fleeting.spared:
@@ -153,6 +163,7 @@ class Flusher:
     async def _flush_groups(self, channel: Channel, chunk: Chunk) -> None:
         """Give a chunk to those with filters: what passes is prepared once for all who share one (FLT-5)."""
         for group in list(channel.groups.values()):
+            await self._turns.take(looking(len(chunk.tags), group.filter))
             passing = chunk.passing(group.filter)
             for some in in_batches(group.members.values()):
                 await self._turns.take(len(some))

@@ -32,7 +32,7 @@ from hawser_engine.messages import (
     encode_body,
 )
 
-from .flushing import Flusher
+from .flushing import Flusher, Turns, looking
 from .planning import Plan, Planner
 from .wildcards import Wildcards
 
@@ -63,6 +63,7 @@ class Hub:
         self._pins: dict[str, int] = {}
         self._ring = Retention(node.config.ring_messages, node.config.ring_bytes)
         self._feeder = Feeder()
+        self._turns = Turns()  # of all who are fed
         self.wildcards: Wildcards = Wildcards(node, self)
         self.flusher: Flusher = Flusher(node.addressing, self.wildcards, self._flushed)
         self._planner = Planner(node, self._open, self.read, self.wildcards)
@@ -362,6 +363,7 @@ class Hub:
         else:
             await trio.lowlevel.checkpoint()
             history = channel.ring_history(before.offset, PAGE)
+        await self._turns.take(looking(len(history.entries), member.filter))
         if not member.active or member.mode is not Mode.BEHIND or member.position != before:
             return False
         return self._feeder.feed(member, history, trio.current_time(), from_history=from_history)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hawser_engine.channels.chunks import Chunk
 from hawser_engine.channels.entries import tags_of
 from hawser_engine.channels.memberships import Membership, Mode
 from hawser_engine.codes import GapReason
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from hawser.rules import ChannelRule
     from hawser_engine.batch import Batch
     from hawser_engine.channels.channel import Channel
-    from hawser_engine.channels.chunks import Chunk
     from hawser_engine.channels.entries import Entry
     from hawser_engine.channels.filters import Filter
 
@@ -40,6 +40,10 @@ class PatternGroup:
     def passing(self, chunk: Chunk) -> Chunk | None:
         """The chunk as these sessions get it; None if nothing of it passes."""
         return chunk if self.filter is None else chunk.passing(self.filter)
+
+    def waiting(self, channel: Channel) -> list[tuple[Chunk, Chunk | None]]:
+        """What waits in a channel to be given to all, and of each chunk what these sessions get."""
+        return [(chunk, self.passing(chunk)) for chunk in channel.chunks if isinstance(chunk, Chunk)]
 
 
 class PatternMember:

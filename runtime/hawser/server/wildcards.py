@@ -16,22 +16,21 @@ import trio
 
 from hawser.calls import Refused
 from hawser_engine.batch import Batch
-from hawser_engine.channels.chunks import Chunk
 from hawser_engine.channels.memberships import Mode
 from hawser_engine.channels.segments import PatternIndex, overlap
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import ChannelOutcome, GapNotice, Position, encode_body
 
-from .flushing import in_batches
+from .flushing import in_batches, looking
 from .strays import NOWHERE, PatternGroup, PatternMember, SessionPatterns, Stray
 from .watches import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from hawser.rules import ChannelRule
     from hawser_engine.channels.channel import Channel, Policy
-    from hawser_engine.channels.chunks import Fleeting
+    from hawser_engine.channels.chunks import Chunk, Fleeting
     from hawser_engine.channels.memberships import Membership
 
     from .flushing import Turns
@@ -145,7 +144,7 @@ class Wildcards:
         if member is None:
             return
         self._tell_loss(member)
-        stray = self._give_what_waits(member, channel)
+        stray = self._give_what_waits(member, channel, member.group.waiting(channel))
         self._tell_loss(member)  # that may have been too much
         before = (channel.accounted or channel.position) if stray is None else stray.position
         if before.epoch != start.epoch or before.offset < start.offset:  # history may be ahead of what was reported
@@ -175,7 +174,7 @@ class Wildcards:
 
     def covers(self, name: str, policy: Policy) -> bool:
         """Whether anybody has a pattern that brings a channel."""
-        return any(True for _ in self._groups(name, policy))
+        return bool(self._groups(name, policy))
 
     @property
     def _may_lose(self) -> bool:
@@ -217,15 +216,15 @@ class Wildcards:
         if self._may_lose and known is not None:
             self.missed(channel, known)
 
-    def _groups(self, name: str, policy: Policy) -> Iterable[PatternGroup]:
-        for pattern in self._index.find(name):
-            for group in list(self.watches[pattern].groups.values()):
-                if group.rule is policy:
-                    yield group
+    def _groups(self, name: str, policy: Policy) -> Sequence[PatternGroup]:
+        """Who has a pattern that brings a channel, now: while some are served, others may leave theirs."""
+        groups = (group for pattern in self._index.find(name) for group in self.watches[pattern].groups.values())
+        return [group for group in groups if group.rule is policy]
 
     async def flush(self, channel: Channel, chunk: Chunk, turns: Turns) -> None:
         """Give a chunk to whoever has a pattern of its channel."""
         for group in self._groups(channel.name, channel.policy):
+            await turns.take(looking(len(chunk.tags), group.filter))
             passing = group.passing(chunk)
             for some in in_batches(group.members.values()):
                 await turns.take(len(some))
@@ -237,6 +236,7 @@ class Wildcards:
         """Give something volatile to whoever has a pattern of its channel and is not behind in it (WLD-5)."""
         served = sent = 0
         for group in self._groups(channel.name, channel.policy):
+            await turns.take(looking(1, group.filter))
             if group.filter is not None and not group.filter.matches(fleeting.tags):
                 continue
             for some in in_batches(group.members.values()):
@@ -321,10 +321,11 @@ class Wildcards:
     def missed(self, channel: Channel, known: Position) -> None:
         """What follows a position was not reported: whoever was where the others are is fed from there (CHN-15)."""
         for group in self._groups(channel.name, channel.policy):
+            waiting = group.waiting(channel)
             for member in list(group.members.values()):
                 if channel.name in member.session.memberships:
                     continue
-                stray = self._give_what_waits(member, channel)
+                stray = self._give_what_waits(member, channel, waiting)
                 if member.lost:
                     self._pass(stray, channel.position)
                 elif stray is None:
@@ -332,12 +333,14 @@ class Wildcards:
                 elif stray.mode is Mode.LIVE:
                     stray.fall_behind()
 
-    def _give_what_waits(self, member: PatternMember, channel: Channel) -> Stray | None:
+    def _give_what_waits(
+        self, member: PatternMember, channel: Channel, waiting: Sequence[tuple[Chunk, Chunk | None]]
+    ) -> Stray | None:
         """Give a session what waits to be given to all, and return the stray that it has then."""
         now = trio.current_time()
-        for chunk in channel.chunks:
-            if isinstance(chunk, Chunk) and member.given is not chunk:
-                self._give(member, channel, chunk, member.group.passing(chunk), now)
+        for chunk, passing in waiting:
+            if member.given is not chunk:
+                self._give(member, channel, chunk, passing, now)
         return self._strays.get(channel, {}).get(member.session)
 
     # ------------------------------------------------------------ strays

@@ -1,11 +1,13 @@
 """Members with a filter: who shares bytes, and who is told that it was passed over (SPEC SUB-12, CHN-4, FLT-5)."""
 
 from hawser_engine.channels.channel import Channel
+from hawser_engine.channels.chunks import Chunk, Fleeting
 from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.channels.filtered import FilteredMembership
 from hawser_engine.channels.filters import parse_filter
 from hawser_engine.channels.memberships import Mode
 from hawser_engine.messages import About, Position, Publication
+from tests.engine.channels.counted import Counted
 from tests.engine.channels.outlets import EPOCH, Declared, Reader, next_chunk
 
 
@@ -80,6 +82,27 @@ def test_those_who_share_a_filter_share_bytes_and_what_passes_tells_them_enough(
     member.pause(Position(EPOCH, 3))
     assert isinstance(member, FilteredMembership)
     assert (member.offset, member.told, member.uninformed) == (3, 3, False)
+
+
+def test_all_filters_share_the_numbers_that_tags_are_read_as() -> None:
+    """A tag is read as a number once as long as its publication waits, and what is kept of it is the text alone."""
+    channel = Channel("room", Declared(Retention(100), about=frozenset({"tags"})), Retention(100))
+    channel.joined(Position(EPOCH, 0))
+    abouts = [About(tags={"n": str(number)}) for number in (1, 2, 3)]
+    entries = [Entry(min(place, 2), b"x", 0, about, place == 3) for place, about in enumerate(abouts, 1)]
+    channel.report(EPOCH, entries)
+    chunk, fleeting = channel.chunks
+    assert isinstance(chunk, Chunk)
+    assert isinstance(fleeting, Fleeting)
+    counted: list[Counted] = []
+    for tags in (*chunk.tags, fleeting.tags):
+        tags.texts = Counted(tags.texts)
+        counted.append(tags.texts)
+    for number in range(100):
+        filter = parse_filter(" and ".join([f"n > {number}"] * 32))
+        assert (chunk.passing(filter) is None) is (number >= 2)
+        assert filter.matches(fleeting.tags) is (number < 3)
+    assert [each.asked for each in counted] == [1, 1, 1]
 
 
 def test_without_window_the_feeder_tells_who_was_passed_over() -> None:
