@@ -41,8 +41,9 @@ class Teller:
         while (due := self.bulletin.next_step()) is not None and due <= moment:
             self.now = max(self.now, due)
             changes = self.bulletin.step(self.now)
+            assert changes
             self.told += [(self.now, one.offering.number, one.state, one.new) for one in changes]
-            self.steps += [self.now] if changes else []
+            self.steps.append(self.now)
         self.now = moment
 
     def change(self, one: Offering[FakeWorker], *, attached: bool = True, ended: bool = False) -> None:
@@ -79,6 +80,17 @@ def test_a_link_that_is_gone_is_told_after_the_grace(
     teller.change(one)
     teller.pass_until(60)
     assert teller.told == told
+
+
+def test_a_grace_that_is_over_within_a_step_waits_for_the_next_one() -> None:
+    teller, one, other = Teller(), offering(1), offering(2)
+    teller.change(one)
+    teller.pass_until(20)
+    teller.change(one, attached=False)
+    teller.pass_until(19.5 + GRACE)
+    teller.change(other)
+    teller.pass_until(60)
+    assert teller.told[1:] == [(19.5 + GRACE, 2, LIVE, True), (19.5 + GRACE + STEP, 1, AWAY, False)]
 
 
 def test_what_only_a_list_has_shown_is_told_when_it_is_so_no_more() -> None:

@@ -411,7 +411,8 @@ async def test_a_list_that_has_to_be_read_anew_is_read_though_the_iteration_was_
 
     @app.middleware
     async def wait(request: Request, proceed: Proceed) -> Any:
-        await hold.wait()
+        if request.kind == "call":
+            await hold.wait()
         return await proceed()
 
     async with FaultyNetwork() as network, connect(URL, transport=network, wait=False) as client:
@@ -420,9 +421,9 @@ async def test_a_list_that_has_to_be_read_anew_is_read_though_the_iteration_was_
             await directory.__aenter__()
             await until(directory, [("first", None, True)])
             network.refuse()
+            hold = trio.Event()
         async with serving(app), connect(URL) as worker, worker.offer("second", search):
             network.refuse(False)
-            hold = trio.Event()
             with trio.move_on_after(60) as patience:
                 await anext(directory)
             assert patience.cancelled_caught
@@ -501,6 +502,50 @@ async def test_a_change_waits_for_a_broker_that_fails(
     ):
         await until(directory, [("author", None, True), ("researcher", None, True)])
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["the directory of agents failed"] * 3
+
+
+class HoldingBroker(MemoryBroker):
+    """A broker that may take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = trio.Event()
+        self.free.set()
+
+    async def publish(self, *arguments: Any, **named: Any) -> Any:
+        await self.free.wait()
+        return await super().publish(*arguments, **named)
+
+
+async def test_what_is_still_on_its_way_to_the_channel_is_in_the_list(autojump_clock: MockClock) -> None:
+    """SPEC AGT-12: a list holds all changes up to its version, so none of them is shown again."""
+    broker = HoldingBroker()
+    async with (
+        serving(open_app(broker=broker)),
+        connect(URL) as worker,
+        connect(URL) as client,
+        connect(URL) as other,
+        counting(other) as heard,
+    ):
+        async with AsyncExitStack() as stack:
+            for number in range(16):
+                await stack.enter_async_context(worker.offer(f"agent {number}", search, doc="x" * 4_000))
+            await trio.sleep(0.5)
+            assert len(heard) == 1
+            broker.free = trio.Event()
+            await trio.sleep(2)
+        async with client.watch_agents() as directory:
+            assert await anext(directory) == []
+            broker.free.set()
+            with trio.move_on_after(10):
+                pytest.fail(f"{await anext(directory)}")
+    assert [[version, [change[2] for change in changes]] for _, version, changes in heard] == [
+        [1, [1]],
+        [2, [1] * 7],
+        [3, [1] * 7],
+        [4, [1]],
+        [5, [0] * 16],
+    ]
 
 
 @pytest.mark.parametrize("description", [b"", b"\xff", b"\x01", b"\xa2\x63doc\x01\x6ccapabilities\x01"])

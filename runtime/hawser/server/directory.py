@@ -72,7 +72,7 @@ class Directory:
 
     def handle_timeout(self, now: float) -> None:
         """See `hawser.timekeeper.Timed`: it is time for a step."""
-        if not self._publishing and (changes := self._bulletin.step(now)):
+        if changes := self._bulletin.step(now):
             pieces = list(_pieces(changes))
             first = self._version + 1
             self._version += len(pieces)
