@@ -6,6 +6,7 @@ between two steps is never told, and whoever began with a list in between is put
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -48,7 +49,8 @@ class Bulletin(Generic[WorkerT]):
         self._told: dict[Offering[WorkerT], int] = {}
         self._shown: dict[Offering[WorkerT], None] = {}  # by lists, otherwise than was told
         self._due: dict[Offering[WorkerT], None] = {}
-        self._away: dict[Offering[WorkerT], float] = {}  # when they will be due for that; the earliest first
+        # When they will be due for that, the earliest first; a dict would look for its first among all that were there.
+        self._away: OrderedDict[Offering[WorkerT], float] = OrderedDict()
 
     @property
     def load(self) -> int:
@@ -81,8 +83,7 @@ class Bulletin(Generic[WorkerT]):
         if now < self._step_at:
             return []
         while self._away and next(iter(self._away.values())) <= now:
-            offering = next(iter(self._away))
-            del self._away[offering]
+            offering, _ = self._away.popitem(last=False)
             self._due[offering] = None
         changes = [self._tell(offering) for offering in self._due]
         if changes:
