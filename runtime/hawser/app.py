@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound="ProcedureHandler")
 
 DIRECTORY_HISTORY: Final = 100
-"""Changes of the directory that are kept for those who were away; who was away for longer reads all of it again."""
+"""Steps of the directory that are kept for those who were away; who was away for longer reads all of it again."""
 
 
 class App:
@@ -292,7 +292,8 @@ class App:
     def directory(self, authorize: Callable[[Session], Awaitable[bool]] | None = None) -> None:
         """Let clients see who offers what, with `Client.agents` and `Client.watch_agents`.
 
-        It declares the channel ``$agents`` and the procedure of that name.
+        It declares the channel ``$agents`` and the procedure of that name. Of several servers of one service each shows
+        what is offered there.
 
         Args:
             authorize: Who may see it: ``async def handler(session) -> bool``; everybody, if not given.
@@ -301,7 +302,7 @@ class App:
             TypeError: The handler is no async function.
             ValueError: There is a directory already.
 
-        Spec: AGT-11, AGT-12.
+        Spec: AGT-11 to AGT-13.
         """
         if authorize is not None:
             check_handler(authorize, "directory")

@@ -56,8 +56,8 @@ class Config(EngineConfig):
     """Clients that attach within any second, over whatever transport; one more is sent back OVERLOADED and told its
     turn (SPEC LIM-3). New sessions have four fifths of it, so that there is room for those who resume."""
     joins_per_second: float = _number(20.0, 0.1)
-    """Channels that one session subscribes to in a second, and requests to watch or to be a member; above it they wait
-    (SPEC LIM-1, PRS-12)."""
+    """Channels that one session subscribes to in a second, requests to watch or to be a member, and offers; above it
+    they wait (SPEC LIM-1, PRS-12, AGT-15)."""
     joins_burst: int = _amount(128)
     """So many of them at once after a pause."""
     backoff_base_seconds: float = _number(0.5, 0.001)
@@ -115,9 +115,11 @@ class Config(EngineConfig):
     """Channels that only patterns have, of which a server remembers how far they were reported, if its broker's reports
     may get lost; what was lost of another one is not noticed."""
     leave_grace_seconds: float = _number(10.0, 0)
-    """How long a member of a channel may be without a link before it has left (SPEC PRS-9)."""
+    """How long a member of a channel may be without a link before it has left (SPEC PRS-9), and a worker of an agent
+    before the directory tells so (SPEC AGT-13)."""
     presence_step_seconds: float = _number(1.0, 0)
-    """What changes among the members of a channel is told at most so often (SPEC PRS-8)."""
+    """What changes among the members of a channel, or in the directory of agents, is told at most so often (SPEC PRS-8,
+    AGT-13)."""
     presence_listed: int = _amount(1_000)
     """Of a channel with more members only their number is told (SPEC PRS-10)."""
     presence_lease_seconds: float = _number(60.0, 0.1)

@@ -88,9 +88,13 @@ class Timekeeper:
         self._scope: trio.CancelScope | None = None
 
     def arm(self, timed: Timed, deadline: float | None) -> None:
-        """See that something is called at its deadline, or earlier; None asks for nothing."""
+        """See that something is called at its deadline, or earlier; None asks for nothing.
+
+        A deadline that has passed is now: else the pass that follows would be taken for one that comes too late.
+        """
         if deadline is None or deadline >= timed.armed:
             return
+        deadline = max(deadline, trio.current_time())
         if timed.armed == inf:
             self._live += 1
         elif len(self._heap) > 2 * self._live + STALE_MAX:

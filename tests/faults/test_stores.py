@@ -275,7 +275,7 @@ async def test_who_is_subscribed_notices_nothing_of_a_kill_and_is_told_of_a_log_
                 assert [*before[0], *after[0]] == list(range(400))
                 epoch = before[1][0].epoch
                 assert [*before[1], *after[1]] == [Position(epoch, offset) for offset in range(1, 401)]
-                await server.err.until(r"^store .*: 2 channels; what is acknowledged survives kill -9")
+                await server.err.until(r"^store .*: 1 channel; what is acknowledged survives kill -9")
                 await publish_all(client, range(400, 405))  # so that there is something to lose
                 await read(messages, 5)
                 await killed(server)

@@ -82,6 +82,7 @@ class World(frame.World):
             stream_items=pick([1, 2, 32]),
             stream_bytes=pick([1, 65_536]),
             resume_period_seconds=pick([15, 60]),  # who is killed is forgotten before it is calm, or after
+            leave_grace_seconds=1,
         )
         self.app = App(broker=MemoryBroker(random_bytes=seeded_bytes(seed)))
         self.app.agent("team", open=True, balance=pick(["turns", "least"]))

@@ -1,7 +1,8 @@
-"""Who offers what, and who of them is there (SPEC AGT-10 to AGT-12)."""
+"""Who offers what, and who of them is there (SPEC AGT-10 to AGT-14)."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,23 +12,29 @@ from hawser import (
     AgentWorker,
     App,
     CallError,
+    Client,
     Config,
     Directory,
     ErrorCode,
     Principal,
+    Proceed,
+    Request,
     RequestFailed,
     Session,
     connect,
+    serve,
 )
 from hawser.agents import DIRECTORY
+from hawser.app import DIRECTORY_HISTORY
 from hawser.brokers import MemoryBroker
 from hawser.client.directory import read_worker
 from hawser.testing import FaultyNetwork
 from hawser_transports import WebSocketTransport
 from tests.runtime.helpers import PATIENCE, URL, serving
+from tests.runtime.many import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from trio.testing import MockClock
 
@@ -65,7 +72,8 @@ async def until(directory: Directory, expected: list[tuple[str, str | None, bool
 @pytest.mark.parametrize(("url", "transport"), [(URL, None), ("ws://127.0.0.1:0", WebSocketTransport())])
 async def test_who_is_there_is_told_with_what_can_be_called(url: str, transport: Transport | None) -> None:
     with trio.fail_after(30):
-        async with serving(open_app(), url=url, transport=transport) as server:
+        at_once = Config(presence_step_seconds=0)
+        async with serving(open_app(), config=at_once, url=url, transport=transport) as server:
             async with (
                 connect(server.url, transport=transport) as one,
                 connect(server.url, transport=transport) as other,
@@ -94,7 +102,7 @@ async def test_who_is_there_is_told_with_what_can_be_called(url: str, transport:
 
 async def test_it_tells_who_is_away_and_who_is_lost(autojump_clock: MockClock) -> None:
     async with (
-        serving(open_app()),
+        serving(open_app(), config=Config(leave_grace_seconds=2)),
         FaultyNetwork() as network,
         connect(URL, transport=network, config=Config(session_seconds=10)) as worker,
         connect(URL) as client,
@@ -127,8 +135,8 @@ async def test_a_worker_that_takes_its_own_place_is_shown_once(autojump_clock: M
         new.offer("researcher", search, worker="one"),
     ):
         with trio.fail_after(PATIENCE):
-            lists = [[one.id for one in await anext(directory)] for _ in range(4)]
-        assert lists == [[], [1], [], [2]]
+            lists = [[one.id for one in await anext(directory)] for _ in range(3)]
+        assert lists == [[], [1], [2]]
         assert [one.id for one in await client.agents()] == [2]
 
 
@@ -148,11 +156,11 @@ async def test_a_watcher_sees_the_present_through_restarts_and_long_absence(auto
                 await trio.sleep(1)
                 network.refuse()
                 await network.cut()
-                for _ in range(60):  # each of them is two changes
+                for _ in range(DIRECTORY_HISTORY):
                     async with worker.offer("busy", search):
-                        pass
+                        await trio.sleep(1)
                 network.refuse(False)
-                await trio.sleep(20)
+                await trio.sleep(60)
                 assert seen[-1] == [("first", None, True)]
                 before = len(seen)
         async with serving(open_app()), connect(URL) as worker, worker.offer("second", search):
@@ -163,7 +171,7 @@ async def test_a_watcher_sees_the_present_through_restarts_and_long_absence(auto
 
 
 async def test_what_another_server_has_told_is_over_where_the_channel_outlives_it(autojump_clock: MockClock) -> None:
-    """SPEC AGT-12: nothing is lost to the watcher, so no Gap sends it for the list; but those workers are gone."""
+    """SPEC AGT-14: nothing of the channel is lost to the watcher, but those workers are gone."""
     app = open_app()
     async with FaultyNetwork() as network, FaultyNetwork() as other, trio.open_nursery() as nursery:
         seen: list[list[tuple[str, str | None, bool]]] = []
@@ -193,6 +201,237 @@ async def test_what_another_server_has_told_is_over_where_the_channel_outlives_i
         nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def counting(client: Client) -> AsyncGenerator[list[list[Any]]]:
+    """Everything that is published of the directory meanwhile."""
+    heard: list[list[Any]] = []
+
+    async def listen(*, task_status: trio.TaskStatus[None]) -> None:
+        async with client.subscribe(DIRECTORY) as messages:
+            task_status.started()
+            async for message in messages:
+                heard.append(message.data)  # noqa: PERF401
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listen)
+        yield heard
+        nursery.cancel_scope.cancel()
+
+
+def two_servers(*, same_app: bool) -> Service:
+    service = Service(2)
+    for app in service.apps:
+        app.directory()
+    if same_app:
+        service.apps = service.apps[:1] * 2
+    return service
+
+
+@pytest.mark.parametrize("same_app", [False, True])
+async def test_of_two_servers_each_shows_its_own(autojump_clock: MockClock, same_app: bool) -> None:
+    """SPEC AGT-12, AGT-14: though they share the channel, and count offers and versions alike."""
+    service = two_servers(same_app=same_app)
+    seen: list[list[list[str]]] = [[], []]
+
+    async def watch(client: Client, place: int) -> None:
+        async with client.watch_agents() as directory:
+            async for workers in directory:
+                seen[place].append([one.agent for one in workers])
+
+    async def shown_now(*clients: Client) -> list[list[str]]:
+        await trio.sleep(2)
+        listed = [[one.agent for one in await client.agents()] for client in clients]
+        assert listed == [each[-1] for each in seen[: len(clients)]]
+        return listed
+
+    async with service.up() as _, trio.open_nursery() as nursery:
+        async with (
+            service.connect("ada", 0) as here,
+            service.connect("bob", 0) as first,
+            service.connect("ada", 1) as there,
+            service.connect("bob", 1) as second,
+        ):
+            nursery.start_soon(watch, here, 0)
+            assert await shown_now(here) == [[]]
+            async with first.offer("alpha", search):
+                assert await shown_now(here) == [["alpha"]]
+                nursery.start_soon(watch, there, 1)
+                assert await shown_now(here, there) == [["alpha"], []]
+                async with second.offer("beta", search), first.offer("gamma", search):
+                    assert await shown_now(here, there) == [["alpha", "gamma"], ["beta"]]
+                    for caller, name in ((here, "beta.search"), (there, "alpha.search")):
+                        with pytest.raises(CallError, match="at this server") as caught:
+                            await caller.call(name, "x")
+                        assert caught.value.code == ErrorCode.NOT_FOUND
+                    assert await here.call("gamma.search", "x") == ["x"]
+                assert await shown_now(here, there) == [["alpha"], []]
+            nursery.cancel_scope.cancel()
+    assert seen == [[[], ["alpha"], ["alpha", "gamma"], ["alpha"]], [[], ["beta"], []]]
+
+
+async def test_a_server_that_comes_or_goes_changes_nothing_at_another(autojump_clock: MockClock) -> None:
+    app = open_app()
+    async with (
+        serving(app, url="memory://stays"),
+        connect("memory://stays") as worker,
+        connect("memory://stays") as client,
+        client.watch_agents() as directory,
+        worker.offer("alpha", search),
+    ):
+        await until(directory, [("alpha", None, True)])
+        async with serving(app, url="memory://passes"), connect("memory://passes") as guest:
+            async with guest.offer("beta", search):
+                await trio.sleep(3)
+        with trio.move_on_after(30):
+            pytest.fail(f"{await anext(directory)}")
+        assert shown(await client.agents()) == [("alpha", None, True)]
+
+
+async def test_a_watcher_that_is_sent_to_another_server_goes_on_with_its_list(autojump_clock: MockClock) -> None:
+    """SPEC AGT-14: though nobody tells anything there, and nothing of the channel is lost."""
+    app = open_app()
+    async with serving(app, url="memory://next"), connect("memory://next") as other, trio.open_nursery() as nursery:
+        async with other.offer("beta", search):
+            server = await nursery.start(serve, app, "memory://first")
+            await trio.sleep(5)
+            async with (
+                connect("memory://first", hosts=["next"]) as client,
+                client.watch_agents() as directory,
+                connect("memory://first") as worker,
+            ):
+                await worker._dialogue.arrived.wait()  # pyright: ignore[reportPrivateUsage]
+                nursery.start_soon(offer_until_it_ends, worker)
+                await until(directory, [("alpha", None, True)])
+                await server.drain(url="memory://next")
+                await until(directory, [("beta", None, True)])
+                async with other.offer("gamma", search):
+                    await until(directory, [("beta", None, True), ("gamma", None, True)])
+                nursery.cancel_scope.cancel()
+
+
+async def offer_until_it_ends(client: Client) -> None:
+    async with client.offer("alpha", search):
+        await trio.sleep_forever()
+
+
+async def test_offers_in_a_loop_are_told_once_a_second(autojump_clock: MockClock) -> None:
+    """SPEC AGT-13, AGT-15: of 328 offers a watcher hears 22 changes."""
+    async with serving(open_app()), connect(URL) as worker, connect(URL) as client, counting(client) as heard:
+        began, offers = trio.current_time(), 0
+        while trio.current_time() < began + 10:
+            async with worker.offer("busy", search):
+                offers += 1
+        await trio.sleep(2)
+        assert 128 <= offers <= 128 + 20 * 10 + 1
+        assert 2 <= len(heard) <= 11
+        assert all(len(changes) <= 2 for _, _, changes in heard)
+        assert [version for _, version, _ in heard] == list(range(1, len(heard) + 1))
+        assert await client.agents() == []
+
+
+async def test_a_link_that_flaps_is_not_told_and_the_list_is_exact(autojump_clock: MockClock) -> None:
+    """SPEC AGT-11, AGT-13."""
+    async with (
+        serving(open_app(), config=Config(leave_grace_seconds=60)),
+        FaultyNetwork() as network,
+        connect(URL, transport=network) as worker,
+        connect(URL) as client,
+        worker.offer("researcher", search),
+    ):
+        await trio.sleep(2)
+        async with counting(client) as heard:
+            for _ in range(5):
+                network.refuse()
+                await network.cut()
+                await trio.sleep(0.1)
+                assert heard == []
+                network.refuse(False)
+                await trio.sleep(6)
+            network.refuse()
+            await network.cut()
+            await trio.sleep(1)
+            assert shown(await client.agents()) == [("researcher", None, False)]
+            network.refuse(False)
+            await trio.sleep(50)
+        # A list has shown that it was away, so that it is back is told to whoever began with that.
+        assert [[change[2] for change in changes] for _, _, changes in heard] == [[1]]
+
+
+async def test_who_begins_while_a_worker_is_away_for_a_moment_is_told_that_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        serving(open_app()),
+        FaultyNetwork() as network,
+        connect(URL, transport=network) as worker,
+        connect(URL) as client,
+        worker.offer("researcher", search),
+    ):
+        await trio.sleep(2)
+        network.refuse()
+        await network.cut()
+        await trio.sleep(1)
+        async with client.watch_agents() as directory:
+            assert shown(await anext(directory)) == [("researcher", None, False)]
+            network.refuse(False)
+            with trio.fail_after(PATIENCE):
+                assert shown(await anext(directory)) == [("researcher", None, True)]
+
+
+@pytest.mark.parametrize(
+    ("count", "doc", "told"), [(16, "", [1, 15]), (208, "", [1, 128, 79]), (16, "x" * 4_000, [1, 7, 7, 1])]
+)
+async def test_what_is_too_much_for_one_publication_is_several(
+    autojump_clock: MockClock, count: int, doc: str, told: list[int]
+) -> None:
+    async with (
+        serving(open_app()),
+        connect(URL) as client,
+        client.watch_agents() as directory,
+        connect(URL) as other,
+        counting(other) as heard,
+        AsyncExitStack() as stack,
+    ):
+        workers = [await stack.enter_async_context(connect(URL)) for _ in range(0, count, 16)]
+        began = trio.current_time()
+        for number in range(count):
+            await stack.enter_async_context(workers[number // 16].offer(f"agent {number:03}", search, doc=doc))
+        assert trio.current_time() < began + 1
+        await until(directory, [(f"agent {number:03}", None, True) for number in range(count)])
+        await trio.sleep(1)
+        assert [len(changes) for _, _, changes in heard] == told
+
+
+async def test_a_list_that_has_to_be_read_anew_is_read_though_the_iteration_was_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    app = open_app()
+    hold = trio.Event()
+    hold.set()
+
+    @app.middleware
+    async def wait(request: Request, proceed: Proceed) -> Any:
+        if request.kind == "call":
+            await hold.wait()
+        return await proceed()
+
+    async with FaultyNetwork() as network, connect(URL, transport=network, wait=False) as client:
+        async with serving(app), connect(URL) as worker, worker.offer("first", search):
+            directory = client.watch_agents()
+            await directory.__aenter__()
+            await until(directory, [("first", None, True)])
+            network.refuse()
+            hold = trio.Event()
+        async with serving(app), connect(URL) as worker, worker.offer("second", search):
+            network.refuse(False)
+            with trio.move_on_after(60) as patience:
+                await anext(directory)
+            assert patience.cancelled_caught
+            hold.set()
+            await until(directory, [("second", None, True)])
+            await directory.__aexit__(None, None, None)
+
+
 async def test_the_application_says_who_sees_it(autojump_clock: MockClock) -> None:
     app = App()
 
@@ -220,7 +459,7 @@ async def test_the_application_says_who_sees_it(autojump_clock: MockClock) -> No
                 pass
         assert refused.value.code == ErrorCode.DENIED
         with pytest.raises(RequestFailed) as refused:
-            await good.publish(DIRECTORY, [9, 9, "x", 1])
+            await good.publish(DIRECTORY, [b"12345678", 9, [[9, "x", 0]]])
         assert refused.value.code == ErrorCode.DENIED
     async with serving(App()), connect(URL) as client:
         with pytest.raises(CallError) as caught:
@@ -263,6 +502,50 @@ async def test_a_change_waits_for_a_broker_that_fails(
     ):
         await until(directory, [("author", None, True), ("researcher", None, True)])
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["the directory of agents failed"] * 3
+
+
+class HoldingBroker(MemoryBroker):
+    """A broker that may take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = trio.Event()
+        self.free.set()
+
+    async def publish(self, *arguments: Any, **named: Any) -> Any:
+        await self.free.wait()
+        return await super().publish(*arguments, **named)
+
+
+async def test_what_is_still_on_its_way_to_the_channel_is_in_the_list(autojump_clock: MockClock) -> None:
+    """SPEC AGT-12: a list holds all changes up to its version, so none of them is shown again."""
+    broker = HoldingBroker()
+    async with (
+        serving(open_app(broker=broker)),
+        connect(URL) as worker,
+        connect(URL) as client,
+        connect(URL) as other,
+        counting(other) as heard,
+    ):
+        async with AsyncExitStack() as stack:
+            for number in range(16):
+                await stack.enter_async_context(worker.offer(f"agent {number}", search, doc="x" * 4_000))
+            await trio.sleep(0.5)
+            assert len(heard) == 1
+            broker.free = trio.Event()
+            await trio.sleep(2)
+        async with client.watch_agents() as directory:
+            assert await anext(directory) == []
+            broker.free.set()
+            with trio.move_on_after(10):
+                pytest.fail(f"{await anext(directory)}")
+    assert [[version, [change[2] for change in changes]] for _, version, changes in heard] == [
+        [1, [1]],
+        [2, [1] * 7],
+        [3, [1] * 7],
+        [4, [1]],
+        [5, [0] * 16],
+    ]
 
 
 @pytest.mark.parametrize("description", [b"", b"\xff", b"\x01", b"\xa2\x63doc\x01\x6ccapabilities\x01"])

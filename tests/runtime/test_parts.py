@@ -132,6 +132,37 @@ async def test_deadlines_are_kept_in_order_whenever_they_are_set(autojump_clock:
     assert gaps == []
 
 
+@pytest.mark.parametrize("ago", [inf, 60.0, 0.0])
+async def test_a_deadline_that_has_passed_is_now_and_no_late_pass(autojump_clock: MockClock, ago: float) -> None:
+    """What may be done since long ago is wanted only now: nobody has slept, and nothing is probed."""
+    gaps: list[Gap] = []
+    keeper = Timekeeper(2.0, lambda now, gap: gaps.append(gap))
+    alarm, again = Alarm(), Again(keeper, ago)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        await trio.sleep(100)
+        keeper.arm(alarm, trio.current_time() - ago)
+        keeper.arm(again, trio.current_time() + 50)
+        await trio.sleep(100)
+        nursery.cancel_scope.cancel()
+    assert (len(alarm.calls), len(again.calls)) == (1, 2)
+    assert gaps == []
+
+
+class Again(Alarm):
+    """Something that finds, when it is called, that it has had another deadline, some time ago."""
+
+    def __init__(self, keeper: Timekeeper, ago: float) -> None:
+        super().__init__()
+        self.keeper = keeper
+        self.ago = ago
+
+    def handle_timeout(self, now: float) -> None:
+        super().handle_timeout(now)
+        if len(self.calls) == 1:
+            self.keeper.arm(self, now - self.ago)
+
+
 class Talker(Alarm):
     """Something that has a deadline far away, and now and then a near one."""
 

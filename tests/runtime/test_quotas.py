@@ -12,7 +12,8 @@ from hawser import App, Client, Config, ConnectFailed, Principal, connect, state
 from hawser.principals import ANONYMOUS
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine import CloseCode, ResetReason
-from hawser_engine.messages import PRESENCE, ChannelRequest, Published, Subscribe, Subscribed
+from hawser_engine.agents import Offer, Offered, OfferedProcedure, Withdraw
+from hawser_engine.messages import AGENTS, PRESENCE, ChannelRequest, Published, Subscribe, Subscribed
 from hawser_engine.messages import Publish as PublishMessage
 from hawser_engine.presence import Presence, Present
 from tests.runtime.helpers import PATIENCE, URL, RawClient, open_app, serving
@@ -195,6 +196,26 @@ async def test_presence_above_the_rate_waits_and_giving_it_up_is_no_join(autojum
             assert isinstance(answer, Present | Subscribed)
             times.append(trio.current_time() - began)
         assert times == pytest.approx([0, 0, 0, 0, 0, 0.5, 1, 1.5, 2], abs=0.2)
+
+
+async def test_offers_above_the_rate_wait_and_giving_one_up_is_no_join(autojump_clock: MockClock) -> None:
+    """SPEC AGT-15."""
+    app = App()
+    app.agent("*", open=True)
+    config = Config(joins_per_second=2, joins_burst=3)
+    async with serving(app, config=config), RawClient(features=(AGENTS,)).connected() as client:
+        await client.opened.wait()
+        began = trio.current_time()
+        for id in range(1, 13, 2):
+            client.say(Offer(id, "busy", None, b"", (OfferedProcedure("search", b""),)))
+            client.say(Withdraw(id + 1, "busy"))
+        times: list[float] = []
+        for _ in range(12):
+            answer = await client.hear()
+            assert isinstance(answer, Offered)
+            assert answer.code == 0
+            times.append(trio.current_time() - began)
+        assert times == pytest.approx([0, 0, 0, 0, 0, 0, 0.5, 0.5, 1, 1, 1.5, 1.5], abs=0.2)
 
 
 async def test_the_burst_of_joins_is_there_again_after_a_pause(autojump_clock: MockClock) -> None:

@@ -9,12 +9,13 @@ import pytest
 import trio
 
 from hawser.client.answering import Answering
-from hawser.client.directory import ALL
-from hawser.client.directory import Directory as Watcher
+from hawser.client.directory import _Feed as WatcherFeed  # pyright: ignore[reportPrivateUsage]
+from hawser.client.feed import Feed
 from hawser.client.offering import Offers
 from hawser.errors import NotSent
 from hawser.flow import Credit, Inflow
 from hawser.server import routing
+from hawser.server.bulletin import Bulletin
 from hawser.server.calling import ClientCalls, Waiting
 from hawser.server.routing import Router
 from hawser_engine.codes import ResetReason
@@ -77,13 +78,13 @@ def go_on_for_nobody(answering: Answering) -> None:
     """What a client runs for a session goes on when the session is over."""
 
 
-take: Final = Watcher._take  # pyright: ignore[reportPrivateUsage]
+def go_on_with_the_list(feed: Feed, position: Any, gap_reason: int | None) -> Any:
+    """A watcher goes on with the list of the server before (AGT-14): it once was so."""
+    return Feed.joined(feed, position, gap_reason)
 
 
-def believe_the_server_before(watcher: Watcher, message: Any) -> None:
-    """A watcher goes on with the workers of a server that is gone (AGT-12): it once was so."""
-    if message.data[1] != ALL:
-        take(watcher, message)
+def forget_what_was_shown(bulletin: Bulletin[Any], offering: Any) -> None:
+    """Whoever has a list from between two steps is not told what of it was never told to others (AGT-13)."""
 
 
 async def take_inputs_early(waiting: Waiting, flow: CallerFlow, inflow: Inflow) -> None:
@@ -100,16 +101,17 @@ async def take_inputs_early(waiting: Waiting, flow: CallerFlow, inflow: Inflow) 
 
 
 PLANTED: Final = (
-    Planted(ClientCalls, "lose", call_it_not_sent, "times", 12),
-    Planted(Credit, "take", spend_nothing, "in place of", 2),
+    Planted(ClientCalls, "lose", call_it_not_sent, "times", 10),
+    Planted(Credit, "take", spend_nothing, "in place of", 1),
     Planted(Inflow, "_give_back", give_twice_as_much, "and its caller at", 2),
     Planted(Inflow, "end", drop_what_waits, "ends after", 1),
     Planted(Waiting, "leave", leave_it_running, "nobody waits for it", 3),
     Planted(Router, "leave", forget_nobody, "the directory still tells", 0),
-    Planted(Router, "seen", look_away, "the directory says", 12),
+    Planted(Router, "seen", look_away, "the directory says", 1),
     Planted(Offers, "opened", offer_once, "there are", 1),
     Planted(Answering, "end", go_on_for_nobody, "nobody waits for it", 22),
-    Planted(Watcher, "_take", believe_the_server_before, "the directory says", 1),
+    Planted(WatcherFeed, "joined", go_on_with_the_list, "the directory says", 1),
+    Planted(Bulletin, "listed", forget_what_was_shown, "the directory says", 14),
     Planted(routing, "_pass_inputs", take_inputs_early, "in place of", 48),
 )
 

@@ -107,7 +107,9 @@ def published(id: int, offset: int, *, duplicate: bool = False, epoch: Any = EPO
     return [6, id, position(offset, epoch), duplicate]
 
 
-def publication(channel: str, offset: int, data: bytes | str, *, epoch: Any = EPOCH, about: Any = None) -> Message:
+def publication(
+    channel: str, offset: int, data: bytes | str | Inside, *, epoch: Any = EPOCH, about: Any = None
+) -> Message:
     """Write PUBLICATION, with what it carries where that is something."""
     behind = [] if about is None else [about]
     return [7, channel, epoch, offset, data.encode() if isinstance(data, str) else data, *behind]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ..encoding import encode
 from .agents import AGENT, SEARCH, UNREAD
 from .messages import (
+    Message,
     call,
     cancel,
     carried,
@@ -21,10 +22,13 @@ from .messages import (
     withdraw,
 )
 from .packets import ack, open_
+from .patterns import Inside, some_bytes
 from .service import ServiceScene
 
 WINDOW: Final = (32, 65_536)
 """The credit that a side with the defaults gives."""
+SERVER: Final = some_bytes("server")
+"""By which the lists and changes of one server are known (AGT-11)."""
 
 
 class StreamScene(ServiceScene):
@@ -238,25 +242,82 @@ def _routed() -> Iterator[ServiceScene]:
 
 def _directory() -> Iterator[ServiceScene]:
     name, entry = "$agents", [1, AGENT, 1, "one", b"", [["search", b""]]]
-    s = StreamScene("the directory tells who offers what, and its channel what changes", "AGT-11", "AGT-12", "STR-1")
+
+    def change(offset: int, *changes: list[Any]) -> Message:
+        return publication(name, offset, Inside([SERVER, offset, list(changes)]))
+
+    def version(id: int, number: int) -> Message:
+        return [28, id, False, Inside([SERVER, number])]
+
+    s = StreamScene(
+        "the directory tells who offers what, and its channel what changes", "AGT-11", "AGT-12", "AGT-13", "STR-1"
+    )
     s.opens_with("a", "streams")
     s.joins("a", name)
     s.hears("a", stream(2, name))
-    s.tells("a", item(2, 0), reply(2, None))
+    s.tells("a", version(2, 0), reply(2, None))
     s.opens_with("w", "agents")
     s.hears("w", offer(1, AGENT, "search", worker="one"))
     s.tells("w", offered(1, AGENT))
-    s.tells("a", publication(name, 1, encode([1, *entry])))
+    s.tells("a", change(1, entry))
     s.drop("w")
-    s.tells("a", publication(name, 2, encode([2, 1, AGENT, 2])))
-    s.resumes("x", 1, (1, 1, 1), own=(1, 1, 1), session="session_w", key="secret_w", new="secret_x")
-    s.tells("a", publication(name, 3, encode([3, 1, AGENT, 1])))
-    s.receive("x", ack(1, 1, 1))
+    s.advance(9)
     s.hears("a", stream(3, name))
-    s.tells("a", item(3, 3), item(3, entry), reply(3, None))
+    s.tells("a", version(3, 1), item(3, [*entry[:2], 2, *entry[3:]]), reply(3, None))
+    s.advance(1)
+    s.tells("a", change(2, [1, AGENT, 2]))
+    s.advance(1)
+    s.resumes("x", 1, (1, 1, 1), own=(1, 1, 1), session="session_w", key="secret_w", new="secret_x")
+    s.tells("a", change(3, [1, AGENT, 1]))
+    s.receive("x", ack(1, 1, 1))
+    s.hears("a", stream(4, name))
+    s.tells("a", version(4, 3), item(4, entry), reply(4, None))
+    s.advance(1)
     s.hears("x", withdraw(2, AGENT))
     s.tells("x", offered(2, AGENT))
-    s.tells("a", publication(name, 4, encode([4, 1, AGENT, 0])))
-    s.hears("a", publish(4, name, b"\x01"))
-    s.tells("a", error(4, "DENIED"))
+    s.tells("a", change(4, [1, AGENT, 0]))
+    s.hears("a", publish(5, name, b"\x01"))
+    s.tells("a", error(5, "DENIED"))
+    yield s
+
+    s = StreamScene(
+        "what changes among offers within a second is told together, and what changes back is not", "AGT-13"
+    )
+    s.opens_with("a", "streams")
+    s.joins("a", name)
+    s.opens_with("w", "agents")
+    s.hears("w", offer(1, AGENT, "search", worker="one"))
+    s.tells("w", offered(1, AGENT))
+    s.tells("a", change(1, entry))
+    s.drop("w")
+    s.resumes("x", 1, (1, 1, 1), own=(1, 1, 1), session="session_w", key="secret_w", new="secret_x")
+    s.receive("x", ack(1, 1, 1))
+    s.hears("x", offer(2, "passer", "search"))
+    s.tells("x", offered(2, "passer"))
+    s.hears("x", withdraw(3, "passer"))
+    s.tells("x", offered(3, "passer"))
+    s.hears("x", offer(4, AGENT, "find", worker="one"))
+    s.tells("x", offered(4, AGENT))
+    s.advance(1)
+    s.tells("a", change(2, [1, AGENT, 0], [3, AGENT, 1, "one", b"", [["find", b""]]]))
+    s.advance(1)
+    s.hears("x", offer(5, "guest", "search"))
+    s.tells("x", offered(5, "guest"))
+    s.tells("a", change(3, [4, "guest", 1, None, b"", [["search", b""]]]))
+    s.hears("x", withdraw(6, "guest"))
+    s.tells("x", offered(6, "guest"))
+    s.hears("x", offer(7, "guest", "search"))
+    s.tells("x", offered(7, "guest"))
+    s.hears("a", stream(2, name))
+    s.tells(
+        "a",
+        version(2, 3),
+        item(2, [3, AGENT, 1, "one", b"", [["find", b""]]]),
+        item(2, [5, "guest", 1, None, b"", [["search", b""]]]),
+        reply(2, None),
+    )
+    s.hears("x", withdraw(8, "guest"))
+    s.tells("x", offered(8, "guest"))
+    s.advance(1)
+    s.tells("a", change(4, [4, "guest", 0], [5, "guest", 0]))
     yield s

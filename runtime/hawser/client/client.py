@@ -570,6 +570,9 @@ class Client:
     async def agents(self) -> list[AgentWorker]:
         """Ask who offers what now, by agent and in the order in which they came.
 
+        Where several servers are one service it is what is offered at this client's server, and so what it can call;
+        ``send(to.agent(…), …)`` reaches the workers of all.
+
         Raises:
             CallError: The server has no directory (NOT_FOUND), or does not let this client see it (DENIED).
             OutcomeUnknown: The session was reset meanwhile; ask again.
@@ -577,17 +580,17 @@ class Client:
 
         Spec: AGT-11.
         """
-        _, workers = await load_workers(self)
+        _, _, workers = await load_workers(self)
         return sorted(workers, key=lambda one: (one.agent, one.id))
 
     def watch_agents(self) -> Directory:
         """Watch who offers what: ``async with client.watch_agents() as directory: async for workers in directory``.
 
-        Once at a time for each client.
+        Once at a time for each client. It shows the same server as `agents`, and after a reset perhaps another one.
 
-        Spec: AGT-12.
+        Spec: AGT-12 to AGT-14.
         """
-        return Directory(self)
+        return Directory(self, self._dialogue)
 
     def subscribe(
         self,

@@ -1,4 +1,4 @@
-"""Who offers what on a server, and who of them is there (SPEC AGT-10 to AGT-12)."""
+"""Who offers what on a server, and who of them is there (SPEC AGT-10 to AGT-14)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from hawser.agents import DIRECTORY
 from hawser.entering import not_entered
 from hawser.errors import Gap, PayloadError, RequestLost
 from hawser.payloads import decode_payload
+from hawser_engine.codes import GapReason
+
+from .feed import Feed
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from hawser_engine.messages import Position
+
     from .client import Client
-    from .subscription import Subscription
+    from .dialogue import Dialogue
+    from .feed import Flow
 
 LIVE: Final = 1
 GONE: Final = 0
-ALL: Final = 0
 
 
 @attrs.frozen
@@ -30,7 +36,7 @@ class AgentWorker:
     agent: str
     """The agent."""
     id: int
-    """Names the offer, as long as the server runs."""
+    """Names the offer among those of its server, as long as that runs."""
     live: bool
     """Whether there is a link to it; what is called meanwhile waits for one."""
     worker: str | None
@@ -44,21 +50,26 @@ class AgentWorker:
 
 
 class Directory:
-    """The agents of a server, as they come and go; `Client.watch_agents` makes it.
+    """The agents of the server at which the client is, as they come and go; `Client.watch_agents` makes it.
 
     Enter it with ``async with``. Iterating gives the list of all workers, first the present one and then a new one
-    after each change. It lives through broken links and resets like the subscription that it is made of.
+    after what has changed within a second; who loses its link is there until it has been away for ten. It lives through
+    broken links and resets like the subscription that it is made of, and goes with the client to another server.
 
     Raises (on entering):
         RequestFailed: The server has no directory, or does not let this client see it.
         SessionClosed: The client is closed.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, dialogue: Dialogue) -> None:
         self._client = client
-        self._subscription: Subscription = client.subscribe(DIRECTORY)
+        config = dialogue.config
+        feed = _Feed(DIRECTORY, None, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
+        self._subscription = Subscription(dialogue, feed)
+        self._server = b""
         self._version = 0
         self._workers: dict[int, AgentWorker] = {}
+        self._missed = False
         self._fresh = True
         self._entered = False
 
@@ -89,55 +100,66 @@ class Directory:
         if not self._entered:
             raise not_entered("a directory")
         while not self._fresh:
+            before = dict(self._workers)
             try:
-                self._take(await self._subscription.__anext__())
+                if self._missed:
+                    await self._load()
+                else:
+                    self._take(await self._subscription.__anext__())
             except Gap:
-                await self._load()
-                self._fresh = True
+                self._missed = True  # also for the next iteration, if this one is cancelled
+            self._fresh = self._workers != before
         self._fresh = False
         return self.workers
 
     def _take(self, message: Any) -> None:
-        version, *entry = cast("list[Any]", message.data)
-        if entry[0] == ALL:  # another server begins, with versions of its own
-            self._version = version
-            self._fresh = bool(self._workers)
-            self._workers.clear()
-            return
-        if version <= self._version:
-            return  # it was in the list already
+        server, version, changes = cast("list[Any]", message.data)
+        if server != self._server or version <= self._version:
+            return  # it is another server's (AGT-14), or was in the list already
         self._version = version
-        id, _, state, *described = entry
-        known = self._workers.get(id)
-        if state == GONE:
-            self._fresh = self._workers.pop(id, None) is not None
-        elif described:
-            self._fresh = True
-            self._workers[id] = read_worker(entry)
-        elif known is not None and known.live != (state == LIVE):
-            self._fresh = True
-            self._workers[id] = attrs.evolve(known, live=state == LIVE)
+        for change in changes:
+            id, _, state, *described = change
+            known = self._workers.get(id)
+            if state == GONE:
+                self._workers.pop(id, None)
+            elif described:
+                self._workers[id] = read_worker(change)
+            elif known is not None:
+                self._workers[id] = attrs.evolve(known, live=state == LIVE)
 
     async def _load(self) -> None:
         """Begin anew with the present list; what changes meanwhile comes behind it."""
         while True:
             try:
-                self._version, workers = await load_workers(self._client)
+                self._server, self._version, workers = await load_workers(self._client)
             except RequestLost:
                 continue  # the session was reset meanwhile
             self._workers = {one.id: one for one in workers}
+            self._missed = False
             return
 
 
-async def load_workers(client: Client) -> tuple[int, list[AgentWorker]]:
-    """Ask for the present list, and the version that it is of.
+class _Feed(Feed):
+    """What arrives for a directory: a session that follows another one may be at another server (AGT-14).
+
+    So what was known is known no more, though nothing of the channel is lost.
+    """
+
+    def joined(self, position: Position, gap_reason: int | None) -> Flow:
+        """See `Feed.joined`."""
+        anew = None if self.start is None else GapReason.EPOCH_CHANGED
+        return super().joined(position, anew if gap_reason is None else gap_reason)
+
+
+async def load_workers(client: Client) -> tuple[bytes, int, list[AgentWorker]]:
+    """Ask for the present list, and of which server and version it is.
 
     Raises:
         CallError: The server has no directory, or does not let this client see it.
     """
     async with client.stream(DIRECTORY) as items:
-        version: int = await items.receive()
-        return version, [read_worker(entry) async for entry in items]
+        server, version = cast("list[Any]", await items.receive())
+        return server, version, [read_worker(entry) async for entry in items]
 
 
 def read_worker(entry: list[Any]) -> AgentWorker:

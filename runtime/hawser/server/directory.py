@@ -1,98 +1,101 @@
-"""The directory of a node: who offers what, and who of them is there (SPEC AGT-10 to AGT-12).
+"""The directory of a node: who offers what, and who of them is there (SPEC AGT-10 to AGT-13).
 
-Changes are published in a channel of their own, by one task that lives as long as there are any. What changes several
-times before its turn is told once, as it is then. The list is this server's own; a channel may outlive the server, and
-then the first change says that nothing of what was told before holds.
+The list is this server's own, and always what is so. Changes are published in a channel that all servers of a service
+share, each under its own name: as `Bulletin` says, and by one task, which lives as long as there are any. While the
+broker cannot take them nothing queues: what is told then is what has changed in all.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from hawser.agents import DIRECTORY
+from hawser.payloads import encode_payload
+from hawser_engine.channels.roll import PIECE_BYTES, PIECE_ENTRIES
+
+from .bulletin import Bulletin, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterable, Iterator
 
     from .agents import Agents, Offering
+    from .bulletin import Change
     from .node import Node
     from .sessions import ServerSession
 
-GONE: Final = 0
-LIVE: Final = 1
-AWAY: Final = 2
-
-ALL: Final = 0
-"""In place of the number of an offer: all of another server's."""
+SERVER_BYTES: Final = 8
 
 RETRY_SECONDS: Final = 1.0
-"""How long a change waits that the broker could not take."""
+"""How long changes wait that the broker could not take."""
 
 
 class Directory:
     """What clients see of the agents of a node, if the application lets them."""
 
     def __init__(self, node: Node, agents: Agents[ServerSession]) -> None:
+        self.armed = inf
         self._node = node
         self._agents = agents
+        self._bulletin: Bulletin[ServerSession] = Bulletin(
+            step_seconds=node.config.presence_step_seconds, grace_seconds=node.config.leave_grace_seconds
+        )
         self._version = 0
-        self._dirty: dict[Offering[ServerSession], None] = {}
-        self._new: set[int] = set()
         self._publishing = False
 
+    @cached_property
+    def _server(self) -> bytes:
+        """By which its lists and changes are known."""
+        return self._node.random_bytes(SERVER_BYTES)
+
+    @property
+    def _followed(self) -> bool:
+        """Whether anybody may be told."""
+        return DIRECTORY in self._node.app.procedures
+
     def snapshot(self) -> list[Any]:
-        """The version, and behind it an entry for each offer: what changes after the version tells the rest."""
-        return [self._version, *([*_known(one), *_described(one)] for one in self._agents.offerings())]
+        """Server and version, and an entry for each offer: what changes after the version tells the rest."""
+        offerings = self._agents.offerings()
+        if self._followed:
+            for one in offerings:
+                self._bulletin.listed(one)
+        return [[self._server, self._version], *([*_known(one, state_of(one)), *_described(one)] for one in offerings)]
 
-    def changed(self, offering: Offering[ServerSession], *, new: bool = False) -> None:
+    def changed(self, offering: Offering[ServerSession]) -> None:
         """An offer was made, or its session came or went, or it has ended."""
-        if DIRECTORY not in self._node.app.procedures:
-            return
-        self._dirty[offering] = None
-        if new:
-            self._new.add(offering.number)
+        if self._followed:
+            self._bulletin.changed(offering, trio.current_time())
+            self._arm()
+
+    def handle_timeout(self, now: float) -> None:
+        """See `hawser.timekeeper.Timed`: it is time for a step."""
+        if changes := self._bulletin.step(now):
+            pieces = list(_pieces(changes))
+            first = self._version + 1
+            self._version += len(pieces)
+            self._publishing = True
+            self._node.start_service(self._publish, first, pieces)
+        self._arm()
+
+    def _arm(self) -> None:
         if not self._publishing:
-            self._publishing = True
-            self._node.start_service(self._publish)
+            self._node.timekeeper.arm(self, self._bulletin.next_step())
 
-    def begin(self) -> None:
-        """The server begins to serve."""
-        if DIRECTORY in self._node.app.procedures:
-            self._publishing = True
-            self._node.start_service(self._publish, True)
-
-    async def _publish(self, beginning: bool = False) -> None:
+    async def _publish(self, first: int, pieces: list[list[Any]]) -> None:
         try:
-            if beginning:
-                await self._until_done(self._begin)
-            while self._dirty:
-                offering = next(iter(self._dirty))
-                del self._dirty[offering]
-                await self._tell(offering)
+            for version, piece in enumerate(pieces, first):
+                await self._publish_piece([self._server, version, piece])
         finally:
             self._publishing = False
+        self._arm()
 
-    async def _tell(self, offering: Offering[ServerSession]) -> None:
-        known = _known(offering)
-        new = offering.number in self._new and known[2] != GONE
-        self._new.discard(offering.number)
-        self._version += 1
-        await self._until_done(
-            self._node.app.publish, DIRECTORY, [self._version, *known, *(_described(offering) if new else [])]
-        )
-
-    async def _begin(self) -> None:
-        app = self._node.app
-        if (await app.broker.history(DIRECTORY, 0, limit=1, limit_bytes=1)).top.offset:
-            self._version = 1
-            await app.publish(DIRECTORY, [self._version, ALL, "", GONE])
-
-    async def _until_done(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+    async def _publish_piece(self, data: list[Any]) -> None:
         while True:
             try:
-                await function(*arguments)
+                await self._node.app.publish(DIRECTORY, data)
             except Exception as error:
                 self._node.incident("the directory of agents", error)
                 await trio.sleep(RETRY_SECONDS)
@@ -100,8 +103,22 @@ class Directory:
                 return
 
 
-def _known(offering: Offering[ServerSession]) -> list[Any]:
-    state = GONE if offering.ended else LIVE if offering.worker.attached else AWAY
+def _pieces(changes: Iterable[Change[ServerSession]]) -> Iterator[list[Any]]:
+    """What is told in one publication each, as it travels."""
+    piece: list[Any] = []
+    size = 0
+    for change in changes:
+        entry = [*_known(change.offering, change.state), *(_described(change.offering) if change.new else [])]
+        more = len(encode_payload(entry))
+        if len(piece) == PIECE_ENTRIES or (piece and size + more > PIECE_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(entry)
+        size += more
+    yield piece
+
+
+def _known(offering: Offering[ServerSession], state: int) -> list[Any]:
     return [offering.number, offering.agent, state]
 
 

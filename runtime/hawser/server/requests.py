@@ -238,6 +238,7 @@ class Requests:
                         await self._wait_for_joins(1)
                     await self._node.presence.carry_out(self._session, operation)
                 case Offer():
+                    await self._wait_for_joins(1)  # AGT-15
                     await self._node.router.offer(self._session, operation)
                 case Withdraw():
                     await self._node.router.withdraw(self._session, operation)

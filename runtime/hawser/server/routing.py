@@ -82,7 +82,7 @@ class Router:
             if one.worker is not session:
                 self._tell_ended(one.worker, one.agent, ErrorCode.TAKEN_OVER)
                 one.worker.calls.abandon(one.agent + SEPARATOR)
-        self.directory.changed(offering, new=True)
+        self.directory.changed(offering)
 
     async def _consent(self, session: ServerSession, request: Offer, procedures: tuple[str, ...]) -> None:
         """Let rights decide about an offer, and middleware around them.
@@ -192,7 +192,8 @@ class Router:
                 raise Refused(ErrorCode.CALLEE_LOST, f"a worker of {agent!r} is lost") from None
         if unsent:
             raise Refused(ErrorCode.CALLEE_LOST, f"the last worker of {agent!r} is lost", temporary=True)
-        raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+        where = "" if rule is None else ": no agent offers it at this server, and calls do not go to others"
+        raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}{where}")
 
     async def _allow(self, session: ServerSession, action: AgentAction, agent: str) -> AgentRule:
         """The rule of an agent, if the session may do this with it.

@@ -133,7 +133,6 @@ async def serve(
         services.start_soon(node.peers.run)
         node.start_service(app.broker.mailboxes.run)
         services.start_soon(node.mailboxes.run)
-        node.router.directory.begin()
         services.start_soon(node.timekeeper.run)
         services.start_soon(node.hub.flusher.run)
         app.nodes.append(node)
