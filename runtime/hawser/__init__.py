@@ -16,7 +16,7 @@ from .addressing import Outcome, Sent, UserRule
 from .agents import AgentRule
 from .answers import Answer, Collected, Question
 from .app import App
-from .brokers import MailboxFull, Published
+from .brokers import LetterTooLarge, MailboxFull, Published
 from .client import (
     AgentWorker,
     Client,
@@ -108,6 +108,7 @@ __all__ = [
     "HttpResponse",
     "Inputs",
     "Letter",
+    "LetterTooLarge",
     "Mailbox",
     "MailboxFull",
     "MailboxRule",

@@ -511,6 +511,7 @@ class App:
         Raises:
             LookupError: No declared pattern matches the mailbox.
             PayloadError: The data cannot travel.
+            LetterTooLarge: The letter is larger than the mailbox may become.
             MailboxFull: The mailbox has no room.
             BrokerUnavailable: It cannot be stored now.
 

@@ -18,6 +18,7 @@ from hawser.brokers import (
     Entry,
     History,
     Keeping,
+    LetterTooLarge,
     MailboxFull,
     MemoryBroker,
     MemoryKeys,
@@ -364,6 +365,14 @@ class KnowsKeysOfAllMailboxes(WrongMailboxes):
 class TakesAnyNumber(WrongMailboxes):
     async def post(self, posting: Posting) -> Published:
         return await super().post(attrs.evolve(posting, keeping=Keeping()))
+
+
+class HopesForRoomForEver(WrongMailboxes):
+    async def post(self, posting: Posting) -> Published:
+        try:
+            return await super().post(posting)
+        except LetterTooLarge as error:
+            raise MailboxFull(str(error)) from None
 
 
 class KeepsLettersForEver(WrongMailboxes):

@@ -12,11 +12,13 @@ from trio.testing import wait_all_tasks_blocked
 
 from hawser import (
     ASK,
+    EVERYONE,
     NOBODY,
     App,
     Config,
     ErrorCode,
     Letter,
+    LetterTooLarge,
     Mailbox,
     MailboxFull,
     Principal,
@@ -24,6 +26,7 @@ from hawser import (
     Session,
     SessionClosed,
     connect,
+    to,
 )
 from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News
 from hawser.brokers import Letter as StoredLetter
@@ -512,6 +515,50 @@ async def test_a_full_mailbox_says_so_and_may_have_room_later(autojump_clock: Mo
         assert (caught.value.code, caught.value.temporary) == (ErrorCode.BUSY, True)
         with pytest.raises(MailboxFull, match="mailbox 'user:ada' is full"):
             await app.post(BOX, 2)
+
+
+async def test_a_letter_that_is_larger_than_its_mailbox_is_refused_for_good(autojump_clock: MockClock) -> None:
+    """SPEC MBX-11: whoever tries again when there is room would do so for ever."""
+    app = mail_app(bytes=10)
+    app.user("*", open=True)
+    async with serving(app), connect(URL, token="ada") as ada, connect(URL, token="bob") as bob:
+        with pytest.raises(RequestFailed, match="has at most 10 bytes, and the letter has 12") as caught:
+            await ada.post(BOX, bytes(11))
+        assert (caught.value.code, caught.value.temporary) == (ErrorCode.TOO_LARGE, False)
+        with pytest.raises(LetterTooLarge):
+            await app.post(BOX, bytes(11))
+        for sent in (await bob.send(to.user("ada"), bytes(11)), await app.send(to.user("ada"), bytes(11))):
+            assert sent.outcome.error is not None
+            assert (sent.outcome.error.code, sent.outcome.error.temporary) == (ErrorCode.TOO_LARGE, False)
+        await ada.post(BOX, bytes(8))
+
+
+async def test_what_is_accepted_is_not_too_long_when_it_is_dead(autojump_clock: MockClock) -> None:
+    """SPEC MBX-11, MBX-14: a subscriber that takes as much as the server has every dead letter."""
+    app, config = App(), Config(message_bytes=4_000)
+    app.channel("dead", history=1_000, about=["time"], open=True)
+    app.mailbox("user:*", open=True, hold=EVERYONE, dead_letters="dead", tries=1)
+    async with (
+        serving(app, config=config),
+        connect(URL) as ada,
+        connect(URL, config=config) as sexton,
+        sexton.subscribe("dead") as messages,
+    ):
+        accepted: list[int] = []
+        for size in range(3_750, 3_950):
+            with suppress(RequestFailed):
+                await ada.post(BOX, bytes(size))
+                accepted.append(size)
+        assert accepted == [*range(3_750, accepted[-1] + 1)]
+        with trio.move_on_after(10):
+            async with ada.mailbox(BOX) as letters:
+                await letters.handle(_refuse)
+        found = [(await messages.receive()).data["data"] for _ in accepted]
+        assert [len(data) - 3 for data in found] == accepted
+
+
+async def _refuse(letter: Letter) -> None:
+    raise ValueError("no")
 
 
 def test_what_is_declared_makes_sense() -> None:

@@ -33,6 +33,10 @@ class MailboxFull(HawserError):
     """A mailbox has no room for one more letter, or there is none for one more mailbox. Nothing was stored."""
 
 
+class LetterTooLarge(MailboxFull):
+    """A mailbox would have no room for a letter if it were empty: nothing was stored, and nothing would be later."""
+
+
 class News(Enum):
     """What the sink of a mailbox is told."""
 
@@ -92,6 +96,24 @@ class Posting:
     seconds: float = inf
     """How long it is worth being given to somebody."""
 
+    def check_room(self, letters: int, held: int) -> None:
+        """Refuse a letter for which a mailbox has no room.
+
+        Args:
+            letters: How many it has.
+            held: How many bytes of payload they have together.
+
+        Raises:
+            LetterTooLarge: It never will.
+            MailboxFull: It may have when something is removed.
+        """
+        size, keeping = len(self.data), self.keeping
+        if size > keeping.bytes:
+            what = f"mailbox {self.mailbox!r} has at most {keeping.bytes} bytes, and the letter has {size}"
+            raise LetterTooLarge(what)
+        if letters >= keeping.letters or held + size > keeping.bytes:
+            raise MailboxFull(f"mailbox {self.mailbox!r} is full")
+
 
 @attrs.frozen
 class Letter:
@@ -129,6 +151,7 @@ class MailboxStore(ABC):
                 answer is the first one's, whatever has become of that letter.
 
         Raises:
+            LetterTooLarge: It is not stored, and is larger than the mailbox may become (SPEC MBX-11).
             MailboxFull: It is not stored, as there is no room.
         """
 

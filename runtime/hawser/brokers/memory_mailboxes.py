@@ -118,15 +118,14 @@ class MemoryMailboxes(MailboxStore):
         known = self._keys.known(posting.mailbox.encode(), posting.key, now)
         if known is not None:
             return Published(known, True)
-        mailbox, keeping, size = self._mailbox(posting.mailbox), posting.keeping, len(posting.data)
-        if len(mailbox.kept) >= keeping.letters or mailbox.bytes + size > keeping.bytes:
-            self._touch(mailbox)
-            raise MailboxFull(f"mailbox {mailbox.name!r} is full")
+        before = self._mailboxes.get(posting.mailbox)
+        posting.check_room(*((0, 0) if before is None else (len(before.kept), before.bytes)))
+        mailbox = self._mailbox(posting.mailbox)
         mailbox.top += 1
         position, now_ms = Position(mailbox.epoch, mailbox.top), self._now_ms()
         letter = Letter(position, posting.data, posting.sender, int(now_ms))
         mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
-        mailbox.bytes += size
+        mailbox.bytes += len(posting.data)
         self._keys.remember(posting.mailbox.encode(), posting.key, position, now)
         self._touch(mailbox)
         mailbox.tell()

@@ -8,16 +8,19 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from hawser.brokers import MailboxFull, Published
+from hawser.brokers import Letter as StoredLetter
+from hawser.brokers import LetterTooLarge, MailboxFull, Published
+from hawser.brokers.mailboxes import dead_letter
 from hawser.calls import Refused, chosen_error_body
 from hawser.errors import RequestFailed
 from hawser.mailboxes import rule_of
 from hawser.middleware import PostRequest, pass_through
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
+from hawser_engine.channels.entries import Entry, publication_bytes, told
 from hawser_engine.codes import ErrorCode
 from hawser_engine.mailboxes import Letter
+from hawser_engine.messages import Position, encode_body
 from hawser_engine.messages import Published as PublishedMessage
-from hawser_engine.messages import encode_body
 
 if TYPE_CHECKING:
     from hawser.app import App
@@ -76,10 +79,13 @@ async def _deposit(session: ServerSession, mailbox: str, data: bytes, key: bytes
     most = node.config.message_bytes
     if letter_bytes(mailbox, principal.id, len(data)) > most:  # MBX-11, whatever its place will be
         raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all")
+    dead = rule.keeping.dead
+    if dead is not None and dead_bytes(node.app, dead.channel, mailbox, principal.id, len(data)) > most:
+        raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all, also as a dead letter")
     try:
         return await node.app.broker.mailboxes.post(rule.posting(mailbox, data, principal, key, seconds))
     except MailboxFull as error:
-        raise Refused(ErrorCode.BUSY, str(error), temporary=True) from None
+        raise no_room(error) from None
 
 
 async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, seconds: float = inf) -> Published:
@@ -94,6 +100,7 @@ async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, s
 
     Raises:
         LookupError: No declared pattern matches the mailbox.
+        LetterTooLarge: Nothing is stored, nor would be later.
         MailboxFull: Nothing is stored.
         BrokerUnavailable: Nothing is stored.
     """
@@ -103,7 +110,28 @@ async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, s
     return await app.broker.mailboxes.post(rule.posting(mailbox, data, None, key, seconds))
 
 
+def no_room(error: MailboxFull) -> Refused:
+    """What a sender is told of a mailbox that has no room for its letter; it waits only for what may come (MBX-11)."""
+    if isinstance(error, LetterTooLarge):
+        return Refused(ErrorCode.TOO_LARGE, str(error))
+    return Refused(ErrorCode.BUSY, str(error), temporary=True)
+
+
 def letter_bytes(mailbox: str, sender: str, size: int) -> int:
     """How long the LETTER of a payload of so many bytes is at most."""
     without_data = encode_body(Letter(mailbox, bytes(8), MAX_INTEGER, sender, MAX_INTEGER, MAX_INTEGER, b""))
-    return len(without_data) - 1 + len(encode_head(BYTES, size)) + size
+    return _with_data(len(without_data), size)
+
+
+def dead_bytes(app: App, channel: str, mailbox: str, sender: str, size: int) -> int:
+    """How long the PUBLICATION of a dead letter with a payload of so many bytes is at most."""
+    rule, position = app.rule_for(channel), Position(bytes(8), MAX_INTEGER)
+    letter = StoredLetter(position, b"", sender, MAX_INTEGER, MAX_INTEGER)
+    data = _with_data(len(dead_letter(mailbox, letter, "EXPIRED")), size)
+    about = None if rule is None else told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER))
+    return _with_data(publication_bytes(channel, MAX_INTEGER, b"", about), data)
+
+
+def _with_data(without: int, size: int) -> int:
+    """How long something is with so many bytes in the place of none."""
+    return without - 1 + len(encode_head(BYTES, size)) + size

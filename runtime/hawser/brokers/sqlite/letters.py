@@ -145,20 +145,21 @@ class MailBook:
         return None
 
     def _post(self, change: Change, request: Posting, now: int, date: int) -> Published | MailboxFull:
-        keys, scope, size = self._book.keys, request.mailbox.encode(), len(request.data)
+        keys, scope = self._book.keys, request.mailbox.encode()
         known = keys.known(change, scope, request.key)
         if known is not None:
             return Published(known, True)
-        before, keeping = change.boxes.get(request.mailbox) or self._boxes.get(request.mailbox), request.keeping
-        letters, held = (0, 0) if before is None else (before.letters, before.bytes)
-        if letters >= keeping.letters or held + size > keeping.bytes:
-            return MailboxFull(f"mailbox {request.mailbox!r} is full")
+        before = change.boxes.get(request.mailbox) or self._boxes.get(request.mailbox)
+        try:
+            request.check_room(*((0, 0) if before is None else (before.letters, before.bytes)))
+        except MailboxFull as full:
+            return full.with_traceback(None)
         box = self._draft(change, request.mailbox) or self._make(change, request.mailbox)
         if box is None:
             return MailboxFull(f"there are {len(self._boxes)} mailboxes, and none of them is empty")
         box.top += 1
         box.letters += 1
-        box.bytes += size
+        box.bytes += len(request.data)
         expires = None if request.seconds >= LASTS_MAX_SECONDS else date + round(request.seconds * 1_000)
         if expires is not None:
             box.due = expires if box.due is None else min(box.due, expires)

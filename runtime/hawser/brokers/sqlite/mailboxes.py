@@ -43,6 +43,7 @@ class SqliteMailboxes(MailboxStore):
 
         Raises:
             StoreError: It is not stored.
+            LetterTooLarge: It is not stored, and is larger than the mailbox may become.
             MailboxFull: It is not stored, as there is no room.
         """
         posting.mailbox.encode()  # a name that is no text fails here, and not for everybody who shares the commit

@@ -65,7 +65,7 @@ class WriteQueue:
 
         Raises:
             StoreError: It was not done.
-            MailboxFull: It was a letter, and there is no room for it.
+            MailboxFull: It was a letter, and there is no room for it, or never will be.
         """
         waiting = Waiting(asked, size)
         await self._finish([waiting])
