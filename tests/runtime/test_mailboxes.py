@@ -35,6 +35,7 @@ from hawser_engine.codes import HoldState
 from hawser_engine.mailboxes import Held, Hold, Settle
 from hawser_engine.mailboxes import Letter as LetterMessage
 from hawser_engine.messages import MAILBOXES
+from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
 from tests.runtime.test_resets import Restarts
 
@@ -468,6 +469,109 @@ async def test_a_letter_that_is_too_long_for_a_holder_waits_for_another_one(auto
             assert await client.hear() == Held(2, BOX, HoldState.ENDED, 0, "")
         async with ada.mailbox() as letters:
             assert await take(letters, 2) == [bytes(3_000), "short"]
+
+
+# ---------------------------------------------------------------- one mailbox under two names
+
+NAMES = pytest.mark.parametrize(("first", "second"), [(None, BOX), (BOX, None)])
+
+
+@NAMES
+async def test_one_mailbox_is_not_opened_twice_by_whichever_name(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    """SPEC MBX-5: for the server it is one, so leaving the second would have ended the first."""
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        async with ada.mailbox(first) as letters, ada.mailbox("agent:x"):
+            with pytest.raises(RuntimeError, match="this client has the mailbox 'user:ada' already; share that one"):
+                async with ada.mailbox(second):
+                    raise AssertionError("it has")
+            await trio.sleep(1)
+            assert letters.holding
+            for number in range(3):
+                await app.post(BOX, number)
+            assert await take(letters, 3) == [0, 1, 2]
+            letters.done()
+        async with ada.mailbox(second) as letters:  # at once: the first is still being given up
+            await trio.sleep(1)
+            await app.post(BOX, 4)
+            assert await take(letters, 1) == [4]
+
+
+@NAMES
+async def test_of_two_that_come_together_one_has_the_mailbox(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    app, refused = mail_app(), list[str | None]()
+    taken: list[Any] = []
+
+    async def hold(name: str | None) -> None:
+        try:
+            async with ada.mailbox(name) as letters:
+                taken.extend(await take(letters, 2))
+        except RuntimeError:
+            refused.append(name)
+
+    async with serving(app), connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
+        nursery.start_soon(hold, first)
+        nursery.start_soon(hold, second)
+        await trio.sleep(1)
+        for number in range(2):
+            await app.post(BOX, number)
+    assert len(refused) == 1
+    assert taken == [0, 1]
+
+
+@NAMES
+async def test_whoever_gives_up_before_it_has_it_takes_nothing_away(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+
+        async def come_and_go() -> None:
+            with suppress(RuntimeError):
+                async with ada.mailbox(second):
+                    raise AssertionError("it has")
+
+        async with ada.mailbox(first) as letters:
+            for number in range(100):
+                cancelled = await cancel_at_checkpoint(come_and_go, number)
+                await trio.sleep(1)
+                await app.post(BOX, number)
+                assert await take(letters, 1) == [number]
+                if not cancelled:
+                    break
+            letters.done()
+        async with ada.mailbox(second) as letters:
+            await app.post(BOX, "then")
+            assert await take(letters, 1) == ["then"]
+
+
+async def test_another_principal_after_a_reset_may_find_the_two_to_be_one(autojump_clock: MockClock) -> None:
+    app, who = App(), ["ada"]
+    app.mailbox("user:*", hold=EVERYONE, open=True)
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        return Principal(who[-1])
+
+    async with trio.open_nursery() as nursery:
+        server = Restarts(nursery)
+        await server.start(app)
+        async with connect(URL) as client:
+            async with client.mailbox() as own, client.mailbox("user:bob") as other:
+                assert (own.name, other.name) == (BOX, "user:bob")
+                who.append("bob")
+                await server.end()
+                await server.start(app)
+                with pytest.raises(RuntimeError, match="this client has the mailbox 'user:bob' already"):
+                    await take(other, 1)
+                await app.post("user:bob", 1)
+                assert own.name == "user:bob"
+                assert await take(own, 1) == [1]
+        nursery.cancel_scope.cancel()
 
 
 # ---------------------------------------------------------------- rights and errors

@@ -261,7 +261,7 @@ class Client:
 
         Args:
             mailbox: Whose: ``user:`` and the id of a principal, or ``agent:`` and a name; None: one's own. Once at a
-                time for each client.
+                time for each client, by whichever name.
 
         Returns:
             The mailbox, to be entered.
