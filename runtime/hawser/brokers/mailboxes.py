@@ -210,7 +210,7 @@ class MailboxStore(ABC):
         """
 
     @abstractmethod
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         """Letters have failed: they have one try less, and are dead if that was the last.
 
         Args:
@@ -220,7 +220,7 @@ class MailboxStore(ABC):
             keeping: What the mailbox keeps.
 
         Returns:
-            False if the sink does not hold the mailbox; then nothing was done.
+            How many of them are dead; None if the sink does not hold the mailbox, and then nothing was done.
         """
 
     @abstractmethod
@@ -228,13 +228,16 @@ class MailboxStore(ABC):
         """Mailboxes with letters whose time is over, which nobody holds or this process does; some at a time."""
 
     @abstractmethod
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
         """Take away letters whose time is over, some at a time, and publish them where dead letters go, in one step.
 
         Args:
             mailbox: The mailbox.
             keeping: What it keeps.
             sparing: Those that somebody is at.
+
+        Returns:
+            How many they were.
         """
 
 

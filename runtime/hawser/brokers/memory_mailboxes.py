@@ -160,12 +160,12 @@ class MemoryMailboxes(MailboxStore):
             box.take(position)
         return True
 
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         """See `MailboxStore.fail`."""
         await trio.lowlevel.checkpoint()
         box = self._held(mailbox, sink)
         if box is None:
-            return False
+            return None
         dead: list[_Kept] = []
         for position in letters:
             kept = box.kept.get(position.offset)
@@ -173,9 +173,9 @@ class MemoryMailboxes(MailboxStore):
                 kept.letter = attrs.evolve(kept.letter, tries=kept.letter.tries + 1)
                 if kept.letter.tries >= keeping.tries:
                     dead.append(kept)
-        await self._bury(box, dead, "FAILED", keeping)
+        buried = await self._bury(box, dead, "FAILED", keeping)
         box.tell()
-        return True
+        return buried
 
     async def overdue(self) -> Sequence[str]:
         """See `MailboxStore.overdue`."""
@@ -186,14 +186,15 @@ class MemoryMailboxes(MailboxStore):
         )
         return tuple(islice(due, SOME))
 
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
         """See `MailboxStore.bury`."""
         await trio.lowlevel.checkpoint()
         box, now_ms = self._mailboxes.get(mailbox), self._now_ms()
-        if box is not None:
-            due = (kept for kept in box.kept.values() if kept.expires <= now_ms)
-            dead = list(islice((kept for kept in due if kept.letter.position not in sparing), SOME))
-            await self._bury(box, dead, "EXPIRED", keeping)
+        if box is None:
+            return 0
+        due = (kept for kept in box.kept.values() if kept.expires <= now_ms)
+        dead = list(islice((kept for kept in due if kept.letter.position not in sparing), SOME))
+        return await self._bury(box, dead, "EXPIRED", keeping)
 
     # ------------------------------------------------------------ holders
 
@@ -248,9 +249,10 @@ class MemoryMailboxes(MailboxStore):
         if box.idle:
             self._idle[box.name] = None
 
-    async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> None:
-        """Take letters away and publish them; where that cannot be done they stay."""
+    async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> int:
+        """Take letters away and publish them; where that cannot be done they stay. Returns how many."""
         taken = [kept for kept in dead if box.take(kept.letter.position)]
+        count = len(taken)
         while taken:
             if keeping.dead is not None:
                 letter = taken[0].letter
@@ -267,3 +269,4 @@ class MemoryMailboxes(MailboxStore):
                     raise
             del taken[0]
         self._touch(box)
+        return count
