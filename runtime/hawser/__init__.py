@@ -57,7 +57,7 @@ from .errors import (
     SubscriptionLost,
 )
 from .exchange import Inputs, takes_inputs
-from .mailboxes import MailboxRule
+from .mailboxes import DeadLetterCounts, MailboxRule
 from .members import Member
 from .middleware import (
     CallRequest,
@@ -97,6 +97,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectRequest",
     "Credentials",
+    "DeadLetterCounts",
     "Direct",
     "Directory",
     "Directs",

@@ -21,12 +21,13 @@ from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed
 from .agents import DIRECTORY, AgentRule, Balance
 from .answers import COLLECT_PROCEDURE
-from .brokers import DeadLetters, Keeping, MemoryBroker, Published
+from .brokers import Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
 from .contract.signatures import types_of
 from .errors import CallError, PayloadError
 from .mailboxes import MailboxRule, check_pattern
+from .mailboxes import dead_letters as find_dead_letters
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
@@ -239,7 +240,8 @@ class App:
             bytes: How many bytes of them.
             seconds: How long a letter is kept at most.
             tries: After so many failures a letter is dead.
-            dead_letters: A channel, declared before, in which dead letters are published; None: nowhere.
+            dead_letters: A channel, declared before, in which dead letters are published. It keeps history, and has no
+                declared events. None: nowhere; they are only counted, in `Server.dead_letters`.
 
         Returns:
             The rule, on which ``authorize`` registers a handler.
@@ -247,19 +249,15 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel of dead letters.
             TypeError: That is no string.
-            ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; or a limit is none.
+            ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; a limit is none; or
+                dead letters could not be found in their channel.
 
         Spec: MBX-4, MBX-9 to MBX-12.
         """
         check_pattern(pattern)
         if letters < 1 or bytes < 0 or tries < 1 or not seconds > 0:
             raise ValueError("letters and tries are 1 or more, bytes is 0 or more, and seconds is above 0")
-        dead: DeadLetters | None = None
-        if dead_letters is not None:
-            rule = self.rule_for(check_name("the channel of dead letters", dead_letters))
-            if rule is None:
-                raise LookupError(f"no channel {dead_letters!r} is declared; declare it with App.channel first")
-            dead = DeadLetters(dead_letters, rule.retention)
+        dead = None if dead_letters is None else find_dead_letters(dead_letters, self.rules)
         keeping = Keeping(letters, bytes, tries, dead)
         mine = MailboxRule(pattern, keeping, seconds, open=open, rights=_declared(post=post, hold=hold))
         return declare(self.mailbox_rules, mine, "mailboxes")

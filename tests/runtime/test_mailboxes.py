@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -16,6 +17,7 @@ from hawser import (
     NOBODY,
     App,
     Config,
+    DeadLetterCounts,
     ErrorCode,
     Letter,
     LetterTooLarge,
@@ -28,7 +30,7 @@ from hawser import (
     connect,
     to,
 )
-from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News
+from hawser.brokers import BrokerUnavailable, DeadLetters, MemoryBroker, MemoryMailboxes, News
 from hawser.brokers import Letter as StoredLetter
 from hawser_engine import EngineConfig
 from hawser_engine.codes import HoldState
@@ -179,6 +181,36 @@ async def test_cancelling_is_no_failure(autojump_clock: MockClock) -> None:
                 await trio.sleep(5)
         async with ada.mailbox() as letters:
             assert await take(letters, 1) == ["slow"]
+
+
+async def test_what_is_dead_is_counted_and_where_it_stands_nowhere_that_is_logged_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = mail_app(MemoryBroker(clock=trio.current_time), tries=1)
+    app.mailbox("agent:lossy-*", open=True, tries=1)
+    async with serving(app) as server, connect(URL, token="ada") as ada:
+        assert server.dead_letters == {}
+        for box in (BOX, "agent:lossy-1"):
+            for number in range(3):
+                await ada.post(box, number, ttl=3_600 if number else 1)
+            await trio.sleep(10)
+            for _ in range(2):
+                with suppress(ValueError):
+                    async with ada.mailbox(box) as letters:
+                        await letters.receive()
+                        raise ValueError("cannot digest it")
+            await trio.sleep(1)
+        counted = DeadLetterCounts(expired=1, failed=2)
+        assert server.dead_letters == {"user:*": counted, "agent:lossy-*": counted}
+        assert server.dead_letters["user:*"] is not server.dead_letters["user:*"]
+        assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+            f"a letter of 'agent:lossy-1' is dead ({why}) and kept nowhere" for why in ("EXPIRED", "FAILED")
+        ]
+        assert "as dead_letters of App.mailbox('agent:lossy-*')" in caplog.text
+        await ada.post("agent:lossy-2", "late", ttl=1)
+        app.mailbox_rules[:] = [rule for rule in app.mailbox_rules if rule.pattern == "user:*"]
+        await trio.sleep(10)
+        assert server.dead_letters[""] == DeadLetterCounts(expired=1)
 
 
 async def test_a_letter_whose_time_is_over_is_dead(autojump_clock: MockClock) -> None:
@@ -677,6 +709,43 @@ def test_what_is_declared_makes_sense() -> None:
             app.mailbox("agent:x", **wrong)  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="declare it with App"):
         app.mailbox("agent:x", dead_letters="nowhere")
+
+
+@attrs.frozen
+class Placed:
+    id: str
+
+
+async def test_dead_letters_go_where_they_can_be_found(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("void", open=True)
+    app.channel("narrow", history=9, history_bytes=0)
+    app.channel("dead:*", history=9)
+    app.channel("typed", history=9).event("placed")(Placed)
+    for channel, why in (
+        ("void", r"keeps nothing, .* declare it with App.channel\('void', history=1000\)"),
+        ("narrow", "keeps nothing"),
+        ("dead:*", "is a pattern"),
+        ("typed", "declared events, .* declare a channel for them alone"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            app.mailbox("agent:x", dead_letters=channel)
+    with pytest.raises(TypeError, match="the channel of dead letters is a string"):
+        app.mailbox("agent:x", dead_letters=app.channel("other"))  # type: ignore[arg-type]  # pyright: ignore
+
+
+async def test_what_holds_for_the_channel_of_dead_letters_may_be_declared_later(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("*", history=9)
+    rule = app.mailbox("agent:*", open=True, dead_letters="dead")
+    dead = app.channel("dead", history=2, overflow="keep-latest")
+    async with serving(app):
+        assert rule.keeping.dead == DeadLetters("dead", dead.retention)
+    dead.event("placed")(Placed)
+    with pytest.RaisesGroup(ValueError) as caught:
+        async with serving(app):
+            raise AssertionError("it is not served")
+    assert str(caught.value.exceptions[0]).startswith("the mailboxes 'agent:*': dead_letters='dead' is a channel with")
 
 
 async def test_what_is_asked_makes_sense(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:

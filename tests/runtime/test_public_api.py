@@ -30,9 +30,9 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "Answer", "App", "CallError", "CallRequest", "ChannelRule",
         "Client", "ClientPool", "CloseCode", "Collected", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
-        "Direct", "Directory", "Directs", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
-        "HttpResponse", "Inputs", "Letter", "LetterTooLarge", "Mailbox", "MailboxFull", "MailboxRule", "Member",
-        "Message", "NOBODY", "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome",
+        "DeadLetterCounts", "Direct", "Directory", "Directs", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
+        "HttpRequest", "HttpResponse", "Inputs", "Letter", "LetterTooLarge", "Mailbox", "MailboxFull", "MailboxRule",
+        "Member", "Message", "NOBODY", "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome",
         "OutcomeUnknown", "OverflowCounts", "PayloadError", "PoolFull", "PooledClient", "Position", "PostRequest",
         "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published",
         "Question", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "SendRequest",
