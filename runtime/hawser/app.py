@@ -20,6 +20,7 @@ from hawser_engine.packets import MAX_BODY
 from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed
 from .agents import DIRECTORY, AgentRule, Balance
+from .amounts import check_amounts, check_spans
 from .answers import COLLECT_PROCEDURE
 from .brokers import Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
@@ -148,8 +149,8 @@ class App:
 
         Spec: CHN-7, CHN-13, CHN-14, OVF-1, LAT-1, VOL-1.
         """
-        if history < 0 or history_bytes < 0 or not history_seconds > 0:
-            raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
+        check_amounts(0, history=history, history_bytes=history_bytes)
+        check_spans(history_seconds=history_seconds)
         if not history and not last_value and history_seconds < inf:
             raise ValueError(f"history_seconds={history_seconds:g} bounds what is kept, and history is 0")
         policy = Overflow(overflow or ("catch-up" if history else "drop-oldest"))
@@ -255,8 +256,9 @@ class App:
         Spec: MBX-4, MBX-9 to MBX-12.
         """
         check_pattern(pattern)
-        if letters < 1 or bytes < 0 or tries < 1 or not seconds > 0:
-            raise ValueError("letters and tries are 1 or more, bytes is 0 or more, and seconds is above 0")
+        check_amounts(1, letters=letters, tries=tries)
+        check_amounts(0, bytes=bytes)
+        check_spans(seconds=seconds)
         dead = None if dead_letters is None else find_dead_letters(dead_letters, self.rules)
         keeping = Keeping(letters, bytes, tries, dead)
         mine = MailboxRule(pattern, keeping, seconds, open=open, rights=_declared(post=post, hold=hold))
@@ -594,8 +596,10 @@ class App:
             prefix: Such as ``/api``, which also takes ``/api/rooms``; the longest prefix decides.
 
         Raises:
+            TypeError: The prefix is no string, or the handler is no async function.
             ValueError: The prefix is taken.
         """
+        check_name("the prefix of a mount", prefix)
 
         def register(handler: HttpHandler) -> HttpHandler:
             check_handler(handler, f"mount {prefix!r}")

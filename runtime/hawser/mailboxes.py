@@ -124,8 +124,10 @@ def check_pattern(pattern: str) -> None:
     """Refuse a pattern that no mailbox matches.
 
     Raises:
+        TypeError: It is no string.
         ValueError: It is one.
     """
+    check_name("a pattern of mailboxes", pattern)
     beginning = pattern.removesuffix(WILDCARD)
     matching = is_mailbox(pattern) or (
         pattern != beginning and any(one.startswith(beginning) or beginning.startswith(one) for one in OWNERS)
