@@ -114,6 +114,12 @@ def is_mailbox(name: str) -> bool:
     return any(name.startswith(owner) and name != owner for owner in OWNERS)
 
 
+def no_mailbox(name: str) -> str:
+    """What is said of a mailbox that does not exist."""
+    why = " is declared" if is_mailbox(name) else f": one is called {USER}NAME or {AGENT}NAME"
+    return f"no mailbox {name!r}{why}"
+
+
 def rule_of(rules: list[MailboxRule], name: str) -> MailboxRule | None:
     """The rule of a mailbox, or None if there is no such."""
     fits = is_mailbox(name) and len(name.encode()) <= NAME_BYTES_MAX

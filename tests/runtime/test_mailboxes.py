@@ -632,7 +632,9 @@ async def test_who_may_is_declared_or_asked(autojump_clock: MockClock) -> None:
                 async with client.mailbox(name):
                     raise AssertionError("it may not")
             assert caught.value.code == ErrorCode.DENIED
-        with pytest.raises(RequestFailed, match="no mailbox 'room:x'"):
+        with pytest.raises(RequestFailed, match="hold 'user:bob', which is another user's: one's own is 'user:ada'"):
+            await ada.mailbox("user:bob").__aenter__()
+        with pytest.raises(RequestFailed, match="no mailbox 'room:x': one is called user:NAME or agent:NAME"):
             await ada.post("room:x", 1)
         async with connect(URL, credentials={"token": "eve", "team": True}) as eve:
             async with eve.mailbox("agent:team") as letters:
@@ -747,8 +749,10 @@ async def test_what_holds_for_the_channel_of_dead_letters_may_be_declared_later(
 
 async def test_what_is_asked_makes_sense(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     app = mail_app()
-    with pytest.raises(LookupError, match="no mailbox 'room:x' is declared"):
+    with pytest.raises(LookupError, match=r"no mailbox 'room:x': one is called user:NAME or agent:NAME$"):
         await app.post("room:x", 1)
+    with pytest.raises(LookupError, match=r"no mailbox 'user:ada' is declared; declare it with App\.mailbox"):
+        await App().post(BOX, 1)
     async with serving(app):
         async with connect(URL, token="ada") as ada:
             with pytest.raises(ValueError, match="1 to 64 bytes"):

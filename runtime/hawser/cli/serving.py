@@ -43,7 +43,7 @@ def development_app() -> App:
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, volatile=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
-    app.mailbox("*", open=True)
+    app.mailbox("*", hold=EVERYONE, open=True)  # everybody is anonymous, and may be ada
     app.user("*", open=True)
     app.directory()
 

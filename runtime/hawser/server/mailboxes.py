@@ -14,7 +14,7 @@ import trio
 
 from hawser.brokers import BrokerUnavailable, Keeping, News
 from hawser.calls import Refused
-from hawser.mailboxes import USER, DeadLetterCounts, rule_of
+from hawser.mailboxes import USER, DeadLetterCounts, no_mailbox, rule_of
 from hawser_engine.codes import ErrorCode, HoldState, ResetReason
 from hawser_engine.mailboxes import Held, Letter
 from hawser_engine.messages import Position, encode_body
@@ -217,12 +217,13 @@ class MailboxDesk:
         """
         rule = rule_of(self._node.app.mailbox_rules, name)
         if rule is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no mailbox {name!r}")
+            raise Refused(ErrorCode.NOT_FOUND, no_mailbox(name))
         if action == "hold" and name.startswith(USER) and action not in rule.rights:
-            if name == USER + session.handle.principal.id:
+            own = USER + session.handle.principal.id
+            if name == own:
                 return rule
             if rule.handler is None:  # that everybody may post does not let them read
-                raise Refused(ErrorCode.DENIED, f"hold {name!r}")
+                raise Refused(ErrorCode.DENIED, f"hold {name!r}, which is another user's: one's own is {own!r}")
         await permit(self._node, rule, session, action, name)
         return rule
 

@@ -13,7 +13,7 @@ from hawser.brokers import LetterTooLarge, MailboxFull, Published
 from hawser.brokers.mailboxes import dead_letter
 from hawser.calls import Refused, chosen_error_body
 from hawser.errors import RequestFailed
-from hawser.mailboxes import rule_of
+from hawser.mailboxes import is_mailbox, no_mailbox, rule_of
 from hawser.middleware import PostRequest, pass_through
 from hawser_engine.cbor import BYTES, MAX_INTEGER, encode_head
 from hawser_engine.channels.entries import Entry, publication_bytes, told
@@ -106,7 +106,7 @@ async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, s
     """
     rule = rule_of(app.mailbox_rules, mailbox)
     if rule is None:
-        raise LookupError(f"no mailbox {mailbox!r} is declared; declare it with App.mailbox")
+        raise LookupError(no_mailbox(mailbox) + ("; declare it with App.mailbox" if is_mailbox(mailbox) else ""))
     return await app.broker.mailboxes.post(rule.posting(mailbox, data, None, key, seconds))
 
 
