@@ -511,11 +511,12 @@ class App:
         Raises:
             LookupError: No declared pattern matches the mailbox.
             PayloadError: The data cannot travel.
-            LetterTooLarge: The letter is larger than the mailbox may become.
+            LetterTooLarge: The letter is larger than the mailbox may become, or longer than a server that serves the
+                application lets one be.
             MailboxFull: The mailbox has no room.
             BrokerUnavailable: It cannot be stored now.
 
-        Spec: MBX-2, MBX-3.
+        Spec: MBX-2, MBX-3, MBX-11.
         """
         return await deposit_from(self, mailbox, encode_payload(data), key, ttl)
 

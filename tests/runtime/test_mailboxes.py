@@ -688,6 +688,9 @@ async def test_what_is_accepted_is_not_too_long_when_it_is_dead(autojump_clock: 
                 await ada.post(BOX, bytes(size))
                 accepted.append(size)
         assert accepted == [*range(3_750, accepted[-1] + 1)]
+        for size in (accepted[-1] + 50, 3_990):
+            with pytest.raises(LetterTooLarge, match="a letter has at most 4000 bytes in all"):
+                await app.post(BOX, bytes(size))
         with trio.move_on_after(10):
             async with ada.mailbox(BOX) as letters:
                 await letters.handle(_refuse)

@@ -34,7 +34,10 @@ class MailboxFull(HawserError):
 
 
 class LetterTooLarge(MailboxFull):
-    """A mailbox would have no room for a letter if it were empty: nothing was stored, and nothing would be later."""
+    """A mailbox would have no room for a letter if it were empty, or nobody could be given it.
+
+    Nothing was stored, and nothing would be later.
+    """
 
 
 class News(Enum):

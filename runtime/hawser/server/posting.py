@@ -24,6 +24,7 @@ from hawser_engine.messages import Published as PublishedMessage
 
 if TYPE_CHECKING:
     from hawser.app import App
+    from hawser.brokers import Posting
     from hawser_engine.mailboxes import Post
 
     from .sessions import ServerSession
@@ -76,14 +77,10 @@ async def deposit(
 async def _deposit(session: ServerSession, mailbox: str, data: bytes, key: bytes | None, seconds: float) -> Published:
     node, principal = session.node, session.handle.principal
     rule = await node.mailboxes.allow(session, "post", mailbox)
-    most = node.config.message_bytes
-    if letter_bytes(mailbox, principal.id, len(data)) > most:  # MBX-11, whatever its place will be
-        raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all")
-    dead = rule.keeping.dead
-    if dead is not None and dead_bytes(node.app, dead.channel, mailbox, principal.id, len(data)) > most:
-        raise Refused(ErrorCode.TOO_LARGE, f"a letter has at most {most} bytes in all, also as a dead letter")
+    posting = rule.posting(mailbox, data, principal, key, seconds)
     try:
-        return await node.app.broker.mailboxes.post(rule.posting(mailbox, data, principal, key, seconds))
+        _check_length(node.app, posting, node.config.message_bytes)
+        return await node.app.broker.mailboxes.post(posting)
     except MailboxFull as error:
         raise no_room(error) from None
 
@@ -107,7 +104,10 @@ async def deposit_from(app: App, mailbox: str, data: bytes, key: bytes | None, s
     rule = rule_of(app.mailbox_rules, mailbox)
     if rule is None:
         raise LookupError(no_mailbox(mailbox) + ("; declare it with App.mailbox" if is_mailbox(mailbox) else ""))
-    return await app.broker.mailboxes.post(rule.posting(mailbox, data, None, key, seconds))
+    posting = rule.posting(mailbox, data, None, key, seconds)
+    for node in app.nodes:
+        _check_length(app, posting, node.config.message_bytes)
+    return await app.broker.mailboxes.post(posting)
 
 
 def no_room(error: MailboxFull) -> Refused:
@@ -117,17 +117,30 @@ def no_room(error: MailboxFull) -> Refused:
     return Refused(ErrorCode.BUSY, str(error), temporary=True)
 
 
-def letter_bytes(mailbox: str, sender: str, size: int) -> int:
-    """How long the LETTER of a payload of so many bytes is at most."""
-    without_data = encode_body(Letter(mailbox, bytes(8), MAX_INTEGER, sender, MAX_INTEGER, MAX_INTEGER, b""))
-    return _with_data(len(without_data), size)
+def _check_length(app: App, posting: Posting, most: int) -> None:
+    """Refuse a letter that could not be given, or published when it is dead, whatever its place will be (MBX-11).
+
+    Raises:
+        LetterTooLarge: It is one.
+    """
+    dead = posting.keeping.dead
+    if _letter_bytes(posting) > most:
+        raise LetterTooLarge(f"a letter has at most {most} bytes in all")
+    if dead is not None and _dead_bytes(app, posting, dead.channel) > most:
+        raise LetterTooLarge(f"a letter has at most {most} bytes in all, also as a dead letter")
 
 
-def dead_bytes(app: App, channel: str, mailbox: str, sender: str, size: int) -> int:
-    """How long the PUBLICATION of a dead letter with a payload of so many bytes is at most."""
+def _letter_bytes(posting: Posting) -> int:
+    """How long the LETTER is at most."""
+    said = posting.sender, MAX_INTEGER, MAX_INTEGER, b""
+    return _with_data(len(encode_body(Letter(posting.mailbox, bytes(8), MAX_INTEGER, *said))), len(posting.data))
+
+
+def _dead_bytes(app: App, posting: Posting, channel: str) -> int:
+    """How long the PUBLICATION of the dead letter is at most."""
     rule, position = app.rule_for(channel), Position(bytes(8), MAX_INTEGER)
-    letter = StoredLetter(position, b"", sender, MAX_INTEGER, MAX_INTEGER)
-    data = _with_data(len(dead_letter(mailbox, letter, "EXPIRED")), size)
+    letter = StoredLetter(position, b"", posting.sender, MAX_INTEGER, MAX_INTEGER)
+    data = _with_data(len(dead_letter(posting.mailbox, letter, "EXPIRED")), len(posting.data))
     about = None if rule is None else told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER))
     return _with_data(publication_bytes(channel, MAX_INTEGER, b"", about), data)
 
