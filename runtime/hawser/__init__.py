@@ -16,7 +16,7 @@ from .addressing import Outcome, Sent, UserRule
 from .agents import AgentRule
 from .answers import Answer, Collected, Question
 from .app import App
-from .brokers import MailboxFull, Published
+from .brokers import LetterTooLarge, MailboxFull, Published
 from .client import (
     AgentWorker,
     Client,
@@ -57,7 +57,7 @@ from .errors import (
     SubscriptionLost,
 )
 from .exchange import Inputs, takes_inputs
-from .mailboxes import MailboxRule
+from .mailboxes import DeadLetterCounts, MailboxRule
 from .members import Member
 from .middleware import (
     CallRequest,
@@ -97,6 +97,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectRequest",
     "Credentials",
+    "DeadLetterCounts",
     "Direct",
     "Directory",
     "Directs",
@@ -108,6 +109,7 @@ __all__ = [
     "HttpResponse",
     "Inputs",
     "Letter",
+    "LetterTooLarge",
     "Mailbox",
     "MailboxFull",
     "MailboxRule",

@@ -20,13 +20,15 @@ from hawser_engine.packets import MAX_BODY
 from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed
 from .agents import DIRECTORY, AgentRule, Balance
+from .amounts import check_amounts, check_spans
 from .answers import COLLECT_PROCEDURE
-from .brokers import DeadLetters, Keeping, MemoryBroker, Published
+from .brokers import Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
 from .contract.problems import ContractBroken
 from .contract.signatures import types_of
 from .errors import CallError, PayloadError
 from .mailboxes import MailboxRule, check_pattern
+from .mailboxes import dead_letters as find_dead_letters
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
@@ -147,8 +149,8 @@ class App:
 
         Spec: CHN-7, CHN-13, CHN-14, OVF-1, LAT-1, VOL-1.
         """
-        if history < 0 or history_bytes < 0 or not history_seconds > 0:
-            raise ValueError("history and history_bytes are 0 or more, and history_seconds is above 0")
+        check_amounts(0, history=history, history_bytes=history_bytes)
+        check_spans(history_seconds=history_seconds)
         if not history and not last_value and history_seconds < inf:
             raise ValueError(f"history_seconds={history_seconds:g} bounds what is kept, and history is 0")
         policy = Overflow(overflow or ("catch-up" if history else "drop-oldest"))
@@ -239,7 +241,8 @@ class App:
             bytes: How many bytes of them.
             seconds: How long a letter is kept at most.
             tries: After so many failures a letter is dead.
-            dead_letters: A channel, declared before, in which dead letters are published; None: nowhere.
+            dead_letters: A channel, declared before, in which dead letters are published. It keeps history, and has no
+                declared events. None: nowhere; they are only counted, in `Server.dead_letters`.
 
         Returns:
             The rule, on which ``authorize`` registers a handler.
@@ -247,19 +250,16 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel of dead letters.
             TypeError: That is no string.
-            ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; or a limit is none.
+            ValueError: The pattern is not well-formed, is declared twice, or is none of mailboxes; a limit is none; or
+                dead letters could not be found in their channel.
 
         Spec: MBX-4, MBX-9 to MBX-12.
         """
         check_pattern(pattern)
-        if letters < 1 or bytes < 0 or tries < 1 or not seconds > 0:
-            raise ValueError("letters and tries are 1 or more, bytes is 0 or more, and seconds is above 0")
-        dead: DeadLetters | None = None
-        if dead_letters is not None:
-            rule = self.rule_for(check_name("the channel of dead letters", dead_letters))
-            if rule is None:
-                raise LookupError(f"no channel {dead_letters!r} is declared; declare it with App.channel first")
-            dead = DeadLetters(dead_letters, rule.retention)
+        check_amounts(1, letters=letters, tries=tries)
+        check_amounts(0, bytes=bytes)
+        check_spans(seconds=seconds)
+        dead = None if dead_letters is None else find_dead_letters(dead_letters, self.rules)
         keeping = Keeping(letters, bytes, tries, dead)
         mine = MailboxRule(pattern, keeping, seconds, open=open, rights=_declared(post=post, hold=hold))
         return declare(self.mailbox_rules, mine, "mailboxes")
@@ -512,10 +512,12 @@ class App:
         Raises:
             LookupError: No declared pattern matches the mailbox.
             PayloadError: The data cannot travel.
+            LetterTooLarge: The letter is larger than the mailbox may become, or longer than a server that serves the
+                application lets one be.
             MailboxFull: The mailbox has no room.
             BrokerUnavailable: It cannot be stored now.
 
-        Spec: MBX-2, MBX-3.
+        Spec: MBX-2, MBX-3, MBX-11.
         """
         return await deposit_from(self, mailbox, encode_payload(data), key, ttl)
 
@@ -596,8 +598,10 @@ class App:
             prefix: Such as ``/api``, which also takes ``/api/rooms``; the longest prefix decides.
 
         Raises:
+            TypeError: The prefix is no string, or the handler is no async function.
             ValueError: The prefix is taken.
         """
+        check_name("the prefix of a mount", prefix)
 
         def register(handler: HttpHandler) -> HttpHandler:
             check_handler(handler, f"mount {prefix!r}")

@@ -8,23 +8,22 @@ import attrs
 
 from hawser_engine.config import EngineConfig
 
+from .amounts import check_number
 
-def _least(least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
+
+def _least(least: float, *, whole: bool = False) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise ValueError(f"{attribute.name} is {value!r}; it must be a {'whole ' * (float not in kinds)}number")
-        if not value >= least:  # type: ignore[operator]
-            raise ValueError(f"{attribute.name} is {value!r}; it must be {least:g} or more")
+        check_number(attribute.name, value, least, whole=whole)
 
     return check
 
 
-def _number(default: float, least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
-    return attrs.field(default=default, validator=_least(least, kinds))
+def _number(default: float, least: float, *, whole: bool = False) -> Any:
+    return attrs.field(default=default, validator=_least(least, whole=whole))
 
 
-def _amount(default: int) -> Any:
-    return _number(default, 1, (int,))
+def _amount(default: int, least: int = 1) -> Any:
+    return _number(default, least, whole=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -77,7 +76,7 @@ class Config(EngineConfig):
     """The longest that a client stays away because a CLOSE asks for it."""
     look_seconds: float = _number(5.0, 0.1)
     """A client looks so often whether its machine has slept, to probe its link at once (SPEC LIV-5)."""
-    redirects: int = _number(5, 0, (int,))
+    redirects: int = _amount(5, 0)
     """How often in a row a client lets CLOSE send it to another URL without any progress (SPEC CLS-8)."""
     credentials_seconds: float = _number(10.0, 0.001)
     """How long the function that fetches a client's credentials may take."""

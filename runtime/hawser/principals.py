@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from .amounts import check_spans
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,12 +17,17 @@ NAME_BYTES_MAX = 255
 """The longest principal, channel, pattern and procedure name, in bytes of UTF-8."""
 
 
-def check_name(what: str, name: object) -> str:
+def check_name(what: str, name: object, longest: int = NAME_BYTES_MAX) -> str:
     """Refuse a name that cannot travel.
 
+    Args:
+        what: What it names.
+        name: The name.
+        longest: How many bytes of UTF-8 it has at most.
+
     Raises:
-        TypeError: It is no string.
-        ValueError: It is empty, longer than 255 bytes, or not encodable (lone surrogates).
+        TypeError: It is no string, such as the function below a decorator that was to be given a name.
+        ValueError: It is empty, too long, or not encodable (lone surrogates).
     """
     if not isinstance(name, str):
         raise TypeError(f"{what} is a string, not {type(name).__name__}")
@@ -28,8 +35,8 @@ def check_name(what: str, name: object) -> str:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise ValueError(f"{what} {name!r} cannot be encoded as UTF-8") from None
-    if not 0 < size <= NAME_BYTES_MAX:
-        raise ValueError(f"{what} has 1 to {NAME_BYTES_MAX} bytes of UTF-8, this one has {size}")
+    if not 0 < size <= longest:
+        raise ValueError(f"{what} has 1 to {longest} bytes of UTF-8, this one has {size}")
     return name
 
 
@@ -92,9 +99,9 @@ def _name(instance: object, attribute: attrs.Attribute[str], value: object) -> N
     check_name("the id of a principal", value)
 
 
-def _positive(instance: object, attribute: attrs.Attribute[float | None], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be above 0")
+def _seconds(instance: object, attribute: attrs.Attribute[float | None], value: object) -> None:
+    if value is not None:
+        check_spans(**{attribute.name: value})
 
 
 @attrs.frozen
@@ -108,7 +115,7 @@ class Principal:
     """Names the principal, 1 to 255 bytes of UTF-8. Two sessions with the same id are the same user."""
     attributes: Mapping[str, Any] = attrs.field(factory=dict[str, Any], eq=False)
     """Whatever the application wants to know again in its handlers; read-only by convention."""
-    expires_seconds: float | None = attrs.field(default=None, validator=_positive, eq=False, kw_only=True)
+    expires_seconds: float | None = attrs.field(default=None, validator=_seconds, eq=False, kw_only=True)
     """How long the credentials are good, from now on; None if nobody knows.
 
     The client is asked for new ones in time, and loses its connection, not its session, if it has none (SPEC AUT-1,

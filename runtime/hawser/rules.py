@@ -8,9 +8,10 @@ import attrs
 
 from hawser_engine.channels.overflow import Overflow
 
-from .contract.events import Events
+from .contract.events import NAME_BYTES_MAX, Events
 from .contract.problems import ContractBroken
 from .patterns import Rule
+from .principals import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,11 +63,12 @@ class ChannelRule(Rule["AuthorizeChannel"]):
 
         Raises:
             ModuleNotFoundError: The extra ``contract`` is not installed.
-            TypeError: The class cannot be that of a payload.
+            TypeError: The name is no string, or the class cannot be that of a payload.
             ValueError: The name is taken or not well-formed, or the class has another one.
 
         Spec: CTR-1, CTR-3.
         """
+        check_name("the name of an event", name, NAME_BYTES_MAX)
 
         def declare(cls: type[PayloadT]) -> type[PayloadT]:
             if self.events is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hawser import App, HttpRequest, HttpResponse, Principal, Session
+from hawser import App, HttpRequest, HttpResponse, Principal, Session, connect
 from hawser.brokers import MemoryBroker
-from tests.runtime.helpers import serving
+from tests.runtime.helpers import URL, serving
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -63,9 +64,33 @@ def test_a_pattern_that_cannot_be_is_refused(pattern: str, message: str) -> None
         app.channel(pattern)
 
 
-def test_a_negative_history_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 or more"):
-        App().channel("room", history=-1)
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "fix"),
+    [
+        ("channel", "history", -1, "0 or more"),
+        ("channel", "history", "10", "a whole number"),
+        ("channel", "history", inf, "a whole number"),
+        ("channel", "history_bytes", -1, "0 or more"),
+        ("channel", "history_bytes", 1.5, "a whole number"),
+        ("channel", "history_seconds", 0, "above 0"),
+        ("channel", "history_seconds", -1.5, "above 0"),
+        ("channel", "history_seconds", nan, "above 0"),
+        ("channel", "history_seconds", None, "a number"),
+        ("mailbox", "letters", 0, "1 or more"),
+        ("mailbox", "letters", True, "a whole number"),
+        ("mailbox", "bytes", -1, "0 or more"),
+        ("mailbox", "bytes", "64 MiB", "a whole number"),
+        ("mailbox", "tries", 0, "1 or more"),
+        ("mailbox", "tries", 2.5, "a whole number"),
+        ("mailbox", "seconds", 0.0, "above 0"),
+        ("mailbox", "seconds", "7 d", "a number"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_by_its_name(kind: str, name: str, value: Any, fix: str) -> None:
+    app = App()
+    with pytest.raises(ValueError, match=f"^{name} is {value!r}; it must be {fix}$"):
+        getattr(app, kind)("user:*", **{name: value})
+    assert [*app.rules, *app.mailbox_rules] == []
 
 
 def test_every_handler_has_to_be_async() -> None:
@@ -79,6 +104,19 @@ def test_every_handler_has_to_be_async() -> None:
     for register in (app.authenticate, rule.authorize, app.procedure("x"), *hooks):
         with pytest.raises(TypeError, match="is an async function"):
             register(handler)
+
+
+async def test_a_decorator_that_was_given_no_name_says_so(autojump_clock: MockClock) -> None:
+    """Else it would have taken what stands below it for the name, and put a function in its place."""
+    app = App()
+    async with serving(app), connect(URL) as client:
+        for named in (app.procedure, app.mount, app.channel("room").event, client.procedure):
+
+            async def handler(*arguments: object) -> None:
+                raise AssertionError(arguments)
+
+            with pytest.raises(TypeError, match="is a string, not function"):
+                named(handler)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_an_object_with_an_async_call_is_a_handler() -> None:
@@ -113,6 +151,13 @@ def test_what_can_be_given_only_once_is_refused_a_second_time() -> None:
         rule.authorize(authorize)
     with pytest.raises(ValueError, match="'x' is already registered"):
         app.procedure("x")(procedure)
+
+
+def test_a_pattern_is_a_string() -> None:
+    app = App()
+    for declare in (app.channel, app.agent, app.mailbox, app.user):
+        with pytest.raises(TypeError, match=r"a pattern of .* is a string, not int"):
+            declare(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(("name", "error"), [("", ValueError), ("x" * 256, ValueError), (7, TypeError)])

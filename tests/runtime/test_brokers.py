@@ -18,6 +18,7 @@ from hawser.brokers import (
     Entry,
     History,
     Keeping,
+    LetterTooLarge,
     MailboxFull,
     MemoryBroker,
     MemoryKeys,
@@ -321,8 +322,14 @@ class WrongMailboxes(MemoryMailboxes):
 
 
 class LosesFailures(WrongMailboxes):
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         return await super().fail(mailbox, sink, (), keeping)
+
+
+class CountsWhatFailedAndIsNotDead(WrongMailboxes):
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
+        buried = await super().fail(mailbox, sink, letters, keeping)
+        return None if buried is None else len(letters)
 
 
 class LetsAnybodyRemove(WrongMailboxes):
@@ -366,19 +373,33 @@ class TakesAnyNumber(WrongMailboxes):
         return await super().post(attrs.evolve(posting, keeping=Keeping()))
 
 
+class HopesForRoomForEver(WrongMailboxes):
+    async def post(self, posting: Posting) -> Published:
+        try:
+            return await super().post(posting)
+        except LetterTooLarge as error:
+            raise MailboxFull(str(error)) from None
+
+
 class KeepsLettersForEver(WrongMailboxes):
     async def post(self, posting: Posting) -> Published:
         return await super().post(attrs.evolve(posting, seconds=inf))
 
 
 class BuriesWhatSomebodyIsAt(WrongMailboxes):
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
-        await super().bury(mailbox, keeping)
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
+        return await super().bury(mailbox, keeping)
+
+
+class CountsNothingThatIsDead(WrongMailboxes):
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
+        await super().bury(mailbox, keeping, sparing)
+        return 0
 
 
 class PublishesNoDeadLetters(WrongMailboxes):
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
-        await super().bury(mailbox, attrs.evolve(keeping, dead=None), sparing)
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
+        return await super().bury(mailbox, attrs.evolve(keeping, dead=None), sparing)
 
 
 @pytest.mark.parametrize("kind", WrongMailboxes.__subclasses__())

@@ -202,11 +202,11 @@ class LateMailboxes(MemoryMailboxes):
         await self._dawdle()
         return removed
 
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         await self._dawdle()
-        failed = await super().fail(mailbox, self._sinks.get(sink, sink), letters, keeping)
+        buried = await super().fail(mailbox, self._sinks.get(sink, sink), letters, keeping)
         await self._dawdle()
-        return failed
+        return buried
 
 
 @pytest.mark.parametrize("seed", range(3))

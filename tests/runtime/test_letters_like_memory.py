@@ -149,7 +149,7 @@ async def letters(broker: Broker, mailbox: str) -> tuple[Letter, ...]:
     return await broker.mailboxes.read(mailbox, 0, limit=100, limit_bytes=10**6)
 
 
-async def settle(broker: Broker, mailbox: str, places: list[int], *, failed: bool) -> bool:
+async def settle(broker: Broker, mailbox: str, places: list[int], *, failed: bool) -> int | None:
     found = await letters(broker, mailbox)
     positions = [found[place].position for place in dict.fromkeys(places) if place < len(found)]
     store = broker.mailboxes
@@ -158,9 +158,9 @@ async def settle(broker: Broker, mailbox: str, places: list[int], *, failed: boo
     return await store.remove(mailbox, deaf, positions)
 
 
-async def bury(broker: Broker, mailbox: str, sparing: int) -> None:
+async def bury(broker: Broker, mailbox: str, sparing: int) -> int:
     first = [letter.position for letter in await letters(broker, mailbox)][:sparing]
-    await broker.mailboxes.bury(mailbox, KEEP, first)
+    return await broker.mailboxes.bury(mailbox, KEEP, first)
 
 
 async def everything(broker: Broker) -> Any:

@@ -6,17 +6,21 @@ from contextlib import AsyncExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from hawser import (
     ASK,
+    EVERYONE,
     NOBODY,
     App,
     Config,
+    DeadLetterCounts,
     ErrorCode,
     Letter,
+    LetterTooLarge,
     Mailbox,
     MailboxFull,
     Principal,
@@ -24,14 +28,16 @@ from hawser import (
     Session,
     SessionClosed,
     connect,
+    to,
 )
-from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News
+from hawser.brokers import BrokerUnavailable, DeadLetters, MemoryBroker, MemoryMailboxes, News
 from hawser.brokers import Letter as StoredLetter
 from hawser_engine import EngineConfig
 from hawser_engine.codes import HoldState
 from hawser_engine.mailboxes import Held, Hold, Settle
 from hawser_engine.mailboxes import Letter as LetterMessage
 from hawser_engine.messages import MAILBOXES
+from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
 from tests.runtime.test_resets import Restarts
 
@@ -175,6 +181,36 @@ async def test_cancelling_is_no_failure(autojump_clock: MockClock) -> None:
                 await trio.sleep(5)
         async with ada.mailbox() as letters:
             assert await take(letters, 1) == ["slow"]
+
+
+async def test_what_is_dead_is_counted_and_where_it_stands_nowhere_that_is_logged_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = mail_app(MemoryBroker(clock=trio.current_time), tries=1)
+    app.mailbox("agent:lossy-*", open=True, tries=1)
+    async with serving(app) as server, connect(URL, token="ada") as ada:
+        assert server.dead_letters == {}
+        for box in (BOX, "agent:lossy-1"):
+            for number in range(3):
+                await ada.post(box, number, ttl=3_600 if number else 1)
+            await trio.sleep(10)
+            for _ in range(2):
+                with suppress(ValueError):
+                    async with ada.mailbox(box) as letters:
+                        await letters.receive()
+                        raise ValueError("cannot digest it")
+            await trio.sleep(1)
+        counted = DeadLetterCounts(expired=1, failed=2)
+        assert server.dead_letters == {"user:*": counted, "agent:lossy-*": counted}
+        assert server.dead_letters["user:*"] is not server.dead_letters["user:*"]
+        assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+            f"a letter of 'agent:lossy-1' is dead ({why}) and kept nowhere" for why in ("EXPIRED", "FAILED")
+        ]
+        assert "as dead_letters of App.mailbox('agent:lossy-*')" in caplog.text
+        await ada.post("agent:lossy-2", "late", ttl=1)
+        app.mailbox_rules[:] = [rule for rule in app.mailbox_rules if rule.pattern == "user:*"]
+        await trio.sleep(10)
+        assert server.dead_letters[""] == DeadLetterCounts(expired=1)
 
 
 async def test_a_letter_whose_time_is_over_is_dead(autojump_clock: MockClock) -> None:
@@ -467,6 +503,109 @@ async def test_a_letter_that_is_too_long_for_a_holder_waits_for_another_one(auto
             assert await take(letters, 2) == [bytes(3_000), "short"]
 
 
+# ---------------------------------------------------------------- one mailbox under two names
+
+NAMES = pytest.mark.parametrize(("first", "second"), [(None, BOX), (BOX, None)])
+
+
+@NAMES
+async def test_one_mailbox_is_not_opened_twice_by_whichever_name(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    """SPEC MBX-5: for the server it is one, so leaving the second would have ended the first."""
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        async with ada.mailbox(first) as letters, ada.mailbox("agent:x"):
+            with pytest.raises(RuntimeError, match="this client has the mailbox 'user:ada' already; share that one"):
+                async with ada.mailbox(second):
+                    raise AssertionError("it has")
+            await trio.sleep(1)
+            assert letters.holding
+            for number in range(3):
+                await app.post(BOX, number)
+            assert await take(letters, 3) == [0, 1, 2]
+            letters.done()
+        async with ada.mailbox(second) as letters:  # at once: the first is still being given up
+            await trio.sleep(1)
+            await app.post(BOX, 4)
+            assert await take(letters, 1) == [4]
+
+
+@NAMES
+async def test_of_two_that_come_together_one_has_the_mailbox(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    app, refused = mail_app(), list[str | None]()
+    taken: list[Any] = []
+
+    async def hold(name: str | None) -> None:
+        try:
+            async with ada.mailbox(name) as letters:
+                taken.extend(await take(letters, 2))
+        except RuntimeError:
+            refused.append(name)
+
+    async with serving(app), connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
+        nursery.start_soon(hold, first)
+        nursery.start_soon(hold, second)
+        await trio.sleep(1)
+        for number in range(2):
+            await app.post(BOX, number)
+    assert len(refused) == 1
+    assert taken == [0, 1]
+
+
+@NAMES
+async def test_whoever_gives_up_before_it_has_it_takes_nothing_away(
+    first: str | None, second: str | None, autojump_clock: MockClock
+) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+
+        async def come_and_go() -> None:
+            with suppress(RuntimeError):
+                async with ada.mailbox(second):
+                    raise AssertionError("it has")
+
+        async with ada.mailbox(first) as letters:
+            for number in range(100):
+                cancelled = await cancel_at_checkpoint(come_and_go, number)
+                await trio.sleep(1)
+                await app.post(BOX, number)
+                assert await take(letters, 1) == [number]
+                if not cancelled:
+                    break
+            letters.done()
+        async with ada.mailbox(second) as letters:
+            await app.post(BOX, "then")
+            assert await take(letters, 1) == ["then"]
+
+
+async def test_another_principal_after_a_reset_may_find_the_two_to_be_one(autojump_clock: MockClock) -> None:
+    app, who = App(), ["ada"]
+    app.mailbox("user:*", hold=EVERYONE, open=True)
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal | None:
+        return Principal(who[-1])
+
+    async with trio.open_nursery() as nursery:
+        server = Restarts(nursery)
+        await server.start(app)
+        async with connect(URL) as client:
+            async with client.mailbox() as own, client.mailbox("user:bob") as other:
+                assert (own.name, other.name) == (BOX, "user:bob")
+                who.append("bob")
+                await server.end()
+                await server.start(app)
+                with pytest.raises(RuntimeError, match="this client has the mailbox 'user:bob' already"):
+                    await take(other, 1)
+                await app.post("user:bob", 1)
+                assert own.name == "user:bob"
+                assert await take(own, 1) == [1]
+        nursery.cancel_scope.cancel()
+
+
 # ---------------------------------------------------------------- rights and errors
 
 
@@ -493,7 +632,9 @@ async def test_who_may_is_declared_or_asked(autojump_clock: MockClock) -> None:
                 async with client.mailbox(name):
                     raise AssertionError("it may not")
             assert caught.value.code == ErrorCode.DENIED
-        with pytest.raises(RequestFailed, match="no mailbox 'room:x'"):
+        with pytest.raises(RequestFailed, match="hold 'user:bob', which is another user's: one's own is 'user:ada'"):
+            await ada.mailbox("user:bob").__aenter__()
+        with pytest.raises(RequestFailed, match="no mailbox 'room:x': one is called user:NAME or agent:NAME"):
             await ada.post("room:x", 1)
         async with connect(URL, credentials={"token": "eve", "team": True}) as eve:
             async with eve.mailbox("agent:team") as letters:
@@ -514,6 +655,53 @@ async def test_a_full_mailbox_says_so_and_may_have_room_later(autojump_clock: Mo
             await app.post(BOX, 2)
 
 
+async def test_a_letter_that_is_larger_than_its_mailbox_is_refused_for_good(autojump_clock: MockClock) -> None:
+    """SPEC MBX-11: whoever tries again when there is room would do so for ever."""
+    app = mail_app(bytes=10)
+    app.user("*", open=True)
+    async with serving(app), connect(URL, token="ada") as ada, connect(URL, token="bob") as bob:
+        with pytest.raises(RequestFailed, match="has at most 10 bytes, and the letter has 12") as caught:
+            await ada.post(BOX, bytes(11))
+        assert (caught.value.code, caught.value.temporary) == (ErrorCode.TOO_LARGE, False)
+        with pytest.raises(LetterTooLarge):
+            await app.post(BOX, bytes(11))
+        for sent in (await bob.send(to.user("ada"), bytes(11)), await app.send(to.user("ada"), bytes(11))):
+            assert sent.outcome.error is not None
+            assert (sent.outcome.error.code, sent.outcome.error.temporary) == (ErrorCode.TOO_LARGE, False)
+        await ada.post(BOX, bytes(8))
+
+
+async def test_what_is_accepted_is_not_too_long_when_it_is_dead(autojump_clock: MockClock) -> None:
+    """SPEC MBX-11, MBX-14: a subscriber that takes as much as the server has every dead letter."""
+    app, config = App(), Config(message_bytes=4_000)
+    app.channel("dead", history=1_000, about=["time"], open=True)
+    app.mailbox("user:*", open=True, hold=EVERYONE, dead_letters="dead", tries=1)
+    async with (
+        serving(app, config=config),
+        connect(URL) as ada,
+        connect(URL, config=config) as sexton,
+        sexton.subscribe("dead") as messages,
+    ):
+        accepted: list[int] = []
+        for size in range(3_750, 3_950):
+            with suppress(RequestFailed):
+                await ada.post(BOX, bytes(size))
+                accepted.append(size)
+        assert accepted == [*range(3_750, accepted[-1] + 1)]
+        for size in (accepted[-1] + 50, 3_990):
+            with pytest.raises(LetterTooLarge, match="a letter has at most 4000 bytes in all"):
+                await app.post(BOX, bytes(size))
+        with trio.move_on_after(10):
+            async with ada.mailbox(BOX) as letters:
+                await letters.handle(_refuse)
+        found = [(await messages.receive()).data["data"] for _ in accepted]
+        assert [len(data) - 3 for data in found] == accepted
+
+
+async def _refuse(letter: Letter) -> None:
+    raise ValueError("no")
+
+
 def test_what_is_declared_makes_sense() -> None:
     app = mail_app()
     for pattern in ("room:*", "user:", "ada"):
@@ -521,17 +709,53 @@ def test_what_is_declared_makes_sense() -> None:
             app.mailbox(pattern)
     app.mailbox("us*")
     app.mailbox("user:ada")
-    for wrong in ({"letters": 0}, {"bytes": -1}, {"tries": 0}, {"seconds": 0}):
-        with pytest.raises(ValueError, match="letters and tries are 1 or more"):
-            app.mailbox("agent:x", **wrong)  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="declare it with App"):
         app.mailbox("agent:x", dead_letters="nowhere")
 
 
+@attrs.frozen
+class Placed:
+    id: str
+
+
+async def test_dead_letters_go_where_they_can_be_found(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("void", open=True)
+    app.channel("narrow", history=9, history_bytes=0)
+    app.channel("dead:*", history=9)
+    app.channel("typed", history=9).event("placed")(Placed)
+    for channel, why in (
+        ("void", r"keeps nothing, .* declare it with App.channel\('void', history=1000\)"),
+        ("narrow", "keeps nothing"),
+        ("dead:*", "is a pattern"),
+        ("typed", "declared events, .* declare a channel for them alone"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            app.mailbox("agent:x", dead_letters=channel)
+    with pytest.raises(TypeError, match="the channel of dead letters is a string"):
+        app.mailbox("agent:x", dead_letters=app.channel("other"))  # type: ignore[arg-type]  # pyright: ignore
+
+
+async def test_what_holds_for_the_channel_of_dead_letters_may_be_declared_later(autojump_clock: MockClock) -> None:
+    app = App()
+    app.channel("*", history=9)
+    rule = app.mailbox("agent:*", open=True, dead_letters="dead")
+    dead = app.channel("dead", history=2, overflow="keep-latest")
+    async with serving(app):
+        assert rule.keeping.dead == DeadLetters("dead", dead.retention)
+    dead.event("placed")(Placed)
+    with pytest.RaisesGroup(ValueError) as caught:
+        async with serving(app):
+            raise AssertionError("it is not served")
+    assert str(caught.value.exceptions[0]).startswith("the mailboxes 'agent:*': dead_letters='dead' is a channel with")
+
+
 async def test_what_is_asked_makes_sense(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     app = mail_app()
-    with pytest.raises(LookupError, match="no mailbox 'room:x' is declared"):
+    with pytest.raises(LookupError, match=r"no mailbox 'room:x': one is called user:NAME or agent:NAME$"):
         await app.post("room:x", 1)
+    with pytest.raises(LookupError, match=r"no mailbox 'user:ada' is declared; declare it with App\.mailbox"):
+        await App().post(BOX, 1)
     async with serving(app):
         async with connect(URL, token="ada") as ada:
             with pytest.raises(ValueError, match="1 to 64 bytes"):

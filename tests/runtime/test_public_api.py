@@ -30,18 +30,19 @@ PUBLIC: dict[ModuleType, list[str]] = {
     hawser: [
         "ANONYMOUS", "ASK", "AgentRule", "AgentWorker", "Answer", "App", "CallError", "CallRequest", "ChannelRule",
         "Client", "ClientPool", "CloseCode", "Collected", "Config", "ConnectFailed", "ConnectRequest", "Credentials",
-        "Direct", "Directory", "Directs", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError", "HttpRequest",
-        "HttpResponse", "Inputs", "Letter", "Mailbox", "MailboxFull", "MailboxRule", "Member", "Message", "NOBODY",
-        "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome", "OutcomeUnknown", "OverflowCounts",
-        "PayloadError", "PoolFull", "PooledClient", "Position", "PostRequest", "Presence", "PresenceChange",
-        "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published", "Question", "Receipt", "Request",
-        "RequestFailed", "RequestLost", "ResetReason", "Right", "SendRequest", "Sent", "Server", "Session",
-        "SessionClosed", "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription",
-        "SubscriptionLost", "UserRule", "claims", "connect", "granted", "serve", "states", "takes_inputs", "to",
+        "DeadLetterCounts", "Direct", "Directory", "Directs", "EVERYONE", "ErrorCode", "Expired", "Gap", "HawserError",
+        "HttpRequest", "HttpResponse", "Inputs", "Letter", "LetterTooLarge", "Mailbox", "MailboxFull", "MailboxRule",
+        "Member", "Message", "NOBODY", "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome",
+        "OutcomeUnknown", "OverflowCounts", "PayloadError", "PoolFull", "PooledClient", "Position", "PostRequest",
+        "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed", "PublishRequest", "Published",
+        "Question", "Receipt", "Request", "RequestFailed", "RequestLost", "ResetReason", "Right", "SendRequest",
+        "Sent", "Server", "Session", "SessionClosed", "SharedPresence", "SharedSubscription", "Stream",
+        "SubscribeRequest", "Subscription", "SubscriptionLost", "UserRule", "claims", "connect", "granted", "serve",
+        "states", "takes_inputs", "to",
     ],
     hawser.brokers: [
-        "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "MailSink",
-        "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes", "MemoryPresence",
+        "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "LetterTooLarge",
+        "MailSink", "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes", "MemoryPresence",
         "MemorySessions", "Moving", "News", "NoAnswer", "Place", "Posting", "PresenceSink", "PresenceStore",
         "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink", "Submission", "key_holder",
     ],
@@ -208,5 +209,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 15
+    assert len(errors) == 16
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -104,6 +104,7 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
     app.mailbox("user:*", letters=3, tries=2, dead_letters="dead", open=True)
     app.mailbox("agent:*", letters=3, tries=2, dead_letters="dead", open=True)
     app.mailbox("user:shut", post=NOBODY)
+    app.mailbox("agent:small", bytes=10, open=True)
     letters = app.mailbox("agent:members")
 
     @app.authenticate

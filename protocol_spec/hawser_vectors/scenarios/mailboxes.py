@@ -249,6 +249,24 @@ def _refusing() -> Iterator[ServiceScene]:
     s.tells("b", error(1, "TOO_LARGE"))
     yield s
 
+    s = MailScene("a letter that would be too long when it is dead is refused where dead letters are published",
+        "MBX-11", "MBX-14", message_bytes=10_000)  # fmt: skip
+    s.enters("b", {**BOB, "member": True})
+    s.hears("b", post(1, "x" * 9_880), post(2, "x" * 9_880, "agent:members"))
+    s.tells("b", error(1, "TOO_LARGE"), published(2, 1))
+    yield s
+
+    s = MailScene("a letter that is larger than its mailbox is refused for good", "MBX-11", "MBX-3")
+    small = "agent:small"
+    s.enters("b", BOB)
+    s.hears("b", post(1, "x" * 11, small, key=b"k"), post(2, "x" * 10, small, key=b"k"))
+    s.tells("b", error(1, "TOO_LARGE"), published(2, 1))
+    s.hears("b", post(3, "x", small), post(4, "x" * 11, small))
+    s.tells("b", error(3, "BUSY", temporary=True), error(4, "TOO_LARGE"))
+    s.hears("b", post(5, "x" * 11, small, key=b"k"))
+    s.tells("b", published(5, 1, duplicate=True))
+    yield s
+
     s = MailScene("as many mailboxes as a session may have, and not one more", "MBX-13", mailboxes_per_session=2)
     s.enters("a")
     for id, name in enumerate(("agent:1", "agent:2"), 1):

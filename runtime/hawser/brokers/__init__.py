@@ -6,7 +6,7 @@ from hawser.principals import key_holder
 from hawser_engine.channels.entries import Entry, History, Retention
 
 from .base import Broker, BrokerUnavailable, Published, Sink, Submission
-from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, MailboxStore, MailSink, News, Posting
+from .mailboxes import DeadLetters, Keeping, Letter, LetterTooLarge, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
 from .memory_keys import MemoryKeys
 from .memory_mailboxes import MemoryMailboxes
@@ -22,6 +22,7 @@ __all__ = [
     "History",
     "Keeping",
     "Letter",
+    "LetterTooLarge",
     "MailSink",
     "MailboxFull",
     "MailboxStore",

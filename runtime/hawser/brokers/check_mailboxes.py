@@ -13,7 +13,7 @@ from hawser_engine.codec import decode_value
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .expecting import expect
-from .mailboxes import DeadLetters, Keeping, Letter, MailboxFull, News, Posting
+from .mailboxes import DeadLetters, Keeping, Letter, LetterTooLarge, MailboxFull, News, Posting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,7 +104,7 @@ async def _check_one_holder(broker: Broker) -> None:
     expect("holding what it holds", await store.hold("check:one", one), True)
     expect("the second to hold", await store.hold("check:one", other), False)
     expect("removing by another", await store.remove("check:one", other, [place]), False)
-    expect("failing by another", await store.fail("check:one", other, [place], KEEP), False)
+    expect("failing by another", await store.fail("check:one", other, [place], KEEP), None)
     await store.release("check:one", one)
     await other.until(News.FREED)
     await store.release("check:one", one)
@@ -144,12 +144,13 @@ async def _check_bounds(broker: Broker) -> None:
     store, holder = broker.mailboxes, _Holder()
     few = Keeping(letters=2, bytes=10)
     places = [(await store.post(Posting("check:few", data, few))).position for data in (b"1234", b"5678")]
-    for mailbox, data in (("check:few", b""), ("check:small", bytes(11))):
+    refused: list[type[MailboxFull]] = []
+    for mailbox, data in (("check:few", b""), ("check:few", bytes(11)), ("check:small", bytes(11))):
         try:
             await store.post(Posting(mailbox, data, few, key=b"full"))
-        except MailboxFull:
-            continue
-        expect(f"a letter above what {mailbox} keeps", "stored", "MailboxFull")
+        except MailboxFull as error:
+            refused.append(type(error))
+    expect("letters above what is kept", refused, [MailboxFull, LetterTooLarge, LetterTooLarge])
     await store.hold("check:few", holder)
     await store.remove("check:few", holder, places[:1])
     expect("what is known of what was refused", await store.known("check:few", b"full"), None)
@@ -163,16 +164,16 @@ async def _check_failures(broker: Broker) -> None:
     store, holder = broker.mailboxes, _Holder()
     places = await _post(store, "check:fail", b"1", b"2")
     await store.hold("check:fail", holder)
-    expect("failing", await store.fail("check:fail", holder, places[:1], KEEP), True)
+    expect("dead after a failure", await store.fail("check:fail", holder, places[:1], KEEP), 0)
     await holder.until(News.POSTED)
     letters = await _all(store, "check:fail")
     expect("after a failure", [(one.position, one.tries) for one in letters], [(places[0], 1), (places[1], 0)])
-    await store.fail("check:fail", holder, places[:1], KEEP)
+    expect("dead after the last failure", await store.fail("check:fail", holder, places[:1], KEEP), 1)
     expect("after the last failure", await _texts(store, "check:fail"), [b"2"])
     expect("dead letters", await _dead(broker, "check:fail"), [(b"1", 2, "FAILED")])
-    await store.fail("check:fail", holder, places[:1], KEEP)
+    expect("dead after one more", await store.fail("check:fail", holder, places[:1], KEEP), 0)
     expect("dead letters after one more", len(await _dead(broker, "check:fail")), 1)
-    await store.fail("check:fail", holder, places, Keeping(tries=1))
+    expect("dead without a channel for it", await store.fail("check:fail", holder, places, Keeping(tries=1)), 1)
     expect("after failures without dead letters", await _texts(store, "check:fail"), [])
     expect("dead letters without a channel for them", len(await _dead(broker, "check:fail")), 1)
     await store.release("check:fail", holder)
@@ -221,13 +222,12 @@ async def check_times(broker: Broker, seconds: float) -> None:
     await trio.sleep(seconds * 0.5)
     expect("letters that have expired", await _texts(store, "check:time"), [b"2", b"4"])
     expect("what is overdue", "check:time" in await store.overdue(), True)
-    await store.bury("check:time", KEEP, [spared])
+    expect("dead by then", await store.bury("check:time", KEEP, [spared]), 1)
     expect("dead letters", await _dead(broker, "check:time"), [(b"1", 0, "EXPIRED")])
-    await store.bury("check:time", KEEP)
+    expect("dead then", await store.bury("check:time", KEEP), 1)
     expect("dead letters then", [one[0] for one in await _dead(broker, "check:time")], [b"1", b"3"])
     expect("what is overdue then", "check:time" in await store.overdue(), False)
-    await store.bury("check:time", KEEP)
-    await store.bury("check:never", KEEP)
+    expect("dead after all", [await store.bury(one, KEEP) for one in ("check:time", "check:never")], [0, 0])
     expect("letters that stay", await _texts(store, "check:time"), [b"2", b"4"])
 
 

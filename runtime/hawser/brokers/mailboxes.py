@@ -33,6 +33,13 @@ class MailboxFull(HawserError):
     """A mailbox has no room for one more letter, or there is none for one more mailbox. Nothing was stored."""
 
 
+class LetterTooLarge(MailboxFull):
+    """A mailbox would have no room for a letter if it were empty, or nobody could be given it.
+
+    Nothing was stored, and nothing would be later.
+    """
+
+
 class News(Enum):
     """What the sink of a mailbox is told."""
 
@@ -92,6 +99,24 @@ class Posting:
     seconds: float = inf
     """How long it is worth being given to somebody."""
 
+    def check_room(self, letters: int, held: int) -> None:
+        """Refuse a letter for which a mailbox has no room.
+
+        Args:
+            letters: How many it has.
+            held: How many bytes of payload they have together.
+
+        Raises:
+            LetterTooLarge: It never will.
+            MailboxFull: It may have when something is removed.
+        """
+        size, keeping = len(self.data), self.keeping
+        if size > keeping.bytes:
+            what = f"mailbox {self.mailbox!r} has at most {keeping.bytes} bytes, and the letter has {size}"
+            raise LetterTooLarge(what)
+        if letters >= keeping.letters or held + size > keeping.bytes:
+            raise MailboxFull(f"mailbox {self.mailbox!r} is full")
+
 
 @attrs.frozen
 class Letter:
@@ -129,6 +154,7 @@ class MailboxStore(ABC):
                 answer is the first one's, whatever has become of that letter.
 
         Raises:
+            LetterTooLarge: It is not stored, and is larger than the mailbox may become (SPEC MBX-11).
             MailboxFull: It is not stored, as there is no room.
         """
 
@@ -187,7 +213,7 @@ class MailboxStore(ABC):
         """
 
     @abstractmethod
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         """Letters have failed: they have one try less, and are dead if that was the last.
 
         Args:
@@ -197,7 +223,7 @@ class MailboxStore(ABC):
             keeping: What the mailbox keeps.
 
         Returns:
-            False if the sink does not hold the mailbox; then nothing was done.
+            How many of them are dead; None if the sink does not hold the mailbox, and then nothing was done.
         """
 
     @abstractmethod
@@ -205,13 +231,16 @@ class MailboxStore(ABC):
         """Mailboxes with letters whose time is over, which nobody holds or this process does; some at a time."""
 
     @abstractmethod
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
         """Take away letters whose time is over, some at a time, and publish them where dead letters go, in one step.
 
         Args:
             mailbox: The mailbox.
             keeping: What it keeps.
             sparing: Those that somebody is at.
+
+        Returns:
+            How many they were.
         """
 
 

@@ -118,15 +118,14 @@ class MemoryMailboxes(MailboxStore):
         known = self._keys.known(posting.mailbox.encode(), posting.key, now)
         if known is not None:
             return Published(known, True)
-        mailbox, keeping, size = self._mailbox(posting.mailbox), posting.keeping, len(posting.data)
-        if len(mailbox.kept) >= keeping.letters or mailbox.bytes + size > keeping.bytes:
-            self._touch(mailbox)
-            raise MailboxFull(f"mailbox {mailbox.name!r} is full")
+        before = self._mailboxes.get(posting.mailbox)
+        posting.check_room(*((0, 0) if before is None else (len(before.kept), before.bytes)))
+        mailbox = self._mailbox(posting.mailbox)
         mailbox.top += 1
         position, now_ms = Position(mailbox.epoch, mailbox.top), self._now_ms()
         letter = Letter(position, posting.data, posting.sender, int(now_ms))
         mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
-        mailbox.bytes += size
+        mailbox.bytes += len(posting.data)
         self._keys.remember(posting.mailbox.encode(), posting.key, position, now)
         self._touch(mailbox)
         mailbox.tell()
@@ -161,12 +160,12 @@ class MemoryMailboxes(MailboxStore):
             box.take(position)
         return True
 
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         """See `MailboxStore.fail`."""
         await trio.lowlevel.checkpoint()
         box = self._held(mailbox, sink)
         if box is None:
-            return False
+            return None
         dead: list[_Kept] = []
         for position in letters:
             kept = box.kept.get(position.offset)
@@ -174,9 +173,9 @@ class MemoryMailboxes(MailboxStore):
                 kept.letter = attrs.evolve(kept.letter, tries=kept.letter.tries + 1)
                 if kept.letter.tries >= keeping.tries:
                     dead.append(kept)
-        await self._bury(box, dead, "FAILED", keeping)
+        buried = await self._bury(box, dead, "FAILED", keeping)
         box.tell()
-        return True
+        return buried
 
     async def overdue(self) -> Sequence[str]:
         """See `MailboxStore.overdue`."""
@@ -187,14 +186,15 @@ class MemoryMailboxes(MailboxStore):
         )
         return tuple(islice(due, SOME))
 
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
         """See `MailboxStore.bury`."""
         await trio.lowlevel.checkpoint()
         box, now_ms = self._mailboxes.get(mailbox), self._now_ms()
-        if box is not None:
-            due = (kept for kept in box.kept.values() if kept.expires <= now_ms)
-            dead = list(islice((kept for kept in due if kept.letter.position not in sparing), SOME))
-            await self._bury(box, dead, "EXPIRED", keeping)
+        if box is None:
+            return 0
+        due = (kept for kept in box.kept.values() if kept.expires <= now_ms)
+        dead = list(islice((kept for kept in due if kept.letter.position not in sparing), SOME))
+        return await self._bury(box, dead, "EXPIRED", keeping)
 
     # ------------------------------------------------------------ holders
 
@@ -249,9 +249,10 @@ class MemoryMailboxes(MailboxStore):
         if box.idle:
             self._idle[box.name] = None
 
-    async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> None:
-        """Take letters away and publish them; where that cannot be done they stay."""
+    async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> int:
+        """Take letters away and publish them; where that cannot be done they stay. Returns how many."""
         taken = [kept for kept in dead if box.take(kept.letter.position)]
+        count = len(taken)
         while taken:
             if keeping.dead is not None:
                 letter = taken[0].letter
@@ -268,3 +269,4 @@ class MemoryMailboxes(MailboxStore):
                     raise
             del taken[0]
         self._touch(box)
+        return count

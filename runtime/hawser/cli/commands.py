@@ -108,13 +108,15 @@ MAILBOX_HELP: Final = "\n\n".join(
     (
         "Hold a mailbox and print its letters, one JSON object a line; each is removed when it is printed.",
         'Each line is {"mailbox":…,"id":…,"sender":…,"time":…,"tries":…,"data":…}. The id is the same however often a '
-        "letter is delivered. Without MAILBOX it is that of the user whose token is shown.",
+        "letter is delivered. Without MAILBOX it is that of the user whose token is shown; that of another user is for "
+        "those whom the service lets, which are all in the development app of `hawser serve`.",
         "One session at a time holds a mailbox; others wait until it has ended. Ctrl-C gives it back, with each letter "
         "that is not printed. Killed between printing a letter and saying so, it leaves that one to be printed again.",
     )
 )
 MAILBOX_EXAMPLES: Final = """Try:
   hawser mailbox http://127.0.0.1:8000 agent:clerk
+  hawser mailbox http://127.0.0.1:8000 user:ada
   hawser mailbox http://127.0.0.1:8000 agent:clerk --count 1 | jq .data
   HAWSER_TOKEN=... hawser mailbox https://example.org"""
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import trio
 
 from hawser import EVERYONE, App, serve
+from hawser.mailboxes import settle_dead_letters
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
@@ -42,7 +43,7 @@ def development_app() -> App:
     app = App()
     app.channel("*", history=DEVELOPMENT_HISTORY, presence=True, volatile=True, ask=EVERYONE, open=True)
     app.agent("*", open=True)
-    app.mailbox("*", open=True)
+    app.mailbox("*", hold=EVERYONE, open=True)  # everybody is anonymous, and may be ada
     app.user("*", open=True)
     app.directory()
 
@@ -183,7 +184,8 @@ def load_app(name: str, *, option: str = "--app ") -> App:
         option: What stands before it on the command line; for messages.
 
     Raises:
-        CommandFailed: There is no such app, or importing it fails; the message says where.
+        CommandFailed: There is no such app, or importing it fails, and the message says where; or what it declares
+            does not go together.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
@@ -208,6 +210,10 @@ def load_app(name: str, *, option: str = "--app ") -> App:
     if not isinstance(found, App):
         what = "nothing" if found is None else f"of type {type(found).__name__}"
         raise CommandFailed(f"{option}{name}: {attribute} is {what} there, and should be a hawser.App", WRONG_USAGE)
+    try:
+        settle_dead_letters(found.mailbox_rules, found.rules)
+    except ValueError as error:  # which `serve` would raise as well, among those of the places where it is to listen
+        raise CommandFailed(f"{option}{name}: {error}", WRONG_USAGE) from None
     return found
 
 

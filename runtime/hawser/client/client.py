@@ -261,7 +261,7 @@ class Client:
 
         Args:
             mailbox: Whose: ``user:`` and the id of a principal, or ``agent:`` and a name; None: one's own. Once at a
-                time for each client.
+                time for each client, by whichever name.
 
         Returns:
             The mailbox, to be entered.
@@ -524,8 +524,10 @@ class Client:
             name: What the server calls it, 1 to 255 bytes of UTF-8.
 
         Raises:
+            TypeError: The name is no string, or the handler is no async function.
             ValueError: The name is taken or not well-formed.
         """
+        check_name("a procedure name", name)
 
         def register(handler: Handler) -> Handler:
             self._dialogue.offer.add(name, handler)

@@ -16,6 +16,7 @@ import trio
 
 from hawser.entering import not_entered
 from hawser.errors import RequestFailed
+from hawser.mailboxes import USER
 from hawser.payloads import decode_payload
 from hawser_engine.codes import CloseCode, ErrorCode, HoldState
 from hawser_engine.errors import HawserError, RemoteProtocolError
@@ -75,6 +76,7 @@ class Mailbox:
 
     Raises (on entering):
         RequestFailed: The server refused, for example DENIED or NOT_FOUND.
+        RuntimeError: The client has this mailbox already, be it asked for as one's own or by its name.
         SessionClosed: The client is closed.
     """
 
@@ -87,6 +89,10 @@ class Mailbox:
         """Whether it is held, and not waited for."""
         self.requested: bool = False
         """Whether the server was asked for it; kept by the client."""
+        self.asking: Pending
+        """What the server was asked last, if it was asked; kept by the client."""
+        self.over: bool = False
+        """Whether nothing more will come."""
         self._dialogue = dialogue
         self._letters = letters
         self._bytes = bytes
@@ -96,7 +102,6 @@ class Mailbox:
         self._entered = False
         self._answered = trio.Event()
         self._arrival = trio.Event()
-        self._over = False
         self._error: Exception | None = None
 
     async def __aenter__(self) -> Mailbox:
@@ -146,7 +151,7 @@ class Mailbox:
         self.done()
         await trio.lowlevel.checkpoint()
         while not self._queue:
-            if self._over:
+            if self.over:
                 raise self._error or trio.EndOfChannel()
             await self._arrival.wait()
         self._current = self._queue.popleft()
@@ -196,6 +201,7 @@ class Mailbox:
         """What to ask the server for."""
         pending = Pending(Kind.HOLD, self.asked or "one's own mailbox", request_bytes(self.asked))
         pending.mailbox = self
+        self.asking = pending
 
         def encode(id: int) -> bytes:
             self.requested = True
@@ -205,7 +211,6 @@ class Mailbox:
 
     def told(self, message: Held) -> None:
         """What the session is to the mailbox."""
-        self.name = message.mailbox
         self.holding = message.state == HoldState.HOLDING
         if not self.holding:  # what was not settled is given to somebody else, or again
             self._queue.clear()
@@ -244,21 +249,29 @@ class Mailbox:
 
     def finish(self, error: Exception | None) -> None:
         """Nothing more will come."""
-        if not self._over:
-            self._over, self._error = True, error
+        if not self.over:
+            self.over, self._error = True, error
             self.lost()
             self._answered.set()
             self._wake()
+            self._dialogue.mailboxes.forget(self)
 
 
 class Mailboxes:
-    """All mailboxes that a client holds or waits for."""
+    """All mailboxes that a client holds or waits for.
+
+    Rule: the server has one mailbox under a name, however it was asked for (SPEC MBX-4, MBX-5), so there is one
+    `Mailbox` for it here. What one's own is called is known when it is held; until then nothing is asked for, and
+    nothing is given up, that may turn out to be the same.
+    """
 
     def __init__(self, dialogue: Dialogue, nursery: trio.Nursery) -> None:
         self._dialogue = dialogue
         self._nursery = nursery
-        self._open: dict[str | None, Mailbox] = {}  # by what was asked for
-        self._leaving: dict[str | None, trio.Event] = {}
+        self._open: dict[str | None, Mailbox] = {}  # by what was asked for, in this order
+        self._held: dict[str, Mailbox] = {}  # by the name that the server has told, in the present session
+        self._leaving: set[str | None] = set()  # what is being given up, as it was asked for
+        self._news = trio.Event()
 
     async def request(self, pending: Pending, encode: Callable[[int], bytes]) -> None:
         """Hand a request over when it is its turn; only then is it known whether the server has mailboxes.
@@ -283,16 +296,29 @@ class Mailboxes:
         """Ask for it; the answer comes later.
 
         Raises:
-            RuntimeError: The client holds it already.
+            RuntimeError: The client has it already.
             SessionClosed: The client is closed.
         """
         asked = mailbox.asked
-        if asked in self._open:
-            raise RuntimeError(f"this client has the mailbox {asked!r} already")
+        if asked in self._open or asked in self._held:
+            raise _taken(asked)
         self._open[asked] = mailbox
-        while asked in self._leaving:
-            await self._leaving[asked].wait()
+        while self._unclear(mailbox):
+            await self._news.wait()
+        if asked in self._held:
+            raise _taken(asked)
         await self.request(*mailbox.request())
+
+    def _unclear(self, mailbox: Mailbox) -> bool:
+        """Whether one that came before may turn out to be the same, or has yet to be given up."""
+        if any(_may_be_same(asked, mailbox.asked) for asked in self._leaving):
+            return True
+        for one in self._open.values():
+            if one is mailbox:
+                break
+            if _may_be_same(one.asked, mailbox.asked) and not (one.over or one in self._held.values()):
+                return True
+        return False
 
     def leave(self, mailbox: Mailbox) -> None:
         """Give it up, whatever became of it."""
@@ -300,18 +326,35 @@ class Mailboxes:
         if self._open.get(asked) is mailbox:
             del self._open[asked]
             if mailbox.requested and self._dialogue.line.over is None:
-                self._leaving[asked] = trio.Event()
-                self._nursery.start_soon(self._leave, asked)
+                self._leaving.add(asked)
+                self._nursery.start_soon(self._leave, mailbox)
+            self.forget(mailbox)
 
-    async def _leave(self, asked: str | None) -> None:
+    async def _leave(self, mailbox: Mailbox) -> None:
+        asked = mailbox.asked
         pending = Pending(Kind.HOLD, asked or "one's own mailbox", request_bytes(asked))
         try:
+            if mailbox.name is None:
+                await mailbox.asking.wait()  # the answer tells whose it is
+            if mailbox.name in self._held:
+                return  # it is another one's of this client, which goes on
             await self.request(pending, lambda id: encode_body(Hold(id, asked, 0, 0)))
             await pending.wait()
         except HawserError:
             pass  # the session is over, and with it what it held
         finally:
-            self._leaving.pop(asked).set()
+            self._leaving.discard(asked)
+            self._wake()
+
+    def forget(self, mailbox: Mailbox) -> None:
+        """It is not held any more, or will not be."""
+        if mailbox.name is not None and self._held.get(mailbox.name) is mailbox:
+            del self._held[mailbox.name]
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
 
     def opened(self) -> None:
         """A new session: ask for everything again."""
@@ -327,6 +370,7 @@ class Mailboxes:
 
     def lost(self) -> None:
         """The session is over."""
+        self._held.clear()
         for mailbox in self._open.values():
             mailbox.lost()
 
@@ -337,20 +381,34 @@ class Mailboxes:
 
     def answered(self, message: Held, pending: Pending | None) -> None:
         """The server tells what the session is to a mailbox, in answer to a request or by itself."""
-        mailbox = self._named(message.mailbox) if pending is None else pending.mailbox
-        if mailbox is None or self._open.get(mailbox.asked) is not mailbox:
+        mailbox = self._held.get(message.mailbox) if pending is None else pending.mailbox
+        if mailbox is None:
+            return  # given up
+        mailbox.name = message.mailbox
+        if self._open.get(mailbox.asked) is not mailbox:
             return  # given up meanwhile
         if message.state == HoldState.ENDED or message.code:
             mailbox.requested = False
             mailbox.finish(RequestFailed(message.code, message.reason))
+        elif self._held.setdefault(message.mailbox, mailbox) is not mailbox:
+            mailbox.requested = False  # what the other one has is not given up with it
+            mailbox.finish(_taken(message.mailbox))
         else:
             mailbox.told(message)
+            self._wake()
 
     def arrived(self, message: LetterMessage) -> None:
         """A letter was given."""
-        mailbox = self._named(message.mailbox)
+        mailbox = self._held.get(message.mailbox)
         if mailbox is not None:
             mailbox.arrived(message)
 
-    def _named(self, name: str) -> Mailbox | None:
-        return next((one for one in self._open.values() if one.name == name), None)
+
+def _may_be_same(one: str | None, other: str | None) -> bool:
+    """Whether two may be the same mailbox, as they were asked for: one's own is that of some user."""
+    return one == other or (None in (one, other) and (one or other or "").startswith(USER))
+
+
+def _taken(asked: str | None) -> RuntimeError:
+    what = "its own mailbox" if asked is None else f"the mailbox {asked!r}"
+    return RuntimeError(f"this client has {what} already; share that one")

@@ -41,10 +41,8 @@ class Events:
         Raises:
             ModuleNotFoundError: The extra is not installed.
             TypeError: The class cannot be that of a payload.
-            ValueError: The name is taken or not well-formed, or the class has another one.
+            ValueError: The name is taken, or the class has another one.
         """
-        if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
-            raise ValueError(f"the name of an event has 1 to {NAME_BYTES_MAX} bytes of UTF-8, not {name!r}")
         if name in self._classes:
             raise ValueError(f"the event {name!r} is declared already")
         if cls in self._classes.values():

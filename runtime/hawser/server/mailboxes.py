@@ -6,6 +6,7 @@ holder has settled is removed, then what has failed is noted, and only then more
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -13,7 +14,7 @@ import trio
 
 from hawser.brokers import BrokerUnavailable, Keeping, News
 from hawser.calls import Refused
-from hawser.mailboxes import USER, rule_of
+from hawser.mailboxes import USER, DeadLetterCounts, no_mailbox, rule_of
 from hawser_engine.codes import ErrorCode, HoldState, ResetReason
 from hawser_engine.mailboxes import Held, Letter
 from hawser_engine.messages import Position, encode_body
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser.brokers import Letter as StoredLetter
+    from hawser.brokers.mailboxes import Why
     from hawser.mailboxes import MailAction, MailboxRule
     from hawser_engine.mailboxes import Hold, Settle
 
     from .node import Node
     from .sessions import ServerSession
+
+log: Final = logging.getLogger("hawser")
 
 AGAIN_SECONDS: Final = 1.0
 """After a store has failed."""
@@ -145,6 +149,8 @@ class MailboxDesk:
         self._store = node.app.broker.mailboxes
         self._boxes: dict[str, _Box] = {}
         self._wanted: dict[ServerSession, dict[str, _Box]] = {}
+        self.dead: dict[str, DeadLetterCounts] = {}
+        """How many letters were dead, by the pattern of their mailboxes."""
 
     # ------------------------------------------------------------ what sessions ask for
 
@@ -211,12 +217,13 @@ class MailboxDesk:
         """
         rule = rule_of(self._node.app.mailbox_rules, name)
         if rule is None:
-            raise Refused(ErrorCode.NOT_FOUND, f"no mailbox {name!r}")
+            raise Refused(ErrorCode.NOT_FOUND, no_mailbox(name))
         if action == "hold" and name.startswith(USER) and action not in rule.rights:
-            if name == USER + session.handle.principal.id:
+            own = USER + session.handle.principal.id
+            if name == own:
                 return rule
             if rule.handler is None:  # that everybody may post does not let them read
-                raise Refused(ErrorCode.DENIED, f"hold {name!r}")
+                raise Refused(ErrorCode.DENIED, f"hold {name!r}, which is another user's: one's own is {own!r}")
         await permit(self._node, rule, session, action, name)
         return rule
 
@@ -276,21 +283,17 @@ class MailboxDesk:
                 del box.settled[: len(some)]
                 box.forget(some)
             if some := box.failed[:SETTLE_LETTERS]:
-                await self._store.fail(box.name, box.report, some, self._keeping(box.name))
+                dead = await self._store.fail(box.name, box.report, some, self._keeping(box.name))
+                self._count(box.name, "FAILED", dead or 0)
                 del box.failed[: len(some)]
                 box.forget(some)
                 box.after = min(box.after, min(one.offset for one in some) - 1)
             if box.overdue:
                 box.overdue = False
-                sparing = [given.position for given in box.given.values()]
-                await self._store.bury(box.name, self._keeping(box.name), sparing)
+                await self._bury(box.name, [given.position for given in box.given.values()])
             if box.settled or box.failed:  # by now: before anybody is given more
                 box.awake = True
                 return
-            if box.overdue:
-                box.overdue = False
-                sparing = [given.position for given in box.given.values()]
-                await self._store.bury(box.name, self._keeping(box.name), sparing)
             if box.line:
                 await self._claim(box)
             elif box.asked:
@@ -369,6 +372,25 @@ class MailboxDesk:
         self.wake(box)
         return True
 
+    async def _bury(self, name: str, sparing: Sequence[Position] = ()) -> None:
+        self._count(name, "EXPIRED", await self._store.bury(name, self._keeping(name), sparing))
+
+    def _count(self, name: str, why: Why, letters: int) -> None:
+        """Count what is dead; where it stands nowhere then, say so in the log: when it begins, and not for each."""
+        if not letters:
+            return
+        rule = rule_of(self._node.app.mailbox_rules, name)
+        pattern = "" if rule is None else rule.pattern
+        counts = self.dead.setdefault(pattern, DeadLetterCounts())
+        before = counts.expired if why == "EXPIRED" else counts.failed
+        if not before and self._keeping(name).dead is None:
+            fix = f"name a channel for them as dead_letters of App.mailbox({pattern!r})"
+            log.warning("a letter of %r is dead (%s) and kept nowhere; %s. Others are only counted", name, why, fix)
+        if why == "EXPIRED":
+            counts.expired += letters
+        else:
+            counts.failed += letters
+
     async def run(self) -> None:
         """Bury what is out of date, now and then, until cancelled."""
         while self._node.app.mailbox_rules:
@@ -377,7 +399,7 @@ class MailboxDesk:
                 for name in await self._store.overdue():
                     desks = [node.mailboxes for node in self._node.app.nodes]
                     if not any(desk.bury_in_turn(name) for desk in desks):
-                        await self._store.bury(name, self._keeping(name))
+                        await self._bury(name)
             except BrokerUnavailable:
                 pass  # as above
             except Exception as error:

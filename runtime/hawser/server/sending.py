@@ -14,7 +14,7 @@ from hawser.principals import scoped_key
 from hawser_engine.codes import ErrorCode, TargetKind
 from hawser_engine.messages import Target
 
-from .posting import deposit_from
+from .posting import deposit_from, no_room
 from .queueing import Leftovers
 from .reaching import Abroad, Mailing, begin, finish
 
@@ -95,7 +95,7 @@ async def _deposit(app: App, payload: bytes, key: bytes | None, mailbox: str) ->
     try:
         return await deposit_from(app, mailbox, payload, key)
     except MailboxFull as error:
-        return Refused(ErrorCode.BUSY, str(error), temporary=True)
+        return no_room(error)
     except BrokerUnavailable as error:
         return Refused(ErrorCode.UNAVAILABLE, str(error), temporary=True)
     except Exception as error:

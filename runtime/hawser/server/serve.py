@@ -11,6 +11,7 @@ import trio
 
 from hawser.background import Background
 from hawser.config import Config
+from hawser.mailboxes import settle_dead_letters
 from hawser_transports import find_transport
 
 from .comparing import Comparing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from hawser.app import App
+    from hawser.mailboxes import DeadLetterCounts
     from hawser_engine.channels.overflow import OverflowCounts
     from hawser_transports import Listener, Transport
 
@@ -62,6 +64,14 @@ class Server:
     def overflow(self) -> dict[str, OverflowCounts]:
         """What subscribers could not take and what became of it, by the pattern of their channels (SPEC OVF-2)."""
         return {pattern: attrs.evolve(counts) for pattern, counts in self._node.hub.counts.items()}
+
+    @property
+    def dead_letters(self) -> dict[str, DeadLetterCounts]:
+        """What this server has taken out of mailboxes as dead, by their pattern; ``""``: of no declared one any more.
+
+        Spec: MBX-9.
+        """
+        return {pattern: attrs.evolve(counts) for pattern, counts in self._node.mailboxes.dead.items()}
 
     async def drain(self, *, url: str | None = None) -> None:
         """Begin to end in peace: returns at once, and `serve` returns when it is done.
@@ -111,11 +121,12 @@ async def serve(
 
     Raises:
         UnknownSchemeError: No transport serves a URL's scheme.
-        ValueError: A URL does not fit its transport.
+        ValueError: A URL does not fit its transport; or the app's dead letters could not be found where they go.
         OSError: A place to listen is taken.
         BrokerUnavailable: The app's broker cannot be had.
     """
     config = Config() if config is None else config
+    settle_dead_letters(app.mailbox_rules, app.rules)
     async with (
         _listening((url, *others), transport) as listeners,
         Background() as services,

@@ -136,6 +136,16 @@ async def test_a_letter_is_printed_and_then_removed(autojump_clock: MockClock) -
     assert told == [f"holding {BOX}"]
 
 
+async def test_in_the_development_app_everybody_may_read_what_everybody_may_post(autojump_clock: MockClock) -> None:
+    """Nobody has a name there, and examples have."""
+    app, output = development_app(), Written()
+    async with replaceable(app), connect(URL) as client:
+        await Poster(client, "user:ada", text=True, tell=print).run(Lines(["the boat is ready"]))
+        with trio.fail_after(PATIENCE):
+            await Holder(client, "user:ada", 1, output, print).run()
+    assert json.loads(output.lines[0])["data"] == "the boat is ready"
+
+
 async def test_what_is_no_payload_is_printed_as_it_travelled(autojump_clock: MockClock) -> None:
     app, output = development_app(), Written()
     async with replaceable(app), connect(URL) as client:

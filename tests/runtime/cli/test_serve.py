@@ -31,6 +31,15 @@ number = 7
 """
 
 
+TORN = """
+from hawser import App
+app = App()
+app.channel("*", history=9)
+app.mailbox("user:*", dead_letters="dead")
+app.channel("dead")
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with modules in it."""
@@ -39,6 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "served_app.py").write_text(APP)
     (tmp_path / "broken_app.py").write_text("x = 1\nraise ValueError('no luck')\n")
     (tmp_path / "needy_app.py").write_text("import surely_not_installed\n")
+    (tmp_path / "torn_app.py").write_text(TORN)
     return tmp_path
 
 
@@ -126,6 +136,7 @@ def test_an_app_is_imported_from_the_working_directory(folder: Path) -> None:
         ("served_app:other", "other is nothing there, and should be a hawser.App"),
         ("served_app:number", "number is of type int there, and should be a hawser.App"),
         ("served_app:other.app", "other.app is nothing there"),
+        ("torn_app:app", "torn_app:app: the mailboxes 'user:*': dead_letters='dead' is a channel that keeps nothing"),
     ],
 )
 def test_what_is_no_app_is_refused(name: str, says: str, folder: Path) -> None:

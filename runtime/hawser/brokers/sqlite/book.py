@@ -158,6 +158,7 @@ class Opening:
 
 
 Asked: TypeAlias = Submission | Opening | MailRequest
+Answer: TypeAlias = "Published | MailboxFull | Work | None"
 
 
 @attrs.define(eq=False)
@@ -168,7 +169,7 @@ class Change:
     """Of the commit; rises by one."""
     date: int = 0
     """What publications are dated by, in ms since 1970."""
-    answers: list[Published | MailboxFull | None] = attrs.field(factory=list["Published | MailboxFull | None"])
+    answers: list[Answer] = attrs.field(factory=list["Answer"])
     """To each request, in order; None where nothing is to be said."""
     heads: dict[str, Head] = attrs.field(factory=dict[str, Head])
     entries: list[EntryRow] = attrs.field(factory=list[EntryRow])

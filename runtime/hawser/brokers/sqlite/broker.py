@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from .book import Change, Contents, Head
     from .file import Synchronous
+    from .letters import Work
 
 log: Final = logging.getLogger("hawser")
 
@@ -198,7 +199,7 @@ class SqliteBroker(Broker):
         """
         channel.encode()  # a name that is no text fails here, and not for everybody who shares the commit
         published = await self.ask(Submission(channel, data, retention, key, about), len(data))
-        assert published is not None
+        assert isinstance(published, Published)
         return published
 
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
@@ -288,7 +289,7 @@ class SqliteBroker(Broker):
     def _closed(self) -> StoreClosed:
         return StoreClosed(f"store {self._path}: it is not open; it is while a server serves its app")
 
-    async def ask(self, asked: Asked, size: int) -> Published | None:
+    async def ask(self, asked: Asked, size: int) -> Published | Work | None:
         """Have something written; for this package alone, as are the next three.
 
         Args:

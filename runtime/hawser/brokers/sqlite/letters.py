@@ -85,15 +85,17 @@ class Burial:
 MailRequest: TypeAlias = Posting | Removal | Failure | Burial
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Work:
-    """What the thread that writes does with letters."""
+    """What the thread that writes does with letters; its own answer, when that is committed."""
 
     request: Removal | Failure | Burial
     box: Box
     """The draft of the mailbox."""
     dead: Head | None
     """The draft of the channel in which dead letters are published."""
+    buried: int = 0
+    """How many letters were dead."""
 
 
 class MailBook:
@@ -134,31 +136,34 @@ class MailBook:
         """Mailboxes with letters that may have expired."""
         return [name for name, box in self._boxes.items() if box.due is not None and box.due <= date]
 
-    def plan(self, change: Change, request: MailRequest, now: int, date: int) -> Published | MailboxFull | None:
+    def plan(self, change: Change, request: MailRequest, now: int, date: int) -> Published | MailboxFull | Work | None:
         """Have a change do what is asked for; the answer."""
         if isinstance(request, Posting):
             return self._post(change, request, now, date)
         box = self._draft(change, request.mailbox)
-        if box is not None:
-            dead = None if isinstance(request, Removal) else request.keeping.dead
-            change.works.append(Work(request, box, None if dead is None else self._book.draft(change, dead.channel)))
-        return None
+        if box is None:
+            return None
+        dead = None if isinstance(request, Removal) else request.keeping.dead
+        work = Work(request, box, None if dead is None else self._book.draft(change, dead.channel))
+        change.works.append(work)
+        return work
 
     def _post(self, change: Change, request: Posting, now: int, date: int) -> Published | MailboxFull:
-        keys, scope, size = self._book.keys, request.mailbox.encode(), len(request.data)
+        keys, scope = self._book.keys, request.mailbox.encode()
         known = keys.known(change, scope, request.key)
         if known is not None:
             return Published(known, True)
-        before, keeping = change.boxes.get(request.mailbox) or self._boxes.get(request.mailbox), request.keeping
-        letters, held = (0, 0) if before is None else (before.letters, before.bytes)
-        if letters >= keeping.letters or held + size > keeping.bytes:
-            return MailboxFull(f"mailbox {request.mailbox!r} is full")
+        before = change.boxes.get(request.mailbox) or self._boxes.get(request.mailbox)
+        try:
+            request.check_room(*((0, 0) if before is None else (before.letters, before.bytes)))
+        except MailboxFull as full:
+            return full.with_traceback(None)
         box = self._draft(change, request.mailbox) or self._make(change, request.mailbox)
         if box is None:
             return MailboxFull(f"there are {len(self._boxes)} mailboxes, and none of them is empty")
         box.top += 1
         box.letters += 1
-        box.bytes += size
+        box.bytes += len(request.data)
         expires = None if request.seconds >= LASTS_MAX_SECONDS else date + round(request.seconds * 1_000)
         if expires is not None:
             box.due = expires if box.due is None else min(box.due, expires)
@@ -282,5 +287,6 @@ def _take(writer: sqlite3.Connection, box: Box, place: Position) -> None:
 
 def _bury(writer: sqlite3.Connection, change: Change, work: Work, letter: Letter, why: Why, keeping: Keeping) -> None:
     _take(writer, work.box, letter.position)
+    work.buried += 1
     if work.dead is not None and keeping.dead is not None:
         change.enter(work.dead, dead_letter(work.box.name, letter, why), keeping.dead.retention, change.date)

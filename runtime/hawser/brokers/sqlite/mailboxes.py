@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.brokers.base import Published
 from hawser.brokers.mailboxes import MailboxStore, News
 
-from .letters import Burial, Failure, Removal
+from .letters import Burial, Failure, Removal, Work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from hawser.brokers.base import Published
     from hawser.brokers.mailboxes import Keeping, Letter, MailSink, Posting
     from hawser_engine.messages import Position
 
@@ -43,11 +43,12 @@ class SqliteMailboxes(MailboxStore):
 
         Raises:
             StoreError: It is not stored.
+            LetterTooLarge: It is not stored, and is larger than the mailbox may become.
             MailboxFull: It is not stored, as there is no room.
         """
         posting.mailbox.encode()  # a name that is no text fails here, and not for everybody who shares the commit
         published = await self._broker.ask(posting, len(posting.data))
-        assert published is not None
+        assert isinstance(published, Published)
         return published
 
     async def known(self, mailbox: str, key: bytes) -> Position | None:
@@ -80,7 +81,7 @@ class SqliteMailboxes(MailboxStore):
         await self._broker.ask(Removal(mailbox, letters), 0)
         return True
 
-    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> bool:
+    async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
         """See `MailboxStore.fail`.
 
         Raises:
@@ -88,22 +89,25 @@ class SqliteMailboxes(MailboxStore):
         """
         await trio.lowlevel.checkpoint()
         if not self._holds_it(mailbox, sink):
-            return False
-        await self._broker.ask(Failure(mailbox, letters, keeping), 0)
-        return True
+            return None
+        return await self._buried(Failure(mailbox, letters, keeping))
 
     async def overdue(self) -> Sequence[str]:
         """See `MailboxStore.overdue`."""
         await trio.lowlevel.checkpoint()
         return self._broker.overdue()
 
-    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> None:
+    async def bury(self, mailbox: str, keeping: Keeping, sparing: Collection[Position] = ()) -> int:
         """See `MailboxStore.bury`.
 
         Raises:
             StoreError: It cannot be written.
         """
-        await self._broker.ask(Burial(mailbox, keeping, sparing), 0)
+        return await self._buried(Burial(mailbox, keeping, sparing))
+
+    async def _buried(self, request: Failure | Burial) -> int:
+        work = await self._broker.ask(request, 0)
+        return work.buried if isinstance(work, Work) else 0  # else there is no such mailbox
 
     async def hold(self, mailbox: str, sink: MailSink) -> bool:
         """See `MailboxStore.hold`."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from hawser.brokers.base import Submission
 
-    from .book import Asked
+    from .book import Answer, Asked
+    from .letters import Work
 
 QUEUE_REQUESTS: Final = 1_024
 QUEUE_BYTES: Final = 16 * 1_048_576
@@ -34,11 +35,11 @@ class Waiting:
     def __init__(self, asked: Asked, size: int) -> None:
         self.asked: Asked = asked
         self.size: int = size
-        self.outcome: Published | MailboxFull | StoreError | None = None
+        self.outcome: Answer | StoreError = None
         self.answered: trio.Event = trio.Event()
         self.withdrawn: bool = False
 
-    def answer(self, outcome: Published | MailboxFull | StoreError | None) -> None:
+    def answer(self, outcome: Answer | StoreError) -> None:
         """Tell whoever waits."""
         self.outcome = outcome
         self.answered.set()
@@ -54,7 +55,7 @@ class WriteQueue:
         self._filled = trio.Event()
         self._closed: StoreError | None = None
 
-    async def ask(self, asked: Asked, size: int) -> Published | None:
+    async def ask(self, asked: Asked, size: int) -> Published | Work | None:
         """Wait for room, then for the commit.
 
         A cancellation takes back what is not being written yet; else it is written all the same.
@@ -65,7 +66,7 @@ class WriteQueue:
 
         Raises:
             StoreError: It was not done.
-            MailboxFull: It was a letter, and there is no room for it.
+            MailboxFull: It was a letter, and there is no room for it, or never will be.
         """
         waiting = Waiting(asked, size)
         await self._finish([waiting])
