@@ -122,7 +122,7 @@ fail: Final = MemoryMailboxes.fail
 
 async def never_give_up(
     store: Any, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping
-) -> bool:
+) -> int | None:
     """A letter that has failed too often is given again (MBX-9)."""
     return await fail(store, mailbox, sink, letters, attrs.evolve(keeping, tries=99))
 
