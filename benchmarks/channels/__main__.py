@@ -53,7 +53,12 @@ def measure(cases: Sequence[Case], plan: Plan, places: Places | None) -> int:
 
 
 def _draw(places: Places, found: Mapping[str, Sequence[Row]], rounds: int) -> None:
-    colours = {"bare": OURS_BARE, "history in memory": OURS, "history in SQLite": OURS_MIXED}
+    colours = {
+        "no session, no offsets": OURS_BARE,
+        "bare": OURS_BARE,
+        "history in memory": OURS,
+        "history in SQLite": OURS_MIXED,
+    }
     fan_outs = [
         (f"{name}\n{in_flight} in flight", one, colours[name])
         for (name, in_flight), one in fan_out_spreads(found[FANOUT.name]).items()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import frozen
 
+from benchmarks.peers.contenders import TRANSPORT
 from benchmarks.polls.contenders import CONTENDERS as POLLED
 from benchmarks.processes import GENERATOR_CORE, Failed, running, said, serving
 from benchmarks.report import HERE
@@ -86,13 +87,16 @@ def _generated(load: str, port: int, pid: int, *arguments: object) -> list[Row]:
 
 def _fan_outs(plan: Plan) -> list[Row]:
     with TemporaryDirectory() as folder, serving(OUR_SERVER) as (pid, port):
-        with serving([*OUR_SERVER, f"--store={Path(folder) / 'store.db'}"]) as (store_pid, store_port):
+        stored = [*OUR_SERVER, f"--store={Path(folder) / 'store.db'}"]
+        with serving(stored) as (store_pid, store_port), serving(TRANSPORT.command) as (plain_pid, plain_port):
             return _generated(
                 "fanout",
                 port,
                 pid,
                 f"--store-port={store_port}",
                 f"--store-pid={store_pid}",
+                f"--plain-port={plain_port}",
+                f"--plain-pid={plain_pid}",
                 f"--subscribers={plan.subscribers}",
                 f"--turns={plan.turns}",
                 f"--seconds={plan.turn_seconds}",

@@ -8,8 +8,10 @@ import json
 import sys
 import time
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.peers.generator.conversations import Subprotocol
 from benchmarks.peers.generator.hawser import Hawser
 from benchmarks.peers.generator.loads import Bounds, fanout
 from benchmarks.peers.generator.room import Room
@@ -35,7 +37,8 @@ JOINS: Final = ("off", "on", "watched")
 def fan_outs(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Fan out to the same subscribers of a bare channel and of one with history, then of a server with a store.
 
-    In short turns, each beginning with another one, so that what disturbs the machine disturbs all of them.
+    And to those of a server that has neither sessions nor offsets. In short turns, each beginning with another one, so
+    that what disturbs the machine disturbs all of them.
     """
     names = f"{BARE}:room", f"{KEPT}:room"
     make = partial(Hawser, names)
@@ -43,18 +46,26 @@ def fan_outs(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     with (
         Room(options.port, make, options.server_pid) as memory,
         Room(options.store_port, make, options.store_pid) as store,
+        Room(options.plain_port, Subprotocol, options.plain_pid) as plain,
     ):
+        plain.fill(options.subscribers, 0)
         for room in (memory, store):
             room.fill(options.subscribers, 0)
             _publish_to(room, KEPT)
             fanout(room, IN_FLIGHT[-1], 0, Bounds(options.fill_seconds, HISTORY))  # from here on each drops one
         gc.freeze()
-        rows = [("bare", memory, BARE), ("history in memory", memory, KEPT), ("history in SQLite", store, KEPT)]
+        rows = [
+            ("no session, no offsets", plain, None),
+            ("bare", memory, BARE),
+            ("history in memory", memory, KEPT),
+            ("history in SQLite", store, KEPT),
+        ]
         for turn in range(options.turns):
             first = turn % len(rows)
             for in_flight in IN_FLIGHT:
                 for name, room, channel in (*rows[first:], *rows[:first]):
-                    _publish_to(room, channel)
+                    if channel is not None:
+                        _publish_to(room, channel)
                     outcome = fanout(room, in_flight, WARM_UP, bounds)
                     yield {
                         "row": name,
@@ -73,31 +84,41 @@ def _publish_to(room: Room, kind: str) -> None:
 
 
 def weights(options: argparse.Namespace) -> Iterator[dict[str, object]]:
-    """Weigh a server before and after many channels with one subscriber each."""
-    sessions: list[Session] = []
+    """Weigh a server before and after many channels with one subscriber each, and after a publication to each."""
     scales = Session(options.port)
-    _subscribe(options.port, sessions, 0, FIRST)
+    first = _subscribe(options.port, 0, FIRST)
+    _publish_once(first)
     if options.traced:
         scales.call("trace")
     before = scales.call("weigh")
-    _subscribe(options.port, sessions, FIRST, options.channels)
-    after = scales.call("weigh")
+    weighed = _subscribe(options.port, FIRST, options.channels)
     row, which = ("alive", 1) if options.traced else ("resident", 0)
-    yield {
-        "row": row,
-        "count": options.channels,
-        "sessions": options.channels // PER_SESSION,
-        "bytes": (after[which] - before[which]) / options.channels,
-    }
+    for state in ("never published to", "published to once, without payload"):
+        after = scales.call("weigh")
+        yield {
+            "row": f"{row}, {state}",
+            "count": options.channels,
+            "sessions": ceil(options.channels / PER_SESSION),
+            "bytes": (after[which] - before[which]) / options.channels,
+        }
+        _publish_once(weighed)
 
 
-def _subscribe(port: int, sessions: list[Session], first: int, count: int) -> None:
-    """Subscribe new sessions to so many channels that nobody has subscribed to."""
+def _subscribe(port: int, first: int, count: int) -> list[tuple[Session, list[str]]]:
+    """Subscribe new sessions to so many channels that nobody has subscribed to; who has which."""
+    subscribed: list[tuple[Session, list[str]]] = []
     for begin in range(first, first + count, PER_SESSION):
         end = min(begin + PER_SESSION, first + count)
-        session = Session(port)
-        session.subscribe([f"{BARE}:{number:07}" for number in range(begin, end)])
-        sessions.append(session)
+        session, names = Session(port), [f"{BARE}:{number:07}" for number in range(begin, end)]
+        session.subscribe(names)
+        subscribed.append((session, names))
+    return subscribed
+
+
+def _publish_once(subscribed: Sequence[tuple[Session, list[str]]]) -> None:
+    """Let each session publish nothing to each of its channels, and take that."""
+    for session, names in subscribed:
+        session.publish(names)
 
 
 def joins(options: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -141,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--server-pid", type=int, required=True, help="its process, whose CPU time is measured")
     parser.add_argument("--store-port", type=int, help="fanout: where the server with the store listens")
     parser.add_argument("--store-pid", type=int, help="fanout: its process")
+    parser.add_argument("--plain-port", type=int, help="fanout: where the server without sessions listens")
+    parser.add_argument("--plain-pid", type=int, help="fanout: its process")
     parser.add_argument("--subscribers", type=int, default=1_000, help="of one channel (1000)")
     parser.add_argument("--seconds", type=float, default=0.4, help="fanout: how long a turn lasts (0.4)")
     parser.add_argument("--fill-seconds", type=float, default=20.0, help="fanout: for history to fill (20)")

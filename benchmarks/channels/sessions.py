@@ -17,7 +17,17 @@ from hawser_engine import (
 )
 from hawser_engine.calls import Call, Reply
 from hawser_engine.codes import SubscribeStatus
-from hawser_engine.messages import PRESENCE, ChannelRequest, Subscribe, Subscribed, decode_message, encode_body
+from hawser_engine.messages import (
+    PRESENCE,
+    ChannelRequest,
+    Publication,
+    Publish,
+    Published,
+    Subscribe,
+    Subscribed,
+    decode_message,
+    encode_body,
+)
 from hawser_engine.presence import Presence, Present
 
 if TYPE_CHECKING:
@@ -59,6 +69,18 @@ class Session:
         answer = self._ask(Subscribe(self._next_id(), wanted), Subscribed)
         if any(one.status != SubscribeStatus.LIVE for one in answer.channels):
             raise Lost(f"subscribing was answered {answer!r}")
+
+    def publish(self, names: Sequence[str]) -> None:
+        """Publish an empty payload to channels that it has subscribed to, and take what comes of that."""
+        for name in names:
+            self._client.session.send(encode_body(Publish(self._next_id(), name, b"", None)), time.monotonic())
+        self._write()
+        missing = {Published: len(names), Publication: len(names)}
+        while any(missing.values()):
+            for message in self._read():
+                if isinstance(message, Published | Publication):
+                    missing[type(message)] -= 1
+            self._write()
 
     def appear(self, name: str, *, watch: bool) -> None:
         """Be a member of a channel, and perhaps watch who else is."""

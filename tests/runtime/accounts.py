@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from hawser import Gap, Message
+from hawser.payloads import decode_payload
 from tests.runtime.reading import Broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hawser import Position
+    from hawser.brokers import History
 
 
 class Resets(Protocol):
@@ -90,13 +92,32 @@ class Published:
         """Those that a reader may not be passed over with."""
         return [offset for offset in offsets if self._is_for(offset, who, filtered=filtered)]
 
+    def check_kept(self, history: History, most: int) -> None:
+        """What is kept of it in the end is the newest of it, as it was published.
+
+        Raises:
+            Broken: It is something else, or somewhere else.
+        """
+        end = max(self._lines)
+        if (history.top.epoch, history.top.offset) != (self._epoch, end):
+            raise Broken(f"{self.channel} is kept up to {history.top}, and ends at {end}")
+        due = [offset for offset in sorted(self._lines) if not self._is_replaced(offset)]
+        due = due[-most:] if most else []
+        kept = {entry.offset: decode_payload(entry.data) for entry in history.entries}
+        if kept != {offset: self._lines[offset].data for offset in due}:
+            raise Broken(f"{self.channel}: {[*kept]} are kept, and should be {due} as they were published")
+
+    def _is_replaced(self, offset: int) -> bool:
+        key = self._lines[offset].key
+        return self._latest and key is not None and self._newest[key] > offset
+
     def _is_for(self, offset: int, who: str, *, filtered: bool) -> bool:
         line = self._lines.get(offset)
         if line is None:
             raise Broken(f"{self.channel}: nothing was published at {offset}")
         if (filtered and not line.even) or line.but == who:
             return False
-        return not (self._latest and line.key is not None and self._newest[line.key] > offset)
+        return not self._is_replaced(offset)
 
 
 class _Stream:

@@ -3,14 +3,19 @@
 Three clients publish to all channels and read some of them, one plainly, one by a filter, one by a pattern beside a
 channel of it that it comes to and leaves. A fourth one reads what the server subscribes it to. Links break, the server
 is started again, the broker is in no hurry and in a third of the worlds loses reports. What each of them read is looked
-at when all is over and everything that was published is known: see `tests.runtime.accounts`. To run a seed again:
-``python -m tests.runtime.channels_world 17``.
+at when all is over and everything that was published is known: see `tests.runtime.accounts`.
+
+In a quarter of the worlds the channels are in a file, see `tests.runtime.inline_store`, and the server ends in mid
+traffic, in peace or killed. Then nothing but the file is left of it, and the channels go on with the next one as if
+nothing had been. To run a seed again: ``python -m tests.runtime.channels_world 17``.
 """
 
 from __future__ import annotations
 
 import random
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -20,11 +25,13 @@ from hawser import EVERYONE, App, Client, Gap, HawserError, Message, RequestLost
 from tests.runtime import frame
 from tests.runtime.accounts import Account, AssignedAccount, Line, PatternAccount, Published
 from tests.runtime.frame import HASTY, STORM_SECONDS, live_through, tell
+from tests.runtime.inline_store import InlineStore, inline_store
 from tests.runtime.losing import LosingBroker
 from tests.runtime.reading import Broken
 
 if TYPE_CHECKING:
     from hawser import Subscription
+    from hawser.brokers import Broker, History
     from hawser.rules import ChannelRule
     from hawser.testing import FaultyNetwork
 
@@ -36,6 +43,10 @@ ALONE: Final = "log:3"
 KEYS: Final = ("red", "green", "blue")
 FILTER: Final = 'even == "1"'
 PATTERN: Final = "log:*"
+FILE: Final = 2
+"""The remainder, by 4, of seeds whose channels are in a file."""
+TRAFFIC_SECONDS: Final = (1, 8)
+"""When these are restarted: as long as there is something to lose."""
 END: Final = "end"
 """What is published when all else was: who has it has had everything before it."""
 ENDS: Final = 20
@@ -52,6 +63,10 @@ class Outcome(frame.Outcome):
     gaps: int
     volatile: int
     """Volatile ones among the messages."""
+    kept: int
+    """Publications that were in the file, in the end."""
+    kills: int
+    """Servers that were killed."""
 
     @property
     def eventful(self) -> bool:
@@ -65,7 +80,7 @@ class World(frame.World):
     MODULE = "tests.runtime.channels_world"
     URL = "memory://channels"
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, stack: ExitStack) -> None:
         super().__init__(seed)
         pick = self.random.choice
         self.config = attrs.evolve(
@@ -76,14 +91,26 @@ class World(frame.World):
             wildcards_behind=pick([1, 128]),
             operations=random.Random(f"operations {seed}").choice([1, 3, 256]),  # of its own, so that stories stay
         )
-        self.broker = LosingBroker(self.random.getrandbits(32), loses=pick([0.1, 0.4]) if seed % 3 == 2 else 0.0)
-        self.app = App(broker=self.broker)
+        self.store = self._make_store(stack) if seed % 4 == FILE else None
+        self.app = App(broker=self._make_broker())
         self.ledger = {name: Published(name, whole=whole, latest=latest) for name, whole, latest in self._declare()}
+        self.kept: dict[str, History] = {}
+        """What of each channel is in the file, in the end."""
         self.accounts: list[Account | AssignedAccount | PatternAccount] = []
         self.gaps = self.items = 0
         self._publishing = 3
         self._over = trio.Event()
         self._assign()
+
+    def _make_store(self, stack: ExitStack) -> InlineStore:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        return stack.enter_context(inline_store(folder, self.seed))
+
+    def _make_broker(self) -> Broker:
+        if self.store is not None:
+            return self.store.open()
+        loses = self.seed % 3 == 2
+        return LosingBroker(self.random.getrandbits(32), loses=self.random.choice([0.1, 0.4]) if loses else 0.0)
 
     def _declare(self) -> list[tuple[str, bool, bool]]:
         """Declare the channels; each with whether it keeps everything, and whether only the latest by key."""
@@ -115,13 +142,38 @@ class World(frame.World):
                         clients.start_soon(self._live, network, name, reads)
                     clients.start_soon(self._be_assigned, network)
                     clients.start_soon(self.weather, network, [0.1, 0.5, 3])
-                    await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
-                    if self.random.random() < 0.5:
-                        await self.serve_again()
+                    await self._restart()
                 await trio.sleep(self.config.resume_period_seconds + 10)
                 self.check_left()
                 self.serve_no_more()
+        if self.store is not None:
+            await self._look_into_the_file(self.store.open())
         return self.cuts
+
+    async def _restart(self) -> None:
+        if self.store is None:
+            await trio.sleep(self.random.uniform(0, 2 * STORM_SECONDS))
+            if self.random.random() < 0.5:
+                await self.serve_again()
+            return
+        await trio.sleep(self.random.uniform(*TRAFFIC_SECONDS))
+        if self.random.random() < 0.5:
+            await self.store.kill()
+            self.note("server", "is killed")
+        await self.serve_again()
+
+    async def serve_at(self, name: str, app: App, url: str, up: trio.Event, until: trio.Event) -> None:
+        """See `frame.World.serve_at`; nothing but the file is left of a store."""
+        if self.store is not None:
+            app.broker = self.store.open()
+        await super().serve_at(name, app, url, up, until)
+
+    async def _look_into_the_file(self, broker: Broker) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(broker.run)
+            for channel in self.ledger:
+                self.kept[channel] = await broker.history(channel, 0, limit=10_000, limit_bytes=2**24)
+            nursery.cancel_scope.cancel()
 
     async def _live(self, network: FaultyNetwork, name: str, reads: Any) -> None:
         """One client: it publishes and reads, until it has read the end of everything."""
@@ -322,6 +374,10 @@ class World(frame.World):
 
     def check(self) -> None:
         """See `frame.World.check`."""
+        for channel, history in self.kept.items():
+            rule = self.app.rule_for(channel)
+            assert rule is not None
+            self.ledger[channel].check_kept(history, rule.retention.messages)
         for account in self.accounts:
             account.check()
             if not account.complete:
@@ -347,10 +403,13 @@ def run_world(seed: int) -> Outcome:
     Raises:
         Broken: Something that is promised did not hold; it says which seed to run again.
     """
-    world = World(seed)
-    faults = live_through(world)
+    with ExitStack() as stack:
+        world = World(seed, stack)
+        faults = live_through(world)
     volatile = sum(account.volatile for account in world.accounts)
-    return Outcome(seed, world.lines, faults, world.items, world.gaps, volatile, seconds=world.seconds)
+    kept = sum(len(history.entries) for history in world.kept.values())
+    kills = 0 if world.store is None else world.store.kills
+    return Outcome(seed, world.lines, faults, world.items, world.gaps, volatile, kept, kills, seconds=world.seconds)
 
 
 if __name__ == "__main__":

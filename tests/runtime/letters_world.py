@@ -155,8 +155,8 @@ class World(frame.World):
         if self.seed % 3 == 0:
             return LateBroker(self.random.getrandbits(32))
         if self.seed % 3 == FILE:
-            path = Path(stack.enter_context(TemporaryDirectory())) / "store.db"
-            return stack.enter_context(inline_store(path, self.random.getrandbits(32)))
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            return stack.enter_context(inline_store(folder, self.random.getrandbits(32))).open()
         return MemoryBroker(random_bytes=self.bytes(), clock=trio.current_time)
 
     def _declare(self, name: str) -> Box:

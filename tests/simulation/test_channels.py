@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import pytest
 
 from hawser import Subscription, SubscriptionLost
+from hawser.brokers.sqlite import SqliteBroker
+from hawser.brokers.sqlite.book import Book, Contents
+from hawser.brokers.sqlite.file import StoreFile
+from hawser.brokers.sqlite.keys import Keys
 from hawser.client.assigned import Assigned
 from hawser.client.feed import Feed
 from hawser.client.wildcards import PatternFeed, Patterns
@@ -31,6 +36,9 @@ from tests.runtime.channel_breaks import (
 )
 from tests.runtime.channels_world import run_world
 from tests.runtime.planting import Planted, each_planted
+
+if TYPE_CHECKING:
+    from hawser.brokers.sqlite.book import Change
 
 
 def spare_nobody(flusher: Flusher, channel: Channel, chunk: Any, now: float) -> None:
@@ -72,6 +80,66 @@ def take_what_is_volatile(feed: Feed, epoch: bytes, offset: int, data: bytes, ab
     feed.position = Position(epoch, offset)
 
 
+write: Final = SqliteBroker._write  # pyright: ignore[reportPrivateUsage]
+
+
+async def answer_it_unwritten(broker: Any, store: Any, writer: Any, batch: Any) -> None:
+    """Whoever publishes is told so before it is in the file, and the server is killed (PUB-2)."""
+
+    class Eager:
+        async def write(self, change: Change) -> None:
+            for waiting, answer in zip(batch, change.answers, strict=True):
+                waiting.answer(answer)
+            await writer.write(change)
+
+    eager: Any = Eager()
+    await write(broker, store, eager, batch)
+
+
+remember_keys: Final = Keys.__init__
+
+
+def forget_keys(keys: Keys, rows: Any, keys_max: int) -> None:
+    """What is published again under its key, after a restart, is published twice (PUB-3)."""
+    remember_keys(keys, rows, keys_max)
+    keys._keys.clear()  # pyright: ignore[reportPrivateUsage]
+
+
+remember_heads: Final = Book.__init__
+
+
+def begin_anew(book: Book, contents: Any, random_bytes: Any, *others: Any) -> None:
+    """Every start gives the channels new epochs, as if the file had lost something."""
+    remember_heads(book, contents, random_bytes, *others)
+    for head in book._heads.values():  # pyright: ignore[reportPrivateUsage]
+        head.epoch = random_bytes(8)
+
+
+load: Final = StoreFile._load  # pyright: ignore[reportPrivateUsage]
+
+
+def forget_which_is_the_latest(file: StoreFile, writer: Any) -> Contents:
+    """What was published before a restart is not replaced by what is newer of its key (LAT-1)."""
+    return attrs.evolve(load(file, writer), kept=())
+
+
+def forget_how_much_there_was(file: StoreFile, writer: Any) -> Contents:
+    """A channel has all of its past after a restart, also what it had given up (CHN-14)."""
+    contents = load(file, writer)
+    return attrs.evolve(contents, heads=[(*row[:5], 1, 0, *row[7:]) for row in contents.heads])
+
+
+commit: Final = StoreFile.commit
+
+
+def write_it_with_the_next_one(file: StoreFile, change: Change) -> None:
+    """A commit is in the file when the next one is: the last one is forgotten with a restart."""
+    late: Any = file
+    last, late.last = getattr(late, "last", None), change
+    if last is not None:
+        commit(file, last)
+
+
 PLANTED: Final = (
     Planted(Membership, "go_on", go_on_without_a_word, "has not had the end", 0),
     Planted(Membership, "spare", spare_without_a_word, "though history reaches", 0),
@@ -89,6 +157,12 @@ PLANTED: Final = (
     Planted(Channel, "missed", believe_the_report, "has not had the end", 11),
     Planted(Feeder, "feed", write_it_with_the_next, "has not written", 8),
     Planted(Feed, "volatile", take_what_is_volatile, "nobody said so", 25),
+    Planted(SqliteBroker, "_write", answer_it_unwritten, "two publications at", 62),
+    Planted(Keys, "__init__", forget_keys, "was read as", 34),
+    Planted(Book, "__init__", begin_anew, "another epoch", 2),
+    Planted(StoreFile, "_load", forget_which_is_the_latest, "are kept, and should be", 2),
+    Planted(StoreFile, "_load", forget_how_much_there_was, "are kept, and should be", 6),
+    Planted(StoreFile, "commit", write_it_with_the_next_one, "two publications at", 2),
 )
 
 

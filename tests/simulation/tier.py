@@ -46,7 +46,7 @@ class Kind:
 
 KINDS: Final = {
     "runtime": Kind(world.run_world, 300, ("moves", "shared", "gaps")),
-    "channels": Kind(channels_world.run_world, 15, ("volatile", "gaps")),
+    "channels": Kind(channels_world.run_world, 15, ("volatile", "gaps", "kept", "kills")),
     "agents": Kind(agents_world.run_world, 30, ("calls answered",)),
     "presence": Kind(presence_world.run_world, 9, ("states",)),
     "letters": Kind(letters_world.run_world, 6, ("dead", *(f"statuses {status.name}" for status in SendStatus))),
