@@ -45,7 +45,7 @@ def as_text(found: Mapping[str, Sequence[Row]]) -> str:
         found: The rows of all rounds, by the name of their case.
     """
     tables = [_fan_outs(found[FANOUT.name])] if FANOUT.name in found else []
-    tables += [part for part in (_joins(found), _calls(found)) if part]
+    tables += [part for part in (_weights(found), _joins(found), _calls(found)) if part]
     verdicts = [str(verdict) for verdict in _verdicts(found)]
     return "\n\n".join([*tables, *([f"Targets. {'; '.join(verdicts)}."] if verdicts else [])])
 
@@ -87,6 +87,13 @@ def _fan_outs(rows: Sequence[Row]) -> str:
             cells.append(f"{one.median:.2f} µs (best {one.best:.2f})" + (f", {ratio:.2f} times" if ratio else ""))
         lines.append((name, *cells))
     return table(lines)
+
+
+def _weights(found: Mapping[str, Sequence[Row]]) -> str:
+    rows = [row for case in MEMORY if case.name in found for row in found[case.name]]
+    lines = [("memory of a channel with one subscriber", "of so many", "bytes")]
+    lines += [(str(row["row"]), f"{row['count']:,}", f"{row['bytes']:,.0f}") for row in rows]
+    return table(lines) if rows else ""
 
 
 def _joins(found: Mapping[str, Sequence[Row]]) -> str:
@@ -135,7 +142,7 @@ def _verdicts(found: Mapping[str, Sequence[Row]]) -> list[Verdict]:
                 verdicts.append(Verdict(what, ratio, HISTORY_TARGET))
     for case in MEMORY:
         if case.name in found:
-            for row in found[case.name]:
-                what = f"bytes of a channel with one subscriber, {row['row']}, of {row['count']:,}"
-                verdicts.append(Verdict(what, row["bytes"], CHANNEL_TARGET))
+            row = found[case.name][0]  # for what its first publication leaves behind there is no target
+            what = f"bytes of a channel with one subscriber, {row['row']}, of {row['count']:,}"
+            verdicts.append(Verdict(what, row["bytes"], CHANNEL_TARGET))
     return verdicts
