@@ -23,7 +23,7 @@ from hawser.randomness import uniform
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.channels.segments import is_pattern
-from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
@@ -60,7 +60,7 @@ from hawser_engine.streams import Stream, StreamCredit, StreamItem
 from .answering import Answering, Procedures
 from .assigned import Assigned
 from .directs import DirectDesk
-from .feed import Feed, Flow, Message
+from .feed import Feed, Flow, Message, gap_reason
 from .mailboxes import Mailboxes
 from .offering import Offers
 from .operations import Kind, Operations, Pending, request_bytes
@@ -616,9 +616,7 @@ class Dialogue:
                     continue
                 self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
             else:
-                reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
-                gap = reason if outcome.status == SubscribeStatus.GAP else None
-                flow = subscription.feed.joined(outcome.position, gap)
+                flow = subscription.feed.joined(outcome.position, gap_reason(outcome))
                 self._pause(outcome.channel, subscription.position, flow)
                 subscription.answered()
         if later:

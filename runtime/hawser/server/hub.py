@@ -127,22 +127,30 @@ class Hub:
         else:
             self.wildcards.leave(session, name)
 
-    async def assign(self, session: ServerSession, name: str, rule: ChannelRule) -> None:
-        """Subscribe a session to a channel that it has not asked for, unless it has it already (ASG-1, ASG-2).
+    async def assign(self, session: ServerSession, wanted: ChannelRequest, rule: ChannelRule) -> None:
+        """Subscribe a session to a channel that it has not asked for, unless it has it already (ASG-1, ASG-2, ASG-6).
 
         Raises:
-            RequestFailed: It is in as many channels as it may be.
+            RequestFailed: It is in as many channels as it may be, or nobody could say what it may have.
+            BrokerUnavailable: The channel cannot be opened, or read, now.
         """
+        name = wanted.channel
+        if name in session.memberships:
+            return
         with self._pinned([name]):
-            channel = await self._open(name, rule)
+            try:
+                plan = await self._planner.assign(session, wanted, rule)
+            except Refused as refused:
+                raise refused.public() from None
             await session.room()
             if session.ended or name in session.memberships:
                 return
-            outcome = self._enter(session, Plan(name, channel))
+            outcome = self._enter(session, plan)
             if outcome.position is None:
                 raise RequestFailed(ErrorCode.LIMIT, f"a session has at most {len(session.memberships)} channels")
             session.assigned |= {name}
             session.put(encode_body(Subscribed(None, (outcome,))))
+        session.feed()
 
     async def dismiss(self, session: ServerSession, name: str) -> None:
         """End a subscription of a session because the application wants it so (ASG-3)."""

@@ -88,6 +88,16 @@ class Planner:
             reason = ErrorCode.INTERNAL.name
         return Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
 
+    async def assign(self, session: ServerSession, wanted: ChannelRequest, rule: ChannelRule) -> Plan:
+        """Find out how a session begins that the application subscribes to a channel (ASG-6).
+
+        Raises:
+            Refused: Nobody could say whether it may have the last value.
+            BrokerUnavailable: The channel cannot be opened, or read, now.
+        """
+        channel = await self._open(wanted.channel, rule)
+        return await self._begin(session, wanted, channel, rule, assigned=True)
+
     async def _look_up_through(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
         middleware = self._node.app.middlewares
         if not middleware:
@@ -105,18 +115,33 @@ class Planner:
         return plan
 
     async def _look_up(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
-        name, since, options = wanted.channel, wanted.since, wanted.options
+        name, options = wanted.channel, wanted.options
         if is_pattern(name):
             return await self._look_up_pattern(session, wanted)
         rule = await self._node.allow(session, "subscribe", name)
         filter = None if options is None or options.filter is None else _filter(rule, options.filter)
         channel = await self._open(name, rule)
+        return await self._begin(session, wanted, channel, rule, filter)
+
+    async def _begin(
+        self,
+        session: ServerSession,
+        wanted: ChannelRequest,
+        channel: Channel,
+        rule: ChannelRule,
+        filter: Filter | None = None,
+        *,
+        assigned: bool = False,
+    ) -> Plan:
+        """From where a subscription is served; the right to read history is not asked for where that is assigned."""
+        name, since = channel.name, wanted.since
         if since is None:
-            return Plan(name, channel, await self._rewound(session, channel, rule, options), filter)
+            position = await self._rewound(session, channel, rule, wanted.options, assigned=assigned)
+            return Plan(name, channel, position, filter)
         page = await self._read(channel, since.offset, limit=0, limit_bytes=0)
         # SUB-4: everything after `since` is there, or the answer says since where it is. SUB-14: for whoever may not
         # read history, nothing is.
-        first = page.first if await self._may_read(session, name) else page.top.offset + 1
+        first = page.first if assigned or await self._may_read(session, name) else page.top.offset + 1
         top, kept = page.top, Position(page.top.epoch, first - 1)
         if since.epoch != top.epoch or since.offset > top.offset:
             return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
@@ -154,7 +179,13 @@ class Planner:
         return True
 
     async def _rewound(
-        self, session: ServerSession, channel: Channel, rule: ChannelRule, options: SubscribeOptions | None
+        self,
+        session: ServerSession,
+        channel: Channel,
+        rule: ChannelRule,
+        options: SubscribeOptions | None,
+        *,
+        assigned: bool,
     ) -> Position | None:
         """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
         count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
@@ -163,7 +194,7 @@ class Planner:
             count = rule.last_value_count
         if count == 0 or not rule.retention.messages:
             return None
-        if not await self._may_read(session, channel.name):
+        if not (asked and assigned) and not await self._may_read(session, channel.name):
             if asked:
                 raise Refused(ErrorCode.DENIED, f"history of {channel.name!r}")
             return None
