@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
-from hawser.addressing import Sent, outcome_of
+from hawser.addressing import Sent, outcome_of, read
 from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
@@ -535,8 +535,8 @@ class Dialogue:
             case SentMessage():
                 pending = self.operations.take(message.id)
                 if pending is not None:
-                    told = zip(pending.targets, message.outcomes, strict=False)
-                    pending.succeed(Sent(tuple(outcome_of(target, outcome) for target, outcome in told)))
+                    told = zip(pending.targets, read(message), strict=False)
+                    pending.succeed(Sent(tuple(outcome_of(target, one) for target, one in told)))
 
     def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
         """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""
@@ -605,7 +605,9 @@ class Dialogue:
             return
         pending.succeed(None)
         later: list[Subscription] = []
+        remarks = iter(message.remarks or ())
         for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
+            remark = next(remarks, "") if outcome.position is None else ""  # MSG-10
             if self._subscriptions.get(outcome.channel) is not subscription:
                 continue  # given up meanwhile
             if outcome.position is None:
@@ -614,7 +616,8 @@ class Dialogue:
                 if temporary and pending.again is not None:
                     later.append(subscription)
                     continue
-                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
+                why = remark or f"subscribe {outcome.channel!r}"
+                self._refused(subscription, RequestFailed(code, why, temporary=temporary))
             else:
                 flow = subscription.feed.joined(outcome.position, gap_reason(outcome))
                 self._pause(outcome.channel, subscription.position, flow)

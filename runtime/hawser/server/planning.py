@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hawser.brokers import BrokerUnavailable
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
 from hawser.middleware import SubscribeRequest, pass_through
@@ -18,6 +17,8 @@ from hawser_engine.channels.filters import FilterError, parse_filter
 from hawser_engine.channels.segments import SEGMENTS_MAX, is_pattern
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import WILDCARDS, Position
+
+from .publishing import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +45,9 @@ class Plan:
     filter: Filter | None = None
     status: SubscribeStatus = SubscribeStatus.LIVE
     reason: str = ""
+    """After a gap: why."""
+    refused: Refused | None = None
+    """Why it will not be entered; None: nothing stands against it so far."""
     wildcard: ChannelRule | None = None
     """What holds for it where it is a pattern of channels."""
 
@@ -75,18 +79,11 @@ class Planner:
         name = wanted.channel
         try:
             return await self._look_up_through(session, wanted)
-        except Refused as refused:
-            reason = refused.code.name
         except RequestFailed as error:
-            # Only an error code has a name that travels here; what the application makes up is a no all the same.
-            known = error.code in ErrorCode.__members__.values()
-            reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
-        except BrokerUnavailable:
-            reason = ErrorCode.UNAVAILABLE.name
+            refused = Refused.of(error)
         except Exception as error:
-            self._node.incident(f"subscribe {name!r}", error)
-            reason = ErrorCode.INTERNAL.name
-        return Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
+            refused = refusal(self._node, f"subscribe {name!r}", error)
+        return Plan(name, refused=refused)
 
     async def assign(self, session: ServerSession, wanted: ChannelRequest, rule: ChannelRule) -> Plan:
         """Find out how a session begins that the application subscribes to a channel (ASG-6).
@@ -119,7 +116,7 @@ class Planner:
         if is_pattern(name):
             return await self._look_up_pattern(session, wanted)
         rule = await self._node.allow(session, "subscribe", name)
-        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        filter = None if options is None or options.filter is None else _filter(name, rule, options.filter)
         channel = await self._open(name, rule)
         return await self._begin(session, wanted, channel, rule, filter)
 
@@ -161,7 +158,7 @@ class Planner:
         if name.count(":") >= SEGMENTS_MAX:
             raise Refused(ErrorCode.LIMIT, f"a pattern has at most {SEGMENTS_MAX} segments")
         rule = await self._node.allow(session, "wildcard", name)
-        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        filter = None if options is None or options.filter is None else _filter(name, rule, options.filter)
         await self._wildcards.watches.open(name)
         if wanted.since is None:
             return Plan(name, filter=filter, wildcard=rule)
@@ -196,7 +193,7 @@ class Planner:
             return None
         if not (asked and assigned) and not await self._may_read(session, channel.name):
             if asked:
-                raise Refused(ErrorCode.DENIED, f"history of {channel.name!r}")
+                raise Refused(ErrorCode.DENIED, f"rewind {channel.name!r}: its history may not be read")
             return None
         seconds = inf if age_ms is None else age_ms / 1_000
         page = await self._read(channel, 0, limit=1, limit_bytes=0, seconds=seconds)
@@ -205,10 +202,10 @@ class Planner:
         return Position(page.top.epoch, begin if count is None else max(begin, end - count))
 
 
-def _filter(rule: ChannelRule, text: str) -> Filter:
+def _filter(name: str, rule: ChannelRule, text: str) -> Filter:
     """Read a filter; where publications carry no tags there is nothing to look at (SUB-13)."""
     if "tags" not in rule.about:
-        raise Refused(ErrorCode.BAD_REQUEST, "the publications of this channel carry no tags")
+        raise Refused(ErrorCode.BAD_REQUEST, f"a filter looks at tags, and publications of {name!r} carry none")
     try:
         return parse_filter(text)
     except FilterError as error:
