@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from hawser_engine.codes import ErrorCode, SendStatus
+from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
 from hawser_engine.messages import SendOutcome
 from hawser_engine.messages import Sent as SentMessage
 
@@ -99,6 +99,28 @@ class Sent:
         return outcome
 
 
+@attrs.frozen
+class Reach:
+    """How many sessions were subscribed to a channel, or are not any more."""
+
+    sessions: int = 0
+    """How many: also those that were so before, and those that will be as soon as they have room for the news."""
+    away: int = 0
+    """How many of them had no link at that moment: they are told when they are back."""
+    refused: int = 0
+    """How many sessions could not be: their clients take no such subscription, or are in as many channels as may be."""
+    unreached: int = 0
+    """How many servers have not said what became of their sessions."""
+
+    def __add__(self, other: Reach) -> Reach:
+        return Reach(
+            self.sessions + other.sessions,
+            self.away + other.away,
+            self.refused + other.refused,
+            self.unreached + other.unreached,
+        )
+
+
 def listed(to: Target | Sequence[Target]) -> tuple[Target, ...]:
     """The targets of something that is to be sent.
 
@@ -108,6 +130,19 @@ def listed(to: Target | Sequence[Target]) -> tuple[Target, ...]:
     targets = (to,) if isinstance(to, Target) else tuple(to)
     if not 1 <= len(targets) <= TARGETS_MAX:
         raise ValueError(f"something is sent to 1 to {TARGETS_MAX} targets at once, not to {len(targets)}")
+    return targets
+
+
+def sessions_of(to: Target | Sequence[Target]) -> tuple[Target, ...]:
+    """The same of something that is done with sessions.
+
+    Raises:
+        ValueError: There is none, or there are too many, or one is no session and no user.
+    """
+    targets = listed(to)
+    for target in targets:
+        if target.kind not in (TargetKind.SESSION, TargetKind.USER):
+            raise ValueError(f"subscriptions are those of sessions and users, not of {target}")
     return targets
 
 

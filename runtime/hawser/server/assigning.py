@@ -1,4 +1,4 @@
-"""Subscriptions that the application decides, not the client (SPEC ASG-1 to ASG-6)."""
+"""Subscriptions that the application decides, not the client (SPEC ASG-1 to ASG-7)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from hawser.client.subscription import subscribe_options
-from hawser.errors import RequestFailed
 from hawser.principals import check_name
 from hawser_engine.channels.segments import is_pattern
-from hawser_engine.codes import ErrorCode
-from hawser_engine.messages import ASSIGNED, ChannelRequest
+from hawser_engine.messages import ChannelRequest
 
 if TYPE_CHECKING:
     from hawser.app import App
@@ -36,8 +34,6 @@ class Assigner:
         session = self._session
         wanted = requested(channel, since, rewind, rewind_seconds)
         rule = rule_of(session.node.app, channel)
-        if ASSIGNED not in session.engine.features:
-            raise RequestFailed(ErrorCode.NOT_FOUND, "the client takes no subscriptions that it has not asked for")
         await trio.lowlevel.checkpoint()
         await session.node.hub.assign(session, wanted, rule)
 

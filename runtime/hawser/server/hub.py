@@ -14,6 +14,7 @@ import trio
 
 from hawser.brokers import BrokerUnavailable
 from hawser.calls import REMARK_BYTES_MAX, Refused, clipped
+from hawser.errors import RequestFailed
 from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.entries import Retention
 from hawser_engine.channels.feeding import PAGE, PAGE_BYTES, Feeder, page_of
@@ -22,6 +23,7 @@ from hawser_engine.channels.overflow import OverflowCounts
 from hawser_engine.codes import ErrorCode, SubscribeStatus
 from hawser_engine.messages import (
     ADDRESSING,
+    ASSIGNED,
     ChannelOutcome,
     Position,
     Subscribe,
@@ -140,10 +142,13 @@ class Hub:
         """Subscribe a session to a channel that it has not asked for, unless it has it already (ASG-1, ASG-2, ASG-6).
 
         Raises:
-            RequestFailed: It is in as many channels as it may be, or nobody could say what it may have.
+            RequestFailed: Its client takes none, or is in as many channels as it may be, or nobody could say what it
+                may have.
             BrokerUnavailable: The channel cannot be opened, or read, now.
         """
         name = wanted.channel
+        if ASSIGNED not in session.engine.features:
+            raise RequestFailed(ErrorCode.NOT_FOUND, "the client takes no subscriptions that it has not asked for")
         if name in session.memberships:
             return
         with self._pinned([name]):
@@ -162,10 +167,14 @@ class Hub:
     async def dismiss(self, session: ServerSession, name: str) -> None:
         """End a subscription of a session because the application wants it so (ASG-3)."""
         await session.room()
-        own = session.wildcards
-        if name in session.memberships or (own is not None and name in own.members):
+        if self.has(session, name):
             self.remove(session, name)
             session.put(encode_body(Unsubscribed(None, (name,), 0, "")))
+
+    def has(self, session: ServerSession, name: str) -> bool:
+        """Whether a session is subscribed to a channel, or a pattern."""
+        own = session.wildcards
+        return name in session.memberships or (own is not None and name in own.members)
 
     async def recheck(self, session: ServerSession) -> None:
         """Ask again for the rights to all channels; end the subscriptions that lost them (SUB-7, SUB-8)."""

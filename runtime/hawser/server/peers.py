@@ -16,8 +16,9 @@ from hawser.brokers import Moving
 from hawser.calls import Refused
 from hawser_engine.cbor import decode_value
 
+from .enrolling import answer_enrolment
 from .leased import Leased
-from .reaching import ANSWER_SECONDS, MAILING, Abroad, take_over
+from .reaching import ANSWER_SECONDS, ENROLMENT, MAILING, Abroad, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -129,9 +130,14 @@ class Peers:
 
     async def appear(self) -> None:
         """Be there for others from now on, whatever sessions there are; waits as `enter` does."""
-        self._entries.wanted = True
+        self.show()
         if self._entries.lease is None:
             await self._tried()
+
+    def show(self) -> None:
+        """The same without waiting for it."""
+        self._entries.wanted = True
+        self._entries.wake()
 
     async def enter(self, session: str, user: str) -> None:
         """Let others find a session; waits until they do, or the directory is out of reach."""
@@ -183,6 +189,8 @@ class Peers:
 
         if asked[0] == MAILING:
             answer(await take_over(asked, here, self._deliver))
+        elif asked[0] == ENROLMENT:  # which may wait for sessions, and others not for it
+            self._node.start_service(answer_enrolment, self._node, asked, here, answer)
         else:
             self._node.asking.errands.take(asked, here, answer)
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 5.0
 """For which another server is waited for."""
 MAILING: Final = 1
-"""The question that hands over a mailing; `canvassing` has the others."""
+"""The question that hands over a mailing; `canvassing` has those from 2 to 5."""
+ENROLMENT: Final = 6
+"""The question that has sessions subscribed, or not any more; see `enrolling`."""
 _EXTRA_BYTES: Final = 65_536
 """What a question has beside what is sent: at most 64 targets, and who sends it."""
 
