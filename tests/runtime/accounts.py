@@ -218,8 +218,8 @@ class AssignedAccount:
 
     @property
     def complete(self) -> bool:
-        """Whether the last of them has had the end."""
-        return bool(self._stays) and self._stays[-1].complete
+        """Whether one of them has had the end; one that begins in the past may be at it when all is over."""
+        return any(stay.complete for stay in self._stays)
 
     @property
     def volatile(self) -> int:
