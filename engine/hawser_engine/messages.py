@@ -165,6 +165,8 @@ class Subscribed(Kind):
     """The request that this answers; None: the server has subscribed the session by itself (SPEC ASG-1)."""
     channels: Annotated[tuple[ChannelOutcome, ...], ListOf(Record(ChannelOutcome), 1, 128)]
     """One outcome for each channel asked for, in the same order."""
+    remarks: Annotated[tuple[str, ...] | None, Nullable(ListOf(Text(0, MAX_INTEGER), 1, 128))] = None
+    """Why, for people: one text for each of them that is refused, in their order (SPEC MSG-10); None: no word of it."""
 
 
 @frozen(field_transformer=checked)
@@ -377,6 +379,8 @@ class Sent(Kind):
     """The request that this answers."""
     outcomes: Annotated[tuple[SendOutcome, ...], ListOf(Record(SendOutcome), 1, 64)]
     """One for each target, in the same order."""
+    remarks: Annotated[tuple[str, ...] | None, Nullable(ListOf(Text(0, MAX_INTEGER), 1, 64))] = None
+    """Why, for people: one text for each of them that is refused, in their order (SPEC MSG-10); None: no word of it."""
 
 
 @frozen(field_transformer=checked)

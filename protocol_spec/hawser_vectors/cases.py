@@ -128,12 +128,14 @@ def _optional(layout: Layout, name: str, kind: Kind) -> Iterator[Case]:
     spec = ("MSG-9",)
     for size, value in (("usual", kind.usual), ("empty", kind.smallest), ("as large as it may be", kind.largest)):
         yield valid(layout, f"{name} is there, {size}", {name: value}, spec=spec)
-    for key, value in kind.usual.items():
+    parts: dict[str, Any] = kind.usual if "a map" in kind.types else {}
+    for key, value in parts.items():
         yield valid(layout, f"{name} with nothing but {key}", {name: {key: value}}, spec=spec)
     yield valid(layout, f"{name} is null", {name: None}, spec=spec, canonical=False)
-    value = {**dict.fromkeys(kind.usual), "later": {"k": [1.5, None]}}
-    text = f"{name} with nulls and an unknown key"
-    yield valid(layout, text, {name: value}, spec=spec, shown={name: {}}, canonical=False)
+    if parts:
+        value = {**dict.fromkeys(parts), "later": {"k": [1.5, None]}}
+        text = f"{name} with nulls and an unknown key"
+        yield valid(layout, text, {name: value}, spec=spec, shown={name: {}}, canonical=False)
 
 
 def invalid_of(layout: Layout) -> Iterator[Case]:

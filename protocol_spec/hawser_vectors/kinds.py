@@ -71,6 +71,11 @@ def nullable(kind: Kind) -> Kind:
     return replace(kind, types=(*kind.types, "null"), smallest=None)
 
 
+def omissible(kind: Kind) -> Kind:
+    """Make an item that may be left out at the end of a packet, which null says as well."""
+    return replace(kind, types=(*kind.types, "null"))
+
+
 def array(of: Kind, minimum: int, maximum: int, *, thorough: bool = False) -> Kind:
     """Make an array of like items; thorough: with every wrong type among them, else with one."""
     outside = [(f"an array of {minimum - 1}", [of.usual] * (minimum - 1), "PKT-8")] if minimum else []

@@ -4,7 +4,22 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from .encoding import Offering, Outcome, Position, Present, Request, SendOutcome, Target
-from .kinds import Kind, array, counts, entries, flag, keyed, nullable, octets, open_map, optional, record, text, uint
+from .kinds import (
+    Kind,
+    array,
+    counts,
+    entries,
+    flag,
+    keyed,
+    nullable,
+    octets,
+    omissible,
+    open_map,
+    optional,
+    record,
+    text,
+    uint,
+)
 
 Layer: TypeAlias = Literal["session", "message"]
 
@@ -119,6 +134,7 @@ _outcome = record(
     Outcome("é" * 127 + "x", 2**53, Position(b"\xff" * 8, 2**53), "HISTORY_TOO_SHORT"),
     {"channel": _name, "status": uint(0), "position": nullable(_place), "reason": text(0, None, "")},
 )
+_remark = text(0, None, "subscribe 'room:lobby'")
 SUBSCRIBE_OPTIONS: Final = optional(
     {
         "rewind": nullable(uint(10)),
@@ -178,6 +194,7 @@ MESSAGES: Final = (
         "message",
         ("SUB-2", "ASG-1"),
         "subscribe",
+        {"remarks": omissible(array(_remark, 1, 128))},
     ),
     Layout("UNSUBSCRIBE", 3, {"id": _id, "channels": array(_name, 1, 128)}, "message", (), "subscribe"),
     Layout(
@@ -268,7 +285,15 @@ MESSAGES: Final = (
         "addressing",
         {"options": _options},
     ),
-    Layout("SENT", 17, {"id": _id, "outcomes": array(_sent, 1, 64)}, "message", (), "addressing"),
+    Layout(
+        "SENT",
+        17,
+        {"id": _id, "outcomes": array(_sent, 1, 64)},
+        "message",
+        (),
+        "addressing",
+        {"remarks": omissible(array(_remark, 1, 64))},
+    ),
     Layout(
         "DIRECT",
         18,

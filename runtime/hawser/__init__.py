@@ -12,7 +12,7 @@ from hawser_engine.messages import Position
 from hawser_transports import HttpRequest, HttpResponse
 
 from . import to
-from .addressing import Outcome, Sent, UserRule
+from .addressing import Outcome, Reach, Sent, UserRule
 from .agents import AgentRule
 from .answers import Answer, Collected, Question
 from .app import App
@@ -136,6 +136,7 @@ __all__ = [
     "PublishRequest",
     "Published",
     "Question",
+    "Reach",
     "Receipt",
     "Request",
     "RequestFailed",

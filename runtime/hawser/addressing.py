@@ -9,8 +9,10 @@ import attrs
 
 from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
 from hawser_engine.messages import SendOutcome
+from hawser_engine.messages import Sent as SentMessage
 
 from .brokers import Published
+from .calls import REMARK_BYTES_MAX, clipped
 from .errors import RequestFailed
 from .patterns import Rule
 from .to import Target
@@ -101,6 +103,28 @@ class Sent:
         return outcome
 
 
+@attrs.frozen
+class Reach:
+    """How many sessions were subscribed to a channel, or are not any more."""
+
+    sessions: int = 0
+    """How many: also those that were so before, and those that will be as soon as they have room for the news."""
+    away: int = 0
+    """How many of them had no link at that moment: they are told when they are back."""
+    refused: int = 0
+    """How many sessions could not be: their clients take no such subscription, or are in as many channels as may be."""
+    unreached: int = 0
+    """How many servers have not said what became of their sessions."""
+
+    def __add__(self, other: Reach) -> Reach:
+        return Reach(
+            self.sessions + other.sessions,
+            self.away + other.away,
+            self.refused + other.refused,
+            self.unreached + other.unreached,
+        )
+
+
 def listed(to: Target | Sequence[Target], options: PublishOptions | None = None) -> tuple[Target, ...]:
     """The targets of something that is to be sent.
 
@@ -141,34 +165,74 @@ def check_spared(but: object) -> None:
         raise TypeError(f"but is a list of sessions, such as [session], not {type(but).__name__}")
 
 
-def outcome_of(target: Target, told: SendOutcome) -> Outcome:
+def sessions_of(to: Target | Sequence[Target]) -> tuple[Target, ...]:
+    """The same of something that is done with sessions.
+
+    Raises:
+        ValueError: There is none, or there are too many, or one is no session and no user.
+    """
+    targets = listed(to)
+    for target in targets:
+        if target.kind not in (TargetKind.SESSION, TargetKind.USER):
+            raise ValueError(f"subscriptions are those of sessions and users, not of {target}")
+    return targets
+
+
+@attrs.frozen
+class Told:
+    """What a sender is told of a target."""
+
+    outcome: SendOutcome
+    remark: str = ""
+    """Why it is refused, for people (MSG-10)."""
+
+
+def written(id: int, told: Sequence[Told]) -> SentMessage:
+    """The SENT that tells it."""
+    remarks = tuple(one.remark for one in told if _is_refused(one.outcome))
+    return SentMessage(id, tuple(one.outcome for one in told), remarks or None)
+
+
+def read(message: SentMessage) -> list[Told]:
+    """What a SENT tells."""
+    remarks = iter(message.remarks or ())
+    return [Told(outcome, next(remarks, "") if _is_refused(outcome) else "") for outcome in message.outcomes]
+
+
+def _is_refused(outcome: SendOutcome) -> bool:
+    return outcome.status not in STATUSES
+
+
+def outcome_of(target: Target, told: Told) -> Outcome:
     """What SENT says of a target (ADR-3)."""
-    status = STATUSES.get(told.status, "refused")
+    one = told.outcome
+    status = STATUSES.get(one.status, "refused")
     published = error = None
-    if told.position is not None:
-        published = Published(told.position, status == "duplicate")
+    if one.position is not None:
+        published = Published(one.position, status == "duplicate")
     if status == "refused":
-        code = ErrorCode.__members__.get(told.reason, ErrorCode.INTERNAL)
-        error = RequestFailed(code, f"to {target.name!r}", temporary=code in TEMPORARY)
-    return Outcome(target, status, told.reached, told.away, told.full, published, error)
+        code = ErrorCode.__members__.get(one.reason, ErrorCode.INTERNAL)
+        error = RequestFailed(code, told.remark or f"to {target.name!r}", temporary=code in TEMPORARY)
+    return Outcome(target, status, one.reached, one.away, one.full, published, error)
 
 
-def told_of(outcome: Outcome) -> SendOutcome:
+def told_of(outcome: Outcome) -> Told:
     """What SENT says of an outcome: the other way around of `outcome_of`."""
     if outcome.status == "refused":
-        return refused(ErrorCode.INTERNAL if outcome.error is None else outcome.error.code)
+        error = outcome.error or RequestFailed(ErrorCode.INTERNAL)
+        return refused(error.code, error.message)
     position = None if outcome.published is None else outcome.published.position
-    return SendOutcome(CODES[outcome.status], outcome.reached, outcome.away, outcome.full, position, "")
+    return Told(SendOutcome(CODES[outcome.status], outcome.reached, outcome.away, outcome.full, position, ""))
 
 
-def refused(code: ErrorCode | int) -> SendOutcome:
+def refused(code: ErrorCode | int, why: str) -> Told:
     """The outcome of a target to which nothing was sent."""
     known = code in ErrorCode.__members__.values()
     reason = ErrorCode(code).name if known else ErrorCode.DENIED.name
-    return SendOutcome(SendStatus.REFUSED, 0, 0, 0, None, reason)
+    return Told(SendOutcome(SendStatus.REFUSED, 0, 0, 0, None, reason), clipped(why, REMARK_BYTES_MAX))
 
 
-def placed(published: Published) -> SendOutcome:
+def placed(published: Published) -> Told:
     """The outcome of a channel."""
     status = SendStatus.DUPLICATE if published.duplicate else SendStatus.PUBLISHED
-    return SendOutcome(status, 0, 0, 0, published.position, "")
+    return Told(SendOutcome(status, 0, 0, 0, published.position, ""))

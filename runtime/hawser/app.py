@@ -14,11 +14,11 @@ from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.entries import Entry, Retention, told
 from hawser_engine.channels.overflow import Overflow
 from hawser_engine.codes import ErrorCode, TargetKind
-from hawser_engine.messages import encode_publication
+from hawser_engine.messages import Subscribe, Unsubscribe, encode_publication
 from hawser_engine.packets import MAX_BODY
 
 from .about import carry, check_carried, check_volatile, publish_options
-from .addressing import TARGETS_MAX, UserRule, check_spared, listed
+from .addressing import TARGETS_MAX, UserRule, check_spared, listed, sessions_of
 from .agents import DIRECTORY, AgentRule, Balance
 from .amounts import check_amounts, check_spans
 from .answers import COLLECT_PROCEDURE
@@ -36,17 +36,19 @@ from .principals import Principal, check_handler, check_name, check_seconds, sco
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 from .server.asking import ask_all
+from .server.assigning import requested, rule_of
+from .server.enrolling import enrol_all
 from .server.posting import deposit_from
 from .server.sending import send_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 
-    from hawser_engine.messages import About, PublishOptions
+    from hawser_engine.messages import About, Position, PublishOptions
     from hawser_transports import HttpHandler
 
     from .about import Carried
-    from .addressing import Sent
+    from .addressing import Reach, Sent
     from .answers import Collected
     from .brokers import Broker
     from .members import Member
@@ -392,10 +394,7 @@ class App:
         return await self._publish(rule, channel, payload, key, options, spared)
 
     def _declared_channel(self, channel: str) -> ChannelRule:
-        rule = self.rule_for(channel)
-        if rule is None:
-            raise LookupError(f"no channel {channel!r} is declared; declare it with App.channel")
-        return rule
+        return rule_of(self, channel)
 
     async def _publish(
         self,
@@ -466,6 +465,61 @@ class App:
                 _check_event(rule, payload, options)
                 _about(rule, one.name or "", payload, key, options)
         return await send_from(self, targets, payload, but, key, options)
+
+    async def subscribe(
+        self,
+        to: Target | Sequence[Target],
+        channel: str,
+        *,
+        since: Position | None = None,
+        rewind: int | None = None,
+        rewind_seconds: float | None = None,
+    ) -> Reach:
+        """Subscribe clients to a channel: ``await app.subscribe(to.user("ada"), "room:lobby")``; nobody is asked.
+
+        It does what `Session.subscribe` does, with the sessions that there are now at all servers that share the
+        application's broker; for those that begin later there is `App.on_connect`. A server is found moments after its
+        first client that takes such subscriptions has come.
+
+        Args:
+            to: Sessions and users, one or several: ``to.session(session.id)``, ``to.user("ada")`` on all devices.
+            channel: The channel's name; no pattern.
+            since: As for `Session.subscribe`.
+            rewind: As there.
+            rewind_seconds: As there.
+
+        Returns:
+            How many sessions are subscribed now, and how many could not be.
+
+        Raises:
+            LookupError: No declared pattern matches the channel.
+            ValueError: The name is a pattern, or not well-formed, or a rewind is below 0; or a target is something else
+                than a session or a user, or there is none, or there are too many.
+            BrokerUnavailable: The channel cannot be opened now; some may be subscribed.
+
+        Spec: ASG-1, ASG-2, ASG-6, ASG-7.
+        """
+        wanted = requested(channel, since, rewind, rewind_seconds)
+        self._declared_channel(channel)
+        return await enrol_all(self, sessions_of(to), Subscribe(1, (wanted,)))
+
+    async def unsubscribe(self, to: Target | Sequence[Target], channel: str) -> Reach:
+        """End subscriptions of clients, whoever has asked for them; as `Session.unsubscribe`.
+
+        Args:
+            to: As for `subscribe`.
+            channel: The channel's name, or a pattern that clients have subscribed to.
+
+        Returns:
+            How many sessions had it.
+
+        Raises:
+            ValueError: The name is not well-formed, or a target is none, as for `subscribe`.
+
+        Spec: ASG-3, ASG-7.
+        """
+        check_name("a channel name", channel)
+        return await enrol_all(self, sessions_of(to), Unsubscribe(1, (channel,)))
 
     async def collect(
         self, channel: str, data: object, *, seconds: float = 5.0, but: Sequence[Session] = ()

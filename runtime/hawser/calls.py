@@ -41,6 +41,8 @@ ProcedureHandler: TypeAlias = "Callable[..., Awaitable[Any] | AsyncIterator[Any]
 Failure = TypeVar("Failure", bound=RequestFailed)
 
 TEXT_BYTES_MAX: Final = 1_024
+REMARK_BYTES_MAX: Final = 255
+"""Where many texts travel together (MSG-10)."""
 
 
 class Refused(Exception):
@@ -57,6 +59,13 @@ class Refused(Exception):
     def broken(cls, what: str, broken: ContractBroken) -> Refused:
         """What was sent is not as declared (CTR-3)."""
         return cls(ErrorCode.BAD_REQUEST, f"{what} is not as declared: {broken.text()} (CTR-3)", data=broken.data())
+
+    @classmethod
+    def of(cls, error: RequestFailed) -> Refused:
+        """The same where only the name of a code travels: what the application makes up is a no all the same."""
+        known = error.code in ErrorCode.__members__.values()
+        code = ErrorCode(error.code) if known else ErrorCode.DENIED
+        return cls(code, error.message, temporary=error.temporary)
 
     def public(self) -> RequestFailed:
         """The same for the application to see."""
@@ -81,7 +90,7 @@ class Encoded:
 def error_body(id: int, refused: Refused) -> bytes:
     """The ERROR that answers a request."""
     data = None if refused.data is None else encode_payload(refused.data)
-    return encode_body(ErrorReply(id, refused.code, _text(refused.message), refused.temporary, data))
+    return encode_body(ErrorReply(id, refused.code, clipped(refused.message), refused.temporary, data))
 
 
 def chosen_error_body(id: int, error: RequestFailed) -> bytes:
@@ -91,7 +100,7 @@ def chosen_error_body(id: int, error: RequestFailed) -> bytes:
         PayloadError: Its data cannot travel.
     """
     data = None if error.data is None else encode_payload(error.data)
-    return encode_body(ErrorReply(id, error.code, _text(error.message), error.temporary, data))
+    return encode_body(ErrorReply(id, error.code, clipped(error.message), error.temporary, data))
 
 
 def failure(reply: ErrorReply, kind: type[Failure]) -> Failure:
@@ -343,7 +352,7 @@ class Callee:
         except Refused as refused:
             return error_body(call.id, refused)
         except Relayed as relayed:
-            return encode_body(attrs.evolve(relayed.reply, id=call.id, message=_text(relayed.reply.message)))
+            return encode_body(attrs.evolve(relayed.reply, id=call.id, message=clipped(relayed.reply.message)))
         except RequestFailed as error:
             return self._chosen(call, error)
         except MessageTooLarge as error:  # an item
@@ -376,5 +385,6 @@ def _only(error: Exception) -> Exception:
     return _only(inside[0]) if len(inside) == 1 else error
 
 
-def _text(message: str) -> str:
-    return message.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")
+def clipped(message: str, bytes_max: int = TEXT_BYTES_MAX) -> str:
+    """As much of a text as may travel."""
+    return message.encode(errors="replace")[:bytes_max].decode(errors="ignore")

@@ -239,8 +239,8 @@ class AssignedAccount:
 
     @property
     def complete(self) -> bool:
-        """Whether the last of them has had the end."""
-        return bool(self._stays) and self._stays[-1].complete
+        """Whether one of them has had the end; one that begins in the past may be at it when all is over."""
+        return any(stay.complete for stay in self._stays)
 
     @property
     def volatile(self) -> int:
@@ -288,13 +288,13 @@ class Stay(Account):
         super().see(item, where)
 
     def check_begin(self, lost: Position | None) -> None:
-        """It has told what was missed since the one before it, if that one was lost at a position."""
-        due = None if lost == self._start else lost
-        told = None if self._missed is None else self._missed.since
-        if self._start is not None and told != due:
-            raise Broken(
-                f"{self.who}: one was lost at {lost}, and the next one, at {self._start}, tells {self._missed}"
-            )
+        """It has told what was missed since the one before it, if that one was lost at a position (ASG-5)."""
+        start, told = self._start, None if self._missed is None else self._missed.since
+        if start is None:
+            return
+        comes_again = lost is not None and lost.epoch == start.epoch and lost.offset >= start.offset
+        if told != (None if comes_again else lost):
+            raise Broken(f"{self.who}: one was lost at {lost}, and the next one, at {start}, tells {self._missed}")
 
 
 class PatternAccount:

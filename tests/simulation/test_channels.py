@@ -8,10 +8,11 @@ import attrs
 import pytest
 
 from hawser import Subscription, SubscriptionLost
+from hawser.brokers.keys import KeyWindow
 from hawser.brokers.sqlite import SqliteBroker
 from hawser.brokers.sqlite.book import Book, Contents
 from hawser.brokers.sqlite.file import StoreFile
-from hawser.brokers.sqlite.keys import Keys
+from hawser.brokers.sqlite.keys import KEY_WINDOW_MS, Keys
 from hawser.client.assigned import Assigned
 from hawser.client.feed import Feed
 from hawser.client.wildcards import PatternFeed, Patterns
@@ -102,7 +103,7 @@ remember_keys: Final = Keys.__init__
 def forget_keys(keys: Keys, rows: Any, keys_max: int) -> None:
     """What is published again under its key, after a restart, is published twice (PUB-3)."""
     remember_keys(keys, rows, keys_max)
-    keys._keys.clear()  # pyright: ignore[reportPrivateUsage]
+    keys._window = KeyWindow(keys_max, KEY_WINDOW_MS)  # pyright: ignore[reportPrivateUsage]
 
 
 remember_heads: Final = Book.__init__

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import pytest
 
+from hawser.addressing import Told
 from hawser.brokers import MailboxFull, MemoryMailboxes, Published
 from hawser.brokers.memory_keys import MemoryKeys
 from hawser.brokers.sqlite import letters as sqlite_letters
@@ -209,16 +210,16 @@ async def reach_everybody_twice(abroad: Any, mailing: Any, begun: Any) -> None:
     await reach_abroad(abroad, mailing, begun)
 
 
-def call_full_nobody(count: Count) -> SendOutcome:
+def call_full_nobody(count: Count) -> Told:
     """Who listens and has no room is said not to be there (ADR-3)."""
     status = SendStatus.DELIVERED if count.reached else SendStatus.NOBODY
-    return SendOutcome(status, count.reached, count.away, count.full, None, "")
+    return Told(SendOutcome(status, count.reached, count.away, count.full, None, ""))
 
 
-def count_one_too_many(count: Count) -> SendOutcome:
+def count_one_too_many(count: Count) -> Told:
     """The sender is told of a session that has not got it (ADR-3)."""
     status = SendStatus.DELIVERED if count.reached else SendStatus.FULL if count.full else SendStatus.NOBODY
-    return SendOutcome(status, count.reached + bool(count.reached), count.away, count.full, None, "")
+    return Told(SendOutcome(status, count.reached + bool(count.reached), count.away, count.full, None, ""))
 
 
 def keep_it_all_the_same(leftovers: Any, mailbox: str, target: Any, count: Count) -> bool:

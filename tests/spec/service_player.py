@@ -175,9 +175,9 @@ def open_service(random_bytes: Callable[[int], bytes]) -> App:
             yield total
 
     @app.procedure("assign")
-    async def assign(session: Session, channel: str) -> None:
+    async def assign(session: Session, channel: str, rewind: int | None = None) -> None:
         try:
-            await session.subscribe(channel)
+            await session.subscribe(channel, rewind=rewind)
         except RequestFailed as error:
             raise CallError(error.code) from None
 

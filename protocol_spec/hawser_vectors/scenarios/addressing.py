@@ -14,6 +14,7 @@ from .messages import (
     publication,
     publish,
     published,
+    remarks_on,
     subscribe,
     subscribed,
     unsubscribe,
@@ -46,7 +47,7 @@ def send(
 
 def sent(id: int, *outcomes: list[Any]) -> Message:
     """Write SENT."""
-    return [17, id, list(outcomes)]
+    return [17, id, list(outcomes), *remarks_on(status == REFUSED for status, *_ in outcomes)]
 
 
 def taken(reached: int = 1, away: int = 0, full: int = 0) -> list[Any]:
@@ -246,7 +247,8 @@ def _refusing() -> Iterator[ServiceScene]:
     s.tells("a", sent(2, refused("BAD_REQUEST")), sent(3, refused("BAD_REQUEST")))
     yield s
 
-    s = AddressedScene("who may not send to a user may not to its sessions, and each target is for itself", "ADR-6")
+    each = "who may not send to a user may not to its sessions, and each target is for itself"
+    s = AddressedScene(each, "ADR-6", "MSG-10")
     s.hearkens("m", {"token": "members"})
     s.hearkens("b")
     s.enters("a", ADA)

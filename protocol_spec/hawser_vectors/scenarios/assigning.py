@@ -32,10 +32,16 @@ class AssigningScene(ServiceScene):
         self.starts("a", open_(credentials, features=FEATURES), features=FEATURES)
         self.second("b")
 
-    def does(self, id: int, what: str, channel: str, *told: Any) -> None:
+    def does(self, id: int, what: str, channel: str, *told: Any, rewind: int | None = None) -> None:
         """The session has the service assign it a channel, or dismiss it; that is told before the answer."""
-        self.hears("a", call(id, what, [channel]))
+        self.hears("a", call(id, what, [channel] if rewind is None else [channel, rewind]))
         self.tells("a", *told, reply(id, None))
+
+    def assigned(self, id: int, outcome: list[Any], *kept: Any, rewind: int | None = None) -> None:
+        """The session has the service assign it a channel; what it begins with is told beside the answer."""
+        channel = outcome[0]
+        self.hears("a", call(id, "assign", [channel] if rewind is None else [channel, rewind]))
+        self.tells("a", subscribed(None, outcome), reply(id, None), *kept)
 
     def brings(self, channel: str, offset: int) -> None:
         """A publication arrives for the session."""
@@ -77,6 +83,27 @@ def server() -> Iterator[ServiceScene]:
     s.brings("room", 1)
     s.hears("a", subscribe(5, "room", options={"rewind": 1}))
     s.tells("a", subscribed(5, live("room")), publication("room", 1, "1"))
+    yield s
+
+    s = AssigningScene("it begins with the last value, as others do", "ASG-6", "SUB-11", "LAT-6")
+    s.begins()
+    for id, key in enumerate("aba", 1):
+        s.hears("b", publish(id, "states:x", f"{id}", about={"latest_key": key}))
+        s.tells("b", published(id, id))
+    s.assigned(
+        1,
+        live("states:x", 1),
+        publication("states:x", 2, "2", about={"latest_key": "b"}),
+        publication("states:x", 3, "3", about={"latest_key": "a"}),
+    )
+    yield s
+
+    s = AssigningScene("it begins where the server says, whoever may read history", "ASG-6", "SUB-10", "SUB-14")
+    s.begins()
+    for id in (1, 2, 3):
+        s.hears("b", publish(id, "fresh:x", f"{id}"))
+        s.tells("b", published(id, id))
+    s.assigned(1, live("fresh:x", 1), publication("fresh:x", 2, "2"), publication("fresh:x", 3, "3"), rewind=2)
     yield s
 
     s = AssigningScene("rights to subscribe do not touch it", "ASG-1", "SUB-8")

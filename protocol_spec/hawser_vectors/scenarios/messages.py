@@ -1,5 +1,6 @@
 """The messages of SPEC.md section 15.1 as plain lists, and the MESSAGE packets that carry them."""
 
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from ..encoding import Raw, encode
@@ -24,6 +25,7 @@ ERRORS: Final = {
     "LIMIT": 11,
     "TAKEN_OVER": 12,
 }
+REFUSED: Final = 3
 GAPS: Final = {"HISTORY_TOO_SHORT": 1, "EPOCH_CHANGED": 2, "OVERFLOW": 3}
 
 
@@ -63,7 +65,13 @@ def subscribe(id: int, *channels: str, since: Any = None, options: Any = None) -
 
 def subscribed(id: int | None, *outcomes: list[Any]) -> Message:
     """Write SUBSCRIBED."""
-    return [2, id, list(outcomes)]
+    return [2, id, list(outcomes), *remarks_on(status == REFUSED for _, status, *_ in outcomes)]
+
+
+def remarks_on(refused: Iterable[bool]) -> list[Any]:
+    """Write the item that says why, if any of the outcomes before it are refused (MSG-10)."""
+    remarks = [REASON for each in refused if each]
+    return [remarks] if remarks else []
 
 
 def live(channel: str, offset: int = 0, epoch: Any = EPOCH) -> list[Any]:
@@ -83,7 +91,7 @@ def broken(channel: str, offset: int, reason: str) -> list[Any]:
 
 def refused(channel: str, code: str) -> list[Any]:
     """Write the outcome of a channel that is refused."""
-    return [channel, 3, None, code]
+    return [channel, REFUSED, None, code]
 
 
 def unsubscribe(id: int, *channels: str) -> Message:

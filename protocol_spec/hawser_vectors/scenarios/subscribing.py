@@ -81,7 +81,7 @@ def server() -> Iterator[ServiceScene]:
         s.tells("a", subscribed(2, broken("live:x", 1, "EPOCH_CHANGED")))
         yield s
 
-    s = ServiceScene("a channel that is refused does not touch the others", "SUB-5", "SUB-2", "SUB-8")
+    s = ServiceScene("a channel that is refused does not touch the others", "SUB-5", "SUB-2", "SUB-8", "MSG-10")
     s.starts()
     s.second("b")
     s.joins("a", "room")

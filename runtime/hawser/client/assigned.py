@@ -1,4 +1,4 @@
-"""Subscriptions that the server has decided: each runs the handler that the program gave (SPEC ASG-1 to ASG-4)."""
+"""Subscriptions that the server has decided: each runs the handler that the program gave (SPEC ASG-1 to ASG-6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hawser.errors import SessionClosed, SubscriptionLost
 from hawser.incidents import record_incident
 from hawser_engine.codes import GapReason
 
-from .feed import Feed
+from .feed import Feed, gap_reason
 from .subscription import Subscription
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ class Assigned:
             return
         config, channel = self._dialogue.config, outcome.channel
         before = self._known.pop(channel, None)
-        feed = Feed(channel, before, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
-        reason = None
-        if before is not None and before != position:
-            reason = GapReason.HISTORY_TOO_SHORT if before.epoch == position.epoch else GapReason.EPOCH_CHANGED
+        reason = _missing(before, position, outcome)
+        since = None if reason is None else before
+        feed = Feed(channel, since, messages_max=config.subscription_messages, bytes_max=config.subscription_bytes)
         feed.joined(position, reason)
         subscription = self._current[channel] = Subscription(self._dialogue, feed)
         self._dialogue.adopt(subscription)
@@ -87,3 +86,12 @@ class Assigned:
             self.over(subscription)
             self._dialogue.leave(subscription)
             subscription.finish(None)
+
+
+def _missing(before: Position | None, position: Position, outcome: ChannelOutcome) -> GapReason | None:
+    """Why something is missing before a subscription that begins at a position; None: nothing is (ASG-5)."""
+    if before is not None and before.epoch != position.epoch:
+        return GapReason.EPOCH_CHANGED
+    if before is not None and before.offset < position.offset:
+        return GapReason.HISTORY_TOO_SHORT
+    return gap_reason(outcome)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import trio
 
-from hawser.addressing import Sent, outcome_of
+from hawser.addressing import Sent, outcome_of, read
 from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
@@ -23,7 +23,7 @@ from hawser.randomness import uniform
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
 from hawser_engine.channels.segments import is_pattern
-from hawser_engine.codes import CloseCode, ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.codes import CloseCode, ErrorCode
 from hawser_engine.errors import BacklogFull, HawserError, MessageTooLarge, RemoteProtocolError
 from hawser_engine.mailboxes import Held, Hold, Letter, Post, Settle
 from hawser_engine.messages import (
@@ -60,7 +60,7 @@ from hawser_engine.streams import Stream, StreamCredit, StreamItem
 from .answering import Answering, Procedures
 from .assigned import Assigned
 from .directs import DirectDesk
-from .feed import Feed, Flow, Message
+from .feed import Feed, Flow, Message, gap_reason
 from .mailboxes import Mailboxes
 from .offering import Offers
 from .operations import Kind, Operations, Pending, request_bytes
@@ -535,8 +535,8 @@ class Dialogue:
             case SentMessage():
                 pending = self.operations.take(message.id)
                 if pending is not None:
-                    told = zip(pending.targets, message.outcomes, strict=False)
-                    pending.succeed(Sent(tuple(outcome_of(target, outcome) for target, outcome in told)))
+                    told = zip(pending.targets, read(message), strict=False)
+                    pending.succeed(Sent(tuple(outcome_of(target, one) for target, one in told)))
 
     def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
         """A call that has items, or one of its items: of this side's call or of the server's (STR-1 to STR-4)."""
@@ -605,7 +605,9 @@ class Dialogue:
             return
         pending.succeed(None)
         later: list[Subscription] = []
+        remarks = iter(message.remarks or ())
         for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
+            remark = next(remarks, "") if outcome.position is None else ""  # MSG-10
             if self._subscriptions.get(outcome.channel) is not subscription:
                 continue  # given up meanwhile
             if outcome.position is None:
@@ -614,11 +616,10 @@ class Dialogue:
                 if temporary and pending.again is not None:
                     later.append(subscription)
                     continue
-                self._refused(subscription, RequestFailed(code, f"subscribe {outcome.channel!r}", temporary=temporary))
+                why = remark or f"subscribe {outcome.channel!r}"
+                self._refused(subscription, RequestFailed(code, why, temporary=temporary))
             else:
-                reason = GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)
-                gap = reason if outcome.status == SubscribeStatus.GAP else None
-                flow = subscription.feed.joined(outcome.position, gap)
+                flow = subscription.feed.joined(outcome.position, gap_reason(outcome))
                 self._pause(outcome.channel, subscription.position, flow)
                 subscription.answered()
         if later:

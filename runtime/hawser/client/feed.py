@@ -15,13 +15,13 @@ import attrs
 
 from hawser.errors import Gap
 from hawser.payloads import decode_payload
-from hawser_engine.codes import GapReason
+from hawser_engine.codes import GapReason, SubscribeStatus
 from hawser_engine.messages import Position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hawser_engine.messages import About
+    from hawser_engine.messages import About, ChannelOutcome
 
 
 @attrs.frozen
@@ -217,3 +217,10 @@ class Feed:
             since = before.since
             reason = before.reason if before.reason == GapReason.EPOCH_CHANGED else reason
         self._queue.append(Gap(self.channel, since, position, reason))
+
+
+def gap_reason(outcome: ChannelOutcome) -> GapReason | None:
+    """Why what lies before the position of an outcome is lost; None: nothing is (SUB-2)."""
+    if outcome.status != SubscribeStatus.GAP:
+        return None
+    return GapReason.__members__.get(outcome.reason, GapReason.HISTORY_TOO_SHORT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.addressing import EVERYBODY, outcome_of, placed, refused, told_of
+from hawser.addressing import EVERYBODY, Told, outcome_of, placed, refused, told_of, written
 from hawser.addressing import Sent as AllSent
 from hawser.brokers import Published
 from hawser.calls import Refused
@@ -21,7 +21,7 @@ from hawser.patterns import find
 from hawser.principals import scoped_key
 from hawser.to import Target as Addressed
 from hawser_engine.codes import ErrorCode, TargetKind
-from hawser_engine.messages import Listening, Publish, Send, SendOutcome, Sent, Target, encode_body
+from hawser_engine.messages import Listening, Publish, Send, Target, encode_body
 
 from .permits import permit
 from .posting import deposit
@@ -127,14 +127,18 @@ class Addressing:
         """Carry out a SEND and answer it (ADR-1)."""
         options = request.options
         labelled = options is not None and not (options.tags is None and options.latest_key is None)
-        outcomes: dict[int, SendOutcome] = {}
+        outcomes: dict[int, Told] = {}
         addressed: dict[int, Addressed] = {}
         publications: dict[int, Publish] = {}
         for place, target in enumerate(request.targets):
             if target.kind == TargetKind.CHANNEL and target.name is not None:
                 publications[place] = Publish(request.id, target.name, request.data, request.key, options)
-            elif labelled or _is_nobody(target):  # ADR-7, ADR-2
-                outcomes[place] = refused(ErrorCode.BAD_REQUEST)
+            elif _is_nobody(target):  # ADR-2
+                outcomes[place] = refused(ErrorCode.BAD_REQUEST, f"nobody is of kind {target.kind} by this name")
+            elif labelled:  # ADR-7
+                outcomes[place] = refused(
+                    ErrorCode.BAD_REQUEST, "only what is published in a channel has tags or a key"
+                )
             else:
                 addressed[place] = Addressed(TargetKind(target.kind), target.name)
         if addressed:
@@ -142,12 +146,10 @@ class Addressing:
         if publications:
             done = await outcomes_of(session, list(publications.values()))
             for place, outcome in zip(publications, done, strict=True):
-                outcomes[place] = placed(outcome) if isinstance(outcome, Published) else refused(outcome.code)
-        await session.send(encode_body(Sent(request.id, tuple(outcomes[place] for place in sorted(outcomes)))))
+                outcomes[place] = _placed(outcome)
+        await session.send(encode_body(written(request.id, [outcomes[place] for place in sorted(outcomes)])))
 
-    async def _pass(
-        self, session: ServerSession, request: Send, targets: tuple[Addressed, ...]
-    ) -> Sequence[SendOutcome]:
+    async def _pass(self, session: ServerSession, request: Send, targets: tuple[Addressed, ...]) -> Sequence[Told]:
         """Send to all targets that are no channels, with middleware around it where there is any."""
         options = request.options
         asked = SendRequest(
@@ -171,11 +173,11 @@ class Addressing:
             if not isinstance(sent, AllSent) or len(sent.outcomes) != len(targets):
                 raise TypeError(f"middleware returned {sent!r} for what is sent, not what proceed() returned")
         except Exception as error:
-            code = error.code if isinstance(error, RequestFailed) else refusal(self._node, request.NAME, error).code
-            return [refused(code)] * len(targets)
+            why = error if isinstance(error, RequestFailed) else refusal(self._node, request.NAME, error)
+            return [refused(why.code, why.message)] * len(targets)
         return [told_of(outcome) for outcome in sent.outcomes]
 
-    async def _send(self, session: ServerSession, asked: SendRequest) -> Sequence[SendOutcome]:
+    async def _send(self, session: ServerSession, asked: SendRequest) -> Sequence[Told]:
         """Give it to all whom the targets stand for, and what is left to mailboxes; returns what became of each."""
         principal = session.handle.principal
         spared = (session.handle,) if asked.except_me else ()
@@ -183,7 +185,7 @@ class Addressing:
         deposit = partial(_deposit, session, asked)
         key = scoped_key(principal, asked.key)
         leftovers = Leftovers(self._node.app, mailing, key, deposit, volatile=asked.volatile)
-        begun: list[Meant | SendOutcome] = []
+        begun: list[Meant | Told] = []
         abroad = self._node.peers.abroad
         for one in asked.targets:
             target = Target(one.kind, one.name)
@@ -191,7 +193,8 @@ class Addressing:
                 await self._allow(session, target, abroad)
                 begun.append(await begin(target, leftovers, begun, partial(self.deliver, mailing, target)))
             except Exception as error:  # what became of one target does not touch the others (ADR-1)
-                begun.append(refused(refusal(self._node, Send.NAME, error).code))
+                why = refusal(self._node, Send.NAME, error)
+                begun.append(refused(why.code, why.message))
         await abroad.reach(mailing, begun)
         reached = [finish(one, leftovers) for one in begun]
         await leftovers.store()
@@ -284,6 +287,10 @@ def _is_nobody(target: Target) -> bool:
     if target.kind == TargetKind.EVERYBODY:
         return target.name is not None
     return target.kind not in TargetKind.__members__.values() or target.name is None
+
+
+def _placed(outcome: Published | Refused | RequestFailed) -> Told:
+    return placed(outcome) if isinstance(outcome, Published) else refused(outcome.code, outcome.message)
 
 
 async def _deposit(session: ServerSession, asked: SendRequest, mailbox: str) -> Published | Refused | RequestFailed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hawser.brokers import BrokerUnavailable
-from hawser.calls import Refused
+from hawser.calls import REMARK_BYTES_MAX, Refused, clipped
 from hawser.errors import RequestFailed
 from hawser_engine.channels.channel import Channel
 from hawser_engine.channels.entries import Retention
@@ -23,6 +23,7 @@ from hawser_engine.channels.overflow import OverflowCounts
 from hawser_engine.codes import ErrorCode, SubscribeStatus
 from hawser_engine.messages import (
     ADDRESSING,
+    ASSIGNED,
     ChannelOutcome,
     Position,
     Subscribe,
@@ -80,36 +81,46 @@ class Hub:
             if any(_answers(session, wanted) for wanted in request.channels):
                 await self._node.peers.appear()  # ASK-5: all servers ask it from SUBSCRIBED on
             await session.room()
-            outcomes = [
-                self._enter(session, plan, answers=_answers(session, wanted))
-                for plan, wanted in zip(plans, request.channels, strict=True)
-            ]
-            session.put(encode_body(Subscribed(request.id, tuple(outcomes))))
+            outcomes, remarks = list[ChannelOutcome](), list[str]()
+            for plan, wanted in zip(plans, request.channels, strict=True):
+                try:
+                    outcomes.append(self._enter(session, plan, answers=_answers(session, wanted)))
+                except Refused as refused:
+                    outcomes.append(ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, refused.code.name))
+                    remarks.append(clipped(refused.message, REMARK_BYTES_MAX))
+            session.put(encode_body(Subscribed(request.id, tuple(outcomes), tuple(remarks) or None)))
         session.feed()
 
     def _enter(self, session: ServerSession, plan: Plan, *, answers: bool = False) -> ChannelOutcome:
+        """Let a session into a channel, or a pattern, as planned.
+
+        Raises:
+            Refused: It does not come in.
+        """
+        name, channel, config = plan.name, plan.channel, self._node.config
+        if name in session.assigned:
+            self.remove(session, name)  # ASG-2
+        if name in session.memberships:
+            raise Refused(ErrorCode.BAD_REQUEST, f"the session is subscribed to {name!r} already")
         if plan.wildcard is not None:
             return self.wildcards.enter(session, plan, plan.wildcard)
-        channel, refusal = plan.channel, plan.reason
-        if plan.name in session.assigned:
-            self.remove(session, plan.name)  # ASG-2
-        if plan.name in session.memberships:
-            channel, refusal = None, ErrorCode.BAD_REQUEST.name
-        elif len(session.memberships) >= self._node.config.channels_per_session:
-            channel, refusal = None, ErrorCode.LIMIT.name
-        if channel is None:
-            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, refusal)
+        if len(session.memberships) >= config.channels_per_session:
+            raise Refused(ErrorCode.LIMIT, f"a session has at most {config.channels_per_session} channels")
+        if plan.refused is not None:
+            raise plan.refused
+        assert channel is not None
         position = self.wildcards.given(session, channel) if plan.since is None else plan.since
-        member = channel.enter(session, position, plan.filter, self._node.config.filters_per_channel)
+        member = channel.enter(session, position, plan.filter, config.filters_per_channel)
         if member is None:
-            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.LIMIT.name)
+            many = f"{name!r} has {config.filters_per_channel} different filters, and takes no more"
+            raise Refused(ErrorCode.LIMIT, many)
         self.wildcards.taken(session, channel, position)
-        session.memberships[plan.name] = member
+        session.memberships[name] = member
         if answers:
-            self._node.asking.enter(plan.name, session)
-        elif self._node.asking.may_be_asked(plan.name):
+            self._node.asking.enter(name, session)
+        elif self._node.asking.may_be_asked(name):
             self._node.peers.appear_soon()  # ASK-6: it is counted at all servers, also where nobody answers
-        return ChannelOutcome(plan.name, plan.status, position, plan.reason)
+        return ChannelOutcome(name, plan.status, position, plan.reason)
 
     async def unsubscribe(self, session: ServerSession, request: Unsubscribe) -> None:
         """Answer an UNSUBSCRIBE; nothing of the channels follows the answer (SUB-3, SUB-6)."""
@@ -130,30 +141,43 @@ class Hub:
         else:
             self.wildcards.leave(session, name)
 
-    async def assign(self, session: ServerSession, name: str, rule: ChannelRule) -> None:
-        """Subscribe a session to a channel that it has not asked for, unless it has it already (ASG-1, ASG-2).
+    async def assign(self, session: ServerSession, wanted: ChannelRequest, rule: ChannelRule) -> None:
+        """Subscribe a session to a channel that it has not asked for, unless it has it already (ASG-1, ASG-2, ASG-6).
 
         Raises:
-            RequestFailed: It is in as many channels as it may be.
+            RequestFailed: Its client takes none, or is in as many channels as it may be, or nobody could say what it
+                may have.
+            BrokerUnavailable: The channel cannot be opened, or read, now.
         """
+        name = wanted.channel
+        if ASSIGNED not in session.engine.features:
+            raise RequestFailed(ErrorCode.NOT_FOUND, "the client takes no subscriptions that it has not asked for")
+        if name in session.memberships:
+            return
         with self._pinned([name]):
-            channel = await self._open(name, rule)
-            await session.room()
-            if session.ended or name in session.memberships:
-                return
-            outcome = self._enter(session, Plan(name, channel))
-            if outcome.position is None:
-                raise RequestFailed(ErrorCode.LIMIT, f"a session has at most {len(session.memberships)} channels")
+            try:
+                plan = await self._planner.assign(session, wanted, rule)
+                await session.room()
+                if session.ended or name in session.memberships:
+                    return
+                outcome = self._enter(session, plan)
+            except Refused as refused:
+                raise refused.public() from None
             session.assigned |= {name}
             session.put(encode_body(Subscribed(None, (outcome,))))
+        session.feed()
 
     async def dismiss(self, session: ServerSession, name: str) -> None:
         """End a subscription of a session because the application wants it so (ASG-3)."""
         await session.room()
-        own = session.wildcards
-        if name in session.memberships or (own is not None and name in own.members):
+        if self.has(session, name):
             self.remove(session, name)
             session.put(encode_body(Unsubscribed(None, (name,), 0, "")))
+
+    def has(self, session: ServerSession, name: str) -> bool:
+        """Whether a session is subscribed to a channel, or a pattern."""
+        own = session.wildcards
+        return name in session.memberships or (own is not None and name in own.members)
 
     async def recheck(self, session: ServerSession) -> None:
         """Ask again for the rights to all channels; end the subscriptions that lost them (SUB-7, SUB-8)."""

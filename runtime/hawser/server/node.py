@@ -39,7 +39,7 @@ from hawser_engine.events import (
     VolatileReceived,
 )
 from hawser_engine.gaps import Gap
-from hawser_engine.messages import FEATURES
+from hawser_engine.messages import ASSIGNED, FEATURES
 from hawser_engine.server import Server as EngineServer
 from hawser_engine.server_connection import ServerConnection
 from hawser_engine.session import ServerSession as EngineServerSession
@@ -302,6 +302,8 @@ class Node:
         self.session_count += 1
         session = ServerSession(self, engine, driver.principal, self.session_count)
         self.sessions[engine] = session
+        if ASSIGNED in engine.features:
+            self.peers.appear_soon()  # ASG-7
         session.spawn(self._greet, session)
         self._arrived(driver, session)
 

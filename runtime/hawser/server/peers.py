@@ -16,8 +16,9 @@ from hawser.brokers import Moving
 from hawser.calls import Refused
 from hawser_engine.cbor import decode_value
 
+from .enrolling import answer_enrolment
 from .leased import Leased
-from .reaching import ANSWER_SECONDS, MAILING, Abroad, take_over
+from .reaching import ANSWER_SECONDS, ENROLMENT, MAILING, Abroad, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -189,6 +190,8 @@ class Peers:
 
         if asked[0] == MAILING:
             answer(await take_over(asked, here, self._deliver))
+        elif asked[0] == ENROLMENT:  # which may wait for sessions, and others not for it
+            self._node.start_service(answer_enrolment, self._node, asked, here, answer)
         else:
             self._node.asking.errands.take(asked, here, answer)
 

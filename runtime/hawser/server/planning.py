@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from hawser.brokers import BrokerUnavailable
 from hawser.calls import Refused
 from hawser.errors import RequestFailed
 from hawser.middleware import SubscribeRequest, pass_through
@@ -18,6 +17,8 @@ from hawser_engine.channels.filters import FilterError, parse_filter
 from hawser_engine.channels.segments import SEGMENTS_MAX, is_pattern
 from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
 from hawser_engine.messages import WILDCARDS, Position
+
+from .publishing import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +45,9 @@ class Plan:
     filter: Filter | None = None
     status: SubscribeStatus = SubscribeStatus.LIVE
     reason: str = ""
+    """After a gap: why."""
+    refused: Refused | None = None
+    """Why it will not be entered; None: nothing stands against it so far."""
     wildcard: ChannelRule | None = None
     """What holds for it where it is a pattern of channels."""
 
@@ -75,18 +79,21 @@ class Planner:
         name = wanted.channel
         try:
             return await self._look_up_through(session, wanted)
-        except Refused as refused:
-            reason = refused.code.name
         except RequestFailed as error:
-            # Only an error code has a name that travels here; what the application makes up is a no all the same.
-            known = error.code in ErrorCode.__members__.values()
-            reason = ErrorCode(error.code).name if known else ErrorCode.DENIED.name
-        except BrokerUnavailable:
-            reason = ErrorCode.UNAVAILABLE.name
+            refused = Refused.of(error)
         except Exception as error:
-            self._node.incident(f"subscribe {name!r}", error)
-            reason = ErrorCode.INTERNAL.name
-        return Plan(name, status=SubscribeStatus.REFUSED, reason=reason)
+            refused = refusal(self._node, f"subscribe {name!r}", error)
+        return Plan(name, refused=refused)
+
+    async def assign(self, session: ServerSession, wanted: ChannelRequest, rule: ChannelRule) -> Plan:
+        """Find out how a session begins that the application subscribes to a channel (ASG-6).
+
+        Raises:
+            Refused: Nobody could say whether it may have the last value.
+            BrokerUnavailable: The channel cannot be opened, or read, now.
+        """
+        channel = await self._open(wanted.channel, rule)
+        return await self._begin(session, wanted, channel, rule, assigned=True)
 
     async def _look_up_through(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
         middleware = self._node.app.middlewares
@@ -105,18 +112,33 @@ class Planner:
         return plan
 
     async def _look_up(self, session: ServerSession, wanted: ChannelRequest) -> Plan:
-        name, since, options = wanted.channel, wanted.since, wanted.options
+        name, options = wanted.channel, wanted.options
         if is_pattern(name):
             return await self._look_up_pattern(session, wanted)
         rule = await self._node.allow(session, "subscribe", name)
-        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        filter = None if options is None or options.filter is None else _filter(name, rule, options.filter)
         channel = await self._open(name, rule)
+        return await self._begin(session, wanted, channel, rule, filter)
+
+    async def _begin(
+        self,
+        session: ServerSession,
+        wanted: ChannelRequest,
+        channel: Channel,
+        rule: ChannelRule,
+        filter: Filter | None = None,
+        *,
+        assigned: bool = False,
+    ) -> Plan:
+        """From where a subscription is served; the right to read history is not asked for where that is assigned."""
+        name, since = channel.name, wanted.since
         if since is None:
-            return Plan(name, channel, await self._rewound(session, channel, rule, options), filter)
+            position = await self._rewound(session, channel, rule, wanted.options, assigned=assigned)
+            return Plan(name, channel, position, filter)
         page = await self._read(channel, since.offset, limit=0, limit_bytes=0)
         # SUB-4: everything after `since` is there, or the answer says since where it is. SUB-14: for whoever may not
         # read history, nothing is.
-        first = page.first if await self._may_read(session, name) else page.top.offset + 1
+        first = page.first if assigned or await self._may_read(session, name) else page.top.offset + 1
         top, kept = page.top, Position(page.top.epoch, first - 1)
         if since.epoch != top.epoch or since.offset > top.offset:
             return Plan(name, channel, kept, filter, SubscribeStatus.GAP, GapReason.EPOCH_CHANGED.name)
@@ -136,7 +158,7 @@ class Planner:
         if name.count(":") >= SEGMENTS_MAX:
             raise Refused(ErrorCode.LIMIT, f"a pattern has at most {SEGMENTS_MAX} segments")
         rule = await self._node.allow(session, "wildcard", name)
-        filter = None if options is None or options.filter is None else _filter(rule, options.filter)
+        filter = None if options is None or options.filter is None else _filter(name, rule, options.filter)
         await self._wildcards.watches.open(name)
         if wanted.since is None:
             return Plan(name, filter=filter, wildcard=rule)
@@ -154,7 +176,13 @@ class Planner:
         return True
 
     async def _rewound(
-        self, session: ServerSession, channel: Channel, rule: ChannelRule, options: SubscribeOptions | None
+        self,
+        session: ServerSession,
+        channel: Channel,
+        rule: ChannelRule,
+        options: SubscribeOptions | None,
+        *,
+        assigned: bool,
     ) -> Position | None:
         """From where a subscription begins that has had nothing; None: from the end (SUB-10, SUB-11)."""
         count, age_ms = (None, None) if options is None else (options.rewind, options.rewind_ms)
@@ -163,9 +191,9 @@ class Planner:
             count = rule.last_value_count
         if count == 0 or not rule.retention.messages:
             return None
-        if not await self._may_read(session, channel.name):
+        if not (asked and assigned) and not await self._may_read(session, channel.name):
             if asked:
-                raise Refused(ErrorCode.DENIED, f"history of {channel.name!r}")
+                raise Refused(ErrorCode.DENIED, f"rewind {channel.name!r}: its history may not be read")
             return None
         seconds = inf if age_ms is None else age_ms / 1_000
         page = await self._read(channel, 0, limit=1, limit_bytes=0, seconds=seconds)
@@ -174,10 +202,10 @@ class Planner:
         return Position(page.top.epoch, begin if count is None else max(begin, end - count))
 
 
-def _filter(rule: ChannelRule, text: str) -> Filter:
+def _filter(name: str, rule: ChannelRule, text: str) -> Filter:
     """Read a filter; where publications carry no tags there is nothing to look at (SUB-13)."""
     if "tags" not in rule.about:
-        raise Refused(ErrorCode.BAD_REQUEST, "the publications of this channel carry no tags")
+        raise Refused(ErrorCode.BAD_REQUEST, f"a filter looks at tags, and publications of {name!r} carry none")
     try:
         return parse_filter(text)
     except FilterError as error:

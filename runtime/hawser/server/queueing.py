@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
-from hawser.addressing import placed, refused
+from hawser.addressing import Told, placed, refused
 from hawser.brokers import Published
 from hawser.mailboxes import AGENT, USER, rule_of
 from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Deposit: TypeAlias = Callable[[str], Awaitable[Published | Refused | RequestFailed]]
     """Puts what is sent into a mailbox; raises nothing."""
 
-Reached: TypeAlias = "SendOutcome | str"
+Reached: TypeAlias = "Told | str"
 """What became of a target, or the mailbox for which it is taken."""
 
 NOT_KEPT: Final = frozenset({ErrorCode.NOT_FOUND, ErrorCode.DENIED})
@@ -57,7 +57,7 @@ class Leftovers:
         self.volatile: bool = volatile
         """Whether it is not kept."""
         self._counts: dict[str, Count] = {}
-        self._outcomes: dict[str, SendOutcome] = {}
+        self._outcomes: dict[str, Told] = {}
 
     def mailbox(self, target: Target) -> str | None:
         """The mailbox of a target, if it has one."""
@@ -71,7 +71,7 @@ class Leftovers:
         """Whether a letter is on its way there already."""
         return mailbox in self._counts
 
-    async def known(self, mailbox: str) -> SendOutcome | None:
+    async def known(self, mailbox: str) -> Told | None:
         """The outcome of a target in whose mailbox the key is remembered; None for all others.
 
         Raises:
@@ -96,17 +96,18 @@ class Leftovers:
                 for mailbox in self._counts:
                     nursery.start_soon(self._store, mailbox)
 
-    def told(self, outcome: Reached) -> SendOutcome:
+    def told(self, outcome: Reached) -> Told:
         """The outcome of a target, once everything is stored."""
         return self._outcomes[outcome] if isinstance(outcome, str) else outcome
 
     async def _store(self, mailbox: str) -> None:
         stored, count = await self._deposit(mailbox), self._counts[mailbox]
         if isinstance(stored, Published):
-            queued = SendOutcome(SendStatus.QUEUED, 0, 0, count.full, stored.position, "")
+            queued = Told(SendOutcome(SendStatus.QUEUED, 0, 0, count.full, stored.position, ""))
             self._outcomes[mailbox] = placed(stored) if stored.duplicate else queued
         else:
-            self._outcomes[mailbox] = count.told() if stored.code in NOT_KEPT else refused(stored.code)
+            not_kept = stored.code in NOT_KEPT
+            self._outcomes[mailbox] = count.told() if not_kept else refused(stored.code, stored.message)
 
     def _stands_for_spared(self, target: Target) -> bool:
         """Whether somebody is spared who may be the one to hold the mailbox (ADR-8)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from hawser.addressing import refused
+from hawser.addressing import Told, refused
 from hawser.brokers import BrokerUnavailable, NoAnswer
 from hawser_engine.cbor import decode_value, encode_value
 from hawser_engine.codes import ErrorCode, SendStatus, TargetKind
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 5.0
 """For which another server is waited for."""
 MAILING: Final = 1
-"""The question that hands over a mailing; `canvassing` has the others."""
+"""The question that hands over a mailing; `canvassing` has those from 2 to 5."""
+ENROLMENT: Final = 6
+"""The question that has sessions subscribed, or not any more; see `enrolling`."""
 _EXTRA_BYTES: Final = 65_536
 """What a question has beside what is sent: at most 64 targets, and who sends it."""
 
@@ -72,12 +74,12 @@ class Count:
         self.full += other.full
         self.failed = self.failed or other.failed
 
-    def told(self) -> SendOutcome:
+    def told(self) -> Told:
         """What the sender is told (ADR-3, ADR-12)."""
         if self.failed is not None and not self.reached:
-            return refused(self.failed)
+            return refused(self.failed, "another server has not taken it, and may have whom it is for")
         status = SendStatus.DELIVERED if self.reached else SendStatus.FULL if self.full else SendStatus.NOBODY
-        return SendOutcome(status, self.reached, self.away, self.full, None, "")
+        return Told(SendOutcome(status, self.reached, self.away, self.full, None, ""))
 
 
 @attrs.define(eq=False)
@@ -92,7 +94,7 @@ class Meant:
 
 async def begin(
     target: Target, leftovers: Leftovers, begun: Collection[object], deliver: Callable[[Count], Awaitable[None]]
-) -> Meant | SendOutcome:
+) -> Meant | Told:
     """Give something to whomever a target stands for at this server, as far as they take it.
 
     Args:
@@ -118,9 +120,9 @@ async def begin(
     return meant
 
 
-def finish(meant: Meant | SendOutcome, leftovers: Leftovers) -> Reached:
+def finish(meant: Meant | Told, leftovers: Leftovers) -> Reached:
     """What became of a target, once all servers have been asked; what nobody took is left to its mailbox."""
-    if isinstance(meant, SendOutcome):
+    if isinstance(meant, Told):
         return meant
     mailbox, count = meant.mailbox, meant.count
     if mailbox is None or count.reached or count.failed is not None:
@@ -176,7 +178,7 @@ class Abroad:
         place = await self._directory.find(session)
         return None if place is None else place.user
 
-    async def reach(self, mailing: Mailing, begun: Collection[Meant | SendOutcome]) -> None:
+    async def reach(self, mailing: Mailing, begun: Collection[Meant | Told]) -> None:
         """Give a mailing to the sessions of its targets at other servers, and count them."""
         if self.nobody:
             return

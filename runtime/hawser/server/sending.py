@@ -21,10 +21,11 @@ from .reaching import Abroad, Mailing, begin, finish
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hawser.addressing import Told
     from hawser.app import App
     from hawser.brokers import Published
     from hawser.to import Target as Addressed
-    from hawser_engine.messages import PublishOptions, SendOutcome
+    from hawser_engine.messages import PublishOptions
 
     from .reaching import Count, Meant
     from .session import Session
@@ -53,7 +54,7 @@ async def send_from(
     volatile = options is not None and options.volatile is True
     mailing = Mailing(None, None, payload, spared)
     leftovers = Leftovers(app, mailing, scoped_key(None, key), partial(_deposit, app, payload, key), volatile=volatile)
-    begun: list[Meant | SendOutcome] = []
+    begun: list[Meant | Told] = []
     for one in targets:
         begun.append(await _send(app, mailing, Target(one.kind, one.name), key, options, leftovers, begun))
     await Abroad(app.broker.sessions, [node.peers for node in app.nodes]).reach(mailing, begun)
@@ -70,8 +71,8 @@ async def _send(
     key: bytes | None,
     options: PublishOptions | None,
     leftovers: Leftovers,
-    begun: Sequence[Meant | SendOutcome],
-) -> Meant | SendOutcome:
+    begun: Sequence[Meant | Told],
+) -> Meant | Told:
     async def deliver(count: Count) -> None:
         for node in list(app.nodes):
             if not (count.reached and target.kind == TargetKind.AGENT):  # one worker of them all
@@ -84,11 +85,11 @@ async def _send(
             return placed(await done)
         return await begin(target, leftovers, begun, deliver)
     except Refused as error:
-        return refused(error.code)
-    except LookupError:
-        return refused(ErrorCode.NOT_FOUND)
-    except BrokerUnavailable:
-        return refused(ErrorCode.UNAVAILABLE)
+        return refused(error.code, error.message)
+    except LookupError as error:
+        return refused(ErrorCode.NOT_FOUND, str(error))
+    except BrokerUnavailable as error:
+        return refused(ErrorCode.UNAVAILABLE, str(error))
 
 
 async def _deposit(app: App, payload: bytes, key: bytes | None, mailbox: str) -> Published | Refused:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hawser.calls import Returned
     from hawser.principals import Principal
     from hawser.streams import Stream
+    from hawser_engine.messages import Position
 
     from .assigning import Assigner
     from .calling import ClientCalls
@@ -63,24 +64,37 @@ class Session:
         """
         return await self._calls.call(procedure, arguments, named)
 
-    async def subscribe(self, channel: str) -> None:
+    async def subscribe(
+        self,
+        channel: str,
+        *,
+        since: Position | None = None,
+        rewind: int | None = None,
+        rewind_seconds: float | None = None,
+    ) -> None:
         """Subscribe the client to a channel; nobody is asked whether it may.
 
         Its program gets the subscription by ``connect(assigned=…)``. It lives through broken links, and ends with the
-        session; `App.on_connect` is where to make it for each. A client that is in the channel already stays there.
+        session; `App.on_connect` is where to make it for each. A client that is in the channel already stays there, as
+        it is. To one that has no link it is told when it is back, together with what is published meanwhile.
 
         Args:
             channel: The channel's name; no pattern.
+            since: Begin after this position; where history does not reach it, its iteration begins with `Gap`. None:
+                with what is published from now on, or what the channel gives first (``last_value``), or a rewind.
+            rewind: Without ``since``: begin with the last so many messages. 0: with none, whatever the channel gives.
+            rewind_seconds: Without ``since``: begin with the messages of the last so many seconds.
 
         Raises:
             LookupError: No declared pattern matches the channel.
+            ValueError: The name is a pattern, or not well-formed, or a rewind is below 0.
             RequestFailed: The client takes no subscriptions that it has not asked for (NOT_FOUND), or has as many
                 channels as it may (LIMIT).
             BrokerUnavailable: The channel cannot be opened now.
 
-        Spec: ASG-1 to ASG-4.
+        Spec: ASG-1 to ASG-4, ASG-6.
         """
-        await self._assigner.subscribe(channel)
+        await self._assigner.subscribe(channel, since, rewind, rewind_seconds)
 
     async def unsubscribe(self, channel: str) -> None:
         """End a subscription of the client, whoever has asked for it: its iteration ends. Else nothing happens.

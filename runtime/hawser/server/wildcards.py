@@ -18,7 +18,7 @@ from hawser.calls import Refused
 from hawser_engine.batch import Batch
 from hawser_engine.channels.memberships import Mode
 from hawser_engine.channels.segments import PatternIndex, overlap
-from hawser_engine.codes import ErrorCode, GapReason, SubscribeStatus
+from hawser_engine.codes import ErrorCode, GapReason
 from hawser_engine.messages import ChannelOutcome, GapNotice, Position, encode_body
 
 from .flushing import in_batches, looking
@@ -69,14 +69,21 @@ class Wildcards:
     # ------------------------------------------------------------ entering and leaving
 
     def enter(self, session: ServerSession, plan: Plan, rule: ChannelRule) -> ChannelOutcome:
-        """Add a session to a pattern; the answer to that (WLD-2, WLD-4, WLD-7)."""
+        """Add a session to a pattern; the answer to that (WLD-2, WLD-4, WLD-7).
+
+        Raises:
+            Refused: It does not get the pattern.
+        """
         config, own = self._node.config, session.wildcards
         watch = self.watches[plan.name]
-        if own is not None and any(overlap(plan.name, other) for other in own.members):
-            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.BAD_REQUEST.name)
-        many = own is not None and len(own.members) >= config.wildcards_per_session
-        if many or (plan.filter not in watch.groups and len(watch.groups) > config.filters_per_channel):
-            return ChannelOutcome(plan.name, SubscribeStatus.REFUSED, None, ErrorCode.LIMIT.name)
+        for other in () if own is None else own.members:
+            if overlap(plan.name, other):
+                raise Refused(ErrorCode.BAD_REQUEST, f"{plan.name!r} has channels in common with {other!r}")
+        if own is not None and len(own.members) >= config.wildcards_per_session:
+            raise Refused(ErrorCode.LIMIT, f"a session has at most {config.wildcards_per_session} patterns")
+        if plan.filter not in watch.groups and len(watch.groups) > config.filters_per_channel:
+            many = f"{plan.name!r} has {config.filters_per_channel} different filters, and takes no more"
+            raise Refused(ErrorCode.LIMIT, many)
         if own is None:
             own = session.wildcards = SessionPatterns()
         group = watch.groups.get(plan.filter)
