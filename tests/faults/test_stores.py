@@ -314,7 +314,9 @@ async def test_a_server_whose_disk_is_full_refuses_and_loses_nothing(tmp_path: P
                     await fill()
                 assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)
                 assert len(stored) > 10
-                await server.err.until("ERROR hawser: store .*; nothing is published until it can be written again")
+                await server.err.until(
+                    "ERROR hawser: store .*; nothing is published and no letter stored until it can be written again"
+                )
                 async with client.subscribe(CHANNEL, since=Position(stored[0].epoch, 0)) as messages:
                     found = await read(messages, len(stored))
             assert found == ([[number, padding] for number in range(len(stored))], stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,14 +11,16 @@ import trio
 
 from hawser import App, connect
 from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Posting, Retention
-from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreFull
+from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreError, StoreFull
+from hawser.brokers.sqlite.lock import StoreLock
 from hawser.brokers.sqlite.schema import VERSION
 from hawser_engine.codec import decode_value
-from hawser_engine.messages import About
+from hawser_engine.messages import About, Position
 from tests.runtime.helpers import URL, serving
-from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil
+from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil, spoil_page_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 BOX = "user:ada"
@@ -158,6 +161,76 @@ async def test_damage_is_told_to_whoever_meets_it(path: Path) -> None:
         await post(broker, b"x")
     with pytest.raises(StoreClosed):
         await broker.mailboxes.known(BOX, b"k")
+
+
+@pytest.fixture
+async def partly_damaged(path: Path) -> Path:
+    """A store with 100 letters in each of two mailboxes; some in the middle of the first one cannot be read."""
+    async with running(SqliteBroker(path)) as broker:
+        for name in ("ada", "bob"):
+            await post(broker, *[f"{name} {n:03}".encode().ljust(300) for n in range(100)], mailbox=f"user:{name}")
+    spoil_page_of(path, b"ada 050")
+    return path
+
+
+async def outcomes_of(**asked: Callable[[], Awaitable[object]]) -> dict[str, str]:
+    """What becomes of what is asked for at once, which shares a commit."""
+    outcomes: dict[str, str] = {}
+
+    async def ask(name: str, function: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await function()
+        except StoreError as error:
+            outcomes[name] = type(error).__name__
+        else:
+            outcomes[name] = "done"
+
+    with trio.CancelScope(shield=True), trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for name, function in asked.items():
+                nursery.start_soon(ask, name, function)
+    return outcomes
+
+
+async def removals(broker: SqliteBroker, *offsets: int) -> list[Callable[[], Awaitable[bool]]]:
+    """What removes letters of the first mailbox, one each."""
+    store = broker.mailboxes
+    await store.hold(BOX, deaf)
+    [first] = await store.read(BOX, 0, limit=1, limit_bytes=1)
+    places = [Position(first.position.epoch, offset) for offset in offsets]
+    return [partial(store.remove, BOX, deaf, [place]) for place in places]
+
+
+async def test_what_is_damaged_is_refused_alone_of_those_that_share_a_commit(
+    partly_damaged: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(SqliteBroker(partly_damaged)) as broker:
+        whole, damaged = await removals(broker, 1, 51)
+        outcomes = await outcomes_of(
+            post=partial(post, broker, b"x", mailbox="user:bob"),
+            remove=whole,
+            damaged=damaged,
+            publish=partial(broker.publish, "c", b"x", retention=Retention(messages=9)),
+        )
+        assert outcomes == {"post": "done", "remove": "done", "damaged": "StoreDamaged", "publish": "done"}
+    assert look(partly_damaged, "SELECT name, letters FROM mailboxes") == [("user:ada", 99), ("user:bob", 101)]
+    assert len(caplog.records) == 1
+
+
+async def test_a_fault_beside_damage_leaves_nobody_waiting(
+    partly_damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_lock: StoreLock, _mark: int) -> None:
+        raise RuntimeError("a bug")
+
+    outcomes: dict[str, str] = {}
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug"), flatten_subgroups=True):
+        async with running(SqliteBroker(partly_damaged)) as broker:
+            one, two, three, damaged = await removals(broker, 1, 2, 3, 51)
+            monkeypatch.setattr(StoreLock, "write", fail)
+            outcomes |= await outcomes_of(one=one, two=two, three=three, damaged=damaged)
+    assert outcomes.pop("damaged") in ("StoreDamaged", "StoreClosed")
+    assert [*outcomes.values()] == ["StoreClosed"] * 3
 
 
 async def test_the_mailbox_unused_for_longest_makes_room_if_it_is_empty(path: Path) -> None:

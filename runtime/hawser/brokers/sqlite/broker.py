@@ -13,7 +13,7 @@ import time
 from functools import cached_property
 from math import inf
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple, Unpack
 
 import attrs
 import trio
@@ -24,8 +24,9 @@ from hawser.brokers.watching import Watchers
 from hawser_engine.channels.entries import Entry, History, Retention
 
 from .book import Asked, Book, Opening
-from .errors import StoreClosed, StoreError
+from .errors import StoreClosed, StoreDamaged, StoreError
 from .file import StoreFile, Stretch
+from .fortune import Fortune
 from .keys import KEY_WINDOW_MS
 from .mailboxes import SqliteMailboxes
 from .queue import Waiting, WriteQueue
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
     from .book import Change, Contents, Head
     from .file import Synchronous
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 log: Final = logging.getLogger("hawser")
 
@@ -83,9 +87,31 @@ class _Open:
         self.book = book
         self.clock = _Clock(file.contents, wall)
         self.queue = WriteQueue()
-        self.reading = trio.CapacityLimiter(1)
-        self.failing = False
-        """Whether the last commit failed: what everybody is told is logged once."""
+        self._reading = trio.CapacityLimiter(1)
+        self.fortune = Fortune(file.path)
+
+    async def read(self, read: Callable[[Unpack[Ts]], T], *asked: *Ts) -> T:
+        """Have something read from the file, one thing at a time.
+
+        Args:
+            read: What reads, in a thread.
+            asked: What it is told.
+
+        Raises:
+            StoreError: It cannot be.
+        """
+        try:
+            found = await trio.to_thread.run_sync(read, *asked, limiter=self._reading)
+        except StoreError as error:
+            self.fortune.tell("read", error)
+            raise
+        self.fortune.tell("read", None)
+        return found
+
+    async def close(self) -> None:
+        """Close the file when nobody reads it any more."""
+        async with self._reading:
+            await trio.to_thread.run_sync(_close, self.file)
 
 
 class SqliteBroker(Broker):
@@ -183,8 +209,7 @@ class SqliteBroker(Broker):
             self._store = None
             store.queue.close(self._closed())
             with trio.CancelScope(shield=True):
-                async with store.reading:
-                    await trio.to_thread.run_sync(_close, file)
+                await store.close()
 
     # ------------------------------------------------------------ the contract
 
@@ -273,7 +298,7 @@ class SqliteBroker(Broker):
         since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
         # The file holds no number of more than 63 bits.
         stretch = Stretch(head.kept(now), top, min(after, top.offset), since, min(limit, top.offset), limit_bytes)
-        return await trio.to_thread.run_sync(store.file.read, stretch, limiter=store.reading)
+        return await store.read(store.file.read, stretch)
 
     # ------------------------------------------------------------ below it
 
@@ -310,8 +335,7 @@ class SqliteBroker(Broker):
         box = store.book.mail.box(mailbox)
         if box is None or not box.letters or box.top <= after:
             return ()
-        asked = box.id, after, self._date(), limit, limit_bytes
-        return await trio.to_thread.run_sync(store.file.read_letters, *asked, limiter=store.reading)
+        return await store.read(store.file.read_letters, box.id, after, self._date(), limit, limit_bytes)
 
     def known_letter(self, mailbox: str, key: bytes) -> Position | None:
         """Which letter a key is remembered for, once it is committed.
@@ -350,20 +374,33 @@ class SqliteBroker(Broker):
                 await writer.write(change)
             except StoreError as error:
                 store.book.revoke(change)
+                store.fortune.tell("written", error)
+                if isinstance(error, StoreDamaged) and len(batch) > 1:  # which is that of some of them
+                    await self._write_singly(store, writer, batch)
+                    return
                 for waiting in batch:
                     waiting.answer(error)
-                self._fares(store, error)
                 return
             except BaseException:
                 store.book.revoke(change)
                 for waiting in batch:
                     waiting.answer(self._closed())
                 raise
-            self._fares(store, None)
+            store.fortune.tell("written", None)
             store.book.apply(change)
         for waiting, answer in zip(batch, change.answers, strict=True):
             waiting.answer(answer)
         self._tell(store, change)
+
+    async def _write_singly(self, store: _Open, writer: Writer, batch: list[Waiting]) -> None:
+        """Write each request of a batch in a commit of its own, so that none is refused for the damage of another."""
+        for number, waiting in enumerate(batch):
+            try:
+                await self._write(store, writer, [waiting])
+            except BaseException:
+                for other in batch[number + 1 :]:
+                    other.answer(self._closed())
+                raise
 
     def _tell(self, store: _Open, change: Change) -> None:
         for channel in change.heads:
@@ -373,14 +410,6 @@ class SqliteBroker(Broker):
         for channel, entries in change.reports.items():
             for sink in self._watchers.sinks(channel, self._sinks.get(channel, ())):
                 sink(channel, change.heads[channel].epoch, entries)
-
-    def _fares(self, store: _Open, error: StoreError | None) -> None:
-        """Log a change of fortune."""
-        if error is not None and not store.failing:
-            log.error("%s; nothing is published until it can be written again", error)
-        elif error is None and store.failing:
-            log.info("store %s: written again", self._path)
-        store.failing = error is not None
 
 
 def _close(file: StoreFile) -> None:
