@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, connect
+from hawser import App, ErrorCode, Mailbox, RequestFailed, connect
 from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Posting, Retention
 from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreError, StoreFull
 from hawser.brokers.sqlite.lock import StoreLock
 from hawser.brokers.sqlite.schema import VERSION
+from hawser.server import mailboxes as desk
 from hawser_engine.codec import decode_value
 from hawser_engine.messages import About, Position
 from tests.runtime.helpers import URL, serving
+from tests.runtime.test_mailboxes import mail_app
 from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil, spoil_page_of
 
 if TYPE_CHECKING:
@@ -231,6 +233,61 @@ async def test_a_fault_beside_damage_leaves_nobody_waiting(
             outcomes |= await outcomes_of(one=one, two=two, three=three, damaged=damaged)
     assert outcomes.pop("damaged") in ("StoreDamaged", "StoreClosed")
     assert [*outcomes.values()] == ["StoreClosed"] * 3
+
+
+async def taken(mailbox: Mailbox) -> int:
+    """How many letters come before it is said that no more do."""
+    with trio.fail_after(30):
+        for count in range(101):
+            try:
+                await mailbox.receive()
+            except RequestFailed as error:
+                assert error.code == ErrorCode.UNAVAILABLE
+                return count
+    raise AssertionError("all of them came")
+
+
+async def test_whoever_holds_a_mailbox_that_is_damaged_is_told_and_so_is_whoever_waits(
+    partly_damaged: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "AGAIN_SECONDS", 0.01)
+    async with (
+        serving(mail_app(SqliteBroker(partly_damaged))),
+        connect(URL, token="ada") as phone,
+        connect(URL, token="ada") as laptop,
+        connect(URL, token="bob") as bob,
+    ):
+        async with phone.mailbox() as first, laptop.mailbox() as second:
+            assert (first.holding, second.holding) == (True, False)
+            assert 32 <= await taken(first) <= 50
+            assert await taken(second) == 0
+        async with laptop.mailbox() as again:
+            assert await taken(again) <= 50
+        async with bob.mailbox() as letters:
+            with trio.fail_after(30):
+                for _ in range(100):
+                    await letters.receive()
+    [record] = caplog.records
+    assert "it is damaged; put a copy in its place" in record.getMessage()
+
+
+async def test_whoever_holds_what_cannot_be_read_for_a_while_waits_for_it(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "AGAIN_SECONDS", 0.01)
+    app = mail_app(SqliteBroker(path))
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, "one")
+        look(path, "ALTER TABLE letters RENAME TO away")
+        async with ada.mailbox() as letters:
+            with trio.move_on_after(0.1):
+                await letters.receive()
+            assert letters.holding
+            look(path, "ALTER TABLE away RENAME TO letters")
+            with trio.fail_after(30):
+                assert (await letters.receive()).data == "one"
+    [record] = caplog.records
+    assert record.getMessage().endswith("history and letters are not given until it can be read again")
 
 
 async def test_the_mailbox_unused_for_longest_makes_room_if_it_is_empty(path: Path) -> None:
