@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from hawser.agents import DIRECTORY
+from hawser.brokers import BrokerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +95,8 @@ class Directory:
             try:
                 await function(*arguments)
             except Exception as error:
-                self._node.incident("the directory of agents", error)
+                if not isinstance(error, BrokerUnavailable):  # which says in the log what there is to say
+                    self._node.incident("the directory of agents", error)
                 await trio.sleep(RETRY_SECONDS)
             else:
                 return
