@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import sqlite3
 import subprocess
@@ -180,10 +181,34 @@ async def test_a_broker_that_does_not_run_says_so(path: Path) -> None:
         await past(broker, "c")
 
 
-def test_it_is_made_with_what_it_can_do() -> None:
-    wrong: Any = "off"
-    with pytest.raises(ValueError, match="synchronous is 'off'; it must be 'normal' or 'full'"):
-        SqliteBroker("x", synchronous=wrong)
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("path", "", "it must name a file"),
+        ("path", ":memory:", "it must name a file; ./:memory: does, and without a store everything is in memory"),
+        ("path", "file:x.db", "it must name a file, not a URI; ./file:x.db does"),
+        ("synchronous", "off", "it must be 'normal' or 'full'"),
+        ("channels_max", 0, "it must be at least 1"),
+        ("keys_max", -3, "it must be at least 1"),
+        ("mailboxes_max", 0, "it must be at least 1"),
+        ("bytes_max", -1, "it must be at least 65536"),
+        ("bytes_max", 65_535, "it must be at least 65536"),
+    ],
+)
+def test_it_is_made_with_what_it_can_do(field: str, value: Any, says: str) -> None:
+    arguments: dict[str, Any] = {"path": "x", field: value}
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{field} is {value!r}; {says}')}$"):
+        SqliteBroker(**arguments)
+
+
+async def test_a_name_that_means_something_else_to_sqlite_is_that_of_a_file_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (":memory:", "file:x.db"):
+        async with running(SqliteBroker(f"./{name}", channels_max=1, keys_max=1, mailboxes_max=1, bytes_max=65_536)):
+            pass
+        assert look(tmp_path / name, "SELECT count(*) FROM channels") == [(0,)]
 
 
 # ---------------------------------------------------------------- after a restart

@@ -46,6 +46,8 @@ Ts = TypeVarTuple("Ts")
 
 log: Final = logging.getLogger("hawser")
 
+BYTES_MIN: Final = 65_536
+"""A store has some tables before there is anything in them."""
 AT_ONCE: Final = 64
 """Publications of one client that share a commit: of a longer row the first would wait for the last."""
 
@@ -122,15 +124,19 @@ class SqliteBroker(Broker):
     share a commit. It opens the file when it is run, which a server does, and for itself alone.
 
     Args:
-        path: The file; it is made if there is none. It has others beside it, whose names begin with its own.
+        path: The file; it is made if there is none. It has others beside it, whose names begin with its own. A URI is
+            no path, nor is ``:memory:``.
         synchronous: What a commit survives. After a power cut that took some, all channels go on under new epochs.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Idempotency keys kept at once, of publications and letters; beyond, the oldest of whoever has the most
             is forgotten before its time, and the log says so.
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty makes room.
-        bytes_max: How large the file may become; None leaves that to the disk.
+        bytes_max: How large the file may become, at least 65,536; None leaves that to the disk.
         random_bytes: Where epochs come from, and the names of nodes and of their leases.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
+
+    Raises:
+        ValueError: An argument is out of bounds, or the path is none.
     """
 
     at_once: int = AT_ONCE
@@ -149,10 +155,13 @@ class SqliteBroker(Broker):
     ) -> None:
         if synchronous not in ("normal", "full"):
             raise ValueError(f"synchronous is {synchronous!r}; it must be 'normal' or 'full'")
+        _at_least(1, channels_max=channels_max, keys_max=keys_max, mailboxes_max=mailboxes_max)
+        if bytes_max is not None:
+            _at_least(BYTES_MIN, bytes_max=bytes_max)
         self.synchronous: Synchronous = synchronous
         self.report: StoreReport | None = None
         """What was found when it was opened last; None before that."""
-        self._path = fspath(path)
+        self._path = _name_of_file(fspath(path))
         self._channels_max = channels_max
         self._keys_max = keys_max
         self._mailboxes_max = mailboxes_max
@@ -410,6 +419,25 @@ class SqliteBroker(Broker):
         for channel, entries in change.reports.items():
             for sink in self._watchers.sinks(channel, self._sinks.get(channel, ())):
                 sink(channel, change.heads[channel].epoch, entries)
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}")
+
+
+def _name_of_file(path: str) -> str:
+    """Refuse what SQLite takes for something else, and who writes it will, too."""
+    if path == ":memory:":
+        raise ValueError(
+            f"path is {path!r}; it must name a file; ./{path} does, and without a store everything is in memory"
+        )
+    if path.startswith("file:"):
+        raise ValueError(f"path is {path!r}; it must name a file, not a URI; ./{path} does")
+    if not path:
+        raise ValueError(f"path is {path!r}; it must name a file")
+    return path
 
 
 def _close(file: StoreFile) -> None:
