@@ -124,7 +124,8 @@ def test_a_store_without_a_file_is_refused(table: str, app: str | None, tmp_path
         read_settings(path, app=app)
     assert caught.value.exit_code == 2
     assert str(caught.value) == (
-        f"{path}: store.file is missing, and without it only keys_max holds; name one under [store], or give --store FILE"
+        f"{path}: store.file is missing, and without it only keys_max holds; "
+        "name one under [store], or give --store FILE"
     )
     assert read_settings(path, app=app, store="s.db").store.file == "s.db"
 
