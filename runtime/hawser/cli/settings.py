@@ -68,10 +68,6 @@ DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
 """What holds for the development app where the file says nothing else: nobody is slowed down on one's own machine."""
 
 
-KEYS_ALONE: Final = frozenset({"keys_max"})
-"""What ``[store]`` may say of a server without a store."""
-
-
 @attrs.frozen
 class Tls:
     """What ``wss`` and ``https`` need; both files are PEM."""
@@ -169,7 +165,7 @@ def read_settings(
         found: list[str] = transform_error(error, "", _explain)
         what = "; ".join(_in_words(*line.rsplit(" @ ", 1)) for line in found)
         raise CommandFailed(f"{path}: {what}", WRONG_USAGE) from None
-    if settings.store.file is None and {*content.get("store", KEYS_ALONE)} != KEYS_ALONE:
+    if settings.store.file is None and [*content.get("store", ["keys_max"])] != ["keys_max"]:
         fix = "name one under [store], or give --store FILE"
         raise CommandFailed(f"{path}: store.file is missing, and without it only keys_max holds; {fix}", WRONG_USAGE)
     return settings
