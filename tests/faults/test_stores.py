@@ -12,8 +12,9 @@ import pytest
 import trio
 
 from hawser import ErrorCode, Gap, Outbox, Position, RequestFailed, RequestLost, connect, to
-from hawser.brokers import Posting
+from hawser.brokers import Keeping, Posting
 from hawser.brokers.sqlite import SqliteBroker, StoreInUse
+from hawser.payloads import decode_payload
 from hawser_engine import GapReason
 from tests.faults import processes
 from tests.faults.exchange import check_exact, lines
@@ -21,6 +22,7 @@ from tests.faults.processes import PATIENCE, hawser, running
 from tests.faults.storing import ALL, CHANNELS, EVERY, channel_of, mailbox_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from hawser import Client, Subscription
@@ -291,13 +293,22 @@ async def test_who_is_subscribed_notices_nothing_of_a_kill_and_is_told_of_a_log_
 # ---------------------------------------------------------------- full
 
 
+async def refused(ask: Callable[[], Awaitable[None]]) -> RequestFailed:
+    """Ask for something again and again until it is refused."""
+    while True:
+        try:
+            await ask()
+        except RequestFailed as error:
+            return error
+
+
 async def test_a_server_whose_disk_is_full_refuses_and_loses_nothing(tmp_path: Path) -> None:
     store, padding = str(tmp_path / "store.db"), "x" * 5_000
     limited = (
         sys.executable,
         "-c",
         "import resource, sys; from hawser.cli import main;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000));"
         f"sys.exit(main(['serve', '--listen', 'ws://127.0.0.1:0', '--store', {store!r}]))",
     )
     with trio.fail_after(PATIENCE):
@@ -305,18 +316,27 @@ async def test_a_server_whose_disk_is_full_refuses_and_loses_nothing(tmp_path: P
             url = (await server.out.until("^listening on (.+)$"))[1]
             async with connect(url) as client:
                 stored: list[Position] = []
+                letters: list[Position] = []
 
-                async def fill() -> None:
-                    while True:
-                        stored.append((await client.publish(CHANNEL, [len(stored), padding])).position)
+                async def publish() -> None:
+                    stored.append((await client.publish(CHANNEL, [len(stored), padding])).position)
 
-                with pytest.raises(RequestFailed, match="what keeps the channels does not answer") as caught:
-                    await fill()
-                assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)
-                assert len(stored) > 10
-                await server.err.until("ERROR hawser: store .*; nothing is published until it can be written again")
+                async def post() -> None:
+                    letters.append((await client.post(MAILBOX, [len(letters), padding])).position)
+
+                for _ in range(10):
+                    await publish()
+                    await post()
+                for fill in (publish, post):
+                    caught = await refused(fill)
+                    assert (caught.code, caught.temporary) == (ErrorCode.UNAVAILABLE, True)
+                await server.err.until(
+                    "ERROR hawser: store .*; nothing is published and no letter stored until it can be written again"
+                )
                 async with client.subscribe(CHANNEL, since=Position(stored[0].epoch, 0)) as messages:
                     found = await read(messages, len(stored))
+                async with client.mailbox() as box:
+                    assert (await box.receive()).data == [0, padding]
             assert found == ([[number, padding] for number in range(len(stored))], stored)
             await killed(server)
             assert not [line for line in server.err.texts if "Traceback" in line]
@@ -327,4 +347,9 @@ async def test_a_server_whose_disk_is_full_refuses_and_loses_nothing(tmp_path: P
             assert more.position == Position(stored[0].epoch, len(stored) + 1)
             page = await broker.history(CHANNEL, 0, limit=10**6, limit_bytes=10**9)
             assert [entry.offset for entry in page.entries] == list(range(1, len(stored) + 2))
+            kept = await broker.mailboxes.read(MAILBOX, 0, limit=10**6, limit_bytes=10**9)
+            assert [letter.position for letter in kept] == letters
+            assert [decode_payload(letter.data)[0] for letter in kept] == list(range(len(letters)))
+            letter = await broker.mailboxes.post(Posting(MAILBOX, bytes(5_000), Keeping()))
+            assert letter.position == Position(letters[0].epoch, len(letters) + 1)
             nursery.cancel_scope.cancel()

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
+import pytest
 import trio
 
-from hawser import App, Client, Config, Position, connect, states
+from hawser import App, Client, Config, ErrorCode, Position, RequestFailed, connect, states
+from hawser.agents import DIRECTORY
+from hawser.brokers import Retention
 from hawser.brokers.sqlite import SqliteBroker
-from tests.runtime.helpers import FAST, URL, collect, serving
+from hawser.server import directory, hub
+from hawser_engine.channels.memberships import Mode
+from hawser_engine.codes import GapReason
+from hawser_engine.messages import ChannelRequest, Continue, Pause, PositionNotice, Publication, Subscribe, Subscribed
+from tests.runtime.helpers import FAST, URL, RawClient, collect, only_session, serving
+from tests.runtime.test_sqlite_broker import look, running, spoil_page_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from hawser.brokers import History
 
 QUICK = Config(backoff_base_seconds=0.001, spread_seconds=0.0)
 """A client that is back at once."""
@@ -55,10 +67,108 @@ async def test_a_subscription_goes_on_by_offset_with_the_next_server(tmp_path: P
         stop.set()
 
 
-async def publish_all(client: Client, numbers: range) -> None:
-    receipts = [await client.submit("room", number) for number in numbers]
+async def publish_all(client: Client, values: Iterable[object]) -> None:
+    receipts = [await client.submit("room", value) for value in values]
     for receipt in receipts:
         await receipt.wait()
+
+
+async def damaged(path: Path, where: bytes) -> Position:
+    """Make a store with 100 texts in a channel, one of which cannot be read; the position of the last one."""
+    async with serving(kept_app(path), config=FAST), connect(URL) as client:
+        await publish_all(client, [f"{number:03}".ljust(300) for number in range(99)])
+        last = await client.publish("room", "099".ljust(300))
+    spoil_page_of(path, where)
+    return last.position
+
+
+async def test_history_that_is_damaged_is_a_gap_and_what_is_new_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "store.db"
+    since = attrs.evolve(await damaged(path, b"050 "), offset=0)
+    async with serving(kept_app(path)), connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room", since=since) as messages:
+            texts: list[str] = []
+            while isinstance(item := (await collect(messages, 1))[0], str):
+                texts.append(item.rstrip())
+            assert texts == [f"{number:03}" for number in range(len(texts))]
+            assert 16 <= len(texts) <= 50
+            assert item == (len(texts), 100, GapReason.HISTORY_TOO_SHORT)
+            for number in range(3):
+                await other.publish("room", number)
+            assert await collect(messages, 3) == [0, 1, 2]
+    [record] = caplog.records
+    assert "it is damaged; put a copy in its place" in record.getMessage()
+
+
+async def test_who_asks_for_what_is_damaged_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "store.db"
+    await damaged(path, b"000 ")
+    async with serving(kept_app(path)), connect(URL) as client:
+        for _ in range(2):
+            with pytest.raises(RequestFailed) as caught:
+                await client.subscribe("room", rewind=1).__aenter__()
+            assert caught.value.code == ErrorCode.UNAVAILABLE
+        async with client.subscribe("room") as messages:
+            await client.publish("room", "new")
+            assert await collect(messages, 1) == ["new"]
+    assert len(caplog.records) == 1
+
+
+async def test_history_that_cannot_be_read_for_a_while_comes_when_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "AGAIN_SECONDS", 0.01)
+    path = tmp_path / "store.db"
+    app = kept_app(path)
+    async with serving(app) as server, RawClient().connected() as client:
+        client.say(Subscribe(1, (ChannelRequest("room", None),)))
+        answer = await client.hear()
+        assert isinstance(answer, Subscribed)
+        begin = answer.channels[0].position
+        assert begin is not None
+        client.say(Pause("room", begin.epoch, begin.offset))
+        member = (await only_session(server)).memberships["room"]
+        while member.mode is not Mode.PAUSED:
+            await trio.sleep(0.001)
+        for number in range(3):
+            await app.publish("room", number)
+        look(path, "ALTER TABLE entries RENAME TO away")
+        client.say(Continue("room", begin.epoch, begin.offset))
+        while not caplog.records:
+            await trio.sleep(0.001)
+        look(path, "ALTER TABLE away RENAME TO entries")
+        heard = [await client.hear() for _ in range(4)]
+        assert [type(message) for message in heard] == [PositionNotice] + [Publication] * 3  # CHN-9
+    [record] = caplog.records
+    assert record.getMessage().endswith("history and letters are not given until it can be read again")
+
+
+class Asked(SqliteBroker):
+    """Counts how often somebody has asked for history."""
+
+    count = 0
+
+    async def history(self, *arguments: Any, **named: Any) -> History:
+        self.count += 1
+        return await super().history(*arguments, **named)
+
+
+async def test_what_the_server_needs_itself_and_cannot_read_is_no_incident(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "RETRY_SECONDS", 0.01)
+    path = tmp_path / "store.db"
+    async with running(SqliteBroker(path)) as broker:
+        await broker.publish(DIRECTORY, b"before the restart", retention=Retention(messages=9))
+    spoil_page_of(path, b"before the restart")
+    app = App(broker=(broker := Asked(path)))
+    app.directory()
+    async with serving(app):
+        while broker.count < 4:
+            await trio.sleep(0.001)
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 async def test_what_is_read_from_the_file_and_what_is_new_are_one_order(tmp_path: Path) -> None:

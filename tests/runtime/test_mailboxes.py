@@ -33,6 +33,7 @@ from hawser import (
 from hawser.brokers import BrokerUnavailable, DeadLetters, MemoryBroker, MemoryMailboxes, News
 from hawser.brokers import Letter as StoredLetter
 from hawser_engine import EngineConfig
+from hawser_engine.calls import ErrorReply
 from hawser_engine.codes import HoldState
 from hawser_engine.mailboxes import Held, Hold, Settle
 from hawser_engine.mailboxes import Letter as LetterMessage
@@ -841,3 +842,50 @@ async def test_a_store_that_is_away_is_asked_again(
         await ada.post(BOX, 3)
         assert await take(letters, 2) == [2, 3]
     assert bool(caplog.records) == isinstance(error, RuntimeError)
+
+
+async def test_dead_letters_of_a_mailbox_that_is_lost_keep_no_others_waiting(autojump_clock: MockClock) -> None:
+    class Broken(MemoryMailboxes):
+        async def bury(self, mailbox: str, *arguments: Any, **named: Any) -> int:
+            if mailbox == BOX:
+                raise BrokerUnavailable("damaged")
+            return await super().bury(mailbox, *arguments, **named)
+
+    broker = MemoryBroker()
+    broker.mailboxes = Broken(broker, clock=trio.current_time)
+    app = mail_app(broker)
+    async with serving(app):
+        await app.post(BOX, 1, ttl=1)
+        await app.post("user:eve", 2, ttl=1)
+        await trio.sleep(20)
+        assert await dead(app) == ["user:eve", b"\x02", 0, "EXPIRED"]
+
+
+async def test_a_hold_is_answered_also_where_the_mailbox_is_lost_meanwhile(autojump_clock: MockClock) -> None:
+    class Lost(BrokerUnavailable):
+        temporary = False
+
+    class Broken(MemoryMailboxes):
+        async def remove(self, *_arguments: Any, **_named: Any) -> bool:
+            await trio.sleep(1)
+            raise Lost("for good")
+
+    broker = MemoryBroker()
+    broker.mailboxes = Broken(broker)
+    app = mail_app(broker)
+    ada, other = (RawClient(credentials={"token": "ada"}, features=(MAILBOXES,)) for _ in range(2))
+    ended = Held(None, BOX, HoldState.ENDED, ErrorCode.UNAVAILABLE, "its letters cannot be read or written")
+    async with serving(app), ada.connected(), other.connected():
+        position = (await app.post(BOX, 1)).position
+        ada.say(Hold(1, BOX, 1, 100))
+        assert [type(await ada.hear()) for _ in range(2)] == [Held, LetterMessage]
+        ada.say(Settle(BOX, position.epoch, (position.offset,), False))
+        await trio.sleep(0.5)  # it is being removed
+        ada.say(Hold(2, BOX, 2, 100))
+        other.say(Hold(1, BOX, 1, 100))
+        assert await ada.hear() == ended
+        answer = await ada.hear()
+        assert isinstance(answer, ErrorReply)
+        assert (answer.id, answer.code, answer.temporary) == (2, ErrorCode.UNAVAILABLE, True)
+        assert await other.hear() == Held(1, BOX, HoldState.HOLDING, 0, "")
+        assert await other.hear() == ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import sqlite3
 import subprocess
@@ -103,6 +104,11 @@ def spoil(path: Path, place: int) -> None:
         damaged.write(b"\xff" * 100)
 
 
+def spoil_page_of(path: Path, text: bytes) -> None:
+    """Overwrite the beginning of the page of a closed store that has this text, so that it cannot be read."""
+    spoil(path, path.read_bytes().index(text) // 4_096 * 4_096)
+
+
 def look(path: Path, question: str) -> Any:
     """What SQLite itself says of a store that is closed."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -175,10 +181,34 @@ async def test_a_broker_that_does_not_run_says_so(path: Path) -> None:
         await past(broker, "c")
 
 
-def test_it_is_made_with_what_it_can_do() -> None:
-    wrong: Any = "off"
-    with pytest.raises(ValueError, match="synchronous is 'off'; it must be 'normal' or 'full'"):
-        SqliteBroker("x", synchronous=wrong)
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("path", "", "it must name a file"),
+        ("path", ":memory:", "it must name a file; ./:memory: does, and without a store everything is in memory"),
+        ("path", "file:x.db", "it must name a file, not a URI; ./file:x.db does"),
+        ("synchronous", "off", "it must be 'normal' or 'full'"),
+        ("channels_max", 0, "it must be 1 or more"),
+        ("keys_max", -3, "it must be 1 or more"),
+        ("mailboxes_max", 0, "it must be 1 or more"),
+        ("bytes_max", -1, "it must be 65536 or more"),
+        ("bytes_max", 65_535, "it must be 65536 or more"),
+    ],
+)
+def test_it_is_made_with_what_it_can_do(field: str, value: Any, says: str) -> None:
+    arguments: dict[str, Any] = {"path": "x", field: value}
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{field} is {value!r}; {says}')}$"):
+        SqliteBroker(**arguments)
+
+
+async def test_a_name_that_means_something_else_to_sqlite_is_that_of_a_file_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (":memory:", "file:x.db"):
+        async with running(SqliteBroker(f"./{name}", channels_max=1, keys_max=1, mailboxes_max=1, bytes_max=65_536)):
+            pass
+        assert look(tmp_path / name, "SELECT count(*) FROM channels") == [(0,)]
 
 
 # ---------------------------------------------------------------- after a restart
@@ -498,7 +528,51 @@ async def test_damage_that_shows_late_is_told_to_whoever_meets_it(path: Path, ca
                 await publish(broker, "c", b"x")
         assert (await past(broker, "c", 30)).entries == ()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert "nothing is published until it can be written again" in caplog.text
+    assert "it is damaged; put a copy in its place" in caplog.text
+    assert "whoever needs what is damaged is refused" in caplog.text
+
+
+@pytest.fixture
+async def partly_damaged(path: Path, tmp_path: Path) -> Path:
+    """A store with 100 publications in each of two channels; some in the middle of the first one cannot be read."""
+    async with running(SqliteBroker(path)) as broker:
+        for channel in ("first", "second"):
+            await publish(broker, channel, *[f"{channel} {number:03}".encode().ljust(300) for number in range(100)])
+    spoil_page_of(path, b"first 050")
+    return path
+
+
+async def test_damage_is_that_of_whoever_needs_what_is_damaged(
+    partly_damaged: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(SqliteBroker(partly_damaged)) as broker:
+        for _ in range(2):
+            with pytest.raises(StoreDamaged):
+                await past(broker, "first", 45)
+            assert len((await past(broker, "second", 45)).entries) == 55
+            assert len(await publish(broker, "first", b"x")) == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]  # and never "again": it does not pass
+
+
+async def test_a_store_that_cannot_be_read_for_a_while_says_so_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running(SqliteBroker(path)) as broker:
+        await publish(broker, "c", b"1")
+        look(path, "ALTER TABLE entries RENAME TO away")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no such table: entries"):
+                await past(broker, "c")
+            await broker.join("new", deaf)  # it can be written meanwhile
+        look(path, "ALTER TABLE away RENAME TO entries")
+        for _ in range(2):
+            assert await texts(broker, "c") == [b"1"]
+    error, info = caplog.records
+    assert (error.levelno, info.levelno) == (logging.ERROR, logging.INFO)
+    assert error.getMessage().endswith("history and letters are not given until it can be read again")
+    assert info.getMessage() == f"store {path}: read again"
 
 
 async def test_what_is_said_of_a_publication_may_be_damaged(path: Path) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from hawser import App, connect
+from hawser import App, ErrorCode, Mailbox, RequestFailed, connect
 from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Posting, Retention
-from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreFull
+from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreError, StoreFull
+from hawser.brokers.sqlite.lock import StoreLock
 from hawser.brokers.sqlite.schema import VERSION
+from hawser.server import mailboxes as desk
 from hawser_engine.codec import decode_value
-from hawser_engine.messages import About
+from hawser_engine.messages import About, Position
 from tests.runtime.helpers import URL, serving
-from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil
+from tests.runtime.test_mailboxes import mail_app
+from tests.runtime.test_sqlite_broker import cut, killed, look, running, spoil, spoil_page_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 BOX = "user:ada"
@@ -158,6 +163,130 @@ async def test_damage_is_told_to_whoever_meets_it(path: Path) -> None:
         await post(broker, b"x")
     with pytest.raises(StoreClosed):
         await broker.mailboxes.known(BOX, b"k")
+
+
+@pytest.fixture
+async def partly_damaged(path: Path) -> Path:
+    """A store with 100 letters in each of two mailboxes; some in the middle of the first one cannot be read."""
+    async with running(SqliteBroker(path)) as broker:
+        for name in ("ada", "bob"):
+            await post(broker, *[f"{name} {n:03}".encode().ljust(300) for n in range(100)], mailbox=f"user:{name}")
+    spoil_page_of(path, b"ada 050")
+    return path
+
+
+async def outcomes_of(**asked: Callable[[], Awaitable[object]]) -> dict[str, str]:
+    """What becomes of what is asked for at once, which shares a commit."""
+    outcomes: dict[str, str] = {}
+
+    async def ask(name: str, function: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await function()
+        except StoreError as error:
+            outcomes[name] = type(error).__name__
+        else:
+            outcomes[name] = "done"
+
+    with trio.CancelScope(shield=True), trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for name, function in asked.items():
+                nursery.start_soon(ask, name, function)
+    return outcomes
+
+
+async def removals(broker: SqliteBroker, *offsets: int) -> list[Callable[[], Awaitable[bool]]]:
+    """What removes letters of the first mailbox, one each."""
+    store = broker.mailboxes
+    await store.hold(BOX, deaf)
+    [first] = await store.read(BOX, 0, limit=1, limit_bytes=1)
+    places = [Position(first.position.epoch, offset) for offset in offsets]
+    return [partial(store.remove, BOX, deaf, [place]) for place in places]
+
+
+async def test_what_is_damaged_is_refused_alone_of_those_that_share_a_commit(
+    partly_damaged: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(SqliteBroker(partly_damaged)) as broker:
+        whole, damaged = await removals(broker, 1, 51)
+        outcomes = await outcomes_of(
+            post=partial(post, broker, b"x", mailbox="user:bob"),
+            remove=whole,
+            damaged=damaged,
+            publish=partial(broker.publish, "c", b"x", retention=Retention(messages=9)),
+        )
+        assert outcomes == {"post": "done", "remove": "done", "damaged": "StoreDamaged", "publish": "done"}
+    assert look(partly_damaged, "SELECT name, letters FROM mailboxes") == [("user:ada", 99), ("user:bob", 101)]
+    assert len(caplog.records) == 1
+
+
+async def test_a_fault_beside_damage_leaves_nobody_waiting(
+    partly_damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_lock: StoreLock, _mark: int) -> None:
+        raise RuntimeError("a bug")
+
+    outcomes: dict[str, str] = {}
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug"), flatten_subgroups=True):
+        async with running(SqliteBroker(partly_damaged)) as broker:
+            one, two, three, damaged = await removals(broker, 1, 2, 3, 51)
+            monkeypatch.setattr(StoreLock, "write", fail)
+            outcomes |= await outcomes_of(one=one, two=two, three=three, damaged=damaged)
+    assert outcomes.pop("damaged") in ("StoreDamaged", "StoreClosed")
+    assert [*outcomes.values()] == ["StoreClosed"] * 3
+
+
+async def taken(mailbox: Mailbox) -> int:
+    """How many letters come before it is said that no more do."""
+    with trio.fail_after(30):
+        for count in range(101):
+            try:
+                await mailbox.receive()
+            except RequestFailed as error:
+                assert error.code == ErrorCode.UNAVAILABLE
+                return count
+    raise AssertionError("all of them came")
+
+
+async def test_whoever_holds_a_mailbox_that_is_damaged_is_told_and_so_is_whoever_waits(
+    partly_damaged: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "AGAIN_SECONDS", 0.01)
+    async with (
+        serving(mail_app(SqliteBroker(partly_damaged))),
+        connect(URL, token="ada") as phone,
+        connect(URL, token="ada") as laptop,
+        connect(URL, token="bob") as bob,
+    ):
+        async with phone.mailbox() as first, laptop.mailbox() as second:
+            assert (first.holding, second.holding) == (True, False)
+            assert 32 <= await taken(first) <= 50
+            assert await taken(second) == 0
+        async with laptop.mailbox() as again:
+            assert await taken(again) <= 50
+        async with bob.mailbox() as letters:
+            with trio.fail_after(30):
+                for _ in range(100):
+                    await letters.receive()
+    [record] = caplog.records
+    assert "it is damaged; put a copy in its place" in record.getMessage()
+
+
+async def test_whoever_holds_what_cannot_be_read_for_a_while_waits_for_it(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "AGAIN_SECONDS", 0.01)
+    app = mail_app(SqliteBroker(path))
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, "one")
+        look(path, "ALTER TABLE letters RENAME TO away")
+        async with ada.mailbox() as letters:
+            while not caplog.records:
+                await trio.sleep(0.001)
+            look(path, "ALTER TABLE away RENAME TO letters")
+            with trio.fail_after(30):
+                assert (await letters.receive()).data == "one"
+    [record] = caplog.records
+    assert record.getMessage().endswith("history and letters are not given until it can be read again")
 
 
 async def test_the_mailbox_unused_for_longest_makes_room_if_it_is_empty(path: Path) -> None:

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 class BrokerUnavailable(HawserError):
     """A broker cannot do now what it was asked to: it is not reached, or has no room. Nothing was done.
 
-    Clients are told UNAVAILABLE, which is temporary, and nothing else of it.
+    Clients are told UNAVAILABLE, and nothing else of it. The broker says in the log what there is to say.
     """
+
+    temporary: bool = True
+    """Whether it may pass by itself, so that the server asks again; if not, whoever waits for it is told."""
 
 
 @attrs.frozen(eq=False)

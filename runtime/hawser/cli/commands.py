@@ -41,8 +41,9 @@ SERVE_HELP: Final = "\n\n".join(
         "Without --app it serves the development app, on loopback only: every channel is open to everybody, keeps "
         "10,000 messages, has presence and takes what is volatile; so are agents and mailboxes. `echo` can be called, "
         "and nobody is slowed down.",
-        "With --store, channels are kept in a file, and a server that is started again with it has them again: clients "
-        "resume their subscriptions by offset. Without, they end with the server.",
+        "With --store, channels, letters and idempotency keys are kept in a file, and a server that is started again "
+        "with it has them again: clients resume their subscriptions by offset. `synchronous` under `[store]` of the "
+        "configuration file says which loss it survives. Without a store, all of it ends with the server.",
         "A configuration file is TOML: `listen`, `app`, `origins`, `certificate` and `key` under `[tls]`, any field of "
         "hawser.Config under `[limits]`, of hawser_transports.ListenerSettings under `[listener]`, of "
         "hawser_engine.bindings.websocket.FrameLimits under `[frames]`, of hawser_transports.PollSettings under "
@@ -218,7 +219,12 @@ def serve(
         str | None, Parameter(name="--app", env_var="HAWSER_APP", help="What to serve, as module:name.")
     ] = None,
     store: Annotated[
-        str | None, Parameter(env_var="HAWSER_STORE", help="The file that keeps the channels over a restart.")
+        str | None,
+        Parameter(
+            env_var="HAWSER_STORE",
+            help="The file that keeps channels, letters and idempotency keys over a restart. `synchronous` under "
+            "[store] of --config says which loss it survives.",
+        ),
     ] = None,
 ) -> int:
     """Run a server; see `SERVE_HELP`."""

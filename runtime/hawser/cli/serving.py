@@ -92,7 +92,7 @@ async def _serve(app: App, settings: Settings, transport: Transport | None) -> i
                 for line in what_is_kept(app):
                     say(line)
                 if settings.app is None:
-                    say(what_to_try(server.url, kept=settings.store.file is not None))
+                    say(what_to_try(server.url))
                 watching.start_soon(_obey, signals, server, running.cancel_scope, received)
             watching.cancel_scope.cancel(reason="the server has ended")
     return INTERRUPTED if signal.SIGINT in received[:1] else DONE
@@ -217,12 +217,11 @@ def load_app(name: str, *, option: str = "--app ") -> App:
     return found
 
 
-def what_to_try(url: str, *, kept: bool) -> str:
-    """Three commands for whoever has just started the development app, with or without a store."""
+def what_to_try(url: str) -> str:
+    """Three commands for whoever has just started the development app."""
     hawser = program()
     return (
-        "This is the development app: every channel is open"
-        f"{'' if kept else ', and nothing outlives it'}. In other terminals, try:\n"
+        "This is the development app: every channel is open. In other terminals, try:\n"
         f"  {hawser} sub {url} room:lobby\n"
         f'  {hawser} pub {url} room:lobby \'{{"text": "hello"}}\'\n'
         f"  {hawser} call {url} echo '[1, 2, 3]'"

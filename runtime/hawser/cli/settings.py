@@ -88,10 +88,10 @@ def _word(*words: str) -> Callable[[object, attrs.Attribute[Any], str], None]:
 
 @attrs.frozen
 class Store:
-    """The file that keeps channels, so that a restarted server has them again; `keys_max` holds without one, too."""
+    """The file that keeps channels and letters over a restart of the server; `keys_max` holds without one, too."""
 
     file: str | None = None
-    """Where it is; it is made if there is none. None: channels end with the server."""
+    """Where it is; it is made if there is none. None: channels and letters end with the server."""
     synchronous: str = attrs.field(default="normal", validator=_word("normal", "full"))
     """`normal`: what is acknowledged survives `kill -9`; a power cut may take the last of it. `full`: it survives
     that, too, and each commit waits for the disk."""
@@ -103,7 +103,7 @@ class Store:
     mailboxes_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     """Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds makes room."""
     file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))
-    """How large the file may become; beyond, publications are refused. None: as the disk has room."""
+    """How large the file may become; beyond, publications and letters are refused. None: as the disk has room."""
 
 
 @attrs.frozen
@@ -127,7 +127,7 @@ class Settings:
     polls: PollSettings = attrs.field(factory=PollSettings)
     """Limits and times of long-poll links."""
     store: Store = attrs.field(factory=Store)
-    """The file that keeps channels."""
+    """The file that keeps channels and letters."""
 
 
 def read_settings(
@@ -160,11 +160,15 @@ def read_settings(
             if isinstance(given, dict):
                 content[name] = values | cast("dict[str, Any]", given)
     try:
-        return _converter().structure(content, Settings)
+        settings = _converter().structure(content, Settings)
     except ClassValidationError as error:
         found: list[str] = transform_error(error, "", _explain)
         what = "; ".join(_in_words(*line.rsplit(" @ ", 1)) for line in found)
         raise CommandFailed(f"{path}: {what}", WRONG_USAGE) from None
+    if settings.store.file is None and [*content.get("store", ["keys_max"])] != ["keys_max"]:
+        fix = "name one under [store], or give --store FILE"
+        raise CommandFailed(f"{path}: store.file is missing, and without it only keys_max holds; {fix}", WRONG_USAGE)
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""``hawser serve --store``: the file that keeps the channels, and what is said of it.
+"""``hawser serve --store``: the file that keeps channels and letters, and what is said of it.
 
 Rule: what a store needs of Python and the system is imported with a store only; a server without one does not need it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hawser.brokers import MemoryBroker
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
     from .settings import Store
 
+NO_STORE: Final = (
+    "no store: channels and letters are in memory, and nothing of them survives a restart; --store FILE keeps them"
+)
+
 
 def keep_in_store(app: App, store: Store) -> None:
     """Let an app keep its channels in a file, if one is named, and so many keys as are named.
 
     Raises:
-        CommandFailed: The app has a broker of its own.
+        CommandFailed: The app has a broker of its own, or what is named is no file.
     """
     if store.file is None and store.keys_max is None:
         return
@@ -35,21 +39,24 @@ def keep_in_store(app: App, store: Store) -> None:
         return
     from hawser.brokers.sqlite import SqliteBroker
 
-    app.broker = SqliteBroker(
-        store.file,
-        synchronous="full" if store.synchronous == "full" else "normal",
-        channels_max=store.channels_max,
-        keys_max=app.broker.keys_max,
-        mailboxes_max=store.mailboxes_max,
-        bytes_max=store.file_bytes,
-    )
+    try:
+        app.broker = SqliteBroker(
+            store.file,
+            synchronous="full" if store.synchronous == "full" else "normal",
+            channels_max=store.channels_max,
+            keys_max=app.broker.keys_max,
+            mailboxes_max=store.mailboxes_max,
+            bytes_max=store.file_bytes,
+        )
+    except ValueError as error:
+        raise CommandFailed(f"--store: {error}", WRONG_USAGE) from None
 
 
 def what_is_kept(app: App) -> list[str]:
     """What to tell of the store of an app that is served: what is in it, and which loss it survives."""
     broker = app.broker
     if isinstance(broker, MemoryBroker):
-        return []
+        return [NO_STORE]
     from hawser.brokers.sqlite import SqliteBroker
 
     if not isinstance(broker, SqliteBroker) or broker.report is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from hawser.agents import DIRECTORY
+from hawser.brokers import BrokerUnavailable
 from hawser.payloads import encode_payload
 from hawser_engine.channels.roll import PIECE_BYTES, PIECE_ENTRIES
 
@@ -97,7 +98,8 @@ class Directory:
             try:
                 await self._node.app.publish(DIRECTORY, data)
             except Exception as error:
-                self._node.incident("the directory of agents", error)
+                if not isinstance(error, BrokerUnavailable):  # which says in the log what there is to say
+                    self._node.incident("the directory of agents", error)
                 await trio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -383,7 +383,12 @@ class Hub:
         channel, before = member.channel, member.position
         from_history = channel.fed_from_history(member)
         if from_history:
-            history = await self.read(channel, before.offset, limit=page_of(member), limit_bytes=PAGE_BYTES)
+            try:
+                history = await self.read(channel, before.offset, limit=page_of(member), limit_bytes=PAGE_BYTES)
+            except BrokerUnavailable as error:
+                if error.temporary:
+                    raise
+                history = channel.ring_history(before.offset, PAGE)  # the rest is lost, which it is told (CHN-3)
         else:
             await trio.lowlevel.checkpoint()
             history = channel.ring_history(before.offset, PAGE)

@@ -1,4 +1,4 @@
-"""Mailboxes on one node: who holds them or waits to, and what they are given (SPEC MBX-1 to MBX-14).
+"""Mailboxes on one node: who holds them or waits to, and what they are given (SPEC MBX-1 to MBX-16).
 
 Rule: the store is asked in one task for each mailbox that somebody holds, one thing after the other: first what its
 holder has settled is removed, then what has failed is noted, and only then more is given, to whoever holds it then.
@@ -7,6 +7,7 @@ holder has settled is removed, then what has failed is noted, and only then more
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -178,10 +179,12 @@ class MailboxDesk:
             if want.told is HoldState.ENDED:
                 self._drop(session, name)
             raise
-        if box.line.get(session) is want:  # else the session is over
+        if box.line.get(session) is want:
             want.told = HoldState.HOLDING if box.holder is session else HoldState.WAITING
             session.put(_held(request.id, name, want.told))
             self.wake(box)
+        elif not session.ended:  # it was told meanwhile that its hold has ended
+            raise Refused(ErrorCode.UNAVAILABLE, f"hold {name!r}", temporary=True)
 
     def settle(self, session: ServerSession, message: Settle) -> None:
         """What has become of letters that a session was given (MBX-7, MBX-9); of others nothing happens."""
@@ -269,12 +272,21 @@ class MailboxDesk:
                 except Exception as error:
                     if not isinstance(error, BrokerUnavailable):  # which says in the log what there is to say
                         self._node.incident("mailbox", error)
+                    elif not error.temporary:
+                        self._give_up(box)
                     await trio.sleep(AGAIN_SECONDS)
                     box.awake = True
         finally:
             box.working = False
         if box.deserted and self._boxes.get(box.name) is box:
             del self._boxes[box.name]
+
+    def _give_up(self, box: _Box) -> None:
+        """Nobody can be given the letters of a mailbox (MBX-16)."""
+        why = ErrorCode.UNAVAILABLE, "its letters cannot be read or written"
+        for session in [session for session, want in box.line.items() if want.told is not HoldState.ENDED]:
+            self._drop(session, box.name)
+            session.tell(_held(None, box.name, HoldState.ENDED, *why))
 
     async def _step(self, box: _Box) -> None:
         async with box.lock:
@@ -399,7 +411,8 @@ class MailboxDesk:
                 for name in await self._store.overdue():
                     desks = [node.mailboxes for node in self._node.app.nodes]
                     if not any(desk.bury_in_turn(name) for desk in desks):
-                        await self._bury(name)
+                        with suppress(BrokerUnavailable):  # as above; and the next one may be whole
+                            await self._bury(name)
             except BrokerUnavailable:
                 pass  # as above
             except Exception as error:
@@ -442,5 +455,5 @@ class MailboxDesk:
         return Keeping() if rule is None else rule.keeping  # of a mailbox that is declared no more nothing is published
 
 
-def _held(id: int | None, name: str, state: HoldState, code: int = 0) -> bytes:
-    return encode_body(Held(id, name, state, code, ErrorCode(code).name if code else ""))
+def _held(id: int | None, name: str, state: HoldState, code: int = 0, reason: str = "") -> bytes:
+    return encode_body(Held(id, name, state, code, reason or (ErrorCode(code).name if code else "")))

@@ -180,9 +180,8 @@ def test_what_to_try_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program() == "python -m hawser"
     monkeypatch.setattr(sys, "argv", [".venv/bin/hawser"])
     assert program() == ".venv/bin/hawser"
-    lines = what_to_try("ws://h:1", kept=False).splitlines()
-    assert lines[0].startswith("This is the development app: every channel is open, and nothing outlives it.")
-    assert "outlives" not in what_to_try("ws://h:1", kept=True)
+    lines = what_to_try("ws://h:1").splitlines()
+    assert lines[0] == "This is the development app: every channel is open. In other terminals, try:"
     assert lines[1:] == [
         "  .venv/bin/hawser sub ws://h:1 room:lobby",
         """  .venv/bin/hawser pub ws://h:1 room:lobby '{"text": "hello"}'""",
@@ -213,4 +212,5 @@ def test_it_says_where_it_listens_and_ends_by_a_signal(number: signal.Signals, c
         run.send_signal(number)
         _, err = run.communicate(timeout=30)
     assert run.returncode == code
+    assert err.startswith("no store: channels and letters are in memory, and nothing of them survives a restart; ")
     assert "hawser pub memory://x room:lobby" in err

@@ -20,6 +20,7 @@ from hawser.cli.storing import keep_in_store, what_is_kept
 from tests.runtime.helpers import URL, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -94,12 +95,56 @@ def test_a_damaged_store_is_one_line(path: str, capsys: pytest.CaptureFixture[st
     assert said.count("\n") == 1
 
 
-async def test_without_a_file_nothing_is_kept() -> None:
+def test_without_a_store_it_is_said_that_nothing_is_kept() -> None:
     app = App()
     keep_in_store(app, Store())
     assert isinstance(app.broker, MemoryBroker)
-    assert what_is_kept(app) == []
-    await trio.lowlevel.checkpoint()
+    assert what_is_kept(app) == [
+        "no store: channels and letters are in memory, and nothing of them survives a restart; --store FILE keeps them"
+    ]
+
+
+@pytest.mark.parametrize("name", ["", ":memory:", "file:x.db"])
+def test_what_names_no_file_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = tmp_path / "hawser.toml"
+    written.write_text(f"[store]\nfile = '{name}'\n")
+    for store in (["--store", name], ["--config", str(written)]):
+        assert main(["serve", "--listen", "memory://nowhere", *store]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"hawser: --store: path is {name!r}; it must name a file")
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("table", ["", "synchronous = 'full'", "keys_max = 5\nchannels_max = 5"])
+@pytest.mark.parametrize("app", [None, "chat:app"])
+def test_a_store_without_a_file_is_refused(table: str, app: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text(f"[store]\n{table}\n")
+    with pytest.raises(CommandFailed) as caught:
+        read_settings(path, app=app)
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        f"{path}: store.file is missing, and without it only keys_max holds; "
+        "name one under [store], or give --store FILE"
+    )
+    assert read_settings(path, app=app, store="s.db").store.file == "s.db"
+
+
+@pytest.mark.parametrize(
+    ("field", "of_broker", "least"),
+    [
+        ("channels_max", "channels_max", 1),
+        ("keys_max", "keys_max", 1),
+        ("mailboxes_max", "mailboxes_max", 1),
+        ("file_bytes", "bytes_max", 65_536),
+    ],
+)
+def test_its_limits_have_the_bounds_of_those_of_the_broker(field: str, of_broker: str, least: int) -> None:
+    kinds: list[tuple[Callable[..., object], str]] = [(Store, field), (SqliteBroker, of_broker)]
+    for make, name in kinds:
+        make("x", **{name: least})
+        with pytest.raises(ValueError, match=name):
+            make("x", **{name: least - 1})
 
 
 async def test_without_a_file_so_many_keys_are_remembered_as_are_named(tmp_path: Path) -> None:

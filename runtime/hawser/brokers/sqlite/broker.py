@@ -13,19 +13,21 @@ import time
 from functools import cached_property
 from math import inf
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple, Unpack
 
 import attrs
 import trio
 
+from hawser.amounts import check_amounts
 from hawser.brokers.base import Broker, BrokerUnavailable, Published, Sink, Submission
 from hawser.brokers.keys import KEYS_MAX
 from hawser.brokers.watching import Watchers
 from hawser_engine.channels.entries import Entry, History, Retention
 
 from .book import Asked, Book, Opening
-from .errors import StoreClosed, StoreError
+from .errors import StoreClosed, StoreDamaged, StoreError
 from .file import StoreFile, Stretch
+from .fortune import Fortune
 from .keys import KEY_WINDOW_MS
 from .mailboxes import SqliteMailboxes
 from .queue import Waiting, WriteQueue
@@ -41,8 +43,13 @@ if TYPE_CHECKING:
     from .file import Synchronous
     from .letters import Work
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 log: Final = logging.getLogger("hawser")
 
+BYTES_MIN: Final = 65_536
+"""A store has some tables before there is anything in them."""
 AT_ONCE: Final = 64
 """Publications of one client that share a commit: of a longer row the first would wait for the last."""
 
@@ -84,9 +91,31 @@ class _Open:
         self.book = book
         self.clock = _Clock(file.contents, wall)
         self.queue = WriteQueue()
-        self.reading = trio.CapacityLimiter(1)
-        self.failing = False
-        """Whether the last commit failed: what everybody is told is logged once."""
+        self._reading = trio.CapacityLimiter(1)
+        self.fortune = Fortune(file.path)
+
+    async def read(self, read: Callable[[Unpack[Ts]], T], *asked: *Ts) -> T:
+        """Have something read from the file, one thing at a time.
+
+        Args:
+            read: What reads, in a thread.
+            asked: What it is told.
+
+        Raises:
+            StoreError: It cannot be.
+        """
+        try:
+            found = await trio.to_thread.run_sync(read, *asked, limiter=self._reading)
+        except StoreError as error:
+            self.fortune.tell("read", error)
+            raise
+        self.fortune.tell("read", None)
+        return found
+
+    async def close(self) -> None:
+        """Close the file when nobody reads it any more."""
+        async with self._reading:
+            await trio.to_thread.run_sync(_close, self.file)
 
 
 class SqliteBroker(Broker):
@@ -97,15 +126,19 @@ class SqliteBroker(Broker):
     share a commit. It opens the file when it is run, which a server does, and for itself alone.
 
     Args:
-        path: The file; it is made if there is none. It has others beside it, whose names begin with its own.
+        path: The file; it is made if there is none. It has others beside it, whose names begin with its own. A URI is
+            no path, nor is ``:memory:``.
         synchronous: What a commit survives. After a power cut that took some, all channels go on under new epochs.
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Idempotency keys kept at once, of publications and letters; beyond, the oldest of whoever has the most
             is forgotten before its time, and the log says so.
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty makes room.
-        bytes_max: How large the file may become; None leaves that to the disk.
+        bytes_max: How large the file may become, at least 65,536; None leaves that to the disk.
         random_bytes: Where epochs come from, and the names of nodes and of their leases.
         clock: Seconds since the beginning of 1970 (UTC): what publications are dated and become old by.
+
+    Raises:
+        ValueError: An argument is out of bounds, or the path is none.
     """
 
     at_once: int = AT_ONCE
@@ -124,10 +157,13 @@ class SqliteBroker(Broker):
     ) -> None:
         if synchronous not in ("normal", "full"):
             raise ValueError(f"synchronous is {synchronous!r}; it must be 'normal' or 'full'")
+        check_amounts(1, channels_max=channels_max, keys_max=keys_max, mailboxes_max=mailboxes_max)
+        if bytes_max is not None:
+            check_amounts(BYTES_MIN, bytes_max=bytes_max)
         self.synchronous: Synchronous = synchronous
         self.report: StoreReport | None = None
         """What was found when it was opened last; None before that."""
-        self._path = fspath(path)
+        self._path = _name_of_file(fspath(path))
         self._channels_max = channels_max
         self._keys_max = keys_max
         self._mailboxes_max = mailboxes_max
@@ -184,8 +220,7 @@ class SqliteBroker(Broker):
             self._store = None
             store.queue.close(self._closed())
             with trio.CancelScope(shield=True):
-                async with store.reading:
-                    await trio.to_thread.run_sync(_close, file)
+                await store.close()
 
     # ------------------------------------------------------------ the contract
 
@@ -274,7 +309,7 @@ class SqliteBroker(Broker):
         since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
         # The file holds no number of more than 63 bits.
         stretch = Stretch(head.kept(now), top, min(after, top.offset), since, min(limit, top.offset), limit_bytes)
-        return await trio.to_thread.run_sync(store.file.read, stretch, limiter=store.reading)
+        return await store.read(store.file.read, stretch)
 
     # ------------------------------------------------------------ below it
 
@@ -311,8 +346,7 @@ class SqliteBroker(Broker):
         box = store.book.mail.box(mailbox)
         if box is None or not box.letters or box.top <= after:
             return ()
-        asked = box.id, after, self._date(), limit, limit_bytes
-        return await trio.to_thread.run_sync(store.file.read_letters, *asked, limiter=store.reading)
+        return await store.read(store.file.read_letters, box.id, after, self._date(), limit, limit_bytes)
 
     def known_letter(self, mailbox: str, key: bytes) -> Position | None:
         """Which letter a key is remembered for, once it is committed.
@@ -351,20 +385,33 @@ class SqliteBroker(Broker):
                 await writer.write(change)
             except StoreError as error:
                 store.book.revoke(change)
+                store.fortune.tell("written", error)
+                if isinstance(error, StoreDamaged) and len(batch) > 1:  # which is that of some of them
+                    await self._write_singly(store, writer, batch)
+                    return
                 for waiting in batch:
                     waiting.answer(error)
-                self._fares(store, error)
                 return
             except BaseException:
                 store.book.revoke(change)
                 for waiting in batch:
                     waiting.answer(self._closed())
                 raise
-            self._fares(store, None)
+            store.fortune.tell("written", None)
             store.book.apply(change)
         for waiting, answer in zip(batch, change.answers, strict=True):
             waiting.answer(answer)
         self._tell(store, change)
+
+    async def _write_singly(self, store: _Open, writer: Writer, batch: list[Waiting]) -> None:
+        """Write each request of a batch in a commit of its own, so that none is refused for the damage of another."""
+        for number, waiting in enumerate(batch):
+            try:
+                await self._write(store, writer, [waiting])
+            except BaseException:
+                for other in batch[number + 1 :]:
+                    other.answer(self._closed())
+                raise
 
     def _tell(self, store: _Open, change: Change) -> None:
         for channel in change.heads:
@@ -375,13 +422,18 @@ class SqliteBroker(Broker):
             for sink in self._watchers.sinks(channel, self._sinks.get(channel, ())):
                 sink(channel, change.heads[channel].epoch, entries)
 
-    def _fares(self, store: _Open, error: StoreError | None) -> None:
-        """Log a change of fortune."""
-        if error is not None and not store.failing:
-            log.error("%s; nothing is published until it can be written again", error)
-        elif error is None and store.failing:
-            log.info("store %s: written again", self._path)
-        store.failing = error is not None
+
+def _name_of_file(path: str) -> str:
+    """Refuse what SQLite takes for something else, and who writes it will, too."""
+    if path == ":memory:":
+        raise ValueError(
+            f"path is {path!r}; it must name a file; ./{path} does, and without a store everything is in memory"
+        )
+    if path.startswith("file:"):
+        raise ValueError(f"path is {path!r}; it must name a file, not a URI; ./{path} does")
+    if not path:
+        raise ValueError(f"path is {path!r}; it must name a file")
+    return path
 
 
 def _close(file: StoreFile) -> None:

@@ -44,6 +44,8 @@ class StoreFull(StoreError):
 class StoreDamaged(StoreError):
     """The file is no database, or not a whole one."""
 
+    temporary: bool = False
+
 
 class StoreForeign(StoreError):
     """The file is a database of something else, or of a newer Hawser."""
