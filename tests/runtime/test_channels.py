@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hawser import App, Client, ClientPool, Gap, Position, RequestFailed, Session, connect
+from hawser import App, Client, ClientPool, Gap, Position, RequestFailed, Session, connect, to
 from hawser.brokers import History, MemoryBroker, Retention
 from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
@@ -150,6 +150,11 @@ async def test_what_is_no_position_is_refused_where_it_is_given(autojump_clock: 
             async with each.subscribe("room", since=since) as messages:
                 with pytest.raises(Gap):
                     await messages.receive()
+        with pytest.raises(TypeError, match="since is a Position"):
+            await app.subscribe(to.user("ada"), "room", since=wrong)
+        none: Any = 7
+        with pytest.raises(TypeError, match="filter is a text, such as"):
+            client.subscribe("room", filter=none)
 
 
 async def test_nothing_is_lost_or_doubled_between_history_and_what_is_published_meanwhile(

@@ -54,7 +54,7 @@ class Tags:
     __slots__ = ("_numbers", "texts")
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        self.texts = texts
+        self.texts: Mapping[str, str] = texts
         self._numbers: dict[str, float | None] = {}  # of the tags that were asked for
 
     def number(self, tag: str) -> float | None:

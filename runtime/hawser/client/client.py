@@ -17,6 +17,7 @@ from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
 from hawser.principals import check_handler, check_list, check_name, check_seconds
 from hawser.streams import CallerFlow, Stream
+from hawser.subscribing import check_since, subscribe_options
 from hawser_engine.calls import Call, Cancel
 from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.segments import is_pattern
@@ -33,7 +34,7 @@ from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .presence import Presence
 from .streaming import open_stream
-from .subscription import Subscription, check_since, subscribe_options
+from .subscription import Subscription
 from .wildcards import PatternFeed
 
 if TYPE_CHECKING:
@@ -628,7 +629,7 @@ class Client:
             The subscription, to be entered.
 
         Raises:
-            TypeError: ``answers`` is no async function, or ``since`` no position.
+            TypeError: ``answers`` is no async function, ``since`` no position, or the filter no text.
             ValueError: The name is not well-formed, a rewind is below 0, the filter is none, or a pattern has
                 ``since``, a rewind or ``answers``.
 

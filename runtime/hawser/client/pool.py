@@ -17,6 +17,7 @@ from hawser.entering import not_entered
 from hawser.errors import PoolFull, SessionClosed
 from hawser.members import encode_info
 from hawser.principals import check_name
+from hawser.subscribing import check_since
 from hawser_engine.channels.segments import is_pattern
 from hawser_engine.codes import CloseCode
 
@@ -24,7 +25,6 @@ from .connect import connect
 from .shared_presence import PresenceShares, SharedPresence
 from .shares import SharedSubscription, Shares
 from .states import Closed, Connected
-from .subscription import check_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

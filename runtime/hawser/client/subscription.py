@@ -8,9 +8,7 @@ import trio
 
 from hawser.entering import not_entered
 from hawser.errors import Gap, SessionClosed
-from hawser_engine.channels.filters import parse_filter
-from hawser_engine.errors import LocalProtocolError
-from hawser_engine.messages import ChannelRequest, Position, SubscribeOptions
+from hawser_engine.messages import ChannelRequest, SubscribeOptions
 
 from .feed import Feed, Flow, Message
 
@@ -18,38 +16,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hawser.answers import Answering
+    from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
     from .wildcards import PatternFeed
-
-
-def subscribe_options(
-    rewind: int | None, rewind_seconds: float | None, filter: str | None, *, answers: bool = False
-) -> SubscribeOptions | None:
-    """How to subscribe; None: as the channel declares.
-
-    Raises:
-        ValueError: That cannot be asked for.
-    """
-    if rewind is None and rewind_seconds is None and filter is None and not answers:
-        return None
-    if filter is not None:
-        parse_filter(filter)  # here the error says what is wrong; the server's answer would not
-    try:
-        rewind_ms = None if rewind_seconds is None else round(rewind_seconds * 1_000)
-        return SubscribeOptions(rewind, rewind_ms, filter, answers or None)
-    except (LocalProtocolError, OverflowError, ValueError) as error:
-        raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
-
-
-def check_since(since: object) -> None:
-    """Refuse what no subscription can go on from; its feed would stumble over it when something is missing.
-
-    Raises:
-        TypeError: It is neither None nor a position.
-    """
-    if since is not None and not isinstance(since, Position):
-        raise TypeError(f"since is a Position, as message.position is one, not {type(since).__name__}")
 
 
 class Subscription:

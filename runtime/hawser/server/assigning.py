@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hawser.client.subscription import subscribe_options
 from hawser.principals import check_name
+from hawser.subscribing import check_since, subscribe_options
 from hawser_engine.channels.segments import is_pattern
 from hawser_engine.messages import ChannelRequest
 
@@ -47,11 +47,13 @@ def requested(channel: str, since: Position | None, rewind: int | None, rewind_s
     """What is asked for, as though a client did.
 
     Raises:
+        TypeError: ``since`` is no position.
         ValueError: It is a pattern, or the name is not well-formed, or a rewind is below 0.
     """
     if is_pattern(check_name("a channel name", channel)):
         raise ValueError(f"{channel!r} is a pattern of channels: only clients can subscribe to that; name one channel")
-    return ChannelRequest(channel, since, subscribe_options(rewind, rewind_seconds, None))
+    check_since(since)
+    return ChannelRequest(channel, since, subscribe_options(rewind, rewind_seconds))
 
 
 def rule_of(app: App, channel: str) -> ChannelRule:
