@@ -19,14 +19,18 @@ def subscribe_options(
     if rewind is None and rewind_seconds is None and filter is None and not answers:
         return None
     if filter is not None:
-        if not isinstance(filter, str):
-            raise TypeError(f"filter is a text, such as 'kind == \"goal\"', not {type(filter).__name__}")
-        parse_filter(filter)  # here the error says what is wrong; the server's answer would not
+        _check_filter(filter)
     try:
         rewind_ms = None if rewind_seconds is None else round(rewind_seconds * 1_000)
         return SubscribeOptions(rewind, rewind_ms, filter, answers or None)
     except (LocalProtocolError, OverflowError, ValueError) as error:
         raise ValueError(f"rewind and rewind_seconds are 0 or more, and finite: {error}") from None
+
+
+def _check_filter(filter: object) -> None:
+    if not isinstance(filter, str):
+        raise TypeError(f"filter is a text, such as 'kind == \"goal\"', not {type(filter).__name__}")
+    parse_filter(filter)
 
 
 def check_since(since: object) -> None:

@@ -73,7 +73,7 @@ class Stray(Membership):
 
     def __init__(self, channel: Channel, of: PatternMember, position: Position, mode: Mode) -> None:
         super().__init__(channel, of.session, position, mode)
-        self.recovers_to = 0  # it had begun long before
+        self.recovers_to: float = 0  # it had begun long before
         self.of: PatternMember = of
 
     @property
