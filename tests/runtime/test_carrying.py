@@ -130,9 +130,9 @@ async def test_what_cannot_travel_is_refused_where_it_is_said(autojump_clock: Mo
 
 def test_a_channel_declares_only_what_can_be_carried() -> None:
     app = App()
-    for wrong in ("tags", ["tags", "colour"]):
-        with pytest.raises(ValueError, match="publications carry publisher, time, tags, latest_key"):
-            app.channel("*", about=wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    wrong: Any = ["tags", "colour"]
+    with pytest.raises(ValueError, match="publications carry publisher, time, tags, latest_key"):
+        app.channel("*", about=wrong)
 
 
 async def test_what_is_carried_counts_for_the_length_of_a_publication(autojump_clock: MockClock) -> None:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
 
 from hawser import App, Client, Config, ErrorCode, Position, RequestFailed, connect, states
-from hawser.agents import DIRECTORY
-from hawser.brokers import Retention
 from hawser.brokers.sqlite import SqliteBroker
-from hawser.server import directory, hub
+from hawser.server import hub
 from hawser_engine.channels.memberships import Mode
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import ChannelRequest, Continue, Pause, PositionNotice, Publication, Subscribe, Subscribed
 from tests.runtime.helpers import FAST, URL, RawClient, collect, only_session, serving
-from tests.runtime.test_sqlite_broker import look, running, spoil_page_of
+from tests.runtime.test_sqlite_broker import look, spoil_page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hawser.brokers import History
 
 QUICK = Config(backoff_base_seconds=0.001, spread_seconds=0.0)
 """A client that is back at once."""
@@ -143,32 +140,6 @@ async def test_history_that_cannot_be_read_for_a_while_comes_when_it_can(
         assert [type(message) for message in heard] == [PositionNotice] + [Publication] * 3  # CHN-9
     [record] = caplog.records
     assert record.getMessage().endswith("history and letters are not given until it can be read again")
-
-
-class Asked(SqliteBroker):
-    """Counts how often somebody has asked for history."""
-
-    count = 0
-
-    async def history(self, *arguments: Any, **named: Any) -> History:
-        self.count += 1
-        return await super().history(*arguments, **named)
-
-
-async def test_what_the_server_needs_itself_and_cannot_read_is_no_incident(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(directory, "RETRY_SECONDS", 0.01)
-    path = tmp_path / "store.db"
-    async with running(SqliteBroker(path)) as broker:
-        await broker.publish(DIRECTORY, b"before the restart", retention=Retention(messages=9))
-    spoil_page_of(path, b"before the restart")
-    app = App(broker=(broker := Asked(path)))
-    app.directory()
-    async with serving(app):
-        while broker.count < 4:
-            await trio.sleep(0.001)
-    assert [record.exc_info for record in caplog.records] == [None]
 
 
 async def test_what_is_read_from_the_file_and_what_is_new_are_one_order(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_a_client_that_is_not_there_answers_as_one_that_is(autojump_clock:
 async def test_a_made_session_says_what_it_was_subscribed_to() -> None:
     async def welcome(session: Session) -> None:
         await session.subscribe("news")
-        await session.subscribe("lobby")
+        await session.subscribe("lobby", rewind=10)
         await session.unsubscribe("news")
 
     channels = {"own"}
@@ -92,4 +92,6 @@ async def test_a_made_session_says_what_it_was_subscribed_to() -> None:
     assert channels == {"own", "lobby"}
     with pytest.raises(ValueError, match="channel name"):
         await session.subscribe("")
+    with pytest.raises(ValueError, match="only clients can subscribe"):
+        await session.subscribe("news:*")
     await make_session().subscribe("news")

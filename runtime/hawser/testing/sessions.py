@@ -10,7 +10,8 @@ from hawser.calls import Arguments, Refused
 from hawser.client.answering import Procedures
 from hawser.errors import CallError
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import ANONYMOUS, check_name
+from hawser.principals import ANONYMOUS
+from hawser.server.assigning import Assigner, requested
 from hawser.server.session import Session
 from hawser_engine.codes import ErrorCode
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from hawser.calls import ProcedureHandler
     from hawser.principals import Principal
-    from hawser.server.assigning import Assigner
     from hawser.server.calling import ClientCalls
+    from hawser_engine.messages import Position
 
 
 def make_session(
@@ -47,19 +48,20 @@ def make_session(
         ValueError: A name is not well-formed.
     """
     calls = cast("ClientCalls", _DirectCalls(procedures or {}))
-    return Session(principal, number, calls, cast("Assigner", _Channels(set() if channels is None else channels)))
+    return Session(principal, number, calls, _Channels(set() if channels is None else channels))
 
 
-class _Channels:
+class _Channels(Assigner):
     """What a session needs to subscribe its client to channels, likewise."""
 
     def __init__(self, names: set[str]) -> None:
         self._names = names
 
-    async def subscribe(self, channel: str) -> None:
+    async def subscribe(
+        self, channel: str, since: Position | None, rewind: int | None, rewind_seconds: float | None
+    ) -> None:
         await trio.lowlevel.checkpoint()
-        check_name("a channel name", channel)
-        self._names.add(channel)
+        self._names.add(requested(channel, since, rewind, rewind_seconds).channel)
 
     async def unsubscribe(self, channel: str) -> None:
         await trio.lowlevel.checkpoint()
