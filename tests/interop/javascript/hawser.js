@@ -9,7 +9,7 @@ const text = (least, most) => (v) => typeof v === 'string' && Buffer.byteLength(
 const list = (check, least, most) => (v) => Array.isArray(v) && v.length >= least && v.length <= most && v.every(check);
 const tuple = (...checks) => (v) => Array.isArray(v) && v.length <= checks.length && checks.every((check, i) => check(v[i]));
 const map = (...keys) => (v) => v && Object.getPrototypeOf(v) === Object.prototype && keys.every((k) => Object.hasOwn(v, k) && uint(v[k]));
-const or = (check) => (v) => v === null || check(v), some = (check) => list(check, 1, 128); // or null
+const or = (check) => (v) => v === null || check(v), some = (check) => list(check, 1, 128), perhaps = (check) => (v) => v == null || check(v);
 const maybe = (keys) => (v) => v == null || (map()(v) && Object.keys(keys).every((k) => v[k] == null || keys[k](v[k]))); // MSG-9
 const tags = (v) => map()(v) && list(text(0, 64), 1, 8)(Object.values(v)) && Object.keys(v).every((word) => text(1, 32)(word));
 const said = { tags, latest_key: text(1, 64) }, options = maybe({ ...said, except_me: bool, volatile: bool });
@@ -32,7 +32,7 @@ const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 1
 const target = tuple(uint, or(channel)), user = or(channel), name = text(1, 32), outcome = tuple(uint, uint, uint, uint, or(position), reason);
 export const MESSAGES = {
   1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
-  2: ['SUBSCRIBED', { id: or(id), channels: some(tuple(channel, uint, or(position), reason)) }], 10: ['PAUSE', place], 15: ['CANCEL', { id }],
+  2: ['SUBSCRIBED', { id: or(id), channels: some(tuple(channel, uint, or(position), reason)), remarks: perhaps(some(reason)) }],
   3: ['UNSUBSCRIBE', { id, channels: some(channel) }], 11: ['CONTINUE', place], 19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }],
   5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 20: ['PRESENT', { id: or(id), channel, member: or(incarnation), ...told }],
   6: ['PUBLISHED', { id, position, duplicate: bool }], 8: ['POSITION', place], 28: ['ITEM', { id, inward: bool, data: or(data) }],
@@ -41,7 +41,8 @@ export const MESSAGES = {
   21: ['MEMBERS', { ...roll, more: bool, members: or(here) }], 25: ['OFFERED', { id: or(id), agent, ...told }],
   12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
   35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }], 18: ['DIRECT', { to: target, user, session: or(name), data }],
-  16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 17: ['SENT', { id, outcomes: list(outcome, 1, 64) }],
+  16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 15: ['CANCEL', { id }],
+  10: ['PAUSE', place], 17: ['SENT', { id, outcomes: list(outcome, 1, 64), remarks: perhaps(list(reason, 1, 64)) }],
   14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
   24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
   31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],

@@ -54,6 +54,7 @@ const tables = { session: PACKETS, message: MESSAGES };
 const OPTIONAL = {
   about: ['publisher', 'time_ms', 'tags', 'latest_key'],
   options: ['tags', 'latest_key', 'except_me', 'volatile', 'rewind', 'rewind_ms', 'filter', 'answers'],
+  remarks: [],
 };
 /** Comparable: bytes and floats as text, in limits only the keys of the specification, and nothing that says nothing (MSG-9). */
 function tidy(value, kind, key) {
