@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 
 def check_number(name: str, value: object, least: float, *, whole: bool = False) -> None:
     """Refuse what is no number, or too small a one.
@@ -45,6 +47,23 @@ def check_spans(**spans: object) -> None:
     for name, value in spans.items():
         if not _number(name, value) > 0:
             raise ValueError(f"{name} is {value!r}; it must be above 0")
+
+
+def check_seconds(what: str, given: object) -> None:
+    """Refuse what is no time to wait.
+
+    Args:
+        what: The argument.
+        given: Any value.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not above 0, or not finite.
+    """
+    if not isinstance(given, (int, float)):
+        raise TypeError(f"{what} is a number of seconds, not {type(given).__name__}")
+    if not 0 < given < inf:
+        raise ValueError(f"{what} is {given!r}; it must be above 0, and finite")
 
 
 def _number(name: str, value: object, *, whole: bool = False) -> float:

@@ -20,7 +20,7 @@ from hawser_engine.packets import MAX_BODY
 from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed, sessions_of
 from .agents import DIRECTORY, AgentRule, Balance
-from .amounts import check_amounts, check_spans
+from .amounts import check_amounts, check_seconds, check_spans
 from .answers import COLLECT_PROCEDURE
 from .brokers import Keeping, MemoryBroker, Published
 from .calls import Procedure, ProcedureHandler
@@ -32,7 +32,7 @@ from .mailboxes import dead_letters as find_dead_letters
 from .members import decode_member
 from .patterns import declare, find
 from .payloads import encode_payload
-from .principals import Principal, check_handler, check_name, check_seconds, scoped_key
+from .principals import Principal, check_handler, check_name, scoped_key
 from .rights import ASK, EVERYONE, NOBODY
 from .rules import ChannelRule
 from .server.asking import ask_all
@@ -493,6 +493,7 @@ class App:
 
         Raises:
             LookupError: No declared pattern matches the channel.
+            TypeError: ``since`` is no position, or something is no target.
             ValueError: The name is a pattern, or not well-formed, or a rewind is below 0; or a target is something else
                 than a session or a user, or there is none, or there are too many.
             BrokerUnavailable: The channel cannot be opened now; some may be subscribed.

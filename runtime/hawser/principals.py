@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -52,23 +51,6 @@ def check_list(what: str, given: object) -> None:
     """
     if isinstance(given, str):
         raise TypeError(f"{what} is a list of names, not a string; write [{given!r}]")
-
-
-def check_seconds(what: str, given: object) -> None:
-    """Refuse what is no time to wait.
-
-    Args:
-        what: The argument.
-        given: Any value.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is not above 0, or not finite.
-    """
-    if not isinstance(given, (int, float)):
-        raise TypeError(f"{what} is a number of seconds, not {type(given).__name__}")
-    if not 0 < given < inf:
-        raise ValueError(f"{what} is {given!r}; it must be above 0, and finite")
 
 
 def is_generator(handler: object) -> bool:

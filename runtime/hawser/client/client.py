@@ -11,11 +11,12 @@ import trio
 from hawser import to as addresses
 from hawser.about import OPTION_BYTES, publish_options
 from hawser.addressing import listed
+from hawser.amounts import check_seconds
 from hawser.answers import COLLECT_PROCEDURE, Answer, Collected
 from hawser.errors import CallError, RequestFailed
 from hawser.members import encode_info
 from hawser.payloads import decode_payload, encode_payload
-from hawser.principals import check_handler, check_list, check_name, check_seconds
+from hawser.principals import check_handler, check_list, check_name
 from hawser.streams import CallerFlow, Stream
 from hawser.subscribing import check_since, subscribe_options
 from hawser_engine.calls import Call, Cancel

@@ -87,6 +87,7 @@ class Session:
 
         Raises:
             LookupError: No declared pattern matches the channel.
+            TypeError: ``since`` is no position.
             ValueError: The name is a pattern, or not well-formed, or a rewind is below 0.
             RequestFailed: The client takes no subscriptions that it has not asked for (NOT_FOUND), or has as many
                 channels as it may (LIMIT).
