@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hawser.brokers import MemoryBroker
+from hawser.server.sessions import ServerSession
 from hawser.server.strays import Stray
 from hawser.server.wildcards import Wildcards
 from hawser_engine.batch import Batch
@@ -115,6 +116,14 @@ async def look_at_no_clock(
 ) -> History:
     """However old something is, a subscription that goes back in time begins with it (SUB-10)."""
     return await HISTORY(broker, channel, after, limit=limit, limit_bytes=limit_bytes)
+
+
+def overtake(session: ServerSession, packet: bytes, now: float) -> bool:
+    """What is volatile does not look at what waits for window (VOL-4)."""
+    taken = session.engine.send_volatile_packet(packet, now)
+    if taken:
+        session.flush(now)
+    return taken
 
 
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
@@ -284,6 +293,14 @@ def go_back_in_what_was_recovered(channels: Channels) -> None:
     channels.pause(0, (0, -3), Burst(), (0, -3), on=True, rest=True)
 
 
+def subscribe_with_little_window(channels: Channels) -> None:
+    """One comes anew, is given what it has missed, and has no window for the answer when it subscribes elsewhere."""
+    clients = (Traits(window=2), Traits(), Traits())
+    channels.open(["catch-up:1", "catch-up:2"], clients, (None,) * 3, (False,) * 3, 0.0, Burst())
+    channels.lose_the_link(0, 0, Burst(more=9), rest=True)
+    channels.begin_anew(0, False, Burst([Act("volatile")] * 5, passes=1), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -300,6 +317,7 @@ STORIES: Final = (
     (Break("share what was replaced", Feeder, "_shared", share_what_was_replaced), replace_what_was_not_for_one),
     (Break("recover once", Membership, "recovering", property(recover_once)), go_back_in_what_was_recovered),
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
+    (Break("overtake", ServerSession, "deliver_volatile", overtake), subscribe_with_little_window),
 )
 
 

@@ -13,7 +13,15 @@ from hawser.testing import FaultyNetwork
 from hawser_engine import EngineConfig
 from hawser_engine.cbor import BYTES, encode_head
 from hawser_engine.codec import encode_volatile
-from hawser_engine.messages import ChannelRequest, Publication, Publish, PublishOptions, Subscribe, Subscribed
+from hawser_engine.messages import (
+    WILDCARDS,
+    ChannelRequest,
+    Publication,
+    Publish,
+    PublishOptions,
+    Subscribe,
+    Subscribed,
+)
 from tests.runtime.helpers import FAST, URL, RawClient, collect, only_session, serving, told
 from tests.runtime.test_late_brokers import LateBroker
 
@@ -196,6 +204,33 @@ async def test_a_link_without_room_does_not_get_it(autojump_clock: MockClock) ->
         await app.publish("pad", 1, volatile=True)
         await trio.sleep(1)
         assert len(client.volatile) == 1
+
+
+@pytest.mark.parametrize("channel", ["pad", "*"])
+async def test_it_does_not_pass_what_waits_for_window(autojump_clock: MockClock, channel: str) -> None:
+    """SPEC VOL-4: it needs no window itself, and would come before the SUBSCRIBED (SUB-3, WLD-4)."""
+    app = moving()
+    app.channel("*", about=["tags"], volatile=True, wildcard=EVERYONE, open=True)
+    name = "pad" if channel == "pad" else "ink"
+    raw = RawClient(EngineConfig(window_messages=1), features=(WILDCARDS,))
+    async with serving(app) as server, raw.connected() as client:
+        await client.opened.wait()
+        client.deliver = False
+        client.say(Subscribe(1, (ChannelRequest("plain", None),)))
+        client.say(Subscribe(2, (ChannelRequest(channel, None),)))
+        await trio.sleep(1)
+        await app.publish(name, 1, volatile=True)
+        await trio.sleep(1)
+        assert not client.volatile
+        client.deliver = True
+        client.engine.session.delivered(client.engine.session.inbox.received, trio.current_time())
+        client.flush()
+        await trio.sleep(1)
+        await app.publish(name, 2, volatile=True)
+        await trio.sleep(1)
+        assert [each.data for each in client.volatile if isinstance(each, Publication)] == [b"\x02"]
+        counts = server.overflow[channel]
+        assert (counts.volatile_sent, counts.volatile_dropped) == (1, 1)
 
 
 async def test_a_pattern_brings_it_to_who_is_not_behind(autojump_clock: MockClock) -> None:

@@ -20,11 +20,11 @@ from .messages import (
     subscribed,
 )
 from .packets import ack, open_
-from .patterns import Inside
+from .patterns import Inside, some_bytes
 from .service import ServiceScene
 
 BOARD = "board:x"
-PAD = "pad:x"
+PAD, OTHER = "pad:x", "pad:y"
 VOLATILE = {"volatile": True}
 LARGE = "x" * 30_000
 
@@ -214,6 +214,21 @@ def _volatile() -> Iterator[ServiceScene]:
     s.hears("a", publish(2, PAD, "2", about=VOLATILE))
     s.tells("a", published(2, 0))
     s.send("b", *_fleeting(publication(PAD, 0, "2")))
+    yield s
+
+    s = ServiceScene("nor is anything overtaken that waits for window", "VOL-4", "SUB-3")
+    s.starts()
+    other = some_bytes("epoch_other")
+    s.second("b", open_(window_messages=1))
+    s.joins("b", PAD)
+    s.hears("b", subscribe(2, OTHER))
+    s.hears("a", publish(1, OTHER, "1", about=VOLATILE))
+    s.tells("a", published(1, 0, epoch=other))
+    s.receive("b", ack(1, 1, 2))
+    s.tells("b", subscribed(2, live(OTHER, epoch=other)))
+    s.hears("a", publish(2, OTHER, "2", about=VOLATILE))
+    s.tells("a", published(2, 0, epoch=other))
+    s.send("b", *_fleeting(publication(OTHER, 0, "2", epoch=other)))
     yield s
 
     s = ServiceScene("nothing is volatile where that is not declared, or with a key", "VOL-1")

@@ -117,8 +117,8 @@ class ServerSession(Outlet):
         return taken
 
     def deliver_volatile(self, packet: bytes, now: float) -> bool:
-        """See `Outlet.deliver_volatile`."""
-        taken = self.engine.send_volatile_packet(packet, now)
+        """See `Outlet.deliver_volatile`; what waits for window, as a SUBSCRIBED may, is not overtaken (SPEC VOL-4)."""
+        taken = not self.engine.outbox.queue and self.engine.send_volatile_packet(packet, now)
         if taken:
             self.flush(now)
         return taken
