@@ -27,7 +27,6 @@ from .client import (
     Directs,
     Letter,
     Mailbox,
-    Message,
     Offering,
     Outbox,
     PooledClient,
@@ -59,6 +58,7 @@ from .errors import (
 from .exchange import Inputs, takes_inputs
 from .mailboxes import DeadLetterCounts, MailboxRule
 from .members import Member
+from .message import Message
 from .middleware import (
     CallRequest,
     ConnectRequest,

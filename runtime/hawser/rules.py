@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hawser_engine.channels.entries import Retention
 
-    from .client import Message
+    from .message import Message
     from .rights import Action
     from .server.session import Session
 

@@ -53,7 +53,7 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.client: [
         "AgentWorker", "Client", "ClientPool", "Connect", "Credentials", "Direct", "Directory", "Directs", "Letter",
-        "Mailbox", "Message", "Offering", "Outbox", "PooledClient", "PooledConnect", "Presence", "PresenceChange",
+        "Mailbox", "Offering", "Outbox", "PooledClient", "PooledConnect", "Presence", "PresenceChange",
         "Receipt", "SharedPresence", "SharedSubscription", "State", "StateStream", "Subscription", "connect", "states",
     ],
     hawser.client.states: [

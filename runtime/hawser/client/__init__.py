@@ -8,7 +8,6 @@ from .connect import Connect, connect
 from .credentials import Credentials
 from .directory import AgentWorker, Directory
 from .directs import Direct, Directs
-from .feed import Message
 from .mailboxes import Letter, Mailbox
 from .offering import Offering
 from .operations import Receipt
@@ -31,7 +30,6 @@ __all__ = [
     "Directs",
     "Letter",
     "Mailbox",
-    "Message",
     "Offering",
     "Outbox",
     "PooledClient",

@@ -19,6 +19,7 @@ from hawser.answers import ASK_PROCEDURE, Question
 from hawser.brokers import Published
 from hawser.calls import failure
 from hawser.errors import CallError, Gap, PayloadError, RequestFailed, SessionClosed
+from hawser.message import Message
 from hawser.randomness import uniform
 from hawser_engine.agents import Offer, Offered, Withdraw
 from hawser_engine.calls import Call, Cancel, ErrorReply, Reply
@@ -60,7 +61,7 @@ from hawser_engine.streams import Stream, StreamCredit, StreamItem
 from .answering import Answering, Procedures
 from .assigned import Assigned
 from .directs import DirectDesk
-from .feed import Feed, Flow, Message, gap_reason
+from .feed import Feed, Flow, gap_reason
 from .mailboxes import Mailboxes
 from .offering import Offers
 from .operations import Kind, Operations, Pending, request_bytes

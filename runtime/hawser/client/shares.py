@@ -13,10 +13,9 @@ import trio
 
 from hawser.entering import not_entered
 from hawser.errors import Gap
+from hawser.message import Message
 from hawser_engine.codes import GapReason
 from hawser_engine.errors import HawserError
-
-from .feed import Message
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -10,12 +10,13 @@ from hawser.entering import not_entered
 from hawser.errors import Gap, SessionClosed
 from hawser_engine.messages import ChannelRequest, SubscribeOptions
 
-from .feed import Feed, Flow, Message
+from .feed import Feed, Flow
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from hawser.answers import Answering
+    from hawser.message import Message
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue

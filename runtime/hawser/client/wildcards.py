@@ -11,11 +11,12 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from hawser.errors import Gap
+from hawser.message import Message
 from hawser_engine.channels.segments import PatternIndex
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import Position
 
-from .feed import Feed, Flow, Message
+from .feed import Feed, Flow
 
 if TYPE_CHECKING:
     from .subscription import Subscription
