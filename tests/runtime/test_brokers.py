@@ -123,6 +123,23 @@ class IgnoresTheLimit(Wrong):
         return await super().history(channel, after, limit=1_000, limit_bytes=limit_bytes, seconds=seconds)
 
 
+class ReadsBackFromTheWrongEnd(Wrong):
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        page = await self.history(channel, 0, limit=limit, limit_bytes=limit_bytes)
+        return attrs.evolve(page, entries=tuple(entry for entry in page.entries if entry.offset < before))
+
+
+class ReadsBackInWrongOrder(Wrong):
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        page = await super().history_before(channel, before, limit=limit, limit_bytes=limit_bytes)
+        return attrs.evolve(page, entries=page.entries[::-1])
+
+
+class ReadsBackTooFar(Wrong):
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        return await super().history_before(channel, before + 1, limit=limit, limit_bytes=limit_bytes)
+
+
 class KeepsForEver(Wrong):
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None

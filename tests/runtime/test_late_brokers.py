@@ -131,6 +131,12 @@ class LateBroker(MemoryBroker):
         await self.dawdle()
         return page
 
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        await self.dawdle()
+        page = await super().history_before(channel, before, limit=limit, limit_bytes=limit_bytes)
+        await self.dawdle()
+        return page
+
     @cached_property
     def mailboxes(self) -> LateMailboxes:
         return LateMailboxes(self, self.dawdle, random_bytes=self._random_bytes)

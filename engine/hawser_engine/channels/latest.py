@@ -5,7 +5,7 @@ always the lowest offset first; so one number, the floor, says what is complete:
 was replaced by something above it that is there.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 
@@ -100,6 +100,10 @@ class Latest:
     def after(self, offset: int) -> list[int]:
         """The offsets above one that are kept, rising."""
         return self._offsets[bisect_right(self._offsets, offset) :]
+
+    def before(self, offset: int) -> list[int]:
+        """The offsets below one that are kept, falling."""
+        return self._offsets[: bisect_left(self._offsets, offset)][::-1]
 
     def _remove(self, offset: int) -> None:
         del self._offsets[bisect_right(self._offsets, offset) - 1]

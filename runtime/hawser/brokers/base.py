@@ -239,3 +239,14 @@ class Broker(ABC):
             limit_bytes: At most so many bytes of payload, but always one entry if there is one.
             seconds: Only what is no older, by the broker's clock. `History.first` does not depend on it.
         """
+
+    @abstractmethod
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        """Read the channel's past from an offset back: the newest below it, in the order of their offsets.
+
+        Args:
+            channel: The channel's name.
+            before: Read what is below this offset; one above the end means all.
+            limit: At most so many entries.
+            limit_bytes: At most so many bytes of payload, but always one entry if there is one.
+        """

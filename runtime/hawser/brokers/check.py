@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from hawser.principals import Principal, scoped_key
+from hawser_engine.cbor import MAX_INTEGER
 from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
@@ -123,6 +124,22 @@ async def _check_history_keeps_the_newest(broker: Broker) -> None:
     expect("entries limited by bytes", [entry.offset for entry in page.entries], [6, 7])
     page = await broker.history("check:history", 5, limit=9, limit_bytes=0)
     expect("one entry always", [entry.offset for entry in page.entries], [6])
+
+
+async def _check_history_is_read_back(broker: Broker) -> None:
+    for number in range(1, 9):
+        await broker.publish("check:back", b"%d" % number, retention=KEEP)
+    kept = [(number, b"%d" % number) for number in range(4, 9)]
+    for before in (0, 1, 4, 6, 8, 9, 10, MAX_INTEGER + 1):
+        page = await broker.history_before("check:back", before, limit=100, limit_bytes=100)
+        expect("first offset and top of what is read back", (page.first, page.top.offset), (4, 8))
+        seen = [(entry.offset, entry.data) for entry in page.entries]
+        expect(f"entries before {before}", seen, [item for item in kept if item[0] < before])
+    for limit, limit_bytes, offsets in ((2, 100, [6, 7]), (9, 2, [6, 7]), (9, 0, [7]), (0, 100, [])):
+        page = await broker.history_before("check:back", 8, limit=limit, limit_bytes=limit_bytes)
+        expect("limited entries read back", [entry.offset for entry in page.entries], offsets)
+    page = await broker.history_before("check:nothing", 9, limit=9, limit_bytes=100)
+    expect("nothing to be read back", (page.first, page.top.offset, page.entries), (1, 0, ()))
 
 
 async def _check_bounds_of_history(broker: Broker) -> None:
@@ -346,11 +363,14 @@ async def _check_ages(broker: Broker, seconds: float) -> None:
     await trio.sleep(seconds * 0.7)
     page = await broker.history("check:age", 0, limit=9, limit_bytes=99)
     expect("a history that has run out", (page.first, page.top.offset, page.entries), (4, 3, ()))
+    page = await broker.history_before("check:age", 4, limit=9, limit_bytes=99)
+    expect("one that has run out, read back", (page.first, page.top.offset, page.entries), (4, 3, ()))
 
 
 _CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
     _check_offsets_count_from_one,
     _check_history_keeps_the_newest,
+    _check_history_is_read_back,
     _check_bounds_of_history,
     _check_what_is_carried,
     _check_reports_follow_the_join,

@@ -53,6 +53,14 @@ async def _kept(broker: Broker, channel: str, after: int = 0, limit: int = 99) -
     return page.first, "".join(entry.data.decode() for entry in page.entries)
 
 
+async def _check_the_latest_are_read_back(broker: Broker) -> None:
+    await _post(broker, "check:latest-back", "ab.a")  # the first is replaced
+    for before, limit, expected in ((5, 9, "b.a"), (9, 2, ".a"), (4, 9, "b."), (3, 1, "b"), (2, 9, "")):
+        page = await broker.history_before("check:latest-back", before, limit=limit, limit_bytes=99)
+        seen = page.first, "".join(entry.data.decode() for entry in page.entries)
+        expect(f"the latest before {before}", seen, (1, expected))
+
+
 async def _check_the_newest_of_each_key_is_kept(broker: Broker) -> None:
     heard = Heard()
     await broker.join("check:latest", heard)
@@ -141,6 +149,7 @@ async def check_ages_of_the_latest(broker: Broker, seconds: float) -> None:
 
 LATEST_CHECKS: Final[tuple[Callable[[Broker], Awaitable[None]], ...]] = (
     _check_the_newest_of_each_key_is_kept,
+    _check_the_latest_are_read_back,
     _check_bounds_of_the_latest,
     _check_many_of_one_key,
     _check_a_channel_begins_anew_to_keep_otherwise,

@@ -61,6 +61,9 @@ class _Newest:
     def after(self, offset: int) -> Iterator[Entry]:
         return map(self._entries.__getitem__, self._latest.after(offset))
 
+    def before(self, offset: int) -> Iterator[Entry]:
+        return map(self._entries.__getitem__, self._latest.before(offset))
+
 
 _NOTHING: Final = Retention()
 
@@ -122,6 +125,12 @@ class _Stream:
             return self.newest.after(offset)
         return islice(self.entries or (), max(0, offset + 1 - self.first), None)
 
+    def before(self, offset: int) -> Iterator[Entry]:
+        """What is kept below an offset, the newest first."""
+        if self.newest is not None:
+            return self.newest.before(offset)
+        return islice(reversed(self.entries or ()), max(0, self.top + 1 - offset), None)
+
     def position(self) -> Position:
         return Position(self.epoch, self.top)
 
@@ -129,6 +138,18 @@ class _Stream:
         self.entries = None
         self.bytes_held = 0
         self.newest = _Newest(self.top - 1) if retention.latest else None
+
+
+def _bounded(entries: Iterator[Entry], limit: int, limit_bytes: int) -> list[Entry]:
+    """The first ones, within bounds, but always one."""
+    taken: list[Entry] = []
+    size = 0
+    for entry in entries:
+        size += len(entry.data)
+        if len(taken) == limit or (taken and size > limit_bytes):
+            break
+        taken.append(entry)
+    return taken
 
 
 class MemoryBroker(Broker):
@@ -228,16 +249,16 @@ class MemoryBroker(Broker):
         await trio.lowlevel.checkpoint()
         stream, now_ms = self._stream(channel), self._now_ms()
         stream.forget(now_ms)
-        entries: list[Entry] = []
-        size = 0
-        for entry in stream.after(after):
-            if now_ms - entry.time_ms > seconds * 1_000:
-                continue
-            size += len(entry.data)
-            if len(entries) == limit or (entries and size > limit_bytes):
-                break
-            entries.append(entry)
-        return History(stream.position(), stream.first, tuple(entries))
+        young = (entry for entry in stream.after(after) if now_ms - entry.time_ms <= seconds * 1_000)
+        return History(stream.position(), stream.first, tuple(_bounded(young, limit, limit_bytes)))
+
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        """See `Broker.history_before`."""
+        await trio.lowlevel.checkpoint()
+        stream = self._stream(channel)
+        stream.forget(self._now_ms())
+        newest = _bounded(stream.before(before), limit, limit_bytes)
+        return History(stream.position(), stream.first, tuple(reversed(newest)))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1_000)

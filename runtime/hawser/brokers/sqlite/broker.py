@@ -298,17 +298,40 @@ class SqliteBroker(Broker):
         Raises:
             StoreError: It cannot be read.
         """
+        now = self._date()
+        since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
+        return await self._read(channel, after + 1, None, limit, limit_bytes, since=since)
+
+    async def history_before(self, channel: str, before: int, *, limit: int, limit_bytes: int) -> History:
+        """See `Broker.history_before`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        return await self._read(channel, 1, before - 1, limit, limit_bytes)
+
+    async def _read(
+        self, channel: str, lowest: int, highest: int | None, limit: int, limit_bytes: int, *, since: int = 0
+    ) -> History:
+        """Read from the lowest offset on, or from the highest back."""
         head = await self._head(channel)
         store, top = self._opened(), head.position
         self._touch(store, channel)
         if head.first > head.top:
             return History(top, head.top + 1, ())
-        if not head.low and head.age is None and (after >= head.top or not limit):
+        nothing = not limit or lowest > head.top or (highest is not None and highest < 1)
+        if nothing and not head.low and head.age is None:
             return History(top, head.first, ())  # nothing of the file is needed to say so
-        now = self._date()
-        since = 0 if seconds * 1_000 >= now else now - int(seconds * 1_000)
-        # The file holds no number of more than 63 bits.
-        stretch = Stretch(head.kept(now), top, min(after, top.offset), since, min(limit, top.offset), limit_bytes)
+        stretch = Stretch(
+            head.kept(self._date()),
+            top,
+            min(lowest, top.offset + 1),  # the file holds no number of more than 63 bits
+            top.offset if highest is None else min(highest, top.offset),
+            since,
+            min(limit, top.offset),
+            limit_bytes,
+            newest=highest is not None,
+        )
         return await store.read(store.file.read, stretch)
 
     # ------------------------------------------------------------ below it

@@ -63,11 +63,16 @@ class Stretch:
     kept: Kept
     top: Position
     """Nothing behind this: it is not reported yet."""
-    after: int
+    lowest: int
+    """Nothing below this offset …"""
+    highest: int
+    """… or above this one."""
     since: int
     """Nothing from before this time."""
     limit: int
     limit_bytes: int
+    newest: bool = False
+    """Whether what is above the limits is the oldest, not the newest."""
 
 
 class StoreFile:
@@ -301,10 +306,11 @@ def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
     first = _first_kept(reader, kept)
     if first is None or first > top.offset:
         return History(top, top.offset + 1, ())
+    direction = "DESC" if stretch.newest else "ASC"
     rows = reader.execute(
         "SELECT offset, data, time, about FROM entries WHERE channel = ? AND offset BETWEEN ? AND ? AND time >= ?"
-        " ORDER BY offset LIMIT ?",
-        (kept.channel, max(first, stretch.after + 1), top.offset, stretch.since, stretch.limit),
+        f" ORDER BY offset {direction} LIMIT ?",
+        (kept.channel, max(first, stretch.lowest), min(top.offset, stretch.highest), stretch.since, stretch.limit),
     )
     entries: list[Entry] = []
     size = 0
@@ -314,7 +320,7 @@ def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
             break
         entries.append(Entry(offset, data, time, None if about is None else decode_about(about)))
     rows.close()
-    return History(top, first, tuple(entries))
+    return History(top, first, tuple(reversed(entries) if stretch.newest else entries))
 
 
 def _first_kept(connection: sqlite3.Connection, kept: Kept) -> int | None:
