@@ -428,6 +428,44 @@ class Listening(Kind):
     """The name under which others reach the session."""
 
 
+@frozen(field_transformer=checked)
+class Read(Kind):
+    """Asks for a page of the history of a channel (SPEC PGE-1)."""
+
+    KIND: ClassVar[int] = 37
+    NAME: ClassVar[str] = "READ"
+
+    id: Id
+    """Number of the request."""
+    channel: Name
+    """The channel."""
+    since: Annotated[Position | None, Nullable(Record(Position))]
+    """What lies behind this is asked for, the first of it; None: the last of what there is."""
+    before: Annotated[Position | None, Nullable(Record(Position))]
+    """What lies before this is asked for; None: up to the end."""
+    limit: Annotated[int, Uint()]
+    """At most so many publications; 0: where the channel stands."""
+
+
+@frozen(field_transformer=checked)
+class Page(Kind):
+    """Answers a READ."""
+
+    KIND: ClassVar[int] = 38
+    NAME: ClassVar[str] = "PAGE"
+
+    id: Id
+    """The request that this answers."""
+    position: Annotated[Position, Record(Position)]
+    """The end of the channel when the page was read."""
+    first: Offset
+    """From this offset on nothing is missing."""
+    more: Annotated[bool, Bool()]
+    """Whether there may be more of what was asked for."""
+    publications: Annotated[tuple[bytes, ...], ListOf(Bytes(0, MAX_INTEGER), 0, 128)]
+    """Each a PUBLICATION, or in place of one that is too long a POSITION (SPEC PGE-4)."""
+
+
 AnyMessage: TypeAlias = (
     Subscribe
     | Subscribed
@@ -464,6 +502,8 @@ AnyMessage: TypeAlias = (
     | Settle
     | Listen
     | Listening
+    | Read
+    | Page
 )
 
 MESSAGES: Final[dict[int, type[AnyMessage]]] = {cls.KIND: cls for cls in get_args(AnyMessage)}
@@ -490,7 +530,10 @@ WILDCARDS: Final = "wildcards"
 ASSIGNED: Final = "assigned"
 """The feature with which a server subscribes sessions by itself (SPEC ASG-1)."""
 
-FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES, ADDRESSING, WILDCARDS, ASSIGNED)
+HISTORY: Final = "history"
+"""The feature with which there are READ and PAGE (SPEC VER-6)."""
+
+FEATURES: Final = (PRESENCE, AGENTS, STREAMS, MAILBOXES, ADDRESSING, WILDCARDS, ASSIGNED, HISTORY)
 """All features of the message layer."""
 
 _ABOUT: Final = Keyed(About)

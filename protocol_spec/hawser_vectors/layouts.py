@@ -463,4 +463,32 @@ MESSAGES: Final = (
     ),
     Layout("LISTEN", 35, {"id": _id, "items": uint(100), "bytes": uint(262_144)}, "message", (), "addressing"),
     Layout("LISTENING", 36, {"id": _id, "session": _session_name}, "message", (), "addressing"),
+    Layout(
+        "READ",
+        37,
+        {
+            "id": _id,
+            "channel": _name,
+            "since": nullable(record(*_places, _place_parts)),
+            "before": nullable(record(*_places, _place_parts)),
+            "limit": uint(50),
+        },
+        "message",
+        (),
+        "history",
+    ),
+    Layout(
+        "PAGE",
+        38,
+        {
+            "id": _id,
+            "position": record(*_places, _place_parts),
+            "first": uint(1),
+            "more": flag(),
+            "publications": array(octets(0, None), 0, 128),
+        },
+        "message",
+        (),
+        "history",
+    ),
 )

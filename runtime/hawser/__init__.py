@@ -67,10 +67,12 @@ from .middleware import (
     PresenceRequest,
     Proceed,
     PublishRequest,
+    ReadRequest,
     Request,
     SendRequest,
     SubscribeRequest,
 )
+from .pages import Page
 from .principals import ANONYMOUS, Principal
 from .rights import ASK, EVERYONE, NOBODY, Right, claims, granted
 from .rules import ChannelRule
@@ -123,6 +125,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverflowCounts",
+    "Page",
     "PayloadError",
     "PoolFull",
     "PooledClient",
@@ -137,6 +140,7 @@ __all__ = [
     "Published",
     "Question",
     "Reach",
+    "ReadRequest",
     "Receipt",
     "Request",
     "RequestFailed",

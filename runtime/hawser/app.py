@@ -17,6 +17,7 @@ from hawser_engine.codes import ErrorCode, TargetKind
 from hawser_engine.messages import Subscribe, Unsubscribe, encode_publication
 from hawser_engine.packets import MAX_BODY
 
+from . import pages
 from .about import carry, check_carried, check_volatile, publish_options
 from .addressing import TARGETS_MAX, UserRule, check_spared, listed, sessions_of
 from .agents import DIRECTORY, AgentRule, Balance
@@ -30,6 +31,7 @@ from .errors import CallError, PayloadError
 from .mailboxes import MailboxRule, check_pattern
 from .mailboxes import dead_letters as find_dead_letters
 from .members import decode_member
+from .message import Message
 from .patterns import declare, find
 from .payloads import encode_payload
 from .principals import Principal, check_handler, check_name, scoped_key
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from .brokers import Broker
     from .members import Member
     from .middleware import ConnectMiddleware, Middleware
+    from .pages import Page
     from .rights import Action, Right
     from .server.node import Node
     from .server.session import Session
@@ -132,8 +135,8 @@ class App:
             publish: Who may publish: `EVERYONE`, `NOBODY`, `claims`, `granted`, or `ASK` for the handler. None leaves
                 it to the handler, or else to ``open``.
             subscribe: Who may subscribe; likewise.
-            read_history: Who of those who may subscribe may have what was published before, by ``rewind``, ``since`` or
-                as the last value. None: all of them.
+            read_history: Who of those who may subscribe may have what was published before, by ``rewind`` or ``since``,
+                as the last value or in pages (`Client.history`). None: all of them.
             watch_presence: Who may see who is there. None: who may subscribe.
             appear: Who may be a member. None: who may subscribe.
             ask: Who may ask all those who subscribe and answer: `Client.collect`. None: no client.
@@ -575,6 +578,36 @@ class App:
         Spec: MBX-2, MBX-3, MBX-11.
         """
         return await deposit_from(self, mailbox, encode_payload(data), key, ttl)
+
+    async def history(
+        self, channel: str, *, limit: int = 100, before: Position | None = None, since: Position | None = None
+    ) -> Page:
+        """Read what a channel keeps, a page at a time; nobody is asked whether it may.
+
+        An application that gives clients a state of its own says with it where the channel stood: first ``page = await
+        app.history(channel, limit=0)``, then the state, which has everything up to ``page.position``. Who subscribes
+        ``since`` that position has all that comes after it.
+
+        Args:
+            channel: The channel's name.
+            limit: At most so many publications.
+            before: As for `Client.history`.
+            since: As for `Client.history`.
+
+        Raises:
+            LookupError: No declared pattern matches the channel.
+            BrokerUnavailable: It cannot be read now.
+            TypeError: ``before`` or ``since`` is no position.
+            ValueError: ``limit`` is no number of 0 or more.
+        """
+        rule = self._declared_channel(channel)
+        asked = pages.ask(channel, since, before, limit)
+        reading = await pages.read(self.broker, asked, MAX_INTEGER)
+        messages = [
+            Message(channel, reading.top.epoch, one.offset, one.data, told(rule.about, one) if rule.about else None)
+            for one in reading.entries
+        ]
+        return asked.page(reading.top, reading.first, messages, more=reading.more)
 
     async def members(self, channel: str) -> list[Member]:
         """Who is in a channel, on this node and all others; nobody is asked whether it may know.

@@ -163,6 +163,23 @@ class SubscribeRequest:
 
 
 @attrs.frozen
+class ReadRequest:
+    """A client reads a page of the history of a channel; `Proceed` returns None when nothing stands against it."""
+
+    kind: ClassVar[Literal["read"]] = "read"
+    session: Session = attrs.field(repr=False)
+    """Whose client asks."""
+    channel: str
+    """The channel's name, as the client gave it; there may be no such channel."""
+    since: Position | None = attrs.field(repr=False)
+    """What lies behind this is asked for; None: the end of what there is."""
+    before: Position | None = attrs.field(repr=False)
+    """What lies before this is asked for; None: up to the end."""
+    limit: int = attrs.field(repr=False)
+    """How many publications at most, as the client gave it; it gets 128 at most."""
+
+
+@attrs.frozen
 class OfferRequest:
     """A client offers procedures under the name of an agent; `Proceed` returns None when nothing stands against it.
 
@@ -246,7 +263,14 @@ class PresenceRequest:
 
 
 Request: TypeAlias = (
-    CallRequest | PublishRequest | SubscribeRequest | PresenceRequest | OfferRequest | PostRequest | SendRequest
+    CallRequest
+    | PublishRequest
+    | SubscribeRequest
+    | ReadRequest
+    | PresenceRequest
+    | OfferRequest
+    | PostRequest
+    | SendRequest
 )
 """What a client asks for in its session. Two are equal if they are the same but for data, info and arguments."""
 
@@ -255,6 +279,7 @@ RequestT = TypeVar(
     CallRequest,
     PublishRequest,
     SubscribeRequest,
+    ReadRequest,
     PresenceRequest,
     OfferRequest,
     PostRequest,

@@ -165,6 +165,11 @@ class Era:
         begin = young[0] - 1 if young else self.top
         return begin if rewind.count is None else max(begin, self.top - rewind.count)
 
+    def page(self, since: int | None, before: int | None, limit: int) -> list[int]:
+        """The offsets that a page of history has: the first ones behind one, or the last ones (PGE-2)."""
+        found = [each for each in self._kept if (since or 0) < each and (before is None or each < before)]
+        return found[:limit] if since is not None else found[max(0, len(found) - limit) :]
+
     def wanted(self, taste: Taste, after: int, until: int) -> list[int]:
         """The offsets behind one, up to another, of what is for somebody; a client may claim to be beyond the end."""
         return [offset for offset in range(after + 1, min(until, self.top) + 1) if taste.wants(self.item(offset))]

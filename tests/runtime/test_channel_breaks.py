@@ -118,6 +118,13 @@ async def look_at_no_clock(
     return await HISTORY(broker, channel, after, limit=limit, limit_bytes=limit_bytes)
 
 
+async def read_from_the_beginning(
+    broker: MemoryBroker, channel: str, before: int, *, limit: int, limit_bytes: int
+) -> History:
+    """A page has the oldest in place of the newest (PGE-2)."""
+    return await HISTORY(broker, channel, 0, limit=limit, limit_bytes=limit_bytes)
+
+
 def overtake(session: ServerSession, packet: bytes, now: float) -> bool:
     """What is volatile does not look at what waits for window (VOL-4)."""
     taken = session.engine.send_volatile_packet(packet, now)
@@ -301,6 +308,14 @@ def subscribe_with_little_window(channels: Channels) -> None:
     channels.begin_anew(0, False, Burst([Act("volatile")] * 5, passes=1), rest=True)
 
 
+def scroll_up(channels: Channels) -> None:
+    """Pages are read back from the end, and from before it."""
+    _open(channels, "catch-up:1")
+    channels.publish(0, Burst(more=5), rest=True)
+    channels.read(0, None, None, 3)
+    channels.read(0, None, 3, 3)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -317,6 +332,7 @@ STORIES: Final = (
     (Break("share what was replaced", Feeder, "_shared", share_what_was_replaced), replace_what_was_not_for_one),
     (Break("recover once", Membership, "recovering", property(recover_once)), go_back_in_what_was_recovered),
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
+    (Break("read back from the wrong end", MemoryBroker, "history_before", read_from_the_beginning), scroll_up),
     (Break("overtake", ServerSession, "deliver_volatile", overtake), subscribe_with_little_window),
 )
 

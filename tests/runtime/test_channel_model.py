@@ -6,6 +6,7 @@ A real server, a real broker and clients that say anything (`channel_stage`, `ch
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,8 @@ RESTS: Final = st.booleans()
 """Whether everything comes about that is under way, before the next step."""
 CLAIMS: Final = st.none() | st.tuples(st.integers(0, 2), st.integers(-8, 8))
 """None: where the client stands. Else how many epochs ago, and how far from there."""
+PLACES: Final = st.none() | st.integers(0, 12)
+"""None, or how far before the place behind the end."""
 CHOSEN: Final = st.sampled_from([None, None, *FILTERS])
 """A filter, or none."""
 ACTS: Final = st.builds(
@@ -385,6 +388,25 @@ class Channels(RuleBasedStateMachine):
             else:
                 assert answer.status == "silent"
                 assert not client.here or not client.deliver, "who is there and has window is heard"
+
+    @rule(number=NUMBERS, since=PLACES, before=PLACES, limit=st.sampled_from([0, 1, 3, 100]))
+    def read(self, number: int, since: int | None, before: int | None, limit: int) -> None:
+        """Read a page of history (SPEC PGE-2, PGE-3)."""
+        log = self._log(number)
+        era, end = log.era, log.end
+        behind, below = (None if back is None else max(0, end.offset + 1 - back) for back in (since, before))
+        places = {"since": behind, "before": below}
+        given = {name: Position(end.epoch, place) for name, place in places.items() if place is not None}
+        page = self.stage.stepper.do(partial(self.stage.app.history, log.name, limit=limit, **given))
+        lost = behind is not None and not era.floor <= behind <= end.offset
+        if behind is not None and behind > end.offset:
+            behind = 0  # it never was: from the beginning
+        expected = era.page(behind, below, limit)
+        assert [message.offset for message in page.messages] == expected
+        assert [message.data[0] for message in page.messages] == [era.item(each).number for each in expected]
+        assert (page.position, page.gap is not None) == (end, lost)
+        if page.next is None and limit:
+            assert expected == era.page(behind, below, end.offset)
 
     # ------------------------------------------------------------ what there is
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from hawser import pages
 from hawser import to as addresses
 from hawser.about import OPTION_BYTES, publish_options
 from hawser.addressing import listed
@@ -34,6 +35,7 @@ from .mailboxes import Mailbox
 from .offering import Offering
 from .operations import Kind, Pending, Receipt
 from .presence import Presence
+from .reading import read_page
 from .streaming import open_stream
 from .subscription import Subscription
 from .wildcards import PatternFeed
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from hawser.answers import Answering
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
+    from hawser.pages import Page
     from hawser_engine.messages import Position
 
     from .dialogue import Dialogue
@@ -254,6 +257,38 @@ class Client:
         )
         published: Published = await pending.wait()
         return published
+
+    async def history(
+        self, channel: str, *, limit: int = 100, before: Position | None = None, since: Position | None = None
+    ) -> Page:
+        """Read what a channel keeps, a page at a time, subscribed or not.
+
+        Back from the end, as people scroll up in a chat: ``page = await client.history("room:lobby")``, and as long as
+        ``page.next`` is something ``page = await client.history("room:lobby", before=page.next)``. Or on from a
+        position, with ``since=page.next``.
+
+        It reads again by itself if its session is reset.
+
+        Args:
+            channel: The channel's name, 1 to 255 bytes of UTF-8.
+            limit: At most so many publications, and never more than 128 or than fit into a message; 0: none, but
+                `Page.position`.
+            before: What lies below this position is wanted, the newest of it; None: all up to the end.
+            since: What lies behind this position is wanted, the oldest of it; None: the newest.
+
+        Raises:
+            PayloadError: The server does not take so long a message.
+            RequestFailed: The server refused it: DENIED to whoever may not subscribe to the channel, or not read its
+                history; NOT_FOUND where there is no such channel, or the server gives no pages; UNAVAILABLE,
+                temporary, where it could not be read.
+            SessionClosed: The client is closed.
+            TypeError: ``before`` or ``since`` is no position.
+            ValueError: The name has a wrong length, or ``limit`` is no number of 0 or more.
+
+        Spec: PGE-1 to PGE-5.
+        """
+        check_name("the name of a channel", channel)
+        return await read_page(self._dialogue, pages.ask(channel, since, before, limit))
 
     def mailbox(self, mailbox: str | None = None) -> Mailbox:
         """Hold a mailbox: ``async with client.mailbox() as letters: async for letter in letters``.

@@ -31,6 +31,7 @@ from hawser_engine.messages import (
     ADDRESSING,
     AGENTS,
     ASSIGNED,
+    HISTORY,
     MAILBOXES,
     PRESENCE,
     STREAMS,
@@ -41,10 +42,12 @@ from hawser_engine.messages import (
     GapNotice,
     Listen,
     Listening,
+    Page,
     Pause,
     PositionNotice,
     Publication,
     Publish,
+    Read,
     Send,
     Subscribe,
     Subscribed,
@@ -67,6 +70,7 @@ from .offering import Offers
 from .operations import Kind, Operations, Pending, request_bytes
 from .postman import Postman
 from .presence import Presences
+from .reading import page_of, taken_out
 from .reopening import Reopening
 from .states import FOLLOWING, Closed, Connecting, Reset, State, StateStream
 from .wildcards import Patterns
@@ -494,6 +498,11 @@ class Dialogue:
                 self.mailboxes.answered(message, self._held(message))
             case Letter() if MAILBOXES in self.line.features:
                 self.mailboxes.arrived(message)
+            case Page() if HISTORY in self.line.features:
+                read = taken_out(message)
+                pending = self.operations.take(message.id)
+                if pending is not None and pending.page is not None:
+                    pending.succeed(page_of(pending.page, message, *read))
             case (
                 Subscribe()
                 | Unsubscribe()
@@ -520,6 +529,8 @@ class Dialogue:
                 | Direct()
                 | Listen()
                 | Listening()
+                | Read()
+                | Page()
             ):
                 detail = f"saw {message.NAME}, which is not a server's to send"
                 raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-4", detail, "message")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hawser.brokers import Published
+    from hawser.pages import Asked
     from hawser.streams import CallerFlow
     from hawser.to import Target
 
@@ -51,6 +52,7 @@ class Kind(Enum):
     WITHDRAW = "end of an offer"
     SEND = "message"
     LISTEN = "listening"
+    READ = "page of history"
 
 
 class Pending:
@@ -71,6 +73,7 @@ class Pending:
         "mailbox",
         "offering",
         "ordinal",
+        "page",
         "presence",
         "reopens",
         "size",
@@ -99,6 +102,8 @@ class Pending:
         """What a LISTEN is for, to be told if it is refused."""
         self.targets: tuple[Target, ...] = ()
         """To whom a SEND goes, in its order."""
+        self.page: Asked | None = None
+        """What a READ asks for."""
         self.again: Again | None = None
         """What asks for the same once more, if this is asked for again after a reset …"""
         self.reopens: int = 0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hawser.addressing import Outcome, Sent
     from hawser.brokers import Published
     from hawser.calls import ProcedureHandler
+    from hawser.pages import Page
     from hawser.streams import Stream
     from hawser.to import Target
     from hawser_engine.messages import Position
@@ -227,6 +228,19 @@ class PooledClient:
             latest_key: As there.
         """
         return await self._present().client.publish_to(channels, data, key=key, tags=tags, latest_key=latest_key)
+
+    async def history(
+        self, channel: str, *, limit: int = 100, before: Position | None = None, since: Position | None = None
+    ) -> Page:
+        """Read what a channel keeps, a page at a time; as `Client.history`.
+
+        Args:
+            channel: As there.
+            limit: As there.
+            before: As there.
+            since: As there.
+        """
+        return await self._present().client.history(channel, limit=limit, before=before, since=since)
 
     async def call(self, procedure: str, *arguments: object, **named: object) -> Any:
         """Call a procedure of the server and wait for its result; as `Client.call`.

@@ -25,6 +25,7 @@ from hawser_engine.mailboxes import Hold, Post, Settle
 from hawser_engine.messages import (
     ADDRESSING,
     AGENTS,
+    HISTORY,
     MAILBOXES,
     PRESENCE,
     STREAMS,
@@ -34,6 +35,7 @@ from hawser_engine.messages import (
     Pause,
     Position,
     Publish,
+    Read,
     Send,
     Subscribe,
     Unsubscribe,
@@ -42,6 +44,7 @@ from hawser_engine.messages import (
 from hawser_engine.presence import Presence
 from hawser_engine.streams import Stream, StreamCredit, StreamItem
 
+from .paging import read
 from .posting import post
 from .publishing import at_once, publish, publish_all, refusal
 
@@ -54,7 +57,9 @@ if TYPE_CHECKING:
     from .node import Node
     from .sessions import ServerSession
 
-Operation: TypeAlias = Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Post | Hold | Send | Listen
+Operation: TypeAlias = (
+    Publish | Subscribe | Unsubscribe | Presence | Offer | Withdraw | Post | Hold | Send | Listen | Read
+)
 
 FAIR_EVERY: Final = 32
 """Operations handled in a row before others get a turn, where nothing waits by itself."""
@@ -129,6 +134,10 @@ class Requests:
                 self._node.mailboxes.settle(self._session, message)
             case Send() | Listen():
                 self._check_feature(ADDRESSING, message)
+                self._check_id(message.id)
+                self._queue(message, len(body))
+            case Read():
+                self._check_feature(HISTORY, message)
                 self._check_id(message.id)
                 self._queue(message, len(body))
             case Stream():
@@ -250,6 +259,9 @@ class Requests:
                     await self._node.addressing.carry_out(self._session, operation)
                 case Listen():
                     await self._node.addressing.listen(self._session, operation)
+                case Read():
+                    await self._wait_for_joins(1)  # PGE-1
+                    await self._session.send(await read(self._session, operation))
         except MessageTooLarge:
             raise
         except Exception as error:

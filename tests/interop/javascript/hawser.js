@@ -31,22 +31,22 @@ const agent = text(1, 127), description = bytes(0, 4096), credit = { items: uint
 const info = bytes(0, 1024), here = list(tuple(incarnation, channel, info), 0, 128), letter = { mailbox: channel, epoch };
 const target = tuple(uint, or(channel)), user = or(channel), name = text(1, 32), outcome = tuple(uint, uint, uint, uint, or(position), reason);
 export const MESSAGES = {
-  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }],
+  1: ['SUBSCRIBE', { id, channels: some(tuple(channel, or(position), how)) }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
   2: ['SUBSCRIBED', { id: or(id), channels: some(tuple(channel, uint, or(position), reason)), remarks: perhaps(some(reason)) }],
-  3: ['UNSUBSCRIBE', { id, channels: some(channel) }], 11: ['CONTINUE', place], 19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }],
-  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 20: ['PRESENT', { id: or(id), channel, member: or(incarnation), ...told }],
-  6: ['PUBLISHED', { id, position, duplicate: bool }], 8: ['POSITION', place], 28: ['ITEM', { id, inward: bool, data: or(data) }],
-  7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 13: ['REPLY', { id, data }],
-  9: ['GAP', { channel, since: or(position), position, reason: uint }], 22: ['CHANGES', { ...roll, here, gone: list(incarnation, 0, 128) }],
-  21: ['MEMBERS', { ...roll, more: bool, members: or(here) }], 25: ['OFFERED', { id: or(id), agent, ...told }],
-  12: ['CALL', call], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }], 26: ['WITHDRAW', { id, agent }],
-  35: ['LISTEN', { id, ...credit }], 36: ['LISTENING', { id, session: name }], 18: ['DIRECT', { to: target, user, session: or(name), data }],
-  16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }], 15: ['CANCEL', { id }],
-  10: ['PAUSE', place], 17: ['SENT', { id, outcomes: list(outcome, 1, 64), remarks: perhaps(list(reason, 1, 64)) }],
-  14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 27: ['STREAM', { ...call, inputs: bool, ...credit }],
-  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }],
-  31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],
-  33: ['LETTER', { ...letter, offset, sender: or(channel), time_ms: uint, tries: uint, data }],
+  3: ['UNSUBSCRIBE', { id, channels: some(channel) }], 17: ['SENT', { id, outcomes: list(outcome, 1, 64), remarks: perhaps(list(reason, 1, 64)) }],
+  4: ['UNSUBSCRIBED', { id: or(id), channels: some(channel), ...told }], 31: ['HOLD', { id, mailbox: or(channel), letters: uint, bytes: uint }],
+  5: ['PUBLISH', { id, channel, data, key: or(bytes(1, 64)), options }], 32: ['HELD', { id: or(id), mailbox: channel, state: uint, ...told }],
+  6: ['PUBLISHED', { id, position, duplicate: bool }], 16: ['SEND', { id, targets: list(target, 1, 64), data, key: or(bytes(1, 64)), options }],
+  7: ['PUBLICATION', { ...place, data, about: maybe({ publisher: channel, time_ms: uint, ...said }) }], 36: ['LISTENING', { id, session: name }],
+  8: ['POSITION', place], 10: ['PAUSE', place], 11: ['CONTINUE', place], 15: ['CANCEL', { id }],
+  9: ['GAP', { channel, since: or(position), position, reason: uint }], 20: ['PRESENT', { id: or(id), channel, member: or(incarnation), ...told }],
+  12: ['CALL', call], 13: ['REPLY', { id, data }], 18: ['DIRECT', { to: target, user, session: or(name), data }], 26: ['WITHDRAW', { id, agent }],
+  14: ['ERROR', { id, code: uint, message: reason, temporary: bool, data: or(data) }], 21: ['MEMBERS', { ...roll, more: bool, members: or(here) }],
+  19: ['PRESENCE', { id, channel, watch: uint, info: or(info) }], 34: ['SETTLE', { ...letter, letters: some(uint), failed: bool }],
+  24: ['OFFER', { id, agent, worker: or(agent), description, procedures: some(tuple(agent, description)) }], 35: ['LISTEN', { id, ...credit }],
+  25: ['OFFERED', { id: or(id), agent, ...told }], 37: ['READ', { id, channel, since: or(position), before: or(position), limit: uint }],
+  27: ['STREAM', { ...call, inputs: bool, ...credit }], 38: ['PAGE', { id, position, first: uint, more: bool, publications: list(data, 0, 128) }],
+  28: ['ITEM', { id, inward: bool, data: or(data) }], 33: ['LETTER', { ...letter, offset, sender: or(channel), time_ms: uint, tries: uint, data }],
   29: ['CREDIT', { id, inward: bool, ...credit }], 30: ['POST', { id, mailbox: channel, data, key: or(bytes(1, 64)), ttl_ms: or(uint) }] };
 export function decodeOne(table, input) { // what begins `input`, by the names of a table (null: to be skipped), and the bytes behind it
   const [items, rest] = decode(input), packet = {};
