@@ -119,6 +119,23 @@ async def test_a_slow_reader_gets_what_the_channel_declares(carriage: Transport,
         assert items[-3:] == [247, 248, 249]
 
 
+async def test_history_is_read_a_page_at_a_time(carriage: Transport) -> None:
+    """SPEC PGE-2, PGE-4: in pages of many parts, each of which is answered once."""
+    app = App()
+    app.channel("board", history=300, open=True)
+    async with open_place(app, carriage) as place, place.client("ada") as ada:
+        for number in range(40):
+            await ada.publish("board", [number, bytes(40_000)])
+        page = await ada.history("board")
+        assert len(page.messages) == 26  # of 40,000 bytes in a message of 1 MiB
+        seen = list(page.messages)
+        while page.next is not None:
+            place.break_all()
+            page = await ada.history("board", before=page.next, limit=5)
+            seen[:0] = page.messages
+        assert [message.data[0] for message in seen] == list(range(40))
+
+
 async def test_members_see_each_other(carriage: Transport) -> None:
     """SPEC PRS-2, PRS-9: a link that breaks and is back within the grace is no news."""
     app = App()
