@@ -429,7 +429,7 @@ async def test_what_cannot_be_offered_is_refused_at_once(autojump_clock: MockClo
 
     async def wordy(**named: int) -> None: ...
 
-    wordy.__annotations__["named"] = "x" * 5_000
+    wordy.__annotations__["named"] = Literal["x" * 5_000]
 
     async with serving(agent_app()), connect(URL) as client:
         refusals: list[tuple[tuple[Any, ...], str]] = [
@@ -549,7 +549,7 @@ async def test_a_server_that_knows_no_agents_is_asked_for_nothing(
 async def test_an_offer_that_the_server_takes_for_too_long_is_refused(autojump_clock: MockClock) -> None:
     async def wordy(**named: int) -> None: ...
 
-    wordy.__annotations__["named"] = "x" * 3_000
+    wordy.__annotations__["named"] = Literal["x" * 3_000]
     async with serving(agent_app(), config=Config(message_bytes=2_000)), connect(URL) as worker:
         with pytest.raises(HawserError, match="2000"):
             async with worker.offer("researcher", wordy):

@@ -278,7 +278,7 @@ class Conversion:
                 return value
             if type(value) is not dict:
                 self._mistaken(value, "a map")
-            return records.build(cls, value)
+            return records.build(cls, cast("dict[str, Any]", value))
 
         return take
 
@@ -337,14 +337,13 @@ class Conversion:
         """What nothing is declared of, or one of several."""
         if isinstance(value, Enum):
             return value.value
-        cls = cast("type[Any]", type(value))
+        cls = cast("Any", type)(value)
         if cls in PLAIN:
             return self.giving(cls)(value)
-        if isinstance(value, dict):
-            members = cast("dict[Any, Any]", value)
-            return {self._by_class(key): self._by_class(each) for key, each in members.items()}
-        if isinstance(value, list | tuple):
-            return [self._by_class(each) for each in cast("list[Any]", value)]
+        if _is(value, dict):
+            return {self._by_class(key): self._by_class(each) for key, each in value.items()}
+        if _is(value, list, tuple):
+            return [self._by_class(each) for each in value]
         return self._giving_record(cls)(value) if attrs.has(cls) else value
 
 
@@ -423,29 +422,34 @@ def _value(member: Enum) -> Any:
     return member.value
 
 
+def _is(value: object, *kinds: type) -> bool:
+    """``isinstance``, after which type checkers know no more of what is in a value than before."""
+    return isinstance(value, kinds)
+
+
 def _giving_array(element: Hook) -> Hook:
     def give(value: Any) -> Any:
-        if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
-            return cast("Any", value)  # which is none, as is said then
-        return [element(each) for each in cast("Iterable[Any]", value)]
+        if _is(value, str, bytes, dict) or not _is(value, Iterable):
+            return value  # which is none, as is said then
+        return [element(each) for each in value]
 
     return give
 
 
 def _giving_fixed(elements: list[Hook]) -> Hook:
     def give(value: Any) -> Any:
-        if not isinstance(value, list | tuple) or len(cast("list[Any]", value)) != len(elements):
-            return cast("Any", value)
-        return [element(each) for element, each in zip(elements, cast("list[Any]", value), strict=True)]
+        if not _is(value, list, tuple) or len(value) != len(elements):
+            return value
+        return [element(each) for element, each in zip(elements, value, strict=True)]
 
     return give
 
 
 def _giving_map(inner: Hook) -> Hook:
     def give(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if not _is(value, Mapping):
             return value
-        return {_PLAIN["text"](key): inner(each) for key, each in cast("Mapping[Any, Any]", value).items()}
+        return {_PLAIN["text"](key): inner(each) for key, each in value.items()}
 
     return give
 

@@ -19,8 +19,8 @@ from uuid import UUID
 import attrs
 
 SUPPORTED: Final = (
-    "None, bool, int, float, str, bytes, datetime, date, UUID, Any, Literal, Enum classes, attrs classes, and "
-    "list, Sequence, tuple, dict and Mapping (with str keys) and unions of them"
+    "None, bool, int, float, str, bytes, datetime, date, UUID, Any, object, Literal, Enum classes, attrs classes, "
+    "and list, Sequence, tuple, dict and Mapping (with str keys) and unions of them"
 )
 
 PLAIN: Final[Mapping[Any, str]] = {

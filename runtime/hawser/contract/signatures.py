@@ -1,7 +1,7 @@
 """The types of a procedure, from the annotations of its handler (SPEC CTR-2, CTR-4).
 
-Rule: what is not asked for stays as it was. A handler is typed if an attrs class stands in its annotations, or if it is
-declared so; every other one gets what its caller sent.
+Rule: what is annotated holds, or is refused where it is declared; what is not, or is ``Any``, comes as it was sent.
+A result is no business of its caller, so what cannot be said of it is left alone, unless it was asked for.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class ProcedureTypes:
             if name not in bound.arguments:
                 continue
             value = bound.arguments[name]
+            taken: Any
             try:
                 match bound.signature.parameters[name].kind:
                     case inspect.Parameter.VAR_POSITIONAL:
