@@ -335,7 +335,8 @@ def test_however_much_is_wrong_little_of_it_is_looked_for(kind: Any, value: Any)
     assert (len(caught.value.problems), caught.value.more) == (PROBLEMS_MAX, True)
     assert caught.value.data()["more"] is True
     assert caught.value.text().endswith("; and more")
-    assert -counted.left() < 4  # one object may be wrong in several places
+    # One object may be wrong in several places, and what one has too much is found in one look.
+    assert kind is Point or 0 <= -counted.left() < 4
 
 
 class Counting:
