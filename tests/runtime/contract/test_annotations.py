@@ -65,7 +65,12 @@ async def calling(way: str, kind: Any) -> AsyncGenerator[Callable[..., Any]]:
             session = make_session(procedures={"it": handler})
             yield lambda *values, **named: session.call("it", *values, **named)
             return
-        async with serving(app), connect(URL, procedures={"it": handler}) as client, client.offer("agent", handler):
+        offered = {"it": handler}
+        async with (
+            serving(app),
+            connect(URL, procedures=offered, agent=True) as client,
+            client.offer("agent", handler),
+        ):
             name = "agent.it" if way == "between clients" else "it"
             one = sessions[0] if way == "to a client" else client
             yield lambda *values, **named: one.call(name, *values, **named)
