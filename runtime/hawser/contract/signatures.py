@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -176,8 +177,11 @@ def _look_up(handler: Callable[..., Any], annotation: Any) -> Any:
     if not isinstance(annotation, str):
         return annotation
     function: Any = inspect.unwrap(handler)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
     if not inspect.isroutine(function):
-        function = type(handler).__call__
+        function = type(function).__call__
+    function = getattr(function, "__func__", function)
     names = inspect.getclosurevars(function) if inspect.isfunction(function) else None
     try:
         holder = type("Holder", (), {"__annotations__": {"it": annotation}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -394,6 +395,21 @@ def test_annotations_are_found_wherever_they_stand() -> None:
     class Callee:
         async def __call__(self, session: Session, item: Item) -> Receipt:
             return Receipt(item.name, 1)
+
+        async def method(self, session: Session, near: Near) -> None:
+            assert isinstance(near, Near)
+
+    async def partly(done: Any, session: Session, near: Near, item: Item) -> None:
+        assert isinstance(near, Near)
+
+    @wraps(local)
+    async def around(*arguments: Any) -> None:
+        await local(*arguments)
+
+    for alike in (Callee().method, around, partial(partly, None, item=Item("rope", 1))):
+        types = types_of(alike, "it", leading=1, checked=None)
+        assert types is not None
+        assert types.parameters["near"] is Near
 
     async def real(session, item, more=3):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         pass
