@@ -23,7 +23,7 @@ from .shapes import Undescribable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .conversion import Hook
+    from .rendering import Hook
 
 ITEMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
 
