@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from hawser import App, CallError, Client, Config, ErrorCode, connect, serve
+from hawser import App, CallError, Client, ErrorCode, connect, serve
 from hawser.testing import FaultyNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 URL = "memory://team"
-BRIEF = Config(session_seconds=10)
-"""Whoever waits for an agent that stays away is told so after that time."""
 
 app = App()
 app.agent("*", open=True)
@@ -42,7 +40,7 @@ async def write(facts: list[str]) -> AsyncIterator[str]:
 async def research(*, task_status: trio.TaskStatus[None]) -> None:
     """Run the program of one agent."""
     async with (
-        connect(URL, config=BRIEF) as client,
+        connect(URL, agent=True) as client,
         client.offer("researcher", search) as offer,
     ):
         task_status.started()
@@ -53,7 +51,7 @@ async def be_the_writer(network: FaultyNetwork, life: trio.CancelScope, *, task_
     """Run the program of the second one, over a network that can fail, until it is killed."""
     with life:
         async with (
-            connect(URL, transport=network, config=BRIEF) as client,
+            connect(URL, transport=network, agent=True) as client,
             client.offer("writer", write, worker="the only one") as offer,
         ):
             task_status.started()
@@ -62,7 +60,7 @@ async def be_the_writer(network: FaultyNetwork, life: trio.CancelScope, *, task_
 
 async def edit(*, task_status: trio.TaskStatus[None]) -> None:
     """Run the program of the third one, which asks the others."""
-    async with connect(URL, config=BRIEF) as client:
+    async with connect(URL, agent=True) as client:
 
         async def explain(topic: str) -> AsyncIterator[str]:
             """Say what is known about something, sentence by sentence."""

@@ -20,7 +20,8 @@ async def repeat(data: bytes) -> bytes:
 
 async def main(port: str) -> None:
     """Offer it until killed."""
-    async with connect(f"ws://127.0.0.1:{port}") as client, client.offer(PROCEDURE.partition(".")[0], repeat):
+    name = PROCEDURE.partition(".")[0]
+    async with connect(f"ws://127.0.0.1:{port}", agent=True) as client, client.offer(name, repeat):
         print(f"offering {PROCEDURE}", flush=True)
         await trio.sleep_forever()
 

@@ -648,18 +648,21 @@ class App:
 
         An async generator answers in items, to `Client.stream`; `takes_inputs` is for one that takes some as well.
 
-        Where an attrs class stands in its annotations, it is typed: it gets instances, and returns some; a call whose
-        arguments are not as annotated is refused, and told where they are wrong. So are items that it takes, by the
-        annotation ``inputs: Inputs[Line]``.
+        What is annotated is checked: a call whose arguments are not so is refused, BAD_REQUEST, and told where they
+        are wrong. Nothing is converted, but an attrs class makes an instance of a map, an integer may stand for a
+        ``float``, and what JSON has no values for is made of a text, such as a ``datetime``. So are items that it
+        takes, by the annotation ``inputs: Inputs[Line]``. Without annotation, or with Any, it gets what came. What it
+        returns is checked, too; that it is not as annotated is a fault of its own.
 
         Args:
             name: What clients call it, 1 to 255 bytes of UTF-8; by convention ``subject.verb``.
-            checked: True: it is typed, whatever its annotations are, and each of them has to be one that can be
-                checked. False: it is not, and gets what its caller sent.
+            checked: None: as said above, but a result that nothing can be said of is left alone, unless an attrs class
+                stands somewhere. True: the result, too, is annotated with what can be checked. False: nothing is.
 
         Raises:
-            ModuleNotFoundError: It is typed, and the extra ``contract`` is not installed.
-            TypeError: The handler is no async function, or it is typed and an annotation cannot be checked.
+            ModuleNotFoundError: An attrs class is annotated, and the extra ``contract`` is not installed.
+            TypeError: The handler is no async function, or an annotation cannot be checked: it cannot be looked up when
+                the program runs, or is no type of a value that travels.
             ValueError: The name is taken or not well-formed.
 
         Spec: CTR-2, CTR-4, CTR-5.

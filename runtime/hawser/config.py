@@ -69,7 +69,8 @@ class Config(EngineConfig):
     """The most of it; not below `probe_min_seconds`."""
     session_seconds: float | None = attrs.field(default=None, validator=attrs.validators.optional(_least(0.001)))
     """How long the session of a client lives without a link, if less than the server would have it; None leaves it to
-    the server. Whoever waits for an agent is told as late that it is lost: 10 is a good choice for one (SPEC AGT-9)."""
+    the server, but for ``connect(…, agent=True)``, which makes it 10: whoever waits for an agent is told as late that
+    it is lost (SPEC AGT-9)."""
     spread_seconds: float = _number(5.0, 0)
     """A client comes back within this after a CLOSE that names no time (SPEC REC-2)."""
     spread_max_seconds: float = _number(3_600.0, 0)

@@ -38,7 +38,8 @@ def takes_inputs(handler: HandlerT) -> HandlerT:
     ``@app.procedure("chat")`` stands above ``@takes_inputs``, and the handler is
     ``async def chat(session, inputs, …)``; what a client offers has no session: ``async def chat(inputs, …)``.
 
-    ``inputs: Inputs[Line]``, with an attrs class, has each item checked and made an instance; see `App.procedure`.
+    ``inputs: Inputs[int]`` has each item checked, and ``Inputs[Line]``, with an attrs class, made an instance; see
+    `App.procedure`.
     """
     setattr(handler, _MARK, True)
     return handler

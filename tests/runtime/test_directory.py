@@ -500,7 +500,7 @@ async def test_a_change_waits_for_a_broker_that_fails(
     broker = HaltingBroker(error)
     async with (
         serving(open_app(broker=broker)),
-        connect(URL) as worker,
+        connect(URL, agent=True) as worker,
         connect(URL) as client,
         client.watch_agents() as directory,
         worker.offer("researcher", search),

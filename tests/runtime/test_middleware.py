@@ -527,7 +527,7 @@ async def test_it_is_around_offers_of_agents(autojump_clock: MockClock, caplog: 
             await client.offer(agent, work, worker=worker).__aenter__()
         return caught.value
 
-    async with serving(app), connect(URL) as client:
+    async with serving(app), connect(URL, agent=True) as client:
         async with client.offer("open", work):
             assert await client.call("open.work") == "done"
         banned = await refused(client, "open", "banned")

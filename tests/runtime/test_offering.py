@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from hawser import (
     CallError,
     CallRequest,
     Client,
+    ClientPool,
     Config,
     ErrorCode,
     HawserError,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-BRIEF = Config(session_seconds=10)
-"""What a worker is configured to."""
+    from hawser import PooledClient
+
 STORMY = Config(backoff_cap_seconds=1, resumes_per_minute=100_000)
 
 
@@ -178,33 +179,94 @@ async def test_calls_between_clients_survive_all_their_links_and_none_runs_twice
     assert runs == Counter(range(60))
 
 
-async def test_a_worker_that_stays_away_is_lost_when_its_short_resume_period_is_over(autojump_clock: MockClock) -> None:
-    """SPEC CAL-5, AGT-9."""
+async def begin_and_wait(began: trio.Event) -> None:
+    began.set()
+    await trio.sleep_forever()
+
+
+async def seconds_until_lost(network: FaultyNetwork, worker: Client | PooledClient) -> float:
+    """How long somebody waits for a worker that goes away, and stays away, while it works."""
     began = trio.Event()
 
     async def work() -> None:
-        began.set()
-        await trio.sleep_forever()
+        await begin_and_wait(began)
 
-    async with (
-        serving(agent_app()),
-        FaultyNetwork() as network,
-        connect(URL, transport=network, config=BRIEF) as worker,
-        connect(URL) as client,
-        worker.offer("researcher", work),
-        trio.open_nursery() as nursery,
-    ):
+    async def go_away() -> None:
+        await began.wait()
+        network.refuse()
+        await network.cut()
 
-        async def go_away() -> None:
-            await began.wait()
-            network.refuse()
-            await network.cut()
-
+    async with connect(URL) as client, worker.offer("researcher", work), trio.open_nursery() as nursery:
         nursery.start_soon(go_away)
         now = trio.current_time()
         assert await refused(client, "researcher.work") == (ErrorCode.CALLEE_LOST, False)
-        assert trio.current_time() - now == pytest.approx(10, abs=1)
         network.refuse(False)
+        return trio.current_time() - now
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({"agent": True}, 10),
+        ({"agent": True, "wait": False}, 10),
+        ({"agent": True, "config": Config(connect_seconds=20)}, 10),
+        ({"agent": True, "config": Config(session_seconds=30)}, 30),
+        ({"config": Config(session_seconds=5)}, 5),
+        ({}, 120),
+    ],
+    ids=repr,
+)
+async def test_a_worker_that_stays_away_is_lost_when_its_resume_period_is_over(
+    options: Any, seconds: float, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SPEC CAL-5, AGT-9; who connects without a word of offering has opened a session like any other, and is told."""
+    async with (
+        serving(agent_app()),
+        FaultyNetwork() as network,
+        connect(URL, transport=network, **options) as worker,
+    ):
+        assert await seconds_until_lost(network, worker) == pytest.approx(seconds, abs=1)
+    said = [record.getMessage() for record in caplog.records]
+    waits = "whoever waits for the agent 'researcher' waits 120 s where it stays away"
+    assert [one.partition(";")[0] for one in said if "researcher" in one] == ([] if options else [waits])
+
+
+async def test_sessions_of_a_pool_may_be_those_of_agents(autojump_clock: MockClock) -> None:
+    async with (
+        serving(agent_app()),
+        FaultyNetwork() as network,
+        ClientPool(transport=network, agent=True) as pool,
+        pool.client(URL) as worker,
+    ):
+        assert await seconds_until_lost(network, worker) == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize(("offered", "seconds"), [("one of two", 10), ("nothing", 120)])
+async def test_the_session_after_a_reset_is_that_of_an_agent_if_something_is_offered(
+    offered: str, seconds: float, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SPEC AGT-9: then the client knows it before it opens."""
+    async with FaultyNetwork() as network, trio.open_nursery() as nursery:
+        workers: list[Client] = []
+
+        async def offer() -> None:
+            async with connect(URL, transport=network, config=STORMY) as worker, AsyncExitStack() as first:
+                await first.enter_async_context(worker.offer("author", forever))
+                async with worker.offer("editor", forever):
+                    pass
+                if offered == "nothing":
+                    await first.aclose()
+                workers.append(worker)
+                await trio.sleep_forever()
+
+        async with serving(agent_app()):
+            nursery.start_soon(offer)
+            await trio.sleep(1)
+        async with serving(agent_app()):
+            await trio.sleep(20)
+            assert await seconds_until_lost(network, workers[0]) == pytest.approx(seconds, abs=1)
+        nursery.cancel_scope.cancel()
+    assert caplog.text.count("agent=True") == 1  # a client is told once
 
 
 async def test_a_worker_that_closes_is_lost_at_once(autojump_clock: MockClock) -> None:
@@ -429,7 +491,7 @@ async def test_what_cannot_be_offered_is_refused_at_once(autojump_clock: MockClo
 
     async def wordy(**named: int) -> None: ...
 
-    wordy.__annotations__["named"] = "x" * 5_000
+    wordy.__annotations__["named"] = Literal["x" * 5_000]
 
     async with serving(agent_app()), connect(URL) as client:
         refusals: list[tuple[tuple[Any, ...], str]] = [
@@ -549,7 +611,7 @@ async def test_a_server_that_knows_no_agents_is_asked_for_nothing(
 async def test_an_offer_that_the_server_takes_for_too_long_is_refused(autojump_clock: MockClock) -> None:
     async def wordy(**named: int) -> None: ...
 
-    wordy.__annotations__["named"] = "x" * 3_000
+    wordy.__annotations__["named"] = Literal["x" * 3_000]
     async with serving(agent_app(), config=Config(message_bytes=2_000)), connect(URL) as worker:
         with pytest.raises(HawserError, match="2000"):
             async with worker.offer("researcher", wordy):

@@ -136,6 +136,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
                 "procedures",
                 "outbox",
                 "assigned",
+                "agent",
                 "wait",
                 "transport",
                 "random_bytes",

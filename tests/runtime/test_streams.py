@@ -133,7 +133,7 @@ async def caller(
                 yield client
                 return
             async with (
-                connect(server.url, transport=transport) as worker,
+                connect(server.url, transport=transport, agent=True) as worker,
                 worker.offer("agent", *handlers.values()),
             ):
                 yield client

@@ -52,7 +52,7 @@ class Procedures:
         """Offer a procedure.
 
         Raises:
-            TypeError: The handler is no async function.
+            TypeError: The handler is no async function, or an annotation cannot be checked.
             ValueError: The name is taken or not well-formed.
         """
         check_name("a procedure name", name)

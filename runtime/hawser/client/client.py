@@ -585,7 +585,8 @@ class Client:
         Others call them as ``client.call("researcher.search", …)``. Several clients may offer one agent: they take
         calls in turn. Each call runs in a task of its own, and raises `CallError` as in `procedure`.
 
-        The session of an agent should not live long without a link: see ``session_seconds`` in `Config`.
+        Whoever waits for an agent that stays away is told when its session is over: after 10 s if it was opened with
+        ``connect(…, agent=True)``, and else after 120 s, as the log says then.
 
         Args:
             agent: Its name, 1 to 127 bytes of UTF-8 without a full stop.
@@ -602,7 +603,7 @@ class Client:
             TypeError: One of them is no async function, or ``doc`` no text, or ``capabilities`` no list of words.
             ValueError: A name or a description cannot travel, or is there twice.
 
-        Spec: AGT-1 to AGT-7.
+        Spec: AGT-1 to AGT-7, AGT-9.
         """
         return Offering(self._dialogue, agent, procedures, worker=worker, doc=doc, capabilities=capabilities)
 

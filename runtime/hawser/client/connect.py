@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
 from hawser.background import Background
@@ -19,6 +20,7 @@ from .client import Client
 from .credentials import Wallet
 from .dialogue import Dialogue
 from .line import Line
+from .offering import AGENT_SECONDS
 from .places import Places
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ def connect(
     procedures: Mapping[str, ProcedureHandler] | None = None,
     outbox: Outbox | None = None,
     assigned: AssignedHandler | None = None,
+    agent: bool = False,
     wait: bool = True,
     transport: Transport | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -160,6 +163,8 @@ def connect(
         assigned: Takes subscriptions that the server decides, see `Session.subscribe`: an async function that is called
             with each `Subscription`, in a task of its own, and iterates over it. When it returns, the subscription is
             left. Without it the server cannot subscribe this client.
+        agent: This client offers procedures to others, see `Client.offer`. Unless ``config`` names ``session_seconds``,
+            its sessions live 10 s without a link: whoever waits for an agent that stays away waits so long.
         wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
             Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
             `SessionClosed`, and ``client.states`` in ``Closed``.
@@ -174,6 +179,8 @@ def connect(
     Raises (on entering; without ``wait``, inside the block):
         ConnectFailed: No session within ``config.connect_seconds``, or the server refused. Only with ``wait``.
         ValueError: The URL does not fit the transport.
+
+    Spec: AGT-9.
     """
     if assigned is not None:
         check_handler(assigned, "assigned")
@@ -182,6 +189,8 @@ def connect(
             raise ValueError("give a token or credentials, not both")
         credentials = {"token": token}
     config = Config() if config is None else config
+    if agent and config.session_seconds is None:
+        config = attrs.evolve(config, session_seconds=AGENT_SECONDS)
     return Connect(
         url,
         Places(url, hosts, config.redirects),

@@ -152,6 +152,15 @@ class Line:
         session = self.engine.session
         return session.silence_limit + session.resume_period
 
+    @property
+    def period_seconds(self) -> float:
+        """How long the session lives without a link (SPEC EXP-1)."""
+        return self.engine.session.resume_period
+
+    def want_period(self, seconds: float | None) -> None:
+        """Have sessions that are opened from now on live so long; None leaves it to the server (SPEC EXP-1)."""
+        self.engine.resume_period_seconds = seconds
+
     def time_ms(self) -> int:
         """The session's time (SPEC CAL-3)."""
         return self.engine.session.time_ms(trio.current_time())

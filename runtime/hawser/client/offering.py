@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,11 @@ PART_BYTES_MAX: Final = 127
 """The longest name of an agent, a procedure or a worker: the first two, joined, are the name in a call."""
 DESCRIPTION_BYTES_MAX: Final = 4_096
 PROCEDURES_MAX: Final = 128
+AGENT_SECONDS: Final = 10.0
+"""How long the session of an agent lives without a link, if nobody says otherwise: long enough for a change of
+networks, short for whoever waits (SPEC AGT-9)."""
+
+log: Final = logging.getLogger("hawser")
 
 
 def check_part(what: str, name: object) -> str:
@@ -230,6 +236,7 @@ class Offers:
         self._dialogue = dialogue
         self._offers: dict[str, Offering] = {}
         self._leaving: dict[str, Offering] = {}
+        self._told = False  # how long whoever waits for an agent waits
 
     async def enter(self, offering: Offering) -> None:
         """Ask the server to take an offer; its answer comes later.
@@ -243,6 +250,7 @@ class Offers:
             raise RuntimeError(f"this client offers {offering.agent!r} already")
         self._dialogue.offer.include(offering.procedures)
         self._offers[offering.agent] = offering
+        self._live_briefly(offering.agent)
         while (leaving := self._leaving.get(offering.agent)) is not None:  # its WITHDRAW may not have left yet
             await leaving.withdrawn.wait()
         pending = self._pending(offering)
@@ -263,6 +271,26 @@ class Offers:
             self.withdraw(offering)
             del self._offers[offering.agent]
             self._dialogue.offer.exclude(offering.procedures)
+            if not self._offers:
+                self._dialogue.line.want_period(self._dialogue.config.session_seconds)
+
+    def _live_briefly(self, agent: str) -> None:
+        """Be an agent from the next OPEN on, where nobody has said how long sessions are to live (SPEC AGT-9).
+
+        The present session may be opened already, and its period is chosen there.
+        """
+        line = self._dialogue.line
+        if self._dialogue.config.session_seconds is not None:
+            return
+        if not self._told and line.session_ready and line.period_seconds > AGENT_SECONDS:
+            self._told = True
+            log.warning(
+                "whoever waits for the agent %r waits %g s where it stays away; agent=True at connect makes it %g s",
+                agent,
+                line.period_seconds,
+                AGENT_SECONDS,
+            )
+        line.want_period(AGENT_SECONDS)
 
     def opened(self) -> None:
         """A new session is there: offer everything again."""

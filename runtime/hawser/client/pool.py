@@ -339,6 +339,7 @@ class ClientPool:
         wait_seconds: How long to wait for one where all are in use; 0 refuses at once.
         config: Limits and times of each.
         outbox: As for `connect`.
+        agent: As for `connect`.
         transport: As for `connect`.
         random_bytes: As for `connect`.
     """
@@ -351,6 +352,7 @@ class ClientPool:
         wait_seconds: float = 10.0,
         config: Config | None = None,
         outbox: Outbox | None = None,
+        agent: bool = False,
         transport: Transport | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
@@ -361,6 +363,7 @@ class ClientPool:
         self._wait_seconds = wait_seconds
         self._config = Config() if config is None else config
         self._outbox = outbox
+        self._agent = agent
         self._transport = transport
         self._random_bytes = random_bytes
         self._background = Background()
@@ -479,6 +482,7 @@ class ClientPool:
             credentials=credentials,
             config=self._config,
             outbox=self._outbox,
+            agent=self._agent,
             transport=self._transport,
             random_bytes=self._random_bytes,
         )

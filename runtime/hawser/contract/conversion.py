@@ -1,8 +1,8 @@
-"""Values that arrive, as instances of what is declared, and back: cattrs, with hooks that take nothing on trust.
+"""Values that arrive, as what is declared, and back: hooks of our own, that take nothing on trust.
 
-It comes with the extra ``contract`` and is imported where something is declared first. What arrives has been decoded
-already, so its length, its depth (16) and its numbers are bounded (SPEC PKT-6, MSG-8); here the work on a wrong one is:
-once more problems are found than are told, nothing further is looked at.
+There is one for each type, made where it is declared; those of attrs classes come with the extra ``contract``. What
+arrives has been decoded already, so its length, its depth (16) and its numbers are bounded (SPEC PKT-6, MSG-8); here
+the work on a wrong one is: once more problems are found than are told, nothing further is looked at.
 """
 
 from __future__ import annotations
@@ -12,25 +12,39 @@ import threading
 from datetime import date, datetime
 from functools import cache
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
 from uuid import UUID
 
-import attrs
-import cattrs
-from cattrs.errors import BaseValidationError, ClassValidationError, IterableValidationError, IterableValidationNote
-from cattrs.gen import make_dict_structure_fn
-
-from .mistakes import Wrong, problems_of
-from .problems import PROBLEMS_MAX, TEXT_MAX, ContractBroken
-from .shapes import Anything, Array, Choice, Fixed, Map, Plain, Record, Union, kind_of, kinds_of, shape_of, walk
+from .loading import load_records
+from .problems import PROBLEMS_MAX, TEXT_MAX, ContractBroken, Problem
+from .rendering import Rendering, as_it_is
+from .shapes import (
+    Anything,
+    Array,
+    Choice,
+    Fixed,
+    Map,
+    Plain,
+    Record,
+    Union,
+    fields_of,
+    kind_of,
+    kinds_of,
+    shape_of,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from enum import Enum
+
+    import attrs
 
     from .problems import Code
+    from .records import Records
+    from .rendering import Hook
 
-    Hook = Callable[[Any, Any], Any]
+Part: TypeAlias = "tuple[str | int, Hook, Any]"
+"""One of several that belong together: where it is among them, what takes it, and what came."""
 
 WORDS: Final = {
     "null": "null",
@@ -48,10 +62,6 @@ DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Z
 UUID_TEXT: Final = re.compile(r"[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 
 
-# Its own ``__new__`` has one more argument than the ``__init__`` that type checkers find.
-_Group: Final[Any] = IterableValidationError
-
-
 class _Budget(threading.local):
     """How many more problems are looked for; below 1 hooks let everything pass, for it is refused anyway."""
 
@@ -63,36 +73,32 @@ class Conversion:
 
     def __init__(self) -> None:
         self._budget = _Budget()
-        # Without subclasses to choose from and without guesses at unions: what is declared is what is taken.
-        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-        for kind, hook in (
-            (bool, self._of("boolean", "a truth value", bool)),
-            (int, self._of("integer", "an integer", int)),
-            (str, self._of("text", "a text", str)),
-            (bytes, self._of("bytes", "bytes", bytes)),
-            (float, self._number),
-            (datetime, self._parsed("a date and time of RFC 3339", DATE_TIME, datetime.fromisoformat)),
-            (date, self._parsed("a date of RFC 3339", DATE, date.fromisoformat)),
-            (UUID, self._parsed("a UUID", UUID_TEXT, UUID)),
-        ):
-            self._converter.register_structure_hook(kind, hook)
-        self._converter.register_structure_hook_factory(_is_ours, self._composed)
-        self._converter.register_unstructure_hook(datetime, _date_time_text)
-        self._converter.register_unstructure_hook(date, date.isoformat)
-        self._converter.register_unstructure_hook(UUID, str)
+        self._taking: dict[Any, Hook] = {}
+        self._rendering = Rendering(self._records)
+        self._classes: Records | None = None
+        self._plain: dict[str, Hook] = {
+            "null": self._of("null", type(None)),
+            "boolean": self._of("a truth value", bool),
+            "integer": self._of("an integer", int),
+            "number": self._number,
+            "text": self._of("a text", str),
+            "bytes": self._of("bytes", bytes),
+            "datetime": self._parsed("a date and time of RFC 3339", DATE_TIME, datetime.fromisoformat),
+            "date": self._parsed("a date of RFC 3339", DATE, date.fromisoformat),
+            "uuid": self._parsed("a UUID", UUID_TEXT, UUID),
+        }
 
     def prepare(self, kind: Any) -> None:
         """Get to know a type, with all that it is made of.
 
         Raises:
+            ModuleNotFoundError: There is an attrs class in it, and the extra is not installed.
             Undescribable: It cannot be the type of a value that travels.
         """
-        for shape in walk(kind):
-            # cattrs would take one that is also a text or a number for that.
-            if isinstance(shape, Choice) and shape.enum is not None:
-                self._converter.register_structure_hook(shape.enum, self._choice(shape))
-                self._converter.register_unstructure_hook(shape.enum, _value)
-        self._converter.get_structure_hook(kind)
+        for shape in list(walk(kind)):
+            if isinstance(shape, Record):
+                self._records().prepare(shape.cls)
+        self.taking(kind)
 
     def structure(self, value: object, kind: Any) -> Any:
         """Make an instance of a type out of a decoded value.
@@ -101,12 +107,8 @@ class Conversion:
             ContractBroken: The value is not as declared.
             Exception: A validator of a class fails otherwise than by a ValueError, which is a fault of its own.
         """
-        self._budget.left = PROBLEMS_MAX + 1
-        try:
-            return self._converter.structure(value, kind)
-        except Exception as error:
-            problems = problems_of(error)
-        raise ContractBroken(problems)
+        self.begin()
+        return self.taking(kind)(value)
 
     def render(self, value: object, kind: Any) -> Any:
         """Make a value that can travel out of an instance of a type.
@@ -115,33 +117,73 @@ class Conversion:
             ContractBroken: The instance is not as declared, which attrs alone does not check.
             Exception: It is no instance at all.
         """
-        rendered = self._converter.unstructure(value, unstructure_as=kind)
+        rendered = self.giving(kind)(value)
         self.structure(rendered, kind)
         return rendered
 
-    # ------------------------------------------------------------ hooks
+    # ------------------------------------------------------------ for those who take several values together
+
+    def begin(self) -> None:
+        """Look for problems anew, in this thread."""
+        self._budget.left = PROBLEMS_MAX + 1
+
+    def spend(self, problems: int) -> None:
+        """Count problems that no hook here has found."""
+        self._budget.left -= problems
+
+    def taking(self, kind: Any) -> Hook:
+        """What makes an instance of a type; it raises `ContractBroken`."""
+        hook = self._taking.get(kind)
+        if hook is None:
+            hook = self._taking[kind] = self._take_of(kind)
+        return hook
+
+    def giving(self, kind: Any) -> Hook:
+        """What makes a value that can travel out of an instance of a type."""
+        return self._rendering.giving(kind)
+
+    def _records(self) -> Records:
+        if self._classes is None:
+            self._classes = load_records()(self)
+        return self._classes
+
+    # ------------------------------------------------------------ what arrives
+
+    def _take_of(self, kind: Any) -> Hook:
+        match shape_of(kind):
+            case Plain(name):
+                return self._plain[name]
+            case Choice() as shape:
+                return self._choice(shape)
+            case Array(element, container):
+                return self._array(self.taking(element), container)
+            case Fixed(elements):
+                return self._fixed([self.taking(each) for each in elements])
+            case Map(value):
+                return self._map(self.taking(value))
+            case Record(cls):
+                return self._record(cls)
+            case Union(options, tag):
+                return self._union(options, tag)
+            case Anything():
+                return as_it_is
 
     def _fail(self, code: Code, message: str) -> NoReturn:
         self._budget.left -= 1
-        raise Wrong(code, message)
+        raise ContractBroken([Problem("$", code, message)])
 
     def _mistaken(self, value: object, expected: str) -> NoReturn:
         self._fail("type", f"saw {WORDS.get(kind_of(value), 'something')}, expected {expected}")
 
-    def _of(self, name: str, expected: str, kind: type) -> Hook:
-        def take(value: Any, _: object) -> Any:
+    def _of(self, expected: str, kind: type) -> Hook:
+        def take(value: Any) -> Any:
             if type(value) is not kind and self._budget.left > 0:
                 self._mistaken(value, expected)
             return value
 
-        take.__name__ = f"take_{name}"
         return take
 
-    def _null(self, value: Any, _: object) -> None:
-        if value is not None and self._budget.left > 0:
-            self._mistaken(value, "null")
-
-    def _number(self, value: Any, _: object) -> Any:
+    def _number(self, value: Any) -> Any:
         if self._budget.left <= 0:
             return value
         if type(value) is int:
@@ -152,8 +194,12 @@ class Conversion:
             self._fail("value", f"saw {value}, expected a finite number")
         return value
 
+    def _integer_or_number(self, value: Any) -> Any:
+        """Of ``int | float``: each stays what it is."""
+        return value if type(value) is int else self._number(value)
+
     def _parsed(self, expected: str, form: re.Pattern[str], parse: Callable[[str], Any]) -> Hook:
-        def take(value: Any, _: object) -> Any:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             if type(value) is not str:
@@ -173,7 +219,7 @@ class Conversion:
             members = {key: shape.enum(value) for key, value in members.items()}
         expected = _listed(shape.values)
 
-        def take(value: Any, _: object) -> Any:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             key = (type(value), value) if isinstance(value, str | int) else None
@@ -183,38 +229,18 @@ class Conversion:
 
         return take
 
-    def _composed(self, kind: Any) -> Hook:
-        """The hook of a type that is no class of its own, or an attrs class."""
-        match shape_of(kind):
-            case Choice() as shape:
-                return self._choice(shape)
-            case Array(element, container):
-                return self._array(kind, element, container)
-            case Fixed(elements):
-                return self._fixed(kind, elements)
-            case Map(value):
-                return self._map(kind, value)
-            case Record(cls):
-                return self._record(cls)
-            case Union(options, tag):
-                return self._union(options, tag)
-            case Plain():
-                return self._null
-            case Anything():
-                return lambda value, _: value
-
-    def _array(self, kind: Any, element: Any, container: Callable[[Iterable[Any]], Any]) -> Hook:
-        def take(value: Any, _: object) -> Any:
+    def _array(self, element: Hook, container: Callable[[Iterable[Any]], Any]) -> Hook:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             if type(value) not in (list, tuple):
                 self._mistaken(value, "a list")
-            return container(self._each(enumerate(cast("list[Any]", value)), kind, lambda _: element))
+            return container(take_each((at, element, each) for at, each in enumerate(cast("list[Any]", value))))
 
         return take
 
-    def _fixed(self, kind: Any, elements: tuple[Any, ...]) -> Hook:
-        def take(value: Any, _: object) -> Any:
+    def _fixed(self, elements: list[Hook]) -> Hook:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             if type(value) not in (list, tuple):
@@ -222,85 +248,84 @@ class Conversion:
             members = cast("list[Any]", value)
             if len(members) != len(elements):
                 self._fail("value", f"saw {len(members)} elements, expected {len(elements)}")
-            return tuple(self._each(enumerate(members), kind, elements.__getitem__))
+            return tuple(take_each((at, elements[at], each) for at, each in enumerate(members)))
 
         return take
 
-    def _map(self, kind: Any, inner: Any) -> Hook:
-        def take(value: Any, _: object) -> Any:
+    def _map(self, inner: Hook) -> Hook:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             if type(value) is not dict:
                 self._mistaken(value, "a map")
             members = cast("dict[str, Any]", value)
-            return dict(zip(members, self._each(members.items(), kind, lambda _: inner), strict=True))
+            return dict(zip(members, take_each((key, inner, each) for key, each in members.items()), strict=True))
 
         return take
 
-    def _each(self, pairs: Iterable[tuple[Any, Any]], kind: Any, type_of: Callable[[Any], Any]) -> list[Any]:
-        """Structure what belongs together, as cattrs does: all that is wrong is raised at once, with its places."""
-        taken: list[Any] = []
-        errors: list[Exception] = []
-        for key, value in pairs:
-            try:
-                taken.append(self._converter.structure(value, type_of(key)))
-            except Exception as error:
-                error.add_note(IterableValidationNote("", key, None))
-                errors.append(error)
-        if errors:
-            raise _Group("", errors, kind)
-        return taken
-
     def _record(self, cls: type[attrs.AttrsInstance]) -> Hook:
-        build: Hook = cast("Any", make_dict_structure_fn(cls, self._converter, _cattrs_forbid_extra_keys=True))
+        records = self._records()
 
-        def take(value: Any, _: object) -> Any:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             if type(value) is not dict:
                 self._mistaken(value, "a map")
-            try:
-                return build(value, cls)
-            except ClassValidationError as group:
-                self._budget.left -= sum(not isinstance(each, Wrong | BaseValidationError) for each in group.exceptions)
-                raise
+            return records.build(cls, cast("dict[str, Any]", value))
 
         return take
 
     def _union(self, options: tuple[Any, ...], tag: str | None) -> Hook:
-        by_kind: dict[str, Any] = {}
-        by_tag: dict[Any, Any] = {}
+        by_kind: dict[str, Hook] = {}
+        by_tag: dict[Any, Hook] = {}
         for option in options:
             shape = shape_of(option)
-            by_kind |= dict.fromkeys(kinds_of(shape), option)
+            by_kind |= dict.fromkeys(kinds_of(shape), self.taking(option))
             if tag is not None and isinstance(shape, Record):
-                by_tag |= dict.fromkeys(_tags(shape, tag), option)
+                by_tag |= dict.fromkeys(_tags(shape, tag), self.taking(option))
+        if {int, float} <= set(options):
+            by_kind["number"] = self._integer_or_number
         expected = " or ".join(word for kind, word in WORDS.items() if kind in by_kind)
         choices = _listed(tuple(by_tag))
 
-        def take(value: Any, _: object) -> Any:
+        def take(value: Any) -> Any:
             if self._budget.left <= 0:
                 return value
             kind = kind_of(value)
             if kind not in by_kind:
                 self._mistaken(value, expected)
             if kind != "object" or tag is None:
-                return None if value is None else self._converter.structure(value, by_kind[kind])
+                return by_kind[kind](value)
             said = cast("dict[str, Any]", value).get(tag)
             if not isinstance(said, str | int) or said not in by_tag:
                 self._fail("value", f"expected its {tag} to be {choices}")
-            return self._converter.structure(value, by_tag[said])
+            return by_tag[said](value)
 
         return take
 
 
-def _is_ours(kind: Any) -> bool:
-    shape = shape_of(kind)
-    return not isinstance(shape, Plain) or shape.name == "null"
+def take_each(parts: Iterable[Part]) -> list[Any]:
+    """Take what belongs together.
+
+    Raises:
+        ContractBroken: All that is wrong with them, with its places.
+    """
+    taken: list[Any] = []
+    problems: list[Problem] = []
+    more = False
+    for key, take, value in parts:
+        try:
+            taken.append(take(value))
+        except ContractBroken as broken:
+            problems += broken.under(key)
+            more = more or broken.more
+    if problems:
+        raise ContractBroken(problems, more=more)
+    return taken
 
 
 def _tags(shape: Record, tag: str) -> Iterator[object]:
-    for field in attrs.fields(shape.cls):
+    for field in fields_of(shape.cls):
         if field.name == tag:
             found = shape_of(field.type)
             assert isinstance(found, Choice)
@@ -310,21 +335,6 @@ def _tags(shape: Record, tag: str) -> Iterator[object]:
 def _listed(values: tuple[Any, ...]) -> str:
     text = " or ".join(repr(value) for value in values)
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
-
-
-def _value(member: Enum) -> Any:
-    return member.value
-
-
-def _date_time_text(value: datetime) -> str:
-    """As RFC 3339 has it.
-
-    Raises:
-        ValueError: Nobody can tell when that is.
-    """
-    if value.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone")
-    return value.isoformat()
 
 
 @cache

@@ -12,7 +12,7 @@ import attrs
 
 from hawser.payloads import ARGUMENT_BYTES_MAX, decode_payload
 
-from .loading import load_conversion
+from .conversion import conversion
 from .problems import ContractBroken, Problem
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Events:
             raise ValueError(f"the event {name!r} is declared already")
         if cls in self._classes.values():
             raise ValueError(f"{cls.__name__} is declared already, as {self._name_of(cls)!r}")
-        load_conversion().prepare(cls)
+        conversion().prepare(cls)
         self._classes[name] = cls
 
     def check(self, raw: bytes, tags: Mapping[str, str] | None) -> None:
@@ -58,7 +58,7 @@ class Events:
             PayloadError: It is no value.
         """
         cls = self._classes[self._said(tags)]
-        load_conversion().structure(decode_payload(raw, limit=ARGUMENT_BYTES_MAX), cls)
+        conversion().structure(decode_payload(raw, limit=ARGUMENT_BYTES_MAX), cls)
 
     def render(self, data: object, tags: Mapping[str, str] | None) -> tuple[Any, Mapping[str, str]]:
         """What the application publishes, and its tags: an instance of a class that is declared, or a value and a tag.
@@ -68,12 +68,12 @@ class Events:
         """
         name = self._name_of(type(data))
         if name is not None:
-            return load_conversion().render(data, type(data)), {**(tags or {}), TAG: name}
+            return conversion().render(data, type(data)), {**(tags or {}), TAG: name}
         if attrs.has(type(data)):
             message = f"is {type(data).__name__}, which is the class of no event here"
             raise ContractBroken([Problem("$", "type", message)])
         said = self._said(tags)
-        load_conversion().structure(data, self._classes[said])
+        conversion().structure(data, self._classes[said])
         return data, tags or {}
 
     def read(self, data: object, tags: Mapping[str, str]) -> Any:
@@ -82,7 +82,7 @@ class Events:
         Raises:
             ContractBroken: It is not as declared.
         """
-        return load_conversion().structure(data, self._classes[self._said(tags)])
+        return conversion().structure(data, self._classes[self._said(tags)])
 
     def _said(self, tags: Mapping[str, str] | None) -> str:
         said = (tags or {}).get(TAG)

@@ -1,26 +1,26 @@
-"""The one place that asks for the extra ``contract``: where something is declared first."""
+"""The one place that asks for the extra ``contract``: where an attrs class is declared first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from .records import Records
 
 INSTALL: Final = "pip install 'hawser[contract]'"
 
 
-def load_conversion() -> Conversion:
-    """What turns values into instances and back.
+def load_records() -> type[Records]:
+    """What turns maps into instances of attrs classes, and back.
 
     Raises:
         ModuleNotFoundError: cattrs is not installed; the message says what to do.
     """
     try:
-        from .conversion import conversion
+        from .records import Records
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "cattrs":
             raise
-        message = f"declared events and typed procedures need {error.name!r}, which is not installed: {INSTALL}"
+        message = f"declared classes need {error.name!r}, which is not installed: {INSTALL}"
         raise ModuleNotFoundError(message, name=error.name) from None
-    return conversion()
+    return Records

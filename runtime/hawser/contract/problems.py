@@ -52,7 +52,18 @@ class ContractBroken(Exception):
         self.problems: Sequence[Problem] = problems[:PROBLEMS_MAX]
         self.more: bool = more or len(problems) > PROBLEMS_MAX
         """Whether there are others."""
-        super().__init__(self.text())
+        super().__init__()
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def under(self, key: str | int) -> list[Problem]:
+        """The same, of a value that has this one at a key or a place."""
+        return [attrs.evolve(one, path=step("$", key) + one.path[1:]) for one in self.problems]
+
+    def said_of(self, name: str) -> list[Problem]:
+        """The same, of a parameter that is told by its place; people know it by its name."""
+        return [attrs.evolve(one, message=f"({name}) {one.message}") for one in self.problems]
 
     def text(self) -> str:
         """In one line for people: the first three."""

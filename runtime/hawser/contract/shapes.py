@@ -19,8 +19,8 @@ from uuid import UUID
 import attrs
 
 SUPPORTED: Final = (
-    "None, bool, int, float, str, bytes, datetime, date, UUID, Any, Literal, Enum classes, attrs classes, and "
-    "list, Sequence, tuple, dict and Mapping (with str keys) and unions of them"
+    "None, bool, int, float, str, bytes, datetime, date, UUID, Any, object, Literal, Enum classes, attrs classes, "
+    "and list, Sequence, tuple, dict and Mapping (with str keys) and unions of them"
 )
 
 PLAIN: Final[Mapping[Any, str]] = {
@@ -136,8 +136,10 @@ def shape_of(kind: Any) -> Shape:
 def _shape_of(kind: Any) -> Shape:
     if kind in PLAIN:
         return Plain(PLAIN[kind])
-    if kind is Any:
+    if kind in (Any, object):
         return Anything()
+    if isinstance(kind, typing.NewType):
+        return shape_of(kind.__supertype__)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         return shape_of(arguments[0])
@@ -147,8 +149,8 @@ def _shape_of(kind: Any) -> Shape:
         return _union(kind, arguments)
     if origin in (list, Sequence) or kind in (list, Sequence):
         return Array(arguments[0] if arguments else Any, list)
-    if origin is tuple and arguments[1:] == (...,):
-        return Array(arguments[0], tuple)
+    if kind is tuple or (origin is tuple and arguments[1:] == (...,)):
+        return Array(arguments[0] if arguments else Any, tuple)
     if origin is tuple:
         return Fixed(arguments)
     if (origin in (dict, Mapping) and arguments[0] is str) or kind in (dict, Mapping):
@@ -284,6 +286,8 @@ def _union(kind: object, options: tuple[Any, ...]) -> Shape:
     records = [shape for shape in shapes if isinstance(shape, Record)]
     tag = _tag(kind, records) if len(records) > 1 else None
     kinds = [kind for shape in shapes if not isinstance(shape, Record) for kind in kinds_of(shape)]
+    if {int, float} <= set(options):
+        kinds.remove("number")  # the one pair of which each value tells by itself what it is
     kinds += ["object"] * bool(records)
     if len(set(kinds)) < len(kinds):
         raise Undescribable(f"{_name(kind)} cannot be declared: two of these cannot be told apart when they arrive")

@@ -1,7 +1,7 @@
 """The types of a procedure, from the annotations of its handler (SPEC CTR-2, CTR-4).
 
-Rule: what is not asked for stays as it was. A handler is typed if an attrs class stands in its annotations, or if it is
-declared so; every other one gets what its caller sent.
+Rule: what is annotated holds, or is refused where it is declared; what is not, or is ``Any``, comes as it was sent.
+A result is no business of its caller, so what cannot be said of it is left alone, unless it was asked for.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from hawser.exchange import Inputs, is_taking_inputs
 
-from .loading import load_conversion
-from .problems import PROBLEMS_MAX, ContractBroken, Problem, step
+from .conversion import conversion, take_each
+from .problems import ContractBroken, Problem
+from .shapes import Undescribable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from .rendering import Hook
 
 ITEMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator)
 
@@ -37,6 +41,13 @@ class ProcedureTypes:
     """The type of what it returns, or of each item."""
     input: Any = Any
     """The type of each item that it takes."""
+    _takes: Mapping[str, Hook] = attrs.field(init=False, eq=False, repr=False)
+    """What makes instances for its parameters: looked up once, for it runs for each call."""
+
+    def __attrs_post_init__(self) -> None:
+        """Find the hooks of all types."""
+        takes = {name: conversion().taking(kind) for name, kind in self.parameters.items()}
+        object.__setattr__(self, "_takes", takes)
 
     def take(self, value: object) -> Any:
         """Make an instance of an item that came.
@@ -44,7 +55,7 @@ class ProcedureTypes:
         Raises:
             ContractBroken: It is not as declared.
         """
-        return load_conversion().structure(value, self.input)
+        return conversion().structure(value, self.input)
 
     def structure(self, bound: inspect.BoundArguments, *, named: bool) -> None:
         """Put instances in the place of what came.
@@ -56,28 +67,26 @@ class ProcedureTypes:
         Raises:
             ContractBroken: Something is not as declared.
         """
+        conversion().begin()
         problems: list[Problem] = []
         more, place = False, 0
-        for name, kind in self.parameters.items():
+        for name, take in self._takes.items():
             if name not in bound.arguments:
                 continue
             value = bound.arguments[name]
-            match bound.signature.parameters[name].kind:
-                case inspect.Parameter.VAR_POSITIONAL:
-                    parts: dict[str | int, Any] = {place + at: one for at, one in enumerate(value)}
-                case inspect.Parameter.VAR_KEYWORD:
-                    parts = dict(value)
-                case _:
-                    parts = {name if named else place: value}
-            for key, part in parts.items():
-                try:
-                    parts[key] = load_conversion().structure(part, kind)
-                except ContractBroken as broken:
-                    problems += [attrs.evolve(one, path=step("$", key) + one.path[1:]) for one in broken.problems]
-                    more = more or broken.more
-                    if len(problems) > PROBLEMS_MAX:
-                        raise ContractBroken(problems) from None
-            bound.arguments[name] = _gathered(bound.signature.parameters[name].kind, parts)
+            taken: Any
+            try:
+                match bound.signature.parameters[name].kind:
+                    case inspect.Parameter.VAR_POSITIONAL:
+                        taken = tuple(take_each((place + at, take, one) for at, one in enumerate(value)))
+                    case inspect.Parameter.VAR_KEYWORD:
+                        taken = dict(zip(value, take_each((key, take, one) for key, one in value.items()), strict=True))
+                    case _:
+                        taken = take_each([(name if named else place, take, value)])[0]
+                bound.arguments[name] = taken
+            except ContractBroken as broken:
+                problems += broken.problems if named else broken.said_of(name)
+                more = more or broken.more
             place += 1
         if problems:
             raise ContractBroken(problems, more=more)
@@ -88,7 +97,7 @@ class ProcedureTypes:
         Raises:
             Exception: It is not as declared, which is a fault of the handler.
         """
-        return load_conversion().render(result, self.result)
+        return conversion().render(result, self.result)
 
 
 def types_of(handler: Callable[..., Any], what: str, *, leading: int, checked: bool | None) -> ProcedureTypes | None:
@@ -101,7 +110,7 @@ def types_of(handler: Callable[..., Any], what: str, *, leading: int, checked: b
         checked: Whether it is declared as typed; None leaves it to its annotations.
 
     Raises:
-        ModuleNotFoundError: It is typed, and the extra is not installed.
+        ModuleNotFoundError: It has to do with an attrs class, and the extra is not installed.
         TypeError: It is typed, and an annotation cannot be looked up, or is no type of a value that travels.
     """
     if checked is False:
@@ -111,21 +120,29 @@ def types_of(handler: Callable[..., Any], what: str, *, leading: int, checked: b
     taken = parameters[:1] if is_taking_inputs(handler) else []
     found = {one.name: _look_up(handler, one.annotation) for one in parameters[len(taken) :]}
     returned = _of_items(_look_up(handler, signature.return_annotation), ITEMS)
-    bringing = {one.name: _look_up(handler, one.annotation) for one in taken}
-    if checked is None and not any(map(_has_record, (*found.values(), returned, *bringing.values()))):
+    inputs = {one.name: _of_inputs(_look_up(handler, one.annotation)) for one in taken}
+    given = [*found.values(), *inputs.values()]
+    if not checked and not any(map(_has_record, [*given, returned])) and _why_not(returned) is not None:
+        returned = Any
+    if not checked and all(kind is Any for kind in [*given, returned]):
         return None
-    inputs = {name: _of_inputs(kind) for name, kind in bringing.items()}
-    conversion = load_conversion()
     places = [(f"parameter {name!r}", kind) for name, kind in (*found.items(), *inputs.items())]
     for name, kind in (*places, ("what it returns", returned)):
-        place = f"{what}, {name}"
-        if isinstance(kind, _Unknown):
-            raise TypeError(f"{place}: {kind.why}")
-        try:
-            conversion.prepare(kind)
-        except TypeError as error:
-            raise TypeError(f"{place}: {error}") from None
+        why = _why_not(kind)
+        if why is not None:
+            raise TypeError(f"{what}, {name}: {why}; write Any for what is not to be checked")
     return ProcedureTypes(found, returned, *inputs.values())
+
+
+def _why_not(kind: Any) -> str | None:
+    """Why a type cannot be checked, if it cannot."""
+    if isinstance(kind, _Unknown):
+        return kind.why
+    try:
+        conversion().prepare(kind)
+    except Undescribable as error:
+        return str(error)
+    return None
 
 
 def _of_items(kind: Any, containers: tuple[Any, ...]) -> Any:
@@ -144,17 +161,6 @@ def _of_inputs(kind: Any) -> Any:
     return _Unknown(f"it brings items, and is annotated {written}; write Inputs, or Inputs[{written}]")
 
 
-def _gathered(kind: object, parts: Mapping[str | int, Any]) -> Any:
-    """What a parameter gets: one value, or those that have no parameter of their own."""
-    match kind:
-        case inspect.Parameter.VAR_POSITIONAL:
-            return tuple(parts.values())
-        case inspect.Parameter.VAR_KEYWORD:
-            return parts
-        case _:
-            return next(iter(parts.values()))
-
-
 @attrs.frozen
 class _Unknown:
     """An annotation that says nothing, such as one that only type checkers import."""
@@ -171,8 +177,11 @@ def _look_up(handler: Callable[..., Any], annotation: Any) -> Any:
     if not isinstance(annotation, str):
         return annotation
     function: Any = inspect.unwrap(handler)
+    while isinstance(function, partial):
+        function = inspect.unwrap(function.func)
     if not inspect.isroutine(function):
-        function = type(handler).__call__
+        function = type(function).__call__
+    function = getattr(function, "__func__", function)
     names = inspect.getclosurevars(function) if inspect.isfunction(function) else None
     try:
         holder = type("Holder", (), {"__annotations__": {"it": annotation}})
