@@ -373,8 +373,7 @@ async def test_a_new_epoch_while_subscribed_is_told_before_its_first_publication
         broker = app.broker
         assert isinstance(broker, MemoryBroker)
         stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
-        stream.epoch, stream.top = b"another!", 0
-        stream.entries.clear()
+        stream.epoch, stream.top, stream.past = b"another!", 0, None
         for number in range(3):
             await app.publish("room", number)
         assert await collect(messages, 4) == [(1, 0, 2), 0, 1, 2]

@@ -208,8 +208,7 @@ async def test_a_channel_that_begins_anew_tells_it_to_those_with_filters(autojum
             assert await collect(messages, 1) == [2]
             broker: Any = app.broker
             stream = broker._streams["room"]
-            stream.epoch, stream.top = b"another!", 0
-            stream.entries.clear()
+            stream.epoch, stream.top, stream.past = b"another!", 0, None
             await publish(app, 3, 4, 6)
             gap, *rest = await collect(messages, 3)
             assert gap == (2, 0, GapReason.EPOCH_CHANGED)

@@ -58,8 +58,7 @@ def renew(broker: Broker) -> None:
     """The channel begins anew."""
     assert isinstance(broker, MemoryBroker)
     stream: Any = broker._stream("room")  # pyright: ignore[reportPrivateUsage]
-    stream.epoch, stream.top = OTHER, 0
-    stream.entries.clear()
+    stream.epoch, stream.top, stream.past = OTHER, 0, None
 
 
 async def test_a_paused_channel_is_fed_on_from_where_the_client_stands(autojump_clock: MockClock) -> None:

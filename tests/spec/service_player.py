@@ -65,8 +65,7 @@ class ForgetfulBroker(MemoryBroker):
 
     def forget(self, channel: str) -> None:
         stream = self._stream(channel)
-        stream.epoch, stream.top, stream.bytes_held = self._random_bytes(8), 0, 0
-        stream.entries = None
+        stream.epoch, stream.top, stream.past = self._random_bytes(8), 0, None
 
 
 def open_service(random_bytes: Callable[[int], bytes]) -> App:

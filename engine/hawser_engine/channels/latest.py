@@ -6,6 +6,7 @@ was replaced by something above it that is there.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -35,6 +36,10 @@ class Latest:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+    def __iter__(self) -> Iterator[int]:
+        """The offsets that are kept, rising."""
+        return iter(self._offsets)
 
     def copy(self) -> "Latest":
         """Another one, in which something may be tried."""

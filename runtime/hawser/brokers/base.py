@@ -114,6 +114,15 @@ class Broker(ABC):
         """
         return self._keys.forgotten
 
+    @property
+    def history_cut(self) -> int:
+        """How many publications have left history before their time, for all channels together had too much.
+
+        Whoever comes for them is told, as of all that has left by the bounds of its channel (SPEC CHN-14). One that
+        bounds the sum says in the log when it begins to cut. This one does not bound it.
+        """
+        return 0
+
     @cached_property
     def sessions(self) -> SessionDirectory:
         """Where the sessions are; kept in this process, unless a broker of several nodes has something else."""

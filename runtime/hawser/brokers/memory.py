@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from functools import cached_property
-from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.amounts import check_amounts
 from hawser_engine.channels.entries import Entry, History, Retention
-from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position
 
 from .base import Broker, Published, Sink
 from .keys import KEYS_MAX
+from .memory_history import HISTORY_BYTES_MAX, HistoryBudget, Log, Newest
 from .memory_keys import MemoryKeys
 from .memory_mailboxes import MemoryMailboxes
 from .watching import Watchers
@@ -32,112 +32,48 @@ if TYPE_CHECKING:
 
     from hawser_engine.messages import About
 
-
-class _Newest:
-    """What is kept of a channel that keeps the latest by key (SPEC LAT-1)."""
-
-    __slots__ = ("_entries", "_latest")
-
-    def __init__(self, floor: int) -> None:
-        self._latest = Latest(floor)
-        self._entries: dict[int, Entry] = {}
-
-    @property
-    def first(self) -> int:
-        return self._latest.floor + 1
-
-    def append(self, entry: Entry) -> None:
-        key = None if entry.about is None else entry.about.latest_key
-        replaced = self._latest.add(entry.offset, key, len(entry.data), entry.time_ms)
-        if replaced is not None:
-            del self._entries[replaced]
-        self._entries[entry.offset] = entry
-
-    def forget(self, retention: Retention, now_ms: int) -> None:
-        since = now_ms - retention.seconds * 1_000
-        for offset in self._latest.trim(retention.messages, retention.bytes, since):
-            del self._entries[offset]
-
-    def after(self, offset: int) -> Iterator[Entry]:
-        return map(self._entries.__getitem__, self._latest.after(offset))
-
-    def before(self, offset: int) -> Iterator[Entry]:
-        return map(self._entries.__getitem__, self._latest.before(offset))
-
-
-_NOTHING: Final = Retention()
+    from .memory_history import Past
 
 
 class _Stream:
     """One channel; of the many of which nothing is kept there is no more than where they stand."""
 
-    __slots__ = ("bytes_held", "entries", "epoch", "newest", "retention", "sinks", "time_ms", "top")
+    __slots__ = ("epoch", "past", "sinks", "time_ms", "top")
 
     def __init__(self, epoch: bytes) -> None:
         self.epoch = epoch
         self.top = 0
-        self.entries: deque[Entry] | None = None
-        self.bytes_held = 0
         self.time_ms = 0
-        self.retention = _NOTHING
         self.sinks: tuple[Sink, ...] = ()
-        self.newest: _Newest | None = None
-        """In place of ``entries``, where only the latest by key is kept."""
+        self.past: Past | None = None
 
     def append(self, data: bytes, about: About | None, retention: Retention, now_ms: int) -> Entry:
         self.top += 1
         self.time_ms = max(self.time_ms, now_ms)  # a clock that was set back does not turn the order around
         entry = Entry(self.top, data, self.time_ms, about)
-        if retention.latest != self.retention.latest:
-            self._begin_anew(retention)
-        self.retention = retention
-        if self.newest is not None:
-            self.forget(now_ms)  # what was too old is lost, and not replaced: readers were told so
-            self.newest.append(entry)
-            self.forget(now_ms)
+        past = self.past
+        if past is None and not (retention.messages or retention.latest):
             return entry
-        if self.entries is None:
-            if not retention.messages:
-                return entry
-            self.entries = deque()
-        self.entries.append(entry)
-        self.bytes_held += len(data)
-        while self.entries and (len(self.entries) > retention.messages or self.bytes_held > retention.bytes):
-            self.bytes_held -= len(self.entries.popleft().data)
-        self.forget(now_ms)
+        if past is None or past.latest != retention.latest:
+            past = self.past = (Newest if retention.latest else Log)(self.top - 1)
+        past.append(entry, retention, now_ms)
         return entry
-
-    def forget(self, now_ms: int) -> None:
-        """Drop what is too old; of the latest by key, whatever exceeds a bound."""
-        if self.newest is not None:
-            self.newest.forget(self.retention, now_ms)
-        while self.entries and now_ms - self.entries[0].time_ms > self.retention.seconds * 1_000:
-            self.bytes_held -= len(self.entries.popleft().data)
 
     @property
     def first(self) -> int:
         """From this offset on nothing is missing."""
-        return self.top - len(self.entries or ()) + 1 if self.newest is None else self.newest.first
+        return self.top + 1 if self.past is None else self.past.first
 
     def after(self, offset: int) -> Iterator[Entry]:
         """What is kept behind an offset."""
-        if self.newest is not None:
-            return self.newest.after(offset)
-        return islice(self.entries or (), max(0, offset + 1 - self.first), None)
+        return iter(()) if self.past is None else self.past.after(offset)
 
     def before(self, offset: int) -> Iterator[Entry]:
         """What is kept below an offset, the newest first."""
-        if self.newest is not None:
-            return self.newest.before(offset)
-        return islice(reversed(self.entries or ()), max(0, self.top + 1 - offset), None)
+        return iter(()) if self.past is None else self.past.before(offset)
 
     def position(self) -> Position:
         return Position(self.epoch, self.top)
-
-    def _begin_anew(self, retention: Retention) -> None:
-        self.entries = None
-        self.bytes_held = 0
-        self.newest = _Newest(self.top - 1) if retention.latest else None
 
 
 def _bounded(entries: Iterator[Entry], limit: int, limit_bytes: int) -> list[Entry]:
@@ -161,6 +97,15 @@ class MemoryBroker(Broker):
         channels_max: Channels kept at once; beyond, the one unused for longest that nobody has joined makes room.
         keys_max: Idempotency keys kept at once, of publications and letters; beyond, the oldest of whoever has the most
             is forgotten before its time, and the log says so.
+        bytes_max: So much history all channels keep together; beyond, the oldest of the channel used longest ago goes
+            before its time, who comes for it is told, and the log says so. A channel is used when something is
+            published to it, or its history is read. What counts is payloads and 256 bytes for each publication, as
+            much again where it carries something, and for each of its tags; not what a channel takes itself, about
+            1 KiB. What is too old counts until its channel is used, or has its turn. And so much all mailboxes have
+            of letters, counted likewise; beyond, letters are refused.
+
+    Raises:
+        ValueError: An amount is below 1.
     """
 
     def __init__(
@@ -170,7 +115,9 @@ class MemoryBroker(Broker):
         clock: Callable[[], float] = time.time,
         channels_max: int = 100_000,
         keys_max: int = KEYS_MAX,
+        bytes_max: int = HISTORY_BYTES_MAX,
     ) -> None:
+        check_amounts(1, channels_max=channels_max, keys_max=keys_max, bytes_max=bytes_max)
         self._random_bytes = random_bytes
         self._clock = clock
         self._channels_max = channels_max
@@ -178,11 +125,14 @@ class MemoryBroker(Broker):
         self._watchers = Watchers()
         self._idle: OrderedDict[str, None] = OrderedDict()  # channels nobody has joined, longest unused first
         self._keys = MemoryKeys(keys_max)
+        self._budget = HistoryBudget(bytes_max)
 
     @cached_property
     def mailboxes(self) -> MemoryMailboxes:
         """See `Broker.mailboxes`."""
-        return MemoryMailboxes(self, random_bytes=self._random_bytes, clock=self._clock, keys=self._keys)
+        return MemoryMailboxes(
+            self, random_bytes=self._random_bytes, clock=self._clock, keys=self._keys, bytes_max=self.bytes_max
+        )
 
     @property
     def keys_max(self) -> int:
@@ -192,6 +142,21 @@ class MemoryBroker(Broker):
     @keys_max.setter
     def keys_max(self, keys_max: int) -> None:
         self._keys.keys_max = keys_max
+
+    @property
+    def bytes_max(self) -> int:
+        """How much all channels keep, and all mailboxes; may be changed while it is used."""
+        return self._budget.bytes_max
+
+    @bytes_max.setter
+    def bytes_max(self, bytes_max: int) -> None:
+        check_amounts(1, bytes_max=bytes_max)
+        self._budget.bytes_max = self.mailboxes.bytes_max = bytes_max
+
+    @property
+    def history_cut(self) -> int:
+        """See `Broker.history_cut`."""
+        return self._budget.cut
 
     async def publish(
         self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
@@ -203,7 +168,10 @@ class MemoryBroker(Broker):
         if known is not None:
             return Published(known, True)
         stream = self._stream(channel)
-        entry = stream.append(data, about, retention, self._now_ms())
+        now_ms = self._now_ms()
+        entry = stream.append(data, about, retention, now_ms)
+        if stream.past is not None:
+            self._budget.use(channel, stream.past, now, now_ms)
         position = Position(stream.epoch, entry.offset)
         self._keys.remember(channel, key, position, now)
         for sink in self._watchers.sinks(channel, stream.sinks):
@@ -248,7 +216,7 @@ class MemoryBroker(Broker):
         """See `Broker.history`."""
         await trio.lowlevel.checkpoint()
         stream, now_ms = self._stream(channel), self._now_ms()
-        stream.forget(now_ms)
+        self._read(channel, stream, now_ms)
         young = (entry for entry in stream.after(after) if now_ms - entry.time_ms <= seconds * 1_000)
         return History(stream.position(), stream.first, tuple(_bounded(young, limit, limit_bytes)))
 
@@ -256,9 +224,15 @@ class MemoryBroker(Broker):
         """See `Broker.history_before`."""
         await trio.lowlevel.checkpoint()
         stream = self._stream(channel)
-        stream.forget(self._now_ms())
+        self._read(channel, stream, self._now_ms())
         newest = _bounded(stream.before(before), limit, limit_bytes)
         return History(stream.position(), stream.first, tuple(reversed(newest)))
+
+    def _read(self, channel: str, stream: _Stream, now_ms: int) -> None:
+        """History is about to be read: nothing of it is too old, and the channel is used."""
+        if stream.past is not None:
+            stream.past.forget(now_ms)
+            self._budget.use(channel, stream.past, trio.current_time(), now_ms)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1_000)
@@ -268,6 +242,7 @@ class MemoryBroker(Broker):
         if stream is None:
             if len(self._streams) >= self._channels_max and self._idle:
                 oldest, _ = self._idle.popitem(last=False)
+                self._budget.remove(oldest)
                 del self._streams[oldest]
             stream = self._streams[channel] = _Stream(self._random_bytes(8))
         self._touch(channel, stream)
@@ -275,5 +250,5 @@ class MemoryBroker(Broker):
 
     def _touch(self, channel: str, stream: _Stream) -> None:
         if not stream.sinks:
-            self._idle.pop(channel, None)
             self._idle[channel] = None
+            self._idle.move_to_end(channel)

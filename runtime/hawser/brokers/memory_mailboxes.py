@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from hawser.amounts import check_amounts
 from hawser_engine.messages import Position
 
 from .base import Published
-from .mailboxes import Letter, MailboxFull, MailboxStore, News, dead_letter
+from .mailboxes import Letter, LetterTooLarge, MailboxFull, MailboxStore, News, dead_letter
 from .memory_keys import MemoryKeys
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 
 SOME: Final = 64
 """What is looked for at once."""
+LETTERS_BYTES_MAX: Final = 512 * 1024 * 1024
+"""As much as channels have for history, see `hawser.brokers.memory_history`."""
+LETTER_BYTES: Final = 512
+"""What a letter takes beside its payload: 360 to 410 bytes were measured."""
+
+
+def _charge(data: bytes) -> int:
+    return LETTER_BYTES + len(data)
 
 
 @attrs.define(eq=False)
@@ -90,6 +99,11 @@ class MemoryMailboxes(MailboxStore):
         mailboxes_max: Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds
             makes room.
         keys: Where the keys of letters are remembered, beside those of publications; None: for themselves.
+        bytes_max: So much all mailboxes have together, in payloads and 512 bytes for each letter; beyond, letters are
+            refused.
+
+    Raises:
+        ValueError: An amount is below 1.
     """
 
     def __init__(
@@ -100,7 +114,12 @@ class MemoryMailboxes(MailboxStore):
         clock: Callable[[], float] = time.time,
         mailboxes_max: int = 100_000,
         keys: MemoryKeys | None = None,
+        bytes_max: int = LETTERS_BYTES_MAX,
     ) -> None:
+        check_amounts(1, mailboxes_max=mailboxes_max, bytes_max=bytes_max)
+        self.bytes_max: int = bytes_max
+        """May be changed at any time."""
+        self._charged = 0
         self._broker = broker
         self._random_bytes = random_bytes
         self._clock = clock
@@ -120,12 +139,14 @@ class MemoryMailboxes(MailboxStore):
             return Published(known, True)
         before = self._mailboxes.get(posting.mailbox)
         posting.check_room(*((0, 0) if before is None else (len(before.kept), before.bytes)))
+        self._check_room(_charge(posting.data))
         mailbox = self._mailbox(posting.mailbox)
         mailbox.top += 1
         position, now_ms = Position(mailbox.epoch, mailbox.top), self._now_ms()
         letter = Letter(position, posting.data, posting.sender, int(now_ms))
         mailbox.kept[mailbox.top] = _Kept(letter, now_ms + posting.seconds * 1_000)
         mailbox.bytes += len(posting.data)
+        self._charged += _charge(posting.data)
         self._keys.remember(posting.mailbox.encode(), posting.key, position, now)
         self._touch(mailbox)
         mailbox.tell()
@@ -157,7 +178,7 @@ class MemoryMailboxes(MailboxStore):
         if box is None:
             return False
         for position in letters:
-            box.take(position)
+            self._take(box, position)
         return True
 
     async def fail(self, mailbox: str, sink: MailSink, letters: Collection[Position], keeping: Keeping) -> int | None:
@@ -244,6 +265,22 @@ class MemoryMailboxes(MailboxStore):
             box = self._mailboxes[name] = _Mailbox(name, self._random_bytes(8))
         return box
 
+    def _check_room(self, size: int) -> None:
+        if size > self.bytes_max:
+            raise LetterTooLarge(f"all mailboxes have at most {self.bytes_max} bytes, and the letter counts for {size}")
+        if self._charged + size > self.bytes_max:
+            raise MailboxFull(f"all mailboxes have {self._charged} bytes of letters, and at most {self.bytes_max}")
+
+    def _take(self, box: _Mailbox, position: Position) -> _Kept | None:
+        kept = box.take(position)
+        if kept is not None:
+            self._charged -= _charge(kept.letter.data)
+        return kept
+
+    def _put_back(self, box: _Mailbox, kept: _Kept) -> None:
+        box.put_back(kept)
+        self._charged += _charge(kept.letter.data)
+
     def _touch(self, box: _Mailbox) -> None:
         self._idle.pop(box.name, None)
         if box.idle:
@@ -251,7 +288,7 @@ class MemoryMailboxes(MailboxStore):
 
     async def _bury(self, box: _Mailbox, dead: Sequence[_Kept], why: Why, keeping: Keeping) -> int:
         """Take letters away and publish them; where that cannot be done they stay. Returns how many."""
-        taken = [kept for kept in dead if box.take(kept.letter.position)]
+        taken = [kept for kept in dead if self._take(box, kept.letter.position)]
         count = len(taken)
         while taken:
             if keeping.dead is not None:
@@ -265,7 +302,7 @@ class MemoryMailboxes(MailboxStore):
                         )
                 except BaseException:
                     for kept in taken:
-                        box.put_back(kept)
+                        self._put_back(box, kept)
                     raise
             del taken[0]
         self._touch(box)

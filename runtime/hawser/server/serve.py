@@ -61,6 +61,16 @@ class Server:
         return self._node.app.broker.keys_forgotten
 
     @property
+    def history_cut(self) -> int:
+        """How many publications have left history before their time, for all channels together had too much of it.
+
+        While it rises, whoever is far behind, or comes back, may be told a gap: give the broker more `bytes_max`.
+
+        Spec: CHN-14.
+        """
+        return self._node.app.broker.history_cut
+
+    @property
     def overflow(self) -> dict[str, OverflowCounts]:
         """What subscribers could not take and what became of it, by the pattern of their channels (SPEC OVF-2)."""
         return {pattern: attrs.evolve(counts) for pattern, counts in self._node.hub.counts.items()}
