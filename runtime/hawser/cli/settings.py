@@ -68,6 +68,10 @@ DEVELOPMENT: Final[dict[str, dict[str, float]]] = {
 """What holds for the development app where the file says nothing else: nobody is slowed down on one's own machine."""
 
 
+IN_MEMORY: Final = frozenset({"keys_max", "memory_bytes"})
+"""What under ``[store]`` holds without a file."""
+
+
 @attrs.frozen
 class Tls:
     """What ``wss`` and ``https`` need; both files are PEM."""
@@ -88,7 +92,7 @@ def _word(*words: str) -> Callable[[object, attrs.Attribute[Any], str], None]:
 
 @attrs.frozen
 class Store:
-    """The file that keeps channels and letters over a restart of the server; `keys_max` holds without one, too."""
+    """The file that keeps channels and letters over a restart of the server, and bounds, also of what is in memory."""
 
     file: str | None = None
     """Where it is; it is made if there is none. None: channels and letters end with the server."""
@@ -104,6 +108,10 @@ class Store:
     """Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds makes room."""
     file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))
     """How large the file may become; beyond, publications and letters are refused. None: as the disk has room."""
+    memory_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    """Without a file: how much history all channels together keep in memory; beyond, the oldest of the channel used
+    longest ago goes before its time, and the log says so. And how much letters take in all; beyond, they are refused.
+    None: 536,870,912, or what the app gives its broker."""
 
 
 @attrs.frozen
@@ -165,9 +173,13 @@ def read_settings(
         found: list[str] = transform_error(error, "", _explain)
         what = "; ".join(_in_words(*line.rsplit(" @ ", 1)) for line in found)
         raise CommandFailed(f"{path}: {what}", WRONG_USAGE) from None
-    if settings.store.file is None and [*content.get("store", ["keys_max"])] != ["keys_max"]:
-        fix = "name one under [store], or give --store FILE"
-        raise CommandFailed(f"{path}: store.file is missing, and without it only keys_max holds; {fix}", WRONG_USAGE)
+    named = {*content.get("store", IN_MEMORY)}
+    if settings.store.file is None and not (named and named <= IN_MEMORY):
+        what = f"store.file is missing, and without it only {' and '.join(sorted(IN_MEMORY))} hold"
+        raise CommandFailed(f"{path}: {what}; name one under [store], or give --store FILE", WRONG_USAGE)
+    if settings.store.file is not None and settings.store.memory_bytes is not None:
+        what = "store.memory_bytes holds only without a file"
+        raise CommandFailed(f"{path}: {what}; store.file_bytes bounds how large that becomes", WRONG_USAGE)
     return settings
 
 

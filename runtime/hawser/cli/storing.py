@@ -22,19 +22,24 @@ NO_STORE: Final = (
 
 
 def keep_in_store(app: App, store: Store) -> None:
-    """Let an app keep its channels in a file, if one is named, and so many keys as are named.
+    """Let an app keep its channels in a file, if one is named, and so many keys, and so much, as is named.
 
     Raises:
         CommandFailed: The app has a broker of its own, or what is named is no file.
     """
-    if store.file is None and store.keys_max is None:
+    both = {"keys_max": store.keys_max, "memory_bytes": store.memory_bytes}
+    amounts = {name: amount for name, amount in both.items() if amount is not None}
+    if store.file is None and not amounts:
         return
     if not isinstance(app.broker, MemoryBroker):
-        asked = f"store.keys_max = {store.keys_max}" if store.file is None else f"--store {store.file}"
+        named = ", ".join(f"store.{name} = {amount}" for name, amount in amounts.items())
+        asked = named if store.file is None else f"--store {store.file}"
         own = type(app.broker).__name__
         raise CommandFailed(f"{asked}: the app keeps its channels in a {own} of its own", WRONG_USAGE)
     if store.keys_max is not None:
         app.broker.keys_max = store.keys_max
+    if store.memory_bytes is not None:
+        app.broker.bytes_max = store.memory_bytes
     if store.file is None:
         return
     from hawser.brokers.sqlite import SqliteBroker

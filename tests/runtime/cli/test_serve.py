@@ -108,6 +108,7 @@ def test_only_the_development_app_slows_nobody_down(tmp_path: Path) -> None:
         ("[store]\nfile = 5", "store.file is 5; it must be a text"),
         ("[store]\nsynchronous = 'off'", "store.synchronous is 'off'; it must be 'normal' or 'full'"),
         ("[store]\nkeys_max = 0", "store.keys_max is 0; it must be >= 1"),
+        ("[store]\nmemory_bytes = 0", "store.memory_bytes is 0; it must be >= 1"),
         ("[store]\nfile_bytes = 5", "store.file_bytes is 5; it must be >= 65536"),
         ("= nonsense", "is no TOML: "),
     ],

@@ -124,10 +124,19 @@ def test_a_store_without_a_file_is_refused(table: str, app: str | None, tmp_path
         read_settings(path, app=app)
     assert caught.value.exit_code == 2
     assert str(caught.value) == (
-        f"{path}: store.file is missing, and without it only keys_max holds; "
+        f"{path}: store.file is missing, and without it only keys_max and memory_bytes hold; "
         "name one under [store], or give --store FILE"
     )
     assert read_settings(path, app=app, store="s.db").store.file == "s.db"
+
+
+def test_what_bounds_memory_is_refused_where_there_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "hawser.toml"
+    path.write_text("[store]\nmemory_bytes = 1_000\n")
+    assert read_settings(path).store.memory_bytes == 1_000
+    with pytest.raises(CommandFailed, match=r"store.memory_bytes holds only without a file") as caught:
+        read_settings(path, store="s.db")
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -147,14 +156,15 @@ def test_its_limits_have_the_bounds_of_those_of_the_broker(field: str, of_broker
             make("x", **{name: least - 1})
 
 
-async def test_without_a_file_so_many_keys_are_remembered_as_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("field", "of_broker"), [("keys_max", "keys_max"), ("memory_bytes", "bytes_max")])
+async def test_without_a_file_memory_has_the_bounds_that_are_named(field: str, of_broker: str, tmp_path: Path) -> None:
     path = tmp_path / "hawser.toml"
-    path.write_text("[store]\nkeys_max = 7\n")
-    own, named = App(broker=MemoryBroker(keys_max=5)), App(broker=MemoryBroker(keys_max=5))
+    path.write_text(f"[store]\n{field} = 7\n")
+    own, named = (App(broker=MemoryBroker(keys_max=5, bytes_max=5)) for _ in range(2))
     keep_in_store(own, Store())
     keep_in_store(named, read_settings(path).store)
-    assert [app.broker.keys_max for app in (own, named) if isinstance(app.broker, MemoryBroker)] == [5, 7]
-    with pytest.raises(CommandFailed, match=r"store.keys_max = 7: the app keeps its channels in a Own of its own"):
+    assert [getattr(app.broker, of_broker) for app in (own, named)] == [5, 7]
+    with pytest.raises(CommandFailed, match=rf"store.{field} = 7: the app keeps its channels in a Own of its own"):
         keep_in_store(App(broker=Own(tmp_path / "own.db")), read_settings(path).store)
 
 
