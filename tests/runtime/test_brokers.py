@@ -61,25 +61,19 @@ class Wrong(MemoryBroker):
 
 
 class CountsFromZero(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
-        result = await super().publish(channel, data, retention=retention, key=key, about=about)
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
+        result = await super().publish(channel, data, **options)
         return Published(Position(result.position.epoch, result.position.offset - 1), result.duplicate)
 
 
 class KeepsTooMuch(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
-        return await super().publish(channel, data, retention=Retention(messages=100), key=key, about=about)
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, **options: Any) -> Published:
+        return await super().publish(channel, data, retention=Retention(messages=100), **options)
 
 
 class ForgetsKeys(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
-        return await super().publish(channel, data, retention=retention, about=about)
+    async def publish(self, channel: str, data: bytes, *, key: bytes | None = None, **options: Any) -> Published:
+        return await super().publish(channel, data, **options)
 
 
 class ReportsTwice(Wrong):
@@ -141,11 +135,9 @@ class ReadsBackTooFar(Wrong):
 
 
 class KeepsForEver(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, **options: Any) -> Published:
         keep = attrs.evolve(retention, seconds=inf)
-        return await super().publish(channel, data, retention=keep, key=key, about=about)
+        return await super().publish(channel, data, retention=keep, **options)
 
 
 class IgnoresTheAgeAskedFor(Wrong):
@@ -154,19 +146,15 @@ class IgnoresTheAgeAskedFor(Wrong):
 
 
 class LosesWhatIsCarried(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
-        return await super().publish(channel, data, retention=retention, key=key)
+    async def publish(self, channel: str, data: bytes, *, about: About | None = None, **options: Any) -> Published:
+        return await super().publish(channel, data, **options)
 
 
 class SortsTags(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, *, about: About | None = None, **options: Any) -> Published:
         if about is not None and about.tags is not None:
             about = attrs.evolve(about, tags=dict(sorted(about.tags.items())))
-        return await super().publish(channel, data, retention=retention, key=key, about=about)
+        return await super().publish(channel, data, about=about, **options)
 
 
 class DatesBackwards(Wrong):
@@ -177,10 +165,8 @@ class DatesBackwards(Wrong):
 
 
 class PublishesAndIsThenCancelled(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
-        result = await super().publish(channel, data, retention=retention, about=about)
+    async def publish(self, channel: str, data: bytes, *, key: bytes | None = None, **options: Any) -> Published:
+        result = await super().publish(channel, data, **options)
         await trio.lowlevel.checkpoint()
         return result
 
@@ -314,9 +300,7 @@ async def test_a_mailbox_that_is_empty_makes_room_and_no_other(autojump_clock: M
 
 
 class PublishesNothing(MemoryBroker):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
         raise BrokerUnavailable("away")
 
 

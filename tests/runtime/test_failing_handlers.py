@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from hawser import App, Client, Config, Principal, RequestFailed, Session, connect
-from hawser.brokers import MemoryBroker, Published, Retention
+from hawser.brokers import MemoryBroker, Published
 from tests.runtime.helpers import URL, serving
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser.client import Connect
-    from hawser_engine.messages import About
 
 
 @pytest.mark.parametrize(
@@ -40,17 +39,9 @@ async def test_three_failing_children_of_a_handler_harm_nobody_else(
                     nursery.start_soon(fail)
 
     class Fragile(MemoryBroker):
-        async def publish(
-            self,
-            channel: str,
-            data: bytes,
-            *,
-            retention: Retention,
-            key: bytes | None = None,
-            about: About | None = None,
-        ) -> Published:
+        async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
             await pass_by("broker", Principal(channel))
-            return await super().publish(channel, data, retention=retention, key=key, about=about)
+            return await super().publish(channel, data, **options)
 
     app = App(broker=Fragile())
     rule = app.channel("*", history=10)

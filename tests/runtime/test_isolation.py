@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from hawser import App, CallError, Client, Config, ErrorCode, Principal, RequestFailed, Session, connect
-from hawser.brokers import MemoryBroker, Published, Retention
+from hawser.brokers import MemoryBroker, Published
 from hawser_engine.messages import ChannelRequest, Subscribe
 from tests.runtime.helpers import URL, RawClient, open_app, serving
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trio.testing import MockClock
-
-    from hawser_engine.messages import About
 
 
 def incidents(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -225,18 +223,10 @@ async def test_a_broker_that_fails_is_an_incident_and_the_next_publication_goes_
     class Moody(MemoryBroker):
         mood = "bad"
 
-        async def publish(
-            self,
-            channel: str,
-            data: bytes,
-            *,
-            retention: Retention,
-            key: bytes | None = None,
-            about: About | None = None,
-        ) -> Published:
+        async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
             if self.mood == "bad":
                 raise ConnectionError("the broker is away")
-            return await super().publish(channel, data, retention=retention, key=key, about=about)
+            return await super().publish(channel, data, **options)
 
     broker = Moody()
     app = App(broker=broker)

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from hawser_engine.messages import About
-
 
 ADA, BOB = Principal("ada"), Principal("bob")
 BOUND = 100
@@ -97,11 +95,9 @@ async def test_a_broker_with_a_bound_keeps_the_contract(kind: str, tmp_path: Pat
 
 
 class ForgetsTheOldestOfAll(MemoryBroker):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, *, key: bytes | None = None, **options: Any) -> Published:
         own = None if key is None else scoped_key(None, key)
-        return await super().publish(channel, data, retention=retention, key=own, about=about)
+        return await super().publish(channel, data, key=own, **options)
 
 
 class CountsNothing(MemoryBroker):
@@ -111,11 +107,9 @@ class CountsNothing(MemoryBroker):
 
 
 class ForgetsTheNewest(MemoryBroker):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, *, key: bytes | None = None, **options: Any) -> Published:
         own = None if self.keys_forgotten else key
-        return await super().publish(channel, data, retention=retention, key=own, about=about)
+        return await super().publish(channel, data, key=own, **options)
 
 
 @pytest.mark.parametrize("kind", [ForgetsTheOldestOfAll, CountsNothing, ForgetsTheNewest])

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from hawser import App, Config, Position, Principal, connect, to
-from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News, Published, Retention
+from hawser.brokers import BrokerUnavailable, MemoryBroker, MemoryMailboxes, News, Published
 from hawser.brokers.check import check_broker
 from hawser.testing import seeded_bytes
 from tests.runtime.helpers import FAST, PATIENCE, URL, collect, serving
@@ -83,11 +83,9 @@ class LateBroker(MemoryBroker):
             if not any(late.holds for late in self._late.values()):
                 self._news = trio.Event()
 
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
         await self.dawdle()
-        published = await super().publish(channel, data, retention=retention, key=key, about=about)
+        published = await super().publish(channel, data, **options)
         await self.dawdle()
         return published
 

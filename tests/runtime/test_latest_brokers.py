@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -24,20 +24,18 @@ class Wrong(MemoryBroker):
 
 
 class KeepsAll(Wrong):
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, *, retention: Retention, **options: Any) -> Published:
         keep = attrs.evolve(retention, latest=False)
-        return await super().publish(channel, data, retention=keep, key=key, about=about)
+        return await super().publish(channel, data, retention=keep, **options)
 
 
 class ReplacesWhatHasNoKey(Wrong):
     async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+        self, channel: str, data: bytes, *, retention: Retention, about: About | None = None, **options: Any
     ) -> Published:
         if retention.latest and about is None:
             about = About(latest_key=".")
-        return await super().publish(channel, data, retention=retention, key=key, about=about)
+        return await super().publish(channel, data, retention=retention, about=about, **options)
 
 
 class MissesWhatWasReplaced(Wrong):
@@ -72,17 +70,9 @@ async def test_every_wrong_broker_is_caught(autojump_clock: MockClock, kind: typ
 
 async def test_an_age_that_is_forgotten_is_caught(autojump_clock: MockClock) -> None:
     class KeepsTheLatestForEver(MemoryBroker):
-        async def publish(
-            self,
-            channel: str,
-            data: bytes,
-            *,
-            retention: Retention,
-            key: bytes | None = None,
-            about: About | None = None,
-        ) -> Published:
+        async def publish(self, channel: str, data: bytes, *, retention: Retention, **options: Any) -> Published:
             keep = attrs.evolve(retention, seconds=inf if retention.latest else retention.seconds)
-            return await super().publish(channel, data, retention=keep, key=key, about=about)
+            return await super().publish(channel, data, retention=keep, **options)
 
     with pytest.RaisesGroup(BrokerContractError, allow_unwrapped=True, flatten_subgroups=True):
         await check_broker(KeepsTheLatestForEver(clock=trio.current_time), age_seconds=10)

@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from hawser import App, Config, ErrorCode
-from hawser.brokers import BrokerUnavailable, MemoryBroker, Published, Retention
+from hawser.brokers import BrokerUnavailable, MemoryBroker, Published
 from hawser_engine import EngineConfig
 from hawser_engine.calls import ErrorReply
 from hawser_engine.messages import (
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from hawser import Proceed, Session
     from hawser.brokers import Submission
-    from hawser_engine.messages import About
 
 
 class Committing(MemoryBroker):
@@ -47,12 +46,10 @@ class Committing(MemoryBroker):
         self.fault: Exception | None = None
         self._go = trio.Event()
 
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
         self.commits.append([data])
         await self._go.wait()
-        return await super().publish(channel, data, retention=retention, key=key, about=about)
+        return await super().publish(channel, data, **options)
 
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
         self.commits.append([one.data for one in submissions])

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from hawser import App, ErrorCode, Position, RequestFailed, connect, serve
-from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Published, Retention
+from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Published
 from tests.runtime.helpers import URL, collect, serving
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser.brokers import Sink
-    from hawser_engine.messages import About
 
 
 class Moody(MemoryBroker):
@@ -28,11 +27,9 @@ class Moody(MemoryBroker):
         if self.away:
             raise BrokerUnavailable("away")
 
-    async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
-    ) -> Published:
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
         self.check()
-        return await super().publish(channel, data, retention=retention, key=key, about=about)
+        return await super().publish(channel, data, **options)
 
     async def join(self, channel: str, sink: Sink) -> Position:
         self.check()
