@@ -16,7 +16,7 @@ from .addressing import Outcome, Reach, Sent, UserRule
 from .agents import AgentRule
 from .answers import Answer, Collected, Question
 from .app import App
-from .brokers import LetterTooLarge, MailboxFull, Published
+from .brokers import LetterTooLarge, MailboxFull, PositionMoved, Published
 from .client import (
     AgentWorker,
     Client,
@@ -130,6 +130,7 @@ __all__ = [
     "PoolFull",
     "PooledClient",
     "Position",
+    "PositionMoved",
     "PostRequest",
     "Presence",
     "PresenceChange",

@@ -339,6 +339,7 @@ class App:
         tags: Mapping[str, str] | None = None,
         latest_key: str | None = None,
         volatile: bool = False,
+        expected: Position | None = None,
     ) -> Published:
         """Publish from inside the application; nobody is asked whether it may.
 
@@ -350,6 +351,8 @@ class App:
             tags: As for `Client.publish`.
             latest_key: As for `Client.publish`.
             volatile: As for `Client.publish`.
+            expected: Where the channel has to stand, so that nothing comes between what this rests on and itself,
+                from whatever server; None: anywhere. With a key that is known the original result is returned first.
 
         Returns:
             The position that it got, and whether the key had been published before.
@@ -357,8 +360,9 @@ class App:
         Raises:
             LookupError: No declared pattern matches the channel.
             PayloadError: The data cannot travel, or is too long to be volatile.
+            PositionMoved: The channel stands elsewhere; the error says where.
             ValueError: Tags or key cannot travel, or the channel carries none, or it is not as declared; or it has no
-                volatile publications, or this one has an idempotency key.
+                volatile publications, or this one has an idempotency key, or expects something.
 
         Spec: PUB-2, PUB-3, PUB-8, VOL-1, CTR-1.
         """
@@ -367,7 +371,7 @@ class App:
             with _as_declared():
                 data, tags = rule.events.render(data, tags)
         options = publish_options(tags, latest_key, volatile=volatile)
-        return await self._publish(rule, channel, encode_payload(data), key, options, ())
+        return await self._publish(rule, channel, encode_payload(data), key, options, (), expected)
 
     async def publish_payload(
         self,
@@ -407,12 +411,15 @@ class App:
         key: bytes | None,
         options: PublishOptions | None,
         spared: tuple[str, ...],
+        expected: Position | None = None,
     ) -> Published:
         about = _about(rule, channel, payload, key, options, spared)
         if options is not None and options.volatile:
+            if expected is not None:
+                raise ValueError("what is volatile has no place of its own, and expects none")
             return Published(await self.broker.publish_volatile(channel, payload, about=about), False)
         return await self.broker.publish(
-            channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about
+            channel, payload, retention=rule.retention, key=scoped_key(None, key), about=about, expected=expected
         )
 
     async def send(

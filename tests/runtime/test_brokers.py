@@ -23,6 +23,7 @@ from hawser.brokers import (
     MemoryBroker,
     MemoryKeys,
     MemoryMailboxes,
+    PositionMoved,
     Posting,
     Published,
     Retention,
@@ -169,6 +170,59 @@ class PublishesAndIsThenCancelled(Wrong):
         result = await super().publish(channel, data, **options)
         await trio.lowlevel.checkpoint()
         return result
+
+
+class IgnoresWhatIsExpected(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, expected: Position | None = None, **options: Any
+    ) -> Published:
+        return await super().publish(channel, data, **options)
+
+
+class LooksAtTheOffsetAlone(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, expected: Position | None = None, **options: Any
+    ) -> Published:
+        if expected is not None:
+            expected = attrs.evolve(expected, epoch=self._stream(channel).epoch)
+        return await super().publish(channel, data, expected=expected, **options)
+
+
+class LooksBeforeItPublishes(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, expected: Position | None = None, **options: Any
+    ) -> Published:
+        known = self._keys.known(channel, options.get("key"), trio.current_time())
+        if expected is not None and known is None and self._stream(channel).position() != expected:
+            raise PositionMoved(channel, self._stream(channel).position())
+        await trio.lowlevel.checkpoint()
+        return await super().publish(channel, data, **options)
+
+
+class RefusesWhatItHasPublished(Wrong):
+    async def publish(
+        self, channel: str, data: bytes, *, expected: Position | None = None, **options: Any
+    ) -> Published:
+        if expected is not None and self._stream(channel).position() != expected:
+            raise PositionMoved(channel, self._stream(channel).position())
+        return await super().publish(channel, data, **options)
+
+
+class TellsWhatWasExpected(Wrong):
+    async def publish(self, channel: str, data: bytes, **options: Any) -> Published:
+        try:
+            return await super().publish(channel, data, **options)
+        except PositionMoved:
+            raise PositionMoved(channel, options["expected"]) from None
+
+
+class RemembersTheRefused(Wrong):
+    async def publish(self, channel: str, data: bytes, *, key: bytes | None = None, **options: Any) -> Published:
+        try:
+            return await super().publish(channel, data, key=key, **options)
+        except PositionMoved as moved:
+            self._keys.remember(channel, key, moved.position, trio.current_time())
+            raise
 
 
 class TurnsThemAround(Wrong):

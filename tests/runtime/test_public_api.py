@@ -34,17 +34,18 @@ PUBLIC: dict[ModuleType, list[str]] = {
         "HttpRequest", "HttpResponse", "Inputs", "Letter", "LetterTooLarge", "Mailbox", "MailboxFull", "MailboxRule",
         "Member", "Message", "NOBODY", "NotSent", "OfferRequest", "Offering", "Outbox", "OutboxFull", "Outcome",
         "OutcomeUnknown", "OverflowCounts", "Page", "PayloadError", "PoolFull", "PooledClient", "Position",
-        "PostRequest", "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed", "PublishRequest",
-        "Published", "Question", "Reach", "ReadRequest", "Receipt", "Request", "RequestFailed", "RequestLost",
-        "ResetReason", "Right", "SendRequest", "Sent", "Server", "Session", "SessionClosed", "SharedPresence",
-        "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "SubscriptionLost", "UserRule", "claims",
-        "connect", "granted", "serve", "states", "takes_inputs", "to",
+        "PositionMoved", "PostRequest", "Presence", "PresenceChange", "PresenceRequest", "Principal", "Proceed",
+        "PublishRequest", "Published", "Question", "Reach", "ReadRequest", "Receipt", "Request", "RequestFailed",
+        "RequestLost", "ResetReason", "Right", "SendRequest", "Sent", "Server", "Session", "SessionClosed",
+        "SharedPresence", "SharedSubscription", "Stream", "SubscribeRequest", "Subscription", "SubscriptionLost",
+        "UserRule", "claims", "connect", "granted", "serve", "states", "takes_inputs", "to",
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "LetterTooLarge",
         "MailSink", "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes", "MemoryPresence",
-        "MemorySessions", "Moving", "News", "NoAnswer", "Place", "Posting", "PresenceSink", "PresenceStore",
-        "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink", "Submission", "key_holder",
+        "MemorySessions", "Moving", "News", "NoAnswer", "Place", "PositionMoved", "Posting", "PresenceSink",
+        "PresenceStore", "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink", "Submission",
+        "key_holder",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [
@@ -172,7 +173,7 @@ def test_arguments_and_errors_are_stated_and_not_left_to_be_guessed(module: Modu
         (hawser.App.post, ["self", "mailbox", "data", "key", "ttl"]),
         (hawser.Client.post, ["self", "mailbox", "data", "key", "ttl"]),
         (hawser.Client.mailbox, ["self", "mailbox"]),
-        (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key", "volatile"]),
+        (hawser.App.publish, ["self", "channel", "data", "key", "tags", "latest_key", "volatile", "expected"]),
         (hawser.App.send, ["self", "to", "data", "but", "key", "tags", "latest_key", "volatile"]),
         (hawser.App.subscribe, ["self", "to", "channel", "since", "rewind", "rewind_seconds"]),
         (hawser.App.unsubscribe, ["self", "to", "channel"]),
@@ -213,5 +214,5 @@ def test_every_error_is_a_hawser_error() -> None:
         for name in hawser.__all__
         if inspect.isclass(item := getattr(hawser, name)) and issubclass(item, Exception)
     ]
-    assert len(errors) == 16
+    assert len(errors) == 17
     assert all(issubclass(error, hawser.HawserError) for error in errors)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from hawser.brokers import MemoryBroker, Retention, Submission
+from hawser.brokers import MemoryBroker, PositionMoved, Retention, Submission
 from hawser.brokers.sqlite import SqliteBroker
 from hawser_engine.messages import About
 
@@ -65,6 +65,14 @@ class Publish:
 
 
 @attrs.frozen
+class Expect:
+    """One, where the channel stands now, or so much before."""
+
+    submission: Submission
+    before: int
+
+
+@attrs.frozen
 class Pass:
     """Something volatile."""
 
@@ -103,7 +111,7 @@ class End:
     killed: bool
 
 
-Step: TypeAlias = Publish | Pass | Read | Join | Wait | End
+Step: TypeAlias = Publish | Expect | Pass | Read | Join | Wait | End
 
 steps = st.one_of(
     st.builds(Publish, st.lists(submissions, min_size=1, max_size=4)),
@@ -115,6 +123,7 @@ steps = st.one_of(
         st.sampled_from([10_000, 20, 0]),
         st.sampled_from([inf, inf, 5.0]),
     ),
+    st.builds(Expect, submissions, st.sampled_from([0, 0, 1])),
     st.builds(Pass, st.sampled_from("ac")),
     st.builds(Join, st.sampled_from("abcd")),
     st.builds(Wait, st.sampled_from([0.5, 15.0, 20.5, 290.0, 301.0])),
@@ -176,6 +185,8 @@ class Pair:
                 )
             case Publish(several):
                 await self.both(lambda broker: broker.publish_all(several))
+            case Expect(one, before):
+                await self.both(lambda broker: _expect(broker, one, before))
             case Pass(channel):
                 await self.both(lambda broker: broker.publish_volatile(channel, b"fleeting"))
             case Read():
@@ -218,6 +229,17 @@ class Pair:
         if killed:
             await self.close()
         await self.open()
+
+
+async def _expect(broker: Broker, one: Submission, before: int) -> object:
+    top = (await broker.history(one.channel, 0, limit=0, limit_bytes=0)).top
+    expected = attrs.evolve(top, offset=max(0, top.offset - before))
+    try:
+        return await broker.publish(
+            one.channel, one.data, retention=one.retention, key=one.key, about=one.about, expected=expected
+        )
+    except PositionMoved as moved:
+        return moved.position
 
 
 async def compare(taken: list[Step], clock: MockClock) -> None:

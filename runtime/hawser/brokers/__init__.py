@@ -5,7 +5,7 @@ from __future__ import annotations
 from hawser.principals import key_holder
 from hawser_engine.channels.entries import Entry, History, Retention
 
-from .base import Broker, BrokerUnavailable, Published, Sink, Submission
+from .base import Broker, BrokerUnavailable, PositionMoved, Published, Sink, Submission
 from .mailboxes import DeadLetters, Keeping, Letter, LetterTooLarge, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
 from .memory_keys import MemoryKeys
@@ -35,6 +35,7 @@ __all__ = [
     "News",
     "NoAnswer",
     "Place",
+    "PositionMoved",
     "Posting",
     "PresenceSink",
     "PresenceStore",

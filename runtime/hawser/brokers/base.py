@@ -40,6 +40,18 @@ class BrokerUnavailable(HawserError):
     """Whether it may pass by itself, so that the server asks again; if not, whoever waits for it is told."""
 
 
+class PositionMoved(HawserError):
+    """A channel is not where a publication was to find it. Nothing was published.
+
+    Attributes:
+        position: Where it is.
+    """
+
+    def __init__(self, channel: str, position: Position) -> None:
+        super().__init__(f"channel {channel!r} is not where it was expected, but at offset {position.offset}")
+        self.position = position
+
+
 @attrs.frozen(eq=False)
 class Submission:
     """A publication that has no place yet: what `Broker.publish` is told of it."""
@@ -143,7 +155,14 @@ class Broker(ABC):
 
     @abstractmethod
     async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+        self,
+        channel: str,
+        data: bytes,
+        *,
+        retention: Retention,
+        key: bytes | None = None,
+        about: About | None = None,
+        expected: Position | None = None,
     ) -> Published:
         """Give a publication its place and report it to everyone who has joined the channel.
 
@@ -154,6 +173,13 @@ class Broker(ABC):
             key: An idempotency key; a second publication with it to this channel within the broker's window is not
                 added, and its answer is the first one's. It begins with whose it is, for which there is `key_holder`.
             about: What it carries beside the payload; None: nothing.
+            expected: Where the channel has to stand when it is given its place, in one step, whoever else publishes
+                meanwhile and on whatever node; None: anywhere. A key that is known is answered before this is looked
+                at, for its publication may be what moved the channel; one that is refused is not remembered.
+
+        Raises:
+            PositionMoved: The channel stands elsewhere. One that was not known stands at offset 0 of an epoch that is
+                its own from now on.
         """
 
     @abstractmethod
@@ -173,7 +199,7 @@ class Broker(ABC):
         """
 
     async def publish_all(self, submissions: Sequence[Submission]) -> list[Published | BrokerUnavailable]:
-        """Publish several, each as `publish` would, in this order.
+        """Publish several, each as `publish` would, in this order, and none on a condition.
 
         For brokers for which several cost little more than one, as they share a commit or a round trip; they say so by
         `at_once`. Each has an outcome of its own, though what shares a commit may fail with it. If this raises

@@ -13,6 +13,7 @@ from hawser_engine.messages import About, Kept
 from hawser_transports.cancelling import cancel_at_checkpoint
 
 from .base import Broker, BrokerUnavailable, Published, Submission
+from .check_conditions import CONDITION_CHECKS
 from .check_latest import LATEST_CHECKS, check_ages_of_the_latest
 from .check_mailboxes import MAILBOX_CHECKS, check_times
 from .check_presence import PRESENCE_CHECKS, check_leases
@@ -72,7 +73,7 @@ async def check_broker(
     """
     async with trio.open_nursery() as nursery:
         await nursery.start(broker.run)
-        for check in (*_CHECKS, *LATEST_CHECKS):
+        for check in (*_CHECKS, *CONDITION_CHECKS, *LATEST_CHECKS):
             await check(broker)
         if key_window_seconds is not None:
             await _check_keys_are_forgotten(broker, key_window_seconds)

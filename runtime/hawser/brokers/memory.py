@@ -20,7 +20,7 @@ from hawser.amounts import check_amounts
 from hawser_engine.channels.entries import Entry, History, Retention
 from hawser_engine.messages import Position
 
-from .base import Broker, Published, Sink
+from .base import Broker, PositionMoved, Published, Sink
 from .keys import KEYS_MAX
 from .memory_history import HISTORY_BYTES_MAX, HistoryBudget, Log, Newest
 from .memory_keys import MemoryKeys
@@ -159,7 +159,14 @@ class MemoryBroker(Broker):
         return self._budget.cut
 
     async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+        self,
+        channel: str,
+        data: bytes,
+        *,
+        retention: Retention,
+        key: bytes | None = None,
+        about: About | None = None,
+        expected: Position | None = None,
     ) -> Published:
         """See `Broker.publish`."""
         await trio.lowlevel.checkpoint()
@@ -168,6 +175,8 @@ class MemoryBroker(Broker):
         if known is not None:
             return Published(known, True)
         stream = self._stream(channel)
+        if expected is not None and stream.position() != expected:
+            raise PositionMoved(channel, stream.position())
         now_ms = self._now_ms()
         entry = stream.append(data, about, retention, now_ms)
         if stream.past is not None:

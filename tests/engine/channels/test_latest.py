@@ -29,7 +29,7 @@ def test_one_without_a_key_replaces_nothing_and_is_never_replaced() -> None:
 
 def test_what_lies_behind_an_offset_is_found_whether_that_is_kept_or_not() -> None:
     latest = kept(*"abcab")
-    assert latest.after(0) == [3, 4, 5]
+    assert latest.after(0) == [*latest] == [3, 4, 5]
     assert [latest.after(offset) for offset in (2, 3, 4, 5, 9)] == [[3, 4, 5], [4, 5], [5], [], []]
     assert [latest.before(offset) for offset in (2, 3, 4, 9)] == [[], [], [3], [5, 4, 3]]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from hawser.brokers.base import Published, Submission
+from hawser.brokers.base import PositionMoved, Published, Submission
 from hawser_engine.channels.entries import Entry, Retention
 from hawser_engine.channels.latest import Latest
 from hawser_engine.messages import Position, encode_about
@@ -157,8 +157,16 @@ class Opening:
     channel: str
 
 
-Asked: TypeAlias = Submission | Opening | MailRequest
-Answer: TypeAlias = "Published | MailboxFull | Work | None"
+@attrs.frozen(eq=False)
+class Conditional:
+    """A request to publish something, if the channel stands where it is expected to."""
+
+    submission: Submission
+    expected: Position
+
+
+Asked: TypeAlias = Submission | Conditional | Opening | MailRequest
+Answer: TypeAlias = "Published | PositionMoved | MailboxFull | Work | None"
 
 
 @attrs.define(eq=False)
@@ -288,7 +296,9 @@ class Book:
         change = Change(self._commits + 1, date)
         for request in requests:
             if isinstance(request, Submission):
-                change.answers.append(self._publish(change, request, now, date))
+                change.answers.append(self._publish(change, request, None, now, date))
+            elif isinstance(request, Conditional):
+                change.answers.append(self._publish(change, request.submission, request.expected, now, date))
             elif isinstance(request, Opening):
                 self.draft(change, request.channel)
                 change.answers.append(None)
@@ -304,13 +314,21 @@ class Book:
         self.keys.plan(change)
         return change
 
-    def _publish(self, change: Change, request: Submission, now: int, date: int) -> Published:
-        known = self.keys.known(change, request.channel, request.key)
+    def _publish(
+        self, change: Change, request: Submission, expected: Position | None, now: int, date: int
+    ) -> Published | PositionMoved:
+        channel = request.channel
+        known = self.keys.known(change, channel, request.key)
         if known is not None:
             return Published(known, True)
-        head = self.draft(change, request.channel)
+        if expected is not None:
+            # Of a channel that is known nothing is written for a refusal; one that is new is promised its epoch.
+            before = change.heads.get(channel) or self._heads.get(channel) or self.draft(change, channel)
+            if before.position != expected:
+                return PositionMoved(channel, before.position)
+        head = self.draft(change, channel)
         change.enter(head, request.data, request.retention, date, request.about)
-        self.keys.remember(change, request.channel, request.key, head.position, now)
+        self.keys.remember(change, channel, request.key, head.position, now)
         return Published(head.position, False)
 
     def draft(self, change: Change, channel: str) -> Head:

@@ -24,7 +24,7 @@ from hawser.brokers.keys import KEYS_MAX
 from hawser.brokers.watching import Watchers
 from hawser_engine.channels.entries import Entry, History, Retention
 
-from .book import Asked, Book, Opening
+from .book import Asked, Book, Conditional, Opening
 from .errors import StoreClosed, StoreDamaged, StoreError
 from .file import StoreFile, Stretch
 from .fortune import Fortune
@@ -225,7 +225,14 @@ class SqliteBroker(Broker):
     # ------------------------------------------------------------ the contract
 
     async def publish(
-        self, channel: str, data: bytes, *, retention: Retention, key: bytes | None = None, about: About | None = None
+        self,
+        channel: str,
+        data: bytes,
+        *,
+        retention: Retention,
+        key: bytes | None = None,
+        about: About | None = None,
+        expected: Position | None = None,
     ) -> Published:
         """See `Broker.publish`.
 
@@ -233,7 +240,9 @@ class SqliteBroker(Broker):
             StoreError: It is not published.
         """
         channel.encode()  # a name that is no text fails here, and not for everybody who shares the commit
-        published = await self.ask(Submission(channel, data, retention, key, about), len(data))
+        submission = Submission(channel, data, retention, key, about)
+        asked = submission if expected is None else Conditional(submission, expected)
+        published = await self.ask(asked, len(data))
         assert isinstance(published, Published)
         return published
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser.brokers.base import Published
+from hawser.brokers.base import PositionMoved, Published
 from hawser.brokers.mailboxes import MailboxFull
 
 from .errors import StoreError, again
@@ -67,12 +67,13 @@ class WriteQueue:
         Raises:
             StoreError: It was not done.
             MailboxFull: It was a letter, and there is no room for it, or never will be.
+            PositionMoved: It was a publication, and the channel is not where it was to find it.
         """
         waiting = Waiting(asked, size)
         await self._finish([waiting])
         if isinstance(waiting.outcome, StoreError):
             raise again(waiting.outcome)
-        if isinstance(waiting.outcome, MailboxFull):
+        if isinstance(waiting.outcome, (MailboxFull, PositionMoved)):
             raise waiting.outcome
         return waiting.outcome
 
