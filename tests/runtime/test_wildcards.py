@@ -288,11 +288,34 @@ async def test_who_subscribes_to_a_channel_of_its_pattern_begins_behind_what_tha
 
 
 @its_own
-async def test_so_many_channels_are_known_that_only_patterns_have(autojump_clock: MockClock) -> None:
-    """SPEC CHN-15: as long as somebody has a pattern, and only where a report may get lost."""
+@pytest.mark.parametrize("open", [False, True], ids=["closed", "open for another pattern"])
+async def test_what_was_not_reported_before_a_subscription_beside_its_pattern_is_told_to_be_missing(
+    autojump_clock: MockClock, open: bool
+) -> None:
+    """SPEC WLD-4, CHN-3: the broker says how far the channel goes before it has reported all of that."""
     broker = Holding()
-    broker.compare_seconds = 10.0
     app = App(broker=broker)
+    app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
+    stuck = RawClient(EngineConfig(window_messages=1), features=(WILDCARDS,))
+    stuck.deliver = False
+    async with serving(app), stuck.connected(), connect(URL) as client, client.subscribe("room:*") as wide:
+        if open:
+            stuck.say(Subscribe(1, (ChannelRequest("room:*", None),)))
+            await stuck.hear()
+        await app.publish("room:1", 1)
+        assert await collect(wide, 1) == [("room:1", 1)]
+        broker.holds = "room:1"
+        await app.publish("room:1", 2)
+        async with client.subscribe("room:1") as plain:
+            assert await collect(wide, 1) == [("room:1", 1, 2)]
+            broker.let_go()
+            await app.publish("room:1", 3)
+            assert await collect(plain, 1) == [("room:1", 3)]
+
+
+async def test_so_many_channels_are_known_that_only_patterns_have(autojump_clock: MockClock) -> None:
+    """SPEC WLD-4, CHN-15: as long as somebody has a pattern."""
+    app = App()
     app.channel("room:*", wildcard=EVERYONE, open=True)
     async with serving(app, config=Config(wildcards_known=2)) as server, connect(URL) as client:
         async with client.subscribe("room:*") as messages:
