@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROOM: Final = "room:arena"
 MEMBERS: Final = 10_000
-OWN: Final = 300
-"""Sessions of the server that is looked at."""
+OWN: Final = 330
+"""Sessions of the server that is looked at; more than leave in a second, or each would be away at every step."""
 SECONDS: Final = 10
 TICKS: Final = 100
 """In a second; in each of them ten members leave, and those come back that have been away for long enough."""
