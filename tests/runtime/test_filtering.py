@@ -219,6 +219,7 @@ async def test_a_channel_that_begins_anew_tells_it_to_those_with_filters(autojum
             gap, *rest = await collect(messages, 3)
             assert gap == (2, 0, GapReason.EPOCH_CHANGED)
             assert rest == [4, 6]
+            await trio.sleep(1)
             [group] = channel_of(server).groups.values()
             assert group.matched == messages.position
 
