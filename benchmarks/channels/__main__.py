@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Spread
 
-DESCRIPTION = """What channels and calls cost: history beside none, memory, joining, a call beside python-socketio's and
-HTTP, in interleaved rounds, nine minutes in all. Writes results/channels.json, results/channels.png and the tables in
-README.md, unless it is told to run only a part."""
+DESCRIPTION = """What channels and calls cost: history beside none, memory, joining, a crowd, a call beside
+python-socketio's and HTTP, in interleaved rounds, nine minutes in all. Writes results/channels.json,
+results/channels.png and the tables in README.md, unless it is told to run only a part."""
 
 PICTURE = "![Fan-out, joining and calls as bars: medians, with the best and the worst](results/channels.png)"
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import tracemalloc
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from hawser import App
+from hawser_engine.channels.attendance import Writing
+from hawser_engine.presence import Member
 
 if TYPE_CHECKING:
     from hawser import Session
@@ -35,6 +38,15 @@ async def echo(_session: Session, data: Any) -> Any:
     """Come back."""
     await trio.lowlevel.checkpoint()
     return data
+
+
+@app.procedure("crowd")
+async def crowd(_session: Session, channel: str, count: int) -> None:
+    """Let so many be in a channel, as they are by the word of another server."""
+    store = app.broker.presence
+    members = [Member(b"%016d" % number, f"user {number}", b"") for number in range(count)]
+    writings = [Writing(channel, member.member, member) for member in members]
+    assert await store.write(await store.begin(inf), writings)
 
 
 @app.procedure("trace")

@@ -21,7 +21,7 @@ from .agent import PROCEDURE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["CALLS", "CASES", "FANOUT", "FULL", "JOINS", "MEMORY", "QUICK", "Case", "Plan", "Row"]
+__all__ = ["CALLS", "CASES", "FANOUT", "FLAPS", "FULL", "JOINS", "MEMORY", "QUICK", "Case", "Plan", "Row"]
 
 Row: TypeAlias = dict[str, Any]
 """What a generator prints."""
@@ -49,15 +49,36 @@ class Plan:
     turn_seconds: float
     channels: int
     """That are weighed."""
+    members: int
+    """Of a channel that as many leave in a second, and come back to, as a fan-out has subscribers."""
+    flap_seconds: float
     call_seconds: float
     budget_seconds: float
     """No round is begun that would end after this."""
 
 
 FULL = Plan(
-    rounds=5, subscribers=1_000, turns=6, turn_seconds=0.4, channels=100_000, call_seconds=2.0, budget_seconds=400.0
+    rounds=5,
+    subscribers=1_000,
+    turns=6,
+    turn_seconds=0.4,
+    channels=100_000,
+    members=10_000,
+    flap_seconds=10,
+    call_seconds=2.0,
+    budget_seconds=400.0,
 )
-QUICK = Plan(rounds=1, subscribers=20, turns=1, turn_seconds=0.1, channels=256, call_seconds=0.1, budget_seconds=60.0)
+QUICK = Plan(
+    rounds=1,
+    subscribers=20,
+    turns=1,
+    turn_seconds=0.1,
+    channels=256,
+    members=100,
+    flap_seconds=1,
+    call_seconds=0.1,
+    budget_seconds=60.0,
+)
 
 
 @frozen
@@ -114,6 +135,18 @@ def _join(presence: str, plan: Plan) -> list[Row]:
         return _generated("join", port, pid, f"--subscribers={plan.subscribers}", f"--presence={presence}")
 
 
+def _flap(plan: Plan) -> list[Row]:
+    with serving(OUR_SERVER) as (pid, port):
+        return _generated(
+            "flap",
+            port,
+            pid,
+            f"--subscribers={plan.subscribers}",
+            f"--members={plan.members}",
+            f"--seconds={plan.flap_seconds}",
+        )
+
+
 def _call(kind: str, server: Sequence[str], plan: Plan) -> list[Row]:
     with serving(server) as (pid, port):
         return _called(kind, port, pid, plan)
@@ -144,6 +177,7 @@ JOINS: Final = (
     Case("join: presence on", partial(_join, "on")),
     Case("join: presence on and watched", partial(_join, "watched")),
 )
+FLAPS: Final = Case("presence: members leave and come back", _flap, once=True)
 OUR_CALL: Final = Case("call: Hawser, a procedure of the server", partial(_call, "hawser", OUR_SERVER))
 CALLS: Final = (
     OUR_CALL,
@@ -158,4 +192,4 @@ CALLS: Final = (
         for name in ("uvicorn, httptools", "Hypercorn, Trio worker")
     ),
 )
-CASES: Final = (*MEMORY, FANOUT, *JOINS, *CALLS)
+CASES: Final = (*MEMORY, FANOUT, *JOINS, FLAPS, *CALLS)

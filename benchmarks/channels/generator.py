@@ -32,6 +32,8 @@ FIRST: Final = 2_048
 """Channels before the first weighing: what is made once is there then, and tables are no longer small."""
 TRANCHES: Final = 10
 JOINS: Final = ("off", "on", "watched")
+WATCHERS: Final = 10
+"""Sessions that watch the members of a channel."""
 
 
 def fan_outs(options: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -147,10 +149,52 @@ def joins(options: argparse.Namespace) -> Iterator[dict[str, object]]:
         }
 
 
+def flaps(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """Let so many sessions a second leave a channel, and come back after half of one, while most members stay.
+
+    Those that stay are another server's. There are more sessions than leave in a second, or each would be away whenever
+    a step is told. A row for each second but the first, in which those come back that had not left.
+    """
+    name, count = f"{PRESENT}:arena", int(options.subscribers)
+    sessions = [Session(options.port) for _ in range(count + count // 10 + 1)]
+    watchers, scales = [Session(options.port) for _ in range(WATCHERS)], Session(options.port)
+    before = scales.call("weigh")[0]
+    for session in sessions:
+        session.appear(name, watch=False)
+    scales.call("crowd", name, options.members - len(sessions))
+    weight = scales.call("weigh")[0] - before
+    for watcher in watchers:
+        watcher.watch(name)
+    gc.freeze()
+    for second in range(1 + ceil(options.seconds)):
+        began, own, server = time.perf_counter(), time.process_time(), process_cpu_seconds(options.server_pid)
+        for number in range(count):
+            place = second * count + number
+            sessions[place % len(sessions)].flap(name, here=False)
+            sessions[(place - count // 2) % len(sessions)].flap(name, here=True)
+            time.sleep(max(0.0, began + (number + 1) / count - time.perf_counter()))
+        for session in sessions:
+            session.answered()
+        seconds = time.perf_counter() - began
+        told = sum(watcher.take() for watcher in watchers) / len(watchers)
+        if second:
+            yield {
+                "row": second,
+                "count": count,
+                "members": options.members,
+                "seconds": seconds,
+                "server_cpu_us": (process_cpu_seconds(options.server_pid) - server) * 1e6 / count,
+                "generator_cpu_us": (time.process_time() - own) * 1e6 / count,
+                "watcher_bytes": told / seconds,
+                "member_bytes": weight / options.members,
+            }
+
+
 LOADS: Final[dict[str, Callable[[argparse.Namespace], Iterator[dict[str, object]]]]] = {
     "fanout": fan_outs,
     "weigh": weights,
     "join": joins,
+    "flap": flaps,
 }
 
 
@@ -165,12 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain-port", type=int, help="fanout: where the server without sessions listens")
     parser.add_argument("--plain-pid", type=int, help="fanout: its process")
     parser.add_argument("--subscribers", type=int, default=1_000, help="of one channel (1000)")
-    parser.add_argument("--seconds", type=float, default=0.4, help="fanout: how long a turn lasts (0.4)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="of a turn, or of all flaps (0.4)")
     parser.add_argument("--fill-seconds", type=float, default=20.0, help="fanout: for history to fill (20)")
     parser.add_argument("--turns", type=int, default=6, help="fanout: how many turns each has (6)")
     parser.add_argument("--channels", type=int, default=100_000, help="weigh: how many (100000)")
     parser.add_argument("--traced", action="store_true", help="weigh: what is alive, not what is in memory")
     parser.add_argument("--presence", choices=JOINS, default="off", help="join: what else a join is (off)")
+    parser.add_argument("--members", type=int, default=10_000, help="flap: how many there are (10000)")
     options = parser.parse_args(arguments)
     try:
         for row in LOADS[options.load](options):

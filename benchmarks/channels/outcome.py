@@ -9,7 +9,7 @@ from attrs import frozen
 
 from benchmarks.report import Spread, table
 
-from .cases import CALLS, FANOUT, JOINS, MEMORY, OUR_CALL
+from .cases import CALLS, FANOUT, FLAPS, JOINS, MEMORY, OUR_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def as_text(found: Mapping[str, Sequence[Row]]) -> str:
         found: The rows of all rounds, by the name of their case.
     """
     tables = [_fan_outs(found[FANOUT.name])] if FANOUT.name in found else []
-    tables += [part for part in (_weights(found), _joins(found), _calls(found)) if part]
+    tables += [part for part in (_weights(found), _joins(found), _flaps(found), _calls(found)) if part]
     verdicts = [str(verdict) for verdict in _verdicts(found)]
     return "\n\n".join([*tables, *([f"Targets. {'; '.join(verdicts)}."] if verdicts else [])])
 
@@ -113,6 +113,22 @@ def _heading(case: Case) -> str:
 
 def _join(rows: Sequence[Row]) -> str:
     return f"{spread(rows, 'server_cpu_us').median:.0f} µs, {spread(rows, 'p50_ms').median:.2f} ms"
+
+
+def _flaps(found: Mapping[str, Sequence[Row]]) -> str:
+    rows = found.get(FLAPS.name)
+    if not rows:
+        return ""
+    one = rows[0]
+    cpu = spread([{"ms": row["server_cpu_us"] * row["count"] / 1_000} for row in rows], "ms")
+    told, weight = statistics.fmean(row["watcher_bytes"] for row in rows), one["member_bytes"]
+    lines = [
+        (f"{one['members']:,} members, of whom {one['count']:,} a second leave and come back", "figure"),
+        ("server CPU for a second of that", f"{cpu.median:.0f} ms (best {cpu.best:.0f})"),
+        ("told to each who watches, a second", f"{told:.0f} bytes"),
+        ("resident, a member", f"{weight:,.0f} bytes"),
+    ]
+    return table(lines)
 
 
 def _calls(found: Mapping[str, Sequence[Row]]) -> str:

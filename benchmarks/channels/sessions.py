@@ -57,7 +57,7 @@ class Session:
         self._batches = self._frames.take(early)
         self._client = Client(CONFIG, time.monotonic(), features=(PRESENCE,))
         self._connection = self._client.connect(time.monotonic())
-        self._last_id = 0
+        self._last_id = self._unanswered = self._received = 0
         self._write()
         while not self._client.session.opened:
             self._read()
@@ -88,9 +88,38 @@ class Session:
         if answer.member is None:
             raise Lost(f"appearing was answered {answer!r}")
 
-    def call(self, procedure: str) -> Any:
-        """Call a procedure without arguments."""
-        return decode_value(self._ask(Call(self._next_id(), procedure, encode_value([]), None), Reply).data)
+    def watch(self, name: str) -> None:
+        """Watch who is a member of a channel, and be none."""
+        self._ask(Presence(self._next_id(), name, 1, None), Present)
+
+    def flap(self, name: str, *, here: bool) -> None:
+        """Come to a channel as a member, or leave it, without waiting for the answer; see `answered`."""
+        self._unanswered += 1
+        request = Presence(self._next_id(), name, 0, b"" if here else None)
+        self._client.session.send(encode_body(request), time.monotonic())
+        self._write()
+
+    def answered(self) -> None:
+        """Wait until everything that was asked is answered."""
+        while self._unanswered:
+            self._unanswered -= sum(isinstance(message, Present) for message in self._read())
+            self._write()
+
+    def take(self) -> int:
+        """Take what has come by now; how many bytes that is."""
+        before = self._received
+        self._socket.setblocking(False)
+        try:
+            while True:
+                self._read()
+        except BlockingIOError:
+            self._socket.settimeout(PATIENCE_SECONDS)
+        self._write()
+        return self._received - before
+
+    def call(self, procedure: str, *arguments: object) -> Any:
+        """Call a procedure."""
+        return decode_value(self._ask(Call(self._next_id(), procedure, encode_value([*arguments]), None), Reply).data)
 
     def _next_id(self) -> int:
         self._last_id += 1
@@ -114,6 +143,7 @@ class Session:
             data = self._socket.recv(READ_BYTES)
             if not data:
                 raise Lost("the server has hung up")
+            self._received += len(data)
             self._batches = self._frames.take(data)
         now = time.monotonic()
         messages: list[object] = []

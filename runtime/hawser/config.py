@@ -112,8 +112,8 @@ class Config(EngineConfig):
     """Channels of its patterns that a session may be behind in; with one more it loses what it has not had of a
     pattern (SPEC WLD-6)."""
     wildcards_known: int = _amount(10_000)
-    """Channels that only patterns have, of which a server remembers how far they were reported, if its broker's reports
-    may get lost; what was lost of another one is not noticed."""
+    """Channels that only patterns have, of which a server remembers how far they were reported; what is late or lost of
+    another one is not noticed when a session subscribes to it."""
     leave_grace_seconds: float = _number(10.0, 0)
     """How long a member of a channel may be without a link before it has left (SPEC PRS-9), and a worker of an agent
     before the directory tells so (SPEC AGT-13)."""

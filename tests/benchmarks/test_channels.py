@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.channels.__main__ import main
-from benchmarks.channels.cases import CALLS, CASES, FANOUT, JOINS, MEMORY, OUR_CALL
+from benchmarks.channels.cases import CALLS, CASES, FANOUT, FLAPS, JOINS, MEMORY, OUR_CALL
 from benchmarks.channels.outcome import as_text, ratios
 from tests.benchmarks.test_servers import places_in
 
@@ -45,7 +45,9 @@ def test_a_tiny_run_measures_everything_and_records_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fan-out", "memory: alive", "join: presence on and watched", "an agent"])
+@pytest.mark.parametrize(
+    "name", ["fan-out", "memory: alive", "join: presence on and watched", "leave and come back", "an agent"]
+)
 def test_a_part_alone_is_measured_and_not_recorded(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main(["--quick", name]) == 0
     assert capsys.readouterr().out.strip()
@@ -101,6 +103,18 @@ def test_memory_is_told_with_its_target() -> None:
     assert "alive, never published to, of 100,000: ≤ 1,024: met, with 820" in text
     for kind in ("resident", "alive"):  # and without a target
         assert re.search(rf"\| {kind}, published to once, without payload +\| 100,000 +\| 1,030 ", text)
+
+
+def test_a_crowd_is_told_by_the_second() -> None:
+    rows = [
+        {"count": 1_000, "members": 10_000, "server_cpu_us": cpu_us, "watcher_bytes": told, "member_bytes": 550.0}
+        for cpu_us, told in ((300.0, 20.0), (310.0, 60.0), (420.0, 40.0))
+    ]
+    text = as_text({FLAPS.name: rows})
+    assert "10,000 members, of whom 1,000 a second" in text
+    assert "| 310 ms (best 300)" in text
+    assert "| 40 bytes" in text
+    assert "| 550 bytes" in text
 
 
 def test_joins_are_told_by_how_many_are_there_and_calls_beside_ours() -> None:

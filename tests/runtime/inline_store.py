@@ -32,6 +32,11 @@ FILES: Final = ("", "-wal", "-lock")
 """What a store is, by the ends of their names; all else SQLite makes anew."""
 
 
+def this_century() -> float:
+    """What wall time is while virtual time begins at 0."""
+    return 1_700_000_000 + trio.current_time()
+
+
 class InlineStore:
     """A store that one broker after another has, each as by a process of its own.
 
@@ -47,6 +52,7 @@ class InlineStore:
         self.struck: trio.Event | None = None
         """That it was, or will be in its next commit."""
         self._folder = folder
+        self._others = 0
 
     @property
     def _path(self) -> Path:
@@ -55,6 +61,12 @@ class InlineStore:
     def open(self) -> SqliteBroker:
         """The next broker."""
         return SqliteBroker(self._path, random_bytes=self.dice.randbytes, clock=trio.current_time)
+
+    def open_another(self) -> SqliteBroker:
+        """One for an application of its own, in a file of its own."""
+        self._others += 1
+        path = self._folder / f"other-{self._others}.db"
+        return SqliteBroker(path, random_bytes=self.dice.randbytes, clock=this_century)
 
     async def kill(self) -> None:
         """Let whoever has it write nothing any more: the next one finds what ``kill -9`` would leave.

@@ -13,10 +13,13 @@ from hawser import NOBODY, App, Gap, RequestFailed, Session, Subscription, Subsc
 from hawser.testing import CutKind, FaultyNetwork
 from hawser_engine.codes import GapReason
 from tests.runtime.helpers import PATIENCE, URL, only_session, serving
+from tests.runtime.over_brokers import each_broker, unserved
 from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+pytestmark = each_broker
 
 
 class Reader:
@@ -104,6 +107,7 @@ async def test_hooks_and_procedures_decide_what_a_client_is_subscribed_to(autoju
     assert reader.open == 0
 
 
+@unserved
 async def test_after_a_reset_the_program_is_told_how_far_it_came_and_what_it_missed(autojump_clock: MockClock) -> None:
     """SPEC ASG-4, ASG-5."""
     app, reader = app_of_inboxes(), Reader()
@@ -204,6 +208,7 @@ async def test_the_application_says_where_it_begins_and_nobody_is_asked(
         await reader.until("live")
 
 
+@unserved
 async def test_what_comes_again_after_a_reset_is_no_gap(autojump_clock: MockClock) -> None:
     """SPEC ASG-5, ASG-6."""
     app, reader = App(), Reader()

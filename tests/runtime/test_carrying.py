@@ -19,25 +19,23 @@ from hawser import (
     RequestFailed,
     connect,
 )
-from hawser.brokers import MemoryBroker
 from hawser_engine.messages import ChannelRequest, Publication, PublishOptions, Subscribe, Subscribed
 from tests.runtime.helpers import URL, RawClient, serving
+from tests.runtime.over_brokers import each_broker, its_own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trio.testing import MockClock
 
+pytestmark = each_broker
+
 ALL = ("publisher", "time", "tags", "latest_key")
 TAGS = {"kind": "news", "from": "é"}
 
 
-def clock() -> float:
-    return 1_700_000_000 + trio.current_time()
-
-
 def app_that_carries(*about: Any) -> App:
-    app = App(broker=MemoryBroker(clock=clock))
+    app = App()
     app.channel("*", history=100, about=about, open=True)
 
     @app.authenticate
@@ -128,6 +126,7 @@ async def test_what_cannot_travel_is_refused_where_it_is_said(autojump_clock: Mo
             await app.publish("room", 1, **wrong)
 
 
+@its_own
 def test_a_channel_declares_only_what_can_be_carried() -> None:
     app = App()
     wrong: Any = ["tags", "colour"]

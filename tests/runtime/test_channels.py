@@ -23,9 +23,12 @@ from hawser_engine.messages import (
     Unsubscribed,
 )
 from tests.runtime.helpers import FAST, URL, RawClient, collect, only_session, open_app, serving, told
+from tests.runtime.over_brokers import each_broker, inside, its_own, only_over, prompt
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+pytestmark = each_broker
 
 # ---------------------------------------------------------------- rights
 
@@ -206,6 +209,7 @@ async def test_the_answer_to_a_subscribe_says_where_the_channel_stands(autojump_
 # ---------------------------------------------------------------- together
 
 
+@prompt
 @pytest.mark.parametrize("count", [1, 2, 16, 32])
 async def test_what_is_published_together_is_delivered_together(autojump_clock: MockClock, count: int) -> None:
     subscriber, publisher = RawClient(), RawClient()
@@ -250,6 +254,7 @@ async def slow_reader(client: RawClient, since: Position | None = None) -> None:
 
 
 async def catch_up(client: RawClient) -> None:
+    await trio.sleep(1)  # all is reported by then
     client.deliver = True
     client.engine.session.delivered(client.engine.session.inbox.received, trio.current_time())
     client.flush()
@@ -337,6 +342,7 @@ async def test_long_publications_reach_a_subscriber_that_is_behind_in_order_with
             assert [len(message) for message in await collect(messages, len(sizes))] == sizes
 
 
+@only_over("memory")  # of others 5,000 publications take longer than a session lives
 @pytest.mark.slow
 async def test_a_detached_subscriber_costs_nothing_and_is_fed_when_it_comes_back(autojump_clock: MockClock) -> None:
     app = open_app(history=5_000)
@@ -364,6 +370,7 @@ async def test_members_that_are_behind_share_the_bytes_they_are_fed(autojump_clo
             assert len(pages) == 7  # 16 a page: shared, not one set for each
 
 
+@inside
 async def test_a_new_epoch_while_subscribed_is_told_before_its_first_publication(autojump_clock: MockClock) -> None:
     """A broker that lost its history begins anew under another epoch."""
     app = open_app(history=10)
@@ -379,6 +386,7 @@ async def test_a_new_epoch_while_subscribed_is_told_before_its_first_publication
         assert await collect(messages, 4) == [(1, 0, 2), 0, 1, 2]
 
 
+@its_own
 async def test_reports_that_come_before_the_join_is_answered_move_the_channel_on(autojump_clock: MockClock) -> None:
     class Eager(MemoryBroker):
         async def join(self, channel: str, sink: Any) -> Position:
@@ -397,6 +405,7 @@ async def test_reports_that_come_before_the_join_is_answered_move_the_channel_on
         assert await collect(messages, 1) == [3]
 
 
+@its_own
 async def test_a_join_that_fails_is_an_error_and_can_be_tried_again(autojump_clock: MockClock) -> None:
     class Moody(MemoryBroker):
         mood = "bad"
@@ -418,6 +427,7 @@ async def test_a_join_that_fails_is_an_error_and_can_be_tried_again(autojump_clo
             assert await collect(messages, 1) == [1]
 
 
+@its_own
 async def test_a_leave_that_fails_is_an_incident_and_the_channel_can_be_joined_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -439,6 +449,7 @@ async def test_a_leave_that_fails_is_an_incident_and_the_channel_can_be_joined_a
     assert len(caplog.records) == 3
 
 
+@its_own
 async def test_a_history_that_is_ahead_of_the_reports_delivers_nothing_twice(autojump_clock: MockClock) -> None:
     """A subscriber fed from history gets what the broker has not reported yet; the report is then old news."""
 
@@ -477,6 +488,7 @@ async def test_a_history_that_is_ahead_of_the_reports_delivers_nothing_twice(aut
 # ---------------------------------------------------------------- coming and going
 
 
+@its_own
 async def test_a_channel_is_left_when_its_last_subscriber_is_gone(autojump_clock: MockClock) -> None:
     left: list[str] = []
 
@@ -497,6 +509,7 @@ async def test_a_channel_is_left_when_its_last_subscriber_is_gone(autojump_clock
         assert left == ["room"]
 
 
+@its_own
 async def test_a_channel_may_be_left_and_joined_at_once_by_many(autojump_clock: MockClock) -> None:
     class Slow(MemoryBroker):
         async def join(self, channel: str, sink: Any) -> Position:

@@ -23,6 +23,7 @@ from hawser_engine.messages import (
     Unsubscribe,
 )
 from tests.runtime.helpers import PATIENCE, URL, RawClient, collect, serving
+from tests.runtime.over_brokers import each_broker, inside, its_own, unserved
 from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from hawser import Server
     from hawser_engine.channels.channel import Channel
+
+pytestmark = each_broker
 
 
 def tagged_app(*, history: int = 100) -> App:
@@ -113,6 +116,7 @@ async def test_who_is_passed_over_hears_of_it_now_and_then(autojump_clock: MockC
     assert heard == [("POSITION", 10), ("PUBLICATION", 13), ("POSITION", 23), ("POSITION", 33)]
 
 
+@unserved
 async def test_a_quiet_subscription_does_not_fall_out_of_history(autojump_clock: MockClock) -> None:
     """SPEC CHN-4, SUB-4: passed over with far more than is kept, it goes on after a reset without a gap."""
     app = tagged_app(history=20)
@@ -199,6 +203,7 @@ async def test_a_filter_that_is_none_is_told_where_it_is_written(
         assert caught.value.code == ErrorCode.BAD_REQUEST
 
 
+@inside
 async def test_a_channel_that_begins_anew_tells_it_to_those_with_filters(autojump_clock: MockClock) -> None:
     """SPEC CHN-11."""
     app = tagged_app()
@@ -213,6 +218,7 @@ async def test_a_channel_that_begins_anew_tells_it_to_those_with_filters(autojum
             gap, *rest = await collect(messages, 3)
             assert gap == (2, 0, GapReason.EPOCH_CHANGED)
             assert rest == [4, 6]
+            await trio.sleep(1)
             [group] = channel_of(server).groups.values()
             assert group.matched == messages.position
 
@@ -230,6 +236,7 @@ async def test_what_is_too_long_for_a_batch_passes_or_not_like_everything(autoju
 EPOCH = b"epoch..1"
 
 
+@its_own
 def test_after_a_pause_a_filtered_queue_waits_to_be_told_where_it_stands() -> None:
     """SPEC CHN-9: offsets do not tell it what was under way from before the PAUSE."""
     feed = Feed("room", None, messages_max=2, bytes_max=1_000, filtered=True)

@@ -59,8 +59,8 @@ class LateBroker(MemoryBroker):
 
     at_once = 8
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(random_bytes=seeded_bytes(seed), clock=trio.current_time)
+    def __init__(self, seed: int, clock: Callable[[], float] = trio.current_time) -> None:
+        super().__init__(random_bytes=seeded_bytes(seed), clock=clock)
         self._dice = random.Random(seed)
         self._late: dict[Sink, _LateSink] = {}
         self._news = trio.Event()
@@ -137,7 +137,7 @@ class LateBroker(MemoryBroker):
 
     @cached_property
     def mailboxes(self) -> LateMailboxes:
-        return LateMailboxes(self, self.dawdle, random_bytes=self._random_bytes)
+        return LateMailboxes(self, self.dawdle, random_bytes=self._random_bytes, clock=self._clock)
 
     async def dawdle(self) -> None:
         await trio.sleep(self._dice.choice([0, 0.001, 0.01, 0.1]))
@@ -147,9 +147,14 @@ class LateMailboxes(MemoryMailboxes):
     """Likewise; and what sinks are told comes later still, and more often than it has to."""
 
     def __init__(
-        self, broker: LateBroker, dawdle: Callable[[], Awaitable[None]], *, random_bytes: Callable[[int], bytes]
+        self,
+        broker: LateBroker,
+        dawdle: Callable[[], Awaitable[None]],
+        *,
+        random_bytes: Callable[[int], bytes],
+        clock: Callable[[], float],
     ) -> None:
-        super().__init__(broker, random_bytes=random_bytes, clock=trio.current_time)
+        super().__init__(broker, random_bytes=random_bytes, clock=clock)
         self._dawdle = dawdle
         self._told: list[tuple[MailSink, str, News]] = []
         self._news = trio.Event()

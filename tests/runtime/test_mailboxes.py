@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from hawser import (
     ASK,
@@ -40,6 +39,7 @@ from hawser_engine.mailboxes import Letter as LetterMessage
 from hawser_engine.messages import MAILBOXES
 from hawser_transports.cancelling import cancel_at_checkpoint
 from tests.runtime.helpers import PATIENCE, URL, RawClient, only_session, serving
+from tests.runtime.over_brokers import each_broker, its_own
 from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
     from hawser.brokers import Broker, MailSink, Posting, Published
     from hawser_engine.messages import Position
+
+pytestmark = each_broker
 
 BOX = "user:ada"
 
@@ -284,6 +286,7 @@ async def test_a_key_stores_one_letter(autojump_clock: MockClock) -> None:
 # ---------------------------------------------------------------- holders
 
 
+@its_own
 async def test_who_comes_back_while_letters_are_read_is_given_all_of_them_in_order(autojump_clock: MockClock) -> None:
     """SPEC MBX-8: what was read for its hold before is not for this one."""
 
@@ -306,6 +309,7 @@ async def test_who_comes_back_while_letters_are_read_is_given_all_of_them_in_ord
             assert await take(letters, 3) == [1, 2, 3]
 
 
+@its_own
 @pytest.mark.parametrize("away", [0.0, 2.0])
 @pytest.mark.parametrize("slow", [0.0, 0.2])
 async def test_a_server_that_ends_lets_go_of_all_that_it_holds_in_time(
@@ -347,6 +351,7 @@ async def test_a_server_that_ends_lets_go_of_all_that_it_holds_in_time(
                         assert letters.holding
 
 
+@its_own
 async def test_a_server_that_ends_without_its_store_holds_nothing_any_more(autojump_clock: MockClock) -> None:
     class Moody(MemoryMailboxes):
         failing = False
@@ -432,7 +437,7 @@ async def test_a_reset_brings_nothing_twice_to_who_is_at_it(autojump_clock: Mock
             await trio.sleep(40)  # it is given again, and not told again
             assert await take(letters, 1) == [3]
             letters.done()
-            await wait_all_tasks_blocked()
+            await trio.sleep(1)
             assert await app.broker.mailboxes.read(BOX, 0, limit=9, limit_bytes=9) == ()
             await server.end()
         nursery.cancel_scope.cancel()
@@ -703,6 +708,7 @@ async def _refuse(letter: Letter) -> None:
     raise ValueError("no")
 
 
+@its_own
 def test_what_is_declared_makes_sense() -> None:
     app = mail_app()
     for pattern in ("room:*", "user:", "ada"):
@@ -819,6 +825,7 @@ class MoodyMailboxes(MemoryBroker):
         store.overdue = moody_overdue  # type: ignore[method-assign]
 
 
+@its_own
 @pytest.mark.parametrize("error", [BrokerUnavailable("away"), RuntimeError("a bug")])
 async def test_a_store_that_is_away_is_asked_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, error: Exception
@@ -844,6 +851,7 @@ async def test_a_store_that_is_away_is_asked_again(
     assert bool(caplog.records) == isinstance(error, RuntimeError)
 
 
+@its_own
 async def test_dead_letters_of_a_mailbox_that_is_lost_keep_no_others_waiting(autojump_clock: MockClock) -> None:
     class Broken(MemoryMailboxes):
         async def bury(self, mailbox: str, *arguments: Any, **named: Any) -> int:
@@ -861,6 +869,7 @@ async def test_dead_letters_of_a_mailbox_that_is_lost_keep_no_others_waiting(aut
         assert await dead(app) == ["user:eve", b"\x02", 0, "EXPIRED"]
 
 
+@its_own
 async def test_a_hold_is_answered_also_where_the_mailbox_is_lost_meanwhile(autojump_clock: MockClock) -> None:
     class Lost(BrokerUnavailable):
         temporary = False

@@ -30,11 +30,14 @@ from hawser.testing import CutKind, FaultyNetwork
 from hawser.timekeeper import Timekeeper
 from hawser_engine import ResetReason
 from tests.runtime.helpers import PATIENCE, URL, collect, open_app, serving
+from tests.runtime.over_brokers import each_broker, its_own
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Client
+
+pytestmark = each_broker
 
 
 async def outcome(receipt: Receipt) -> str:
@@ -297,6 +300,7 @@ async def test_other_requests_take_their_turn_between(autojump_clock: MockClock)
         assert [await outcome(receipt) for receipt in receipts] == ["published"] * 200
 
 
+@its_own
 @pytest.mark.parametrize(
     "wrong", [{"messages": 0}, {"messages": 1.5}, {"bytes": -1}, {"seconds": 301}, {"seconds": 0}, {"seconds": True}]
 )

@@ -25,11 +25,14 @@ from hawser_engine.messages import (
     SubscribeOptions,
 )
 from tests.runtime.helpers import FAST, URL, RawClient, collect, open_app, serving, told
+from tests.runtime.over_brokers import each_broker, inside, its_own
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Published
+
+pytestmark = each_broker
 
 OTHER = b"epoch..2"
 
@@ -146,6 +149,7 @@ async def test_a_client_that_claims_more_than_it_was_given_goes_on_from_there(
         assert told(client) == [PositionNotice("room", epoch, 10), 11, 12]
 
 
+@inside
 async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(autojump_clock: MockClock) -> None:
     app = open_app(history=1_000)
     async with serving(app), RawClient().connected() as client:
@@ -159,6 +163,7 @@ async def test_a_pause_that_crosses_the_news_of_another_epoch_has_it_told_again(
         assert told(client) == [PositionNotice("room", epoch, 10), (10, 0, 2), 1, 2, 3, 4, 5]
 
 
+@inside
 @pytest.mark.parametrize("claim", [0, 10, 99, None])
 async def test_after_a_new_epoch_whatever_is_said_of_another_one_is_answered_with_a_gap(
     autojump_clock: MockClock, claim: int | None
@@ -210,6 +215,7 @@ class Waiting(MemoryBroker):
         return page
 
 
+@its_own
 @pytest.mark.parametrize("declared", [{"about": ["tags"]}, {"overflow": "keep-latest"}], ids=["filter", "keep-latest"])
 async def test_a_pause_that_comes_while_history_is_read_hides_nothing(
     autojump_clock: MockClock, declared: dict[str, Any]

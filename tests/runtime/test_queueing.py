@@ -35,6 +35,7 @@ from hawser_engine.mailboxes import Post
 from hawser_engine.messages import ADDRESSING, MAILBOXES, Send, Target
 from hawser_engine.messages import Sent as SentMessage
 from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
+from tests.runtime.over_brokers import each_broker, its_own, unserved
 from tests.runtime.test_resets import Restarts
 from tests.runtime.test_sqlite_broker import killed
 
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from hawser import Client, Outcome
     from hawser.brokers import Broker
     from hawser_engine.messages import Position
+
+pytestmark = each_broker
 
 BOX = "user:bob"
 
@@ -118,6 +121,7 @@ async def test_what_nobody_takes_waits_in_the_mailbox(autojump_clock: MockClock)
     await check_that_it_waits(post_app())
 
 
+@its_own
 async def test_it_does_in_a_store_as_well(tmp_path: Path) -> None:
     await check_that_it_waits(post_app(SqliteBroker(tmp_path / "store.db")))
 
@@ -204,6 +208,7 @@ async def test_who_begins_to_listen_meanwhile_does_not_get_it_twice(autojump_clo
         assert await waiting(app) == [b"\x61x"]
 
 
+@unserved
 async def test_letters_stand_in_the_order_in_which_they_were_sent_and_posted(autojump_clock: MockClock) -> None:
     app = post_app()
     async with served(app, "ada") as (ada,), trio.open_nursery() as nursery:
@@ -334,6 +339,7 @@ async def test_a_key_makes_one_letter_and_keeps_it_from_sessions(autojump_clock:
     await check_keys(post_app())
 
 
+@its_own
 async def test_it_does_so_with_a_store(tmp_path: Path) -> None:
     await check_keys(post_app(SqliteBroker(tmp_path / "store.db")))
 
@@ -352,6 +358,7 @@ async def test_without_a_key_each_is_a_letter(autojump_clock: MockClock) -> None
         assert await waiting(app) == [b"x", b"x"]
 
 
+@its_own
 async def test_who_is_asked_twice_at_once_stores_one_letter(autojump_clock: MockClock) -> None:
     """The same user on two devices: neither knows of the letter of the other yet."""
 
@@ -374,6 +381,7 @@ async def test_who_is_asked_twice_at_once_stores_one_letter(autojump_clock: Mock
     assert await waiting(app) == [b"\x01"]
 
 
+@its_own
 async def test_an_answer_that_was_lost_is_asked_for_again_under_its_key(autojump_clock: MockClock) -> None:
     """The letter is stored, and the server is gone before it says so: also to who listens by then it is not sent."""
     stored = trio.Event()
@@ -410,6 +418,7 @@ async def test_an_answer_that_was_lost_is_asked_for_again_under_its_key(autojump
     assert await waiting(app) == [b"\x64once"]
 
 
+@unserved
 async def test_the_application_queues_only_what_no_server_of_its_own_can_give(autojump_clock: MockClock) -> None:
     app, other = post_app(), "memory://other"
     async with served(app), serving(app, url=other), connect(other, token="bob") as bob:
@@ -459,6 +468,7 @@ class Moody(MemoryMailboxes):
         return await super().known(mailbox, key)
 
 
+@its_own
 async def test_a_store_that_cannot_be_written_is_told_to_the_sender(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -485,6 +495,7 @@ async def test_a_store_that_cannot_be_written_is_told_to_the_sender(
         assert await waiting(app) == [b"\x64kept"]
 
 
+@its_own
 async def test_nobody_is_told_before_it_is_stored(autojump_clock: MockClock) -> None:
     """SPEC MBX-2, ADR-10; and letters of one SEND are stored side by side."""
     gate, begun = trio.Event(), list[str]()
@@ -511,6 +522,7 @@ async def test_nobody_is_told_before_it_is_stored(autojump_clock: MockClock) -> 
     assert told == ["queued", "queued"]
 
 
+@its_own
 async def test_what_was_told_survives_a_kill_and_a_full_store_says_so(tmp_path: Path) -> None:
     """Every letter of which the sender was told is there after a restart, under its key; of no other is one."""
     path, told = tmp_path / "store.db", list[bytes]()

@@ -9,18 +9,21 @@ import pytest
 import trio
 
 from hawser import App, Proceed, SubscribeRequest, connect
-from hawser.brokers import MemoryBroker, Retention
+from hawser.brokers import Retention
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import SubscribeOptions
 from tests.runtime.helpers import URL, collect, serving
+from tests.runtime.over_brokers import each_broker, its_own
 from tests.runtime.test_resets import Restarts
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
+pytestmark = each_broker
+
 
 def aging_app() -> App:
-    app = App(broker=MemoryBroker(clock=lambda: 1_700_000_000 + trio.current_time()))
+    app = App()
     app.channel("*", history=100, history_seconds=60, open=True)
     app.channel("last:*", last_value=True, open=True)
     app.channel("none", open=True)
@@ -85,12 +88,12 @@ async def test_the_last_value_comes_to_whoever_joins_and_not_again_to_who_had_it
             position = messages.position
         async with client.subscribe("last:x") as messages:
             assert await collect(messages, 1) == ["newest"]
-        ways: list[dict[str, Any]] = [{"rewind": 0}, {"since": position}]
-        for how in ways:
-            async with client.subscribe("last:x", **how) as messages:
-                await app.publish("last:x", "now")
-                assert await collect(messages, 1) == ["now"]
-                position = messages.position
+        async with client.subscribe("last:x", since=position) as messages:
+            await app.publish("last:x", "now")
+            assert await collect(messages, 1) == ["now"]
+        async with client.subscribe("last:x", rewind=0) as messages:
+            await app.publish("last:x", "later")
+            assert await collect(messages, 1) == ["later"]
         async with client.subscribe("last:y") as messages, client.subscribe("none", rewind=5) as nothing:
             await app.publish("last:y", "first")
             await app.publish("none", "first")
@@ -135,6 +138,7 @@ async def test_middleware_sees_how_a_subscription_wants_to_begin(autojump_clock:
     assert seen == [SubscribeOptions(2, 500), None]
 
 
+@its_own
 def test_what_a_channel_keeps_is_checked() -> None:
     app = App()
     assert app.channel("a", history=5, history_seconds=3, last_value=True).retention == Retention(5, seconds=3)

@@ -12,11 +12,14 @@ from hawser import App, Config, connect
 from hawser.testing import FaultyNetwork
 from hawser_engine.messages import Publish, PublishOptions
 from tests.runtime.helpers import PATIENCE, URL, RawClient, serving
+from tests.runtime.over_brokers import each_broker
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Client, Subscription
+
+pytestmark = each_broker
 
 
 def open_app(history: int) -> App:

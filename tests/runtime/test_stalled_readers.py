@@ -34,12 +34,16 @@ def offsets_by_channel(client: RawClient) -> dict[str, list[int]]:
 class Timeless(RawClient):
     """One of many clients, without timers."""
 
-    async def join(self, nursery: trio.Nursery, wanted: tuple[ChannelRequest, ...]) -> None:
+    async def attach(self, nursery: trio.Nursery) -> None:
+        """Be attached until the nursery is closed."""
         self.link = await MemoryTransport().connect(URL)
         self.connection = self.engine.connect(trio.current_time())
         nursery.start_soon(self._read)
         self.flush()
         await self.opened.wait()
+
+    async def join(self, nursery: trio.Nursery, wanted: tuple[ChannelRequest, ...]) -> None:
+        await self.attach(nursery)
         self.say(Subscribe(1, wanted))
         await self.hear()
 

@@ -8,7 +8,6 @@ So a pattern costs what it brings, and a publication looks for its patterns once
 from __future__ import annotations
 
 from collections import OrderedDict
-from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
@@ -183,14 +182,9 @@ class Wildcards:
         """Whether anybody has a pattern that brings a channel."""
         return bool(self._groups(name, policy))
 
-    @property
-    def _may_lose(self) -> bool:
-        """Whether reports may get lost (CHN-15)."""
-        return self._node.app.broker.compare_seconds < inf
-
     def closed(self, channel: Channel) -> None:
-        """Nobody has a channel open any more: remember how far it is known, if reports may get lost (CHN-15)."""
-        if self._may_lose and self.covers(channel.name, channel.policy):
+        """Nobody has a channel open any more: remember how far it is known, for a report may come late or get lost."""
+        if self.covers(channel.name, channel.policy):
             self._known[channel.name] = Known(channel.accounted or channel.position, self._begun)
             if len(self._known) > self._node.config.wildcards_known:
                 self._known.popitem(last=False)
@@ -219,8 +213,12 @@ class Wildcards:
         return known.position if any(self.watches[each.pattern].began <= known.begun for each in groups) else None
 
     def joined(self, channel: Channel, known: Position | None) -> None:
-        """The broker reports it by itself from now on, and has said how far it goes: that may be news (CHN-15)."""
-        if self._may_lose and known is not None:
+        """The broker reports it by itself from now on, and has said how far it goes: that may be news (WLD-4, CHN-15).
+
+        What it has not reported by then may be late or lost: whoever has a pattern of it is fed from there, and is told
+        what it misses if it subscribes to the channel before that.
+        """
+        if known is not None:
             self.missed(channel, known)
 
     def _groups(self, name: str, policy: Policy) -> Sequence[PatternGroup]:
