@@ -264,7 +264,8 @@ class AssignedAccount:
         for stay in self._stays:
             stay.check()
         for stay, following in pairwise(self._stays):
-            following.check_begin(stay.lost)
+            if stay.over:
+                following.check_begin(stay.lost)
 
 
 class Stay(Account):
@@ -272,8 +273,10 @@ class Stay(Account):
 
     def __init__(self, published: Published, who: str, *, resets: Resets) -> None:
         super().__init__(published, who, filtered=False, resets=resets, whole=False)
+        self.over = False
+        """Whether its reader was told of its end, …"""
         self.lost: Position | None = None
-        """Where it was when it was lost with its session."""
+        """… and where it was, if it was lost with its session."""
         self._start: Position | None = None
         self._missed: Gap | None = None
         """What it began with: the gap since one that was lost."""
@@ -282,9 +285,11 @@ class Stay(Account):
         """It was given this."""
         if self._start is None:
             self._start = self.here
-            if isinstance(item, Gap) and item.position == self.here:
+            if isinstance(item, Gap) and item.since != self.here:
                 self._missed = item
-                return
+                if item.position == self.here:
+                    return
+                item = Gap(item.channel, self.here, item.position, item.reason)  # another one came right behind it
         super().see(item, where)
 
     def check_begin(self, lost: Position | None) -> None:
@@ -345,14 +350,14 @@ class PatternAccount:
         """Each comes once, rising in each subscription; what lies between was told to be missing, or is not for it."""
         stream = self._streams[channel]
         had: set[int] = set()
-        again: set[int] = set()  # may come to the channel's own subscription a second time
+        gone_back = False  # from then on the channel's own subscriptions may begin before what the pattern has had
         excused: set[int] = set()
         last: dict[str, int] = {}
         lost = False  # anything of the pattern may be missing, up to what comes next
         for item, where in self._story:
             if item is None:
                 if where == channel:
-                    again |= had
+                    gone_back = True
                     last.pop(channel, None)
             elif isinstance(item, Gap) and item.channel not in self.published:
                 lost = True
@@ -372,7 +377,7 @@ class PatternAccount:
                 if item.volatile:
                     continue
                 before = last.get(where, 0)
-                twice = item.offset in had and (where != channel or item.offset not in again)
+                twice = item.offset in had and (where != channel or not gone_back)
                 if item.offset <= before or (twice and not self._resets.count):
                     raise Broken(f"{self.who}: {item.offset} of {channel} came after {before} in {where}")
                 last[where] = item.offset

@@ -209,9 +209,9 @@ class World(frame.World):
                     await self._take(messages, stay)
                     await trio.sleep(pick([0.0, 0.1, 0.6]))
             except trio.EndOfChannel:
-                pass
+                stay.over = True
             except SubscriptionLost as lost:
-                stay.lost = lost.position
+                stay.over, stay.lost = True, lost.position
 
         pick, name = self.random.choice, "assigned"
         async with self.connect(network, assigned=read) as client, trio.open_nursery() as nursery:
