@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     Story: TypeAlias = Callable[[Channels], None]
 
-EXAMPLES: Final = 60
+EXAMPLES: Final = 120
 """Stories until one notices; the same ones in every run."""
 STEPS: Final = 12
 

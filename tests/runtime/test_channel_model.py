@@ -6,7 +6,6 @@ A real server, a real broker and clients that say anything (`channel_stage`, `ch
 
 from __future__ import annotations
 
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hawser import Position
+from hawser import Page, Position
 from hawser.payloads import encode_payload
 from hawser_engine.messages import (
     ChannelRequest,
@@ -29,7 +28,7 @@ from hawser_engine.messages import (
 )
 from tests.runtime.channel_ears import Ear
 from tests.runtime.channel_listener import AMPLE, Traits
-from tests.runtime.channel_lists import EVERYTHING, FILTERS, Item, Log, Rewind
+from tests.runtime.channel_lists import EVERYTHING, FILTERS, Era, Item, Log, Rewind
 from tests.runtime.channel_stage import KINDS, Act, Burst, Stage
 from tests.runtime.pattern_ears import NOWHERE as NO_PLACE
 from tests.runtime.pattern_ears import PatternEar
@@ -393,11 +392,15 @@ class Channels(RuleBasedStateMachine):
     def read(self, number: int, since: int | None, before: int | None, limit: int) -> None:
         """Read a page of history (SPEC PGE-2, PGE-3)."""
         log = self._log(number)
-        era, end = log.era, log.end
+        end = log.end
         behind, below = (None if back is None else max(0, end.offset + 1 - back) for back in (since, before))
         places = {"since": behind, "before": below}
         given = {name: Position(end.epoch, place) for name, place in places.items() if place is not None}
-        page = self.stage.stepper.do(partial(self.stage.app.history, log.name, limit=limit, **given))
+
+        async def read() -> tuple[Page, Era]:
+            return await self.stage.app.history(log.name, limit=limit, **given), log.era  # at the same time
+
+        page, era = self.stage.stepper.do(read)
         lost = behind is not None and not era.floor <= behind <= end.offset
         if behind is not None and behind > end.offset:
             behind = 0  # it never was: from the beginning
