@@ -46,7 +46,7 @@ class Log:
 
     __slots__ = ("_bytes", "_carried", "_entries", "_floor", "_retention", "counted")
 
-    latest: ClassVar = False
+    latest: ClassVar[bool] = False
 
     def __init__(self, floor: int) -> None:
         self.counted: int = 0
@@ -116,7 +116,7 @@ class Newest:
 
     __slots__ = ("_entries", "_latest", "_retention", "charged", "counted")
 
-    latest: ClassVar = True
+    latest: ClassVar[bool] = True
 
     def __init__(self, floor: int) -> None:
         self.charged: int = 0
