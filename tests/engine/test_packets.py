@@ -39,7 +39,7 @@ CLOSE = Close(CloseCode.GOING_AWAY, "deploy", True, True, 0, 30_000, None, None)
 def test_kinds_are_those_of_the_specification() -> None:
     """SPEC PKT-2."""
     assert list(PACKETS) == list(range(1, 14))
-    assert sorted(MESSAGES) == [*range(1, 23), *range(24, 37)]
+    assert sorted(MESSAGES) == [*range(1, 23), *range(24, 39)]
     assert all(kind == cls.KIND for kind, cls in (*PACKETS.items(), *MESSAGES.items()))
 
 
