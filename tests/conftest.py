@@ -28,8 +28,16 @@ SEED = os.environ.get("HAWSER_TEST_SEED", "")
 # What a test starts or forks asks the system as ever: no two processes shall make the same ids.
 LOTS = random.Random(SEED)
 SYSTEM, secrets_module = secrets.SystemRandom(), cast("Any", secrets)
-secrets_module._sysrand = LOTS
-os.register_at_fork(after_in_child=lambda: setattr(secrets_module, "_sysrand", SYSTEM))
+
+
+def draw_from(source: random.Random) -> None:
+    """Have all of `secrets` draw from one source; two of its functions were bound to another when it was imported."""
+    secrets_module._sysrand = source
+    secrets_module.randbits, secrets_module.choice = source.getrandbits, source.choice
+
+
+draw_from(LOTS)
+os.register_at_fork(after_in_child=lambda: draw_from(SYSTEM))
 hypothesis.register_random(LOTS)  # as Trio does with its own
 
 

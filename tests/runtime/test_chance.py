@@ -111,9 +111,14 @@ def test_what_a_test_forks_draws_from_the_system() -> None:
 
 
 def test_a_test_draws_by_its_name(request: pytest.FixtureRequest) -> None:
-    drawn = secrets.token_bytes(16)
+    drawn = secrets.token_bytes(16), secrets.randbits(64), secrets.choice(range(2**62)), secrets.randbelow(2**64)
     LOTS.seed(f"{os.environ.get('HAWSER_TEST_SEED', '')}:{request.node.nodeid}")
-    assert drawn == secrets.token_bytes(16)
+    assert drawn == (
+        secrets.token_bytes(16),
+        secrets.randbits(64),
+        secrets.choice(range(2**62)),
+        secrets.randbelow(2**64),
+    )
 
 
 SEEN: Final = set[bytes]()
