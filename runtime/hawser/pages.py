@@ -12,6 +12,7 @@ from hawser_engine.messages import Position
 
 from .amounts import check_amounts
 from .errors import Gap
+from .subscribing import check_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +142,7 @@ def _goes_on(asked: Asked, entries: Sequence[Entry]) -> bool:
     return bool(entries) or not asked.limit
 
 
-def ask(channel: str, since: object, before: object, limit: int) -> Asked:
+def ask(channel: str, since: Position | None, before: Position | None, limit: int) -> Asked:
     """What a program asks for.
 
     Args:
@@ -155,10 +156,6 @@ def ask(channel: str, since: object, before: object, limit: int) -> Asked:
         ValueError: The limit is no number of 0 or more.
     """
     check_amounts(0, limit=limit)
-    return Asked(channel, _position("since", since), _position("before", before), limit)
-
-
-def _position(what: str, given: object) -> Position | None:
-    if given is None or isinstance(given, Position):
-        return given
-    raise TypeError(f"{what} is a Position, as message.position is one, not {type(given).__name__}")
+    check_since(since)
+    check_since(before, "before")
+    return Asked(channel, since, before, limit)

@@ -33,11 +33,15 @@ def _check_filter(filter: object) -> None:
     parse_filter(filter)
 
 
-def check_since(since: object) -> None:
+def check_since(since: object, name: str = "since") -> None:
     """Refuse what no subscription can go on from; its feed would stumble over it when something is missing.
+
+    Args:
+        since: What was given.
+        name: The argument that it was given as.
 
     Raises:
         TypeError: It is neither None nor a position.
     """
     if since is not None and not isinstance(since, Position):
-        raise TypeError(f"since is a Position, as message.position is one, not {type(since).__name__}")
+        raise TypeError(f"{name} is a Position, as message.position is one, not {type(since).__name__}")
