@@ -304,8 +304,9 @@ def subscribe_with_little_window(channels: Channels) -> None:
     """One comes anew, is given what it has missed, and has no window for the answer when it subscribes elsewhere."""
     clients = (Traits(window=2), Traits(), Traits())
     channels.open(["catch-up:1", "catch-up:2"], clients, (None,) * 3, (False,) * 3, 0.0, Burst())
-    channels.lose_the_link(0, 0, Burst(more=9), rest=True)
-    channels.begin_anew(0, False, Burst([Act("volatile")] * 5, passes=1), rest=True)
+    for _ in range(30):  # whether something volatile comes right behind the answer, is drawn
+        channels.lose_the_link(0, 0, Burst(more=9), rest=True)
+        channels.begin_anew(0, False, Burst([Act("volatile")] * 5, passes=1), rest=True)
 
 
 def scroll_up(channels: Channels) -> None:
