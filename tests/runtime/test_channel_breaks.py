@@ -38,7 +38,7 @@ from tests.runtime.channel_breaks import (
 )
 from tests.runtime.channel_listener import Traits
 from tests.runtime.channel_lists import Rewind
-from tests.runtime.channel_stage import Act, Burst
+from tests.runtime.channel_stage import CONFIG, Act, Burst
 from tests.runtime.test_channel_model import REST, Channels
 
 if TYPE_CHECKING:
@@ -131,6 +131,17 @@ def overtake(session: ServerSession, packet: bytes, now: float) -> bool:
     if taken:
         session.flush(now)
     return taken
+
+
+STRAY: Final = Wildcards._stray  # pyright: ignore[reportPrivateUsage]
+
+
+def take_who_comes_for_one_behind(wildcards: Wildcards, member: Any, channel: Channel, position: Position) -> Stray:
+    """Who enters a pattern while something waits in many of its channels loses it (WLD-6)."""
+    own = member.session.wildcards
+    if len(own.strays) >= CONFIG.wildcards_behind:
+        wildcards._lose(member, own)  # pyright: ignore[reportPrivateUsage]
+    return STRAY(wildcards, member, channel, position)
 
 
 def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
@@ -317,6 +328,14 @@ def scroll_up(channels: Channels) -> None:
     channels.read(0, None, 3, 3)
 
 
+def enter_two_streams(channels: Channels) -> None:
+    """One comes anew to two patterns, each while one publication follows the other in a channel of it."""
+    wide = (False, False, True)
+    channels.open(["drop-oldest:1", "catch-up:1"], (Traits(),) * 3, (None,) * 3, wide, 0.0, Burst())
+    for _ in range(40):  # whether something waits in both of them, is drawn
+        channels.begin_anew(2, True, Burst(more=12, passes=1), rest=True)
+
+
 STORIES: Final = (
     (Break("seal nothing where something is missing", Channel, "_skip", without_seal("_skip")), miss_one),
     (Break("seal nothing where somebody enters", Channel, "enter", without_seal("enter")), enter_a_stream),
@@ -335,6 +354,7 @@ STORIES: Final = (
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
     (Break("read back from the wrong end", MemoryBroker, "history_before", read_from_the_beginning), scroll_up),
     (Break("overtake", ServerSession, "deliver_volatile", overtake), subscribe_with_little_window),
+    (Break("take who comes for one behind", Wildcards, "_stray", take_who_comes_for_one_behind), enter_two_streams),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 
-from hawser import EVERYONE, App, Gap, Position, connect
+from hawser import ASK, EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import WILDCARDS, ChannelRequest, Continue, Pause, Subscribe, Subscribed
@@ -19,11 +19,13 @@ from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
 from tests.runtime.stepping import at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from trio.testing import MockClock
 
+    from hawser import Message, Session
     from hawser.brokers import Entry
+    from hawser.server.hub import Hub
 
 
 ENOUGH = 1_000
@@ -244,6 +246,71 @@ async def test_what_was_reported_and_waits_is_not_lost_with_what_was_not(
             assert await collect(messages, 2) == [2, (2, 3)]
             await app.publish("room:1", 4)
             assert await collect(messages, 1) == [4]
+
+
+ROOMS = ("room:1", "room:2", "room:3")
+
+
+@asynccontextmanager
+async def entering(behind: int) -> AsyncGenerator[tuple[App, Lossy, Hub, AsyncIterator[Message]]]:
+    """Somebody has just entered a pattern while something waits in all its channels."""
+    broker = Lossy()
+    app = App(broker=broker)
+    app.channel("busy", open=True)
+    rule = app.channel("room:*", history=100, wildcard=ASK, open=True)
+
+    @rule.authorize
+    async def authorize(session: Session, action: str, channel: str) -> bool:
+        for name in ROOMS if action == "wildcard" else ():
+            at_once(app.publish(name, "before"))
+        return True
+
+    async def keep_busy() -> None:
+        for number in range(100):  # as long as more comes, nothing is flushed
+            await app.publish("busy", number)
+
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        server = await enter(serving(app, config=attrs.evolve(FAST, wildcards_behind=behind)))
+        other = await enter(connect(URL))
+        for name in (*ROOMS, "busy"):
+            await enter(other.subscribe(name))
+        client = await enter(connect(URL))
+        nursery = await enter(trio.open_nursery())
+        nursery.start_soon(keep_busy)
+        wide = await enter(client.subscribe("room:*"))
+        yield app, broker, server._node.hub, wide  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_who_enters_a_pattern_while_something_waits_in_its_channels_is_behind_in_none(
+    autojump_clock: MockClock,
+) -> None:
+    """SPEC WLD-6, WLD-2: what waits is not for it, in however many channels; it loses nothing of the pattern."""
+    async with entering(behind=1) as (app, _, _, wide):
+        for name in ROOMS:
+            await app.publish(name, name)
+        assert sorted(await collect(wide, 3)) == sorted(ROOMS)
+
+
+@pytest.mark.parametrize(("behind", "expected"), [(2, [(None, 0)]), (3, ["lost"] * 3)])
+async def test_who_is_left_behind_in_what_waited_as_it_entered_a_pattern(
+    autojump_clock: MockClock, behind: int, expected: list[object]
+) -> None:
+    """SPEC WLD-6: in one channel more than it may, it loses the pattern."""
+    async with entering(behind=behind) as (app, broker, hub, wide):
+        rooms = [channel for channel in hub.joined_channels() if channel.name in ROOMS]
+        assert all(channel.dirty for channel in rooms)
+        broker.losing = True
+        for room in rooms:
+            at_once(app.publish(room.name, "lost"))
+        broker.losing = False
+        for room in rooms:
+            hub.missed(room, Position(room.position.epoch, 2))
+        assert await collect(wide, len(expected)) == expected
+        await trio.sleep(1)
+        for name in ROOMS:
+            await app.publish(name, name)
+        assert sorted(await collect(wide, 3)) == sorted(ROOMS)
 
 
 async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock) -> None:

@@ -76,7 +76,7 @@ class Hub:
     async def subscribe(self, session: ServerSession, request: Subscribe) -> None:
         """Answer a SUBSCRIBE: look everything up, then answer and enter in one step (SUB-1 to SUB-5)."""
         names = [wanted.channel for wanted in request.channels]
-        with self._pinned(names), self.wildcards.watches.pinned(names):
+        with self.pinned(names), self.wildcards.watches.pinned(names):
             plans = [await self._planner.plan(session, wanted) for wanted in request.channels]
             if any(_answers(session, wanted) for wanted in request.channels):
                 await self._node.peers.appear()  # ASK-5: all servers ask it from SUBSCRIBED on
@@ -154,7 +154,7 @@ class Hub:
             raise RequestFailed(ErrorCode.NOT_FOUND, "the client takes no subscriptions that it has not asked for")
         if name in session.memberships:
             return
-        with self._pinned([name]):
+        with self.pinned([name]):
             try:
                 plan = await self._planner.assign(session, wanted, rule)
                 await session.room()
@@ -213,8 +213,8 @@ class Hub:
         return channel
 
     @contextmanager
-    def _pinned(self, names: Sequence[str]) -> Generator[None]:
-        """Keep channels open while somebody is about to enter them."""
+    def pinned(self, names: Sequence[str]) -> Generator[None]:
+        """Keep channels open while somebody enters them, or is looked after there."""
         for name in names:
             self.pin(name)
         try:

@@ -71,10 +71,14 @@ class Stray(Membership):
 
     __slots__ = ("of",)
 
-    def __init__(self, channel: Channel, of: PatternMember, position: Position, mode: Mode) -> None:
-        super().__init__(channel, of.session, position, mode)
-        self.recovers_to: float = 0  # it had begun long before
+    def __init__(self, channel: Channel, of: PatternMember, position: Position) -> None:
+        super().__init__(channel, of.session, position, Mode.LIVE)
         self.of: PatternMember = of
+
+    @property
+    def joins_in(self) -> bool:
+        """Whether it is with the others once they have what waits."""
+        return self.mode is Mode.LIVE and self.channel.dirty
 
     @property
     def ahead(self) -> bool:
@@ -108,6 +112,14 @@ class SessionPatterns:
         self.members: dict[str, PatternMember] = {}
         self.strays: dict[str, Stray] = {}
         """By channel."""
+
+    def behind_in(self, channels: int) -> bool:
+        """Whether it is behind in so many channels of its patterns, or was until it had what is not yet reported.
+
+        Where it only lets pass what waits for the others, it is where they are as soon as they have it.
+        """
+        strays = self.strays
+        return len(strays) >= channels and sum(not stray.joins_in for stray in strays.values()) >= channels
 
     @property
     def behind(self) -> bool:

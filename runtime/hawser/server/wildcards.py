@@ -95,7 +95,7 @@ class Wildcards:
         for channel in self._hub.flusher.unflushed():  # what waits was published before
             if channel.policy is rule and channel.name not in session.memberships and overlap(plan.name, channel.name):
                 channel.seal()
-                self._stray(member, channel, channel.position, Mode.LIVE)
+                self._stray(member, channel, channel.position)
         return ChannelOutcome(plan.name, plan.status, NOWHERE, plan.reason)
 
     def leave(self, session: ServerSession, pattern: str) -> None:
@@ -164,9 +164,10 @@ class Wildcards:
         member = self._member(session, channel)
         if member is None or member.lost:
             return
-        live = former.mode is Mode.LIVE
-        if not live or not channel.up_to_date(former.position):
-            self._stray(member, channel, former.position, Mode.LIVE if live else Mode.BEHIND)
+        if former.mode is not Mode.LIVE:
+            self._leave_behind(member, channel, former.position)
+        elif not channel.up_to_date(former.position):
+            self._stray(member, channel, former.position)
 
     def _member(self, session: ServerSession, channel: Channel) -> PatternMember | None:
         """Which of the patterns of a session a channel is of; there is never more than one."""
@@ -282,7 +283,7 @@ class Wildcards:
         if stray is not None and not self._follows(stray, chunk):
             return
         if stray is None and chunk.before < chunk.first - 1:  # something was not reported (CHN-3)
-            self._stray(member, channel, Position(chunk.epoch, chunk.before), Mode.BEHIND)
+            self._leave_behind(member, channel, Position(chunk.epoch, chunk.before))
             return
         member.given = chunk
         if chunk.spared and self._node.addressing.known(session) in chunk.spared:
@@ -291,9 +292,9 @@ class Wildcards:
             if stray is not None:
                 stray.epoch, stray.offset = chunk.epoch, chunk.last
         elif stray is not None:
-            stray.fall_behind()
+            self._fall_behind(stray)
         else:
-            self._stray(member, channel, Position(chunk.epoch, chunk.first - 1), Mode.BEHIND)
+            self._leave_behind(member, channel, Position(chunk.epoch, chunk.first - 1))
 
     def _pass(self, stray: Stray | None, position: Position) -> None:
         """What goes up to a position is among what a session has lost: it does not come once that was told (WLD-6)."""
@@ -312,7 +313,7 @@ class Wildcards:
         if stray.epoch == chunk.epoch and stray.offset >= chunk.last:
             return False
         if stray.epoch != chunk.epoch or stray.offset != chunk.first - 1:
-            stray.fall_behind()
+            self._fall_behind(stray)
             return False
         return True
 
@@ -325,18 +326,20 @@ class Wildcards:
 
     def missed(self, channel: Channel, known: Position) -> None:
         """What follows a position was not reported: whoever was where the others are is fed from there (CHN-15)."""
-        for group in self._groups(channel.name, channel.policy):
-            waiting = group.waiting(channel)
-            for member in list(group.members.values()):
-                if channel.name in member.session.memberships:
-                    continue
-                stray = self._give_what_waits(member, channel, waiting)
-                if member.lost:
-                    self._pass(stray, channel.position)
-                elif stray is None:
-                    self._stray(member, channel, known, Mode.BEHIND)
-                elif stray.mode is Mode.LIVE:
-                    stray.fall_behind()
+        with self._hub.pinned([channel.name]):  # else it may be closed when one after the other has lost it
+            for group in self._groups(channel.name, channel.policy):
+                waiting = group.waiting(channel)
+                for member in list(group.members.values()):
+                    if channel.name not in member.session.memberships:
+                        self._miss(member, channel, known, self._give_what_waits(member, channel, waiting))
+
+    def _miss(self, member: PatternMember, channel: Channel, known: Position, stray: Stray | None) -> None:
+        if member.lost:
+            self._pass(stray, channel.position)
+        elif stray is None:
+            self._leave_behind(member, channel, known)
+        elif stray.mode is Mode.LIVE:
+            self._fall_behind(stray)
 
     def _give_what_waits(
         self, member: PatternMember, channel: Channel, waiting: Sequence[tuple[Chunk, Chunk | None]]
@@ -350,20 +353,35 @@ class Wildcards:
 
     # ------------------------------------------------------------ strays
 
-    def _stray(self, member: PatternMember, channel: Channel, position: Position, mode: Mode) -> None:
+    def _stray(self, member: PatternMember, channel: Channel, position: Position) -> Stray:
+        """A session is not where the others are: it gets what is reported from a position on, and nothing before."""
         session, own = member.session, member.session.wildcards
         assert own is not None
-        if channel.name not in own.strays and len(own.strays) >= self._node.config.wildcards_behind:
-            self._lose(member, own)
-            if not channel.dirty:
-                return
-            position, mode = channel.position, Mode.LIVE  # as with the others: what waits must not come again
-        stray = own.strays[channel.name] = Stray(channel, member, position, mode)
+        stray = own.strays[channel.name] = Stray(channel, member, position)
         self._strays.setdefault(channel, {})[session] = stray
         self._hub.pin(channel.name)
-        if mode is Mode.BEHIND:
-            channel.counts.behind += 1
-            session.feed()
+        return stray
+
+    def _leave_behind(self, member: PatternMember, channel: Channel, position: Position) -> None:
+        """A session that was where the others are is fed from a position on, if it is not behind in too much."""
+        if not self._loses_more(member):
+            self._stray(member, channel, position).fall_behind()
+        elif channel.dirty:
+            self._stray(member, channel, channel.position)  # as with the others: what waits must not come again
+
+    def _fall_behind(self, stray: Stray) -> None:
+        """A session that was somewhere else is fed from there, if it is not behind in too much."""
+        if not self._loses_more(stray.of):
+            stray.fall_behind()
+
+    def _loses_more(self, member: PatternMember) -> bool:
+        """Whether a session that is to be fed one more channel of a pattern loses the pattern instead (WLD-6)."""
+        own = member.session.wildcards
+        assert own is not None
+        if not own.behind_in(self._node.config.wildcards_behind):
+            return False
+        self._lose(member, own)
+        return True
 
     def _lose(self, member: PatternMember, own: SessionPatterns) -> None:
         """Too much to go on from: it will be told that anything may be missing (WLD-6)."""
