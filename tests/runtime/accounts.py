@@ -285,12 +285,18 @@ class Stay(Account):
         """It was given this."""
         if self._start is None:
             self._start = self.here
-            if isinstance(item, Gap) and item.since != self.here:
+            if isinstance(item, Gap) and not self._follows(item):
                 self._missed = item
                 if item.position == self.here:
                     return
                 item = Gap(item.channel, self.here, item.position, item.reason)  # another one came right behind it
         super().see(item, where)
+
+    def _follows(self, gap: Gap) -> bool:
+        """Whether a gap is of its own; it may have been passed over before (CHN-4)."""
+        here, since = self.here, gap.since
+        assert here is not None
+        return since is not None and since.epoch == here.epoch and since.offset >= here.offset
 
     def check_begin(self, lost: Position | None) -> None:
         """It has told what was missed since the one before it, if that one was lost at a position (ASG-5)."""
