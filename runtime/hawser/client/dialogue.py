@@ -84,6 +84,7 @@ if TYPE_CHECKING:
 
     from .assigned import AssignedHandler
     from .line import Line
+    from .operations import Answer
     from .outbox import Outbox
     from .reopening import Again
     from .subscription import Subscription
@@ -232,10 +233,10 @@ class Dialogue:
         try:
             pending.ordinal = self.line.send(encode(id))
         except MessageTooLarge as error:
-            self.operations.take(id)
+            self.operations.drop(id)
             raise PayloadError(str(error)) from None
         except RequestFailed:  # it is nothing for this server
-            self.operations.take(id)
+            self.operations.drop(id)
             raise
 
     def check_open(self) -> None:
@@ -465,9 +466,9 @@ class Dialogue:
             case Publication():
                 self._publication(message)
             case PublishedMessage():
-                self._answer(message.id, Published(message.position, message.duplicate))
+                self._answer(message, message.id, Published(message.position, message.duplicate))
             case Reply():
-                self._answer(message.id, message.data)
+                self._answer(message, message.id, message.data)
             case ErrorReply():
                 self._failed(message)
             case Subscribed():
@@ -492,7 +493,7 @@ class Dialogue:
                 self._addressed(message)
             case Present() | Members() | Changes() if PRESENCE in self.line.features:
                 if isinstance(message, Present) and message.id is not None:
-                    self._answer(message.id, None)
+                    self._answer(message, message.id, None)
                 self.presences.take(message)
             case Held() if MAILBOXES in self.line.features:
                 self.mailboxes.answered(message, self._held(message))
@@ -500,7 +501,7 @@ class Dialogue:
                 self.mailboxes.arrived(message)
             case Page() if HISTORY in self.line.features:
                 read = taken_out(message)
-                pending = self.operations.take(message.id)
+                pending = self.operations.answered(message, message.id)
                 if pending is not None and pending.page is not None:
                     pending.succeed(page_of(pending.page, message, *read))
             case (
@@ -545,9 +546,9 @@ class Dialogue:
             case Listening():
                 self.directs.answered(message)
             case SentMessage():
-                pending = self.operations.take(message.id)
+                pending = self.operations.answered(message, message.id)
                 if pending is not None:
-                    told = zip(pending.targets, read(message), strict=False)
+                    told = zip(pending.targets, read(message), strict=True)
                     pending.succeed(Sent(tuple(outcome_of(target, one) for target, one in told)))
 
     def _stream(self, message: Stream | StreamItem | StreamCredit) -> None:
@@ -564,18 +565,18 @@ class Dialogue:
 
     def _held(self, message: Held) -> Pending | None:
         """The request that it answers, if any."""
-        pending = None if message.id is None else self.operations.take(message.id)
+        pending = None if message.id is None else self.operations.answered(message, message.id)
         if pending is not None:
             pending.succeed(None)
         return pending
 
-    def _answer(self, id: int, value: Any) -> None:
-        pending = self.operations.take(id)
+    def _answer(self, answer: Answer, id: int, value: Any) -> None:
+        pending = self.operations.answered(answer, id)
         if pending is not None:
             pending.succeed(value)
 
     def _failed(self, message: ErrorReply) -> None:
-        pending = self.operations.take(message.id)
+        pending = self.operations.answered(message, message.id)
         if pending is None:
             return
         error = failure(message, RequestFailed)
@@ -612,13 +613,13 @@ class Dialogue:
                 if outcome.channel not in self._subscriptions and outcome.channel not in self._leaving:
                     self._assigned.begin(outcome)
             return
-        pending = self.operations.take(message.id)
+        pending = self.operations.answered(message, message.id)
         if pending is None:
             return
         pending.succeed(None)
         later: list[Subscription] = []
         remarks = iter(message.remarks or ())
-        for subscription, outcome in zip(pending.subscriptions, message.channels, strict=False):
+        for subscription, outcome in zip(pending.subscriptions, message.channels, strict=True):
             remark = next(remarks, "") if outcome.position is None else ""  # MSG-10
             if self._subscriptions.get(outcome.channel) is not subscription:
                 continue  # given up meanwhile
@@ -643,9 +644,9 @@ class Dialogue:
 
     def _unsubscribed(self, message: Unsubscribed) -> None:
         if message.id is not None:
+            self._answer(message, message.id, None)
             for channel in message.channels:
                 self._left(channel, self._leaving.get(channel))
-            self._answer(message.id, None)
             return
         error = RequestFailed(message.code, message.reason) if message.code else None
         for channel in message.channels:

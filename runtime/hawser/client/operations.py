@@ -7,14 +7,22 @@ never made; one that was cancelled while it waited for its answer was made, and 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
 from hawser.errors import NotSent, OutcomeUnknown, RequestLost
+from hawser_engine.agents import Offered
+from hawser_engine.calls import ErrorReply, Reply
+from hawser_engine.codes import CloseCode
+from hawser_engine.errors import RemoteProtocolError
+from hawser_engine.mailboxes import Held
+from hawser_engine.messages import Listening, Page, Sent, Subscribed, Unsubscribed
+from hawser_engine.messages import Published as PublishedMessage
+from hawser_engine.presence import Present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hawser.brokers import Published
     from hawser.pages import Asked
@@ -53,6 +61,37 @@ class Kind(Enum):
     SEND = "message"
     LISTEN = "listening"
     READ = "page of history"
+
+
+Answer: TypeAlias = (
+    PublishedMessage
+    | Reply
+    | Subscribed
+    | Unsubscribed
+    | Present
+    | Held
+    | Offered
+    | Sent
+    | Listening
+    | Page
+    | ErrorReply
+)
+
+ANSWERS: Final[Mapping[Kind, type[Answer]]] = {
+    Kind.PUBLISH: PublishedMessage,
+    Kind.CALL: Reply,
+    Kind.SUBSCRIBE: Subscribed,
+    Kind.UNSUBSCRIBE: Unsubscribed,
+    Kind.PRESENCE: Present,
+    Kind.POST: PublishedMessage,
+    Kind.HOLD: Held,
+    Kind.OFFER: Offered,
+    Kind.WITHDRAW: Offered,
+    Kind.SEND: Sent,
+    Kind.LISTEN: Listening,
+    Kind.READ: Page,
+}
+"""What belongs to each, beside ERROR (SPEC MSG-2)."""
 
 
 class Pending:
@@ -113,6 +152,19 @@ class Pending:
         self._value: Any = None
         self._error: Exception | None = None
         self._event: trio.Event | None = None
+
+    def fits(self, answer: Answer) -> bool:
+        """Whether it may be the answer to this (SPEC MSG-2)."""
+        match answer:
+            case ErrorReply():
+                return True
+            case Subscribed():
+                asked = [subscription.channel for subscription in self.subscriptions]
+                return self.kind is Kind.SUBSCRIBE and [outcome.channel for outcome in answer.channels] == asked
+            case Sent():
+                return self.kind is Kind.SEND and len(answer.outcomes) == len(self.targets)
+            case _:
+                return isinstance(answer, ANSWERS[self.kind])
 
     def check_order(self) -> None:
         """Refuse to be handed over where what it comes after was lost.
@@ -239,14 +291,28 @@ class Operations:
         pending = self._open.get(id)
         return None if pending is None else pending.flow
 
-    def take(self, id: int) -> Pending | None:
-        """The request that an answer names, which is then no longer open; None if none is (SPEC MSG-6)."""
-        pending = self._open.pop(id, None)
-        if pending is not None and pending.kind is not Kind.CALL:
+    def answered(self, answer: Answer, id: int) -> Pending | None:
+        """The request that an answer names, which is then no longer open; None if none is (SPEC MSG-6).
+
+        Raises:
+            RemoteProtocolError: It is no answer to that, which stays open (SPEC MSG-2).
+        """
+        pending = self._open.get(id)
+        if pending is None:
+            return None
+        if not pending.fits(answer):
+            detail = f"saw {answer.NAME} as the answer to a {pending.kind.value}, and it is none"
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-2", detail, "message")
+        self.drop(id)
+        return pending
+
+    def drop(self, id: int) -> None:
+        """A request is no longer open."""
+        pending = self._open.pop(id)
+        if pending.kind is not Kind.CALL:
             self._counted -= 1
             self._bytes -= pending.size
             self.changed()
-        return pending
 
     def lose(self, numbered: int, reason: int) -> None:
         """The session is over: every request ends, by whether it had a number (SPEC RST-9). Ids begin again at 1.

@@ -246,8 +246,7 @@ export class Client extends Session { // a session that dials, and comes back un
       const [operation] = this.#waiting, place = this.accepted + 1, message = encode([operation.kind, place, ...operation.items]);
       const open = [...this.#open.values(), message], { operations, operation_bytes } = this.window;
       if (open.length > 1 && (open.length > operations || total(open) > operation_bytes)) return;
-      this.#open.set(place, { ...operation, length: message.length });
-      this.#waiting.shift(); this.send(message);
+      this.#open.set(place, { ...this.#waiting.shift(), length: message.length }); this.send(message);
     }
   }
   #lose({ known_delivered, unknown }) { // RST-9: what had a number is unknown, the rest was not sent; RST-10: subscribe again, in one packet
@@ -264,8 +263,9 @@ export class Client extends Session { // a session that dials, and comes back un
     if (kind === 'UNSUBSCRIBED') for (const each of message.channels) this.#positions.delete(each); // SUB-7
     if (kind === 'SUBSCRIBED') for (const [each, status, place] of message.channels) if (status < 3) this.#positions.set(each, place); // SUB-2
     if (kind) this.emit(kind, message);
-    if (!['SUBSCRIBED', 'PUBLISHED', 'ERROR'].includes(kind)) return;
-    this.#open.get(number)?.resolve(kind === 'ERROR' ? Promise.reject(Object.assign(new Error(), message)) : message); // MSG-6
-    this.#open.delete(number); this.#admit();
+    const asked = ['SUBSCRIBED', 'PUBLISHED', 'ERROR'].includes(kind) && this.#open.get(number); // MSG-6
+    if (asked && kind !== 'ERROR' && kind !== { 1: 'SUBSCRIBED', 5: 'PUBLISHED' }[asked.kind]) fail('MSG-2', kind);
+    if (asked && this.#open.delete(number)) asked.resolve(kind === 'ERROR' ? Promise.reject(Object.assign(new Error(), message)) : message);
+    this.#admit();
   }
 }
