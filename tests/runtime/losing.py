@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hawser import Position
-    from hawser.brokers import Entry, Sink
+    from hawser.brokers import Entry, LossSink, Sink
 
 
 class LosingBroker(LateBroker):
@@ -36,8 +36,8 @@ class LosingBroker(LateBroker):
     async def leave(self, channel: str, sink: Sink) -> None:
         await super().leave(channel, self._through(sink))
 
-    async def watch(self, pattern: str, sink: Sink) -> None:
-        await super().watch(pattern, self._through(sink))
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
+        await super().watch(pattern, self._through(sink), lost)
 
     async def unwatch(self, pattern: str, sink: Sink) -> None:
         await super().unwatch(pattern, self._through(sink))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from hawser.brokers import MailSink, News
+    from hawser.brokers import LossSink, MailSink, News
     from hawser_engine.messages import About
 
 KEEP = Retention(messages=5)
@@ -89,11 +89,11 @@ class NeverLeaves(Wrong):
 
 
 class ReportsToEveryPattern(Wrong):
-    async def watch(self, pattern: str, sink: Sink) -> None:
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
         def again(channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
             sink(channel, epoch, entries)
 
-        await super().watch(pattern, again)
+        await super().watch(pattern, again, lost)
 
 
 class WatchesForEver(Wrong):

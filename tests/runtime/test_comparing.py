@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from hawser import ASK, EVERYONE, App, Gap, Position, connect
-from hawser.brokers import BrokerUnavailable, History, MemoryBroker, Sink
+from hawser.brokers import BrokerUnavailable, History, LossSink, MemoryBroker, Sink
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import WILDCARDS, ChannelRequest, Continue, Pause, Subscribe, Subscribed
 from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
@@ -46,6 +46,7 @@ class Lossy(MemoryBroker):
         self.asked = 0
         """How often for history."""
         self._lossy: dict[Sink, Sink] = {}
+        self._told: dict[str, LossSink] = {}  # of losses, by pattern
 
     def _sink(self, sink: Sink) -> Sink:
         def lose(channel: str, epoch: bytes, entries: Sequence[Entry]) -> None:
@@ -60,11 +61,18 @@ class Lossy(MemoryBroker):
     async def leave(self, channel: str, sink: Sink) -> None:
         await super().leave(channel, self._sink(sink))
 
-    async def watch(self, pattern: str, sink: Sink) -> None:
-        await super().watch(pattern, self._sink(sink))
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
+        self._told[pattern] = lost
+        await super().watch(pattern, self._sink(sink), lost)
 
     async def unwatch(self, pattern: str, sink: Sink) -> None:
         await super().unwatch(pattern, self._sink(sink))
+
+    def say_so(self) -> None:
+        """Nothing is lost any more, and what may have been is told."""
+        self.losing = False
+        for pattern, lost in self._told.items():
+            lost(pattern)
 
     def forget(self, channel: str) -> None:
         """Lose a channel: it begins anew, under another epoch, also for those who have joined it."""
@@ -280,6 +288,35 @@ async def entering(behind: int) -> AsyncGenerator[tuple[App, Lossy, Hub, AsyncIt
         nursery.start_soon(keep_busy)
         wide = await enter(client.subscribe("room:*"))
         yield app, broker, server._node.hub, wide  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_who_has_a_pattern_is_told_where_anything_of_it_may_have_been_lost(autojump_clock: MockClock) -> None:
+    """SPEC WLD-9: also the first of a channel, of which nobody would ever know; then it goes on."""
+    broker, app = rooms()
+    app.channel("other:*", history=100, wildcard=EVERYONE, open=True)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        await enter(serving(app))
+        client, other, plain = await enter(connect(URL)), await enter(connect(URL)), await enter(connect(URL))
+        wide = [await enter(client.subscribe("room:*")), await enter(other.subscribe("room:*"))]
+        aside, alone = await enter(other.subscribe("other:*")), await enter(plain.subscribe("room:1"))
+        broker.losing = True
+        for name in ("room:1", "room:2"):
+            await app.publish(name, "lost")
+        broker.say_so()
+        for messages in (*wide, aside):
+            assert await collect(messages, 1) == [(None, 0)]
+        for messages in (alone, *wide):
+            assert await collect(messages, 1) == ["lost"]  # of a channel that is subscribed to it is found (CHN-15)
+        for name in ("room:2", "other:1"):
+            await app.publish(name, name)
+        for messages in wide:
+            assert await collect(messages, 1) == ["room:2"]
+        assert await collect(aside, 1) == ["other:1"]
+        await trio.sleep(60)
+        broker.say_so()
+        await app.publish("room:3", "afterwards")
+        assert await collect(wide[0], 2) == [(None, 0), "afterwards"]
 
 
 async def test_who_enters_a_pattern_while_something_waits_in_its_channels_is_behind_in_none(

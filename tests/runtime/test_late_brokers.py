@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from hawser import Client
-    from hawser.brokers import Entry, History, Keeping, Letter, MailSink, Posting, Sink, Submission
+    from hawser.brokers import Entry, History, Keeping, Letter, LossSink, MailSink, Posting, Sink, Submission
     from hawser_engine.messages import About
 
 
@@ -114,9 +114,9 @@ class LateBroker(MemoryBroker):
         if late not in self._watchers.sinks(channel, ()):
             late.left(channel)
 
-    async def watch(self, pattern: str, sink: Sink) -> None:
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
         await self.dawdle()
-        await super().watch(pattern, self._sink(sink))
+        await super().watch(pattern, self._sink(sink), lost)
         await self.dawdle()
 
     async def unwatch(self, pattern: str, sink: Sink) -> None:

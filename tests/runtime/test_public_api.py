@@ -42,10 +42,10 @@ PUBLIC: dict[ModuleType, list[str]] = {
     ],
     hawser.brokers: [
         "Broker", "BrokerUnavailable", "DeadLetters", "Entry", "History", "Keeping", "Letter", "LetterTooLarge",
-        "MailSink", "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes", "MemoryPresence",
-        "MemorySessions", "Moving", "News", "NoAnswer", "Place", "PositionMoved", "Posting", "PresenceSink",
-        "PresenceStore", "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink", "Submission",
-        "key_holder",
+        "LossSink", "MailSink", "MailboxFull", "MailboxStore", "MemoryBroker", "MemoryKeys", "MemoryMailboxes",
+        "MemoryPresence", "MemorySessions", "Moving", "News", "NoAnswer", "Place", "PositionMoved", "Posting",
+        "PresenceSink", "PresenceStore", "Published", "QuestionSink", "Retention", "SessionDirectory", "Sink",
+        "Submission", "key_holder",
     ],
     hawser.brokers.check: ["BrokerContractError", "check_broker"],
     hawser.brokers.sqlite: [

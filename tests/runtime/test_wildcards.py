@@ -247,9 +247,9 @@ class Holding(MemoryBroker):
         self._sink = sink
         return await super().join(channel, self._report)
 
-    async def watch(self, pattern: str, sink: Any) -> None:
+    async def watch(self, pattern: str, sink: Any, lost: Any) -> None:
         self._sink = sink
-        await super().watch(pattern, self._report)
+        await super().watch(pattern, self._report, lost)
 
     def _report(self, *what: Any) -> None:
         if what[0] == self.holds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hawser.principals import key_holder
 from hawser_engine.channels.entries import Entry, History, Retention
 
-from .base import Broker, BrokerUnavailable, PositionMoved, Published, Sink, Submission
+from .base import Broker, BrokerUnavailable, LossSink, PositionMoved, Published, Sink, Submission
 from .mailboxes import DeadLetters, Keeping, Letter, LetterTooLarge, MailboxFull, MailboxStore, MailSink, News, Posting
 from .memory import MemoryBroker
 from .memory_keys import MemoryKeys
@@ -23,6 +23,7 @@ __all__ = [
     "Keeping",
     "Letter",
     "LetterTooLarge",
+    "LossSink",
     "MailSink",
     "MailboxFull",
     "MailboxStore",

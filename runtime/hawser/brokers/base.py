@@ -85,6 +85,13 @@ class Sink(Protocol):
         """Take publications of a channel, in offset order."""
 
 
+class LossSink(Protocol):
+    """Told that reports may have been lost. Synchronous, and never raises."""
+
+    def __call__(self, pattern: str, /) -> None:
+        """Any publication of any channel of a pattern may have gone unreported."""
+
+
 class Broker(ABC):
     """Where publications get their place, and where history is.
 
@@ -244,12 +251,15 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    async def watch(self, pattern: str, sink: Sink) -> None:
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
         """Start to report the publications of all channels of a pattern (SPEC WLD-1), also of new ones.
 
         Args:
             pattern: A name of which at least one segment is ``*``.
             sink: Told of every publication that gets its offset after this returned, in order in each channel.
+            lost: Told when some may not have been reported, as after a link to the broker was lost: before anything
+                is reported that came later. What is lost without a word is found with the next report of its channel,
+                but nobody can find that a channel of which nothing was ever reported has lost its first (SPEC WLD-9).
         """
 
     @abstractmethod

@@ -175,11 +175,11 @@ async def _check_reports_follow_the_join(broker: Broker) -> None:
 
 
 async def _check_watched_patterns(broker: Broker) -> None:
-    reports, others = _Reports(), _Reports()
+    reports, others, losses = _Reports(), _Reports(), list[str]()
     await broker.publish("check:watch:1", b"before", retention=KEEP)
-    await broker.watch("check:watch:*", reports)
-    await broker.watch("check:*:2", reports)
-    await broker.watch("check:*:2", others)
+    await broker.watch("check:watch:*", reports, losses.append)
+    await broker.watch("check:*:2", reports, losses.append)
+    await broker.watch("check:*:2", others, losses.append)
     await broker.join("check:watch:1", reports)
     for name in ("1", "2", "2:3"):
         await broker.publish(f"check:watch:{name}", name.encode(), retention=KEEP)
@@ -194,6 +194,7 @@ async def _check_watched_patterns(broker: Broker) -> None:
     await broker.publish("check:watch:1", b"joined", retention=KEEP)
     await broker.publish("check:watch:2", b"only for the other", retention=KEEP)
     expect("reports of what is still watched", len(await others.until(4)), 4)
+    expect("losses where nothing was lost", losses, [])
     expect("reports after unwatching", (await reports.until(4))[3:], [(3, b"joined")])
     await broker.unwatch("check:*:2", others)
     await broker.leave("check:watch:1", reports)

@@ -20,7 +20,7 @@ from hawser.amounts import check_amounts
 from hawser_engine.channels.entries import Entry, History, Retention
 from hawser_engine.messages import Position
 
-from .base import Broker, PositionMoved, Published, Sink
+from .base import Broker, LossSink, PositionMoved, Published, Sink
 from .keys import KEYS_MAX
 from .memory_history import HISTORY_BYTES_MAX, HistoryBudget, Log, Newest
 from .memory_keys import MemoryKeys
@@ -211,7 +211,7 @@ class MemoryBroker(Broker):
         stream.sinks = tuple(other for other in stream.sinks if other != sink)
         self._touch(channel, stream)
 
-    async def watch(self, pattern: str, sink: Sink) -> None:
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
         """See `Broker.watch`."""
         await trio.lowlevel.checkpoint()
         self._watchers.add(pattern, sink)

@@ -12,7 +12,7 @@ from hawser_engine.channels.segments import is_pattern
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from hawser.brokers import Sink
+    from hawser.brokers import LossSink, Sink
     from hawser_engine.channels.filters import Filter
 
     from .node import Node
@@ -44,12 +44,19 @@ class Watches:
     Args:
         node: Whose broker reports them.
         sink: Told of what is published.
+        lost: Told where some of that may not have been reported.
     """
 
-    def __init__(self, node: Node, sink: Sink) -> None:
+    def __init__(self, node: Node, sink: Sink, lost: LossSink) -> None:
         self._node = node
         self._sink = sink
+        self._lost = lost
         self._watches: dict[str, Watch] = {}
+
+    def groups(self, pattern: str) -> Iterable[PatternGroup]:
+        """Who has a pattern, by its filter; nobody, if it is not here."""
+        watch = self._watches.get(pattern)
+        return () if watch is None else watch.groups.values()
 
     def __getitem__(self, pattern: str) -> Watch:
         return self._watches[pattern]
@@ -75,7 +82,7 @@ class Watches:
         watch = self._watches[pattern]
         async with watch.lock:
             if not watch.open:
-                await self._node.app.broker.watch(pattern, self._sink)
+                await self._node.app.broker.watch(pattern, self._sink, self._lost)
                 watch.open = True
 
     def release(self, watch: Watch) -> None:

@@ -56,7 +56,7 @@ class Wildcards:
         self._node = node
         self._hub = hub
         self._index = PatternIndex()
-        self.watches: Watches = Watches(node, hub.report)
+        self.watches: Watches = Watches(node, hub.report, self.lost)
         """What the broker is asked to report."""
         self._strays: dict[Channel, dict[ServerSession, Stray]] = {}
         self._begun = 0  # so many patterns were entered that nobody had
@@ -332,6 +332,14 @@ class Wildcards:
                 for member in list(group.members.values()):
                     if channel.name not in member.session.memberships:
                         self._miss(member, channel, known, self._give_what_waits(member, channel, waiting))
+
+    def lost(self, pattern: str) -> None:
+        """Anything of a pattern may not have been reported, and nobody knows what: tell whoever has it (WLD-9)."""
+        for group in self.watches.groups(pattern):
+            for member in group.members.values():
+                own = member.session.wildcards
+                assert own is not None
+                self._lose(member, own)
 
     def _miss(self, member: PatternMember, channel: Channel, known: Position, stray: Stray | None) -> None:
         if member.lost:

@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from hawser.amounts import check_amounts
-from hawser.brokers.base import Broker, BrokerUnavailable, Published, Sink, Submission
+from hawser.brokers.base import Broker, BrokerUnavailable, LossSink, Published, Sink, Submission
 from hawser.brokers.keys import KEYS_MAX
 from hawser.brokers.watching import Watchers
 from hawser_engine.channels.entries import Entry, History, Retention
@@ -291,7 +291,7 @@ class SqliteBroker(Broker):
         if self._store is not None:
             self._touch(self._store, channel)
 
-    async def watch(self, pattern: str, sink: Sink) -> None:
+    async def watch(self, pattern: str, sink: Sink, lost: LossSink) -> None:
         """See `Broker.watch`."""
         await trio.lowlevel.checkpoint()
         self._watchers.add(pattern, sink)
