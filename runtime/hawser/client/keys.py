@@ -1,4 +1,4 @@
-"""Idempotency keys of a client: a random instance id and a counter (SPEC PUB keys)."""
+"""Idempotency keys of a client: a random instance id and a counter (SPEC PUB-6)."""
 
 from __future__ import annotations
 
