@@ -22,8 +22,11 @@ log: Final = logging.getLogger("hawser")
 
 KEY_WINDOW_SECONDS: Final = 300.0
 """How long an idempotency key is remembered, as Centrifugo does for its server API (SPEC PUB-3)."""
-KEYS_MAX: Final = 100_000
-"""So many are remembered at once: 333 new ones a second for as long as they are good, in 40 to 70 MB."""
+KEYS_MAX: Final = 150_000
+"""So many are remembered at once: 500 new ones a second for as long as they are good, in 60 to 105 MB.
+
+That is what one connection may publish (`messages_per_second`).
+"""
 
 What = TypeVar("What")
 Scope: TypeAlias = str | bytes

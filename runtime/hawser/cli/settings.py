@@ -103,7 +103,7 @@ class Store:
     """Channels kept at once; beyond, the one unused for longest that nobody has joined makes room."""
     keys_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     """Idempotency keys kept at once, in memory or in the file; beyond, the oldest of whoever has the most is forgotten
-    before its 300 s, and the log says so. None: 100,000, which is 333 a second, or what the app gives its broker."""
+    before its 300 s, and the log says so. None: 150,000, which is 500 a second, or what the app gives its broker."""
     mailboxes_max: int = attrs.field(default=100_000, validator=attrs.validators.ge(1))
     """Mailboxes kept at once; beyond, the one unused for longest that is empty and that nobody holds makes room."""
     file_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(65_536)))
