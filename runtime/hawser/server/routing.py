@@ -17,7 +17,7 @@ from hawser.middleware import OfferRequest, pass_through
 from hawser.patterns import find
 from hawser.payloads import ARGUMENT_BYTES_MAX
 from hawser_engine.agents import Offered
-from hawser_engine.codes import ErrorCode
+from hawser_engine.codes import ErrorCode, ResetReason
 from hawser_engine.errors import MessageTooLarge
 from hawser_engine.messages import encode_body
 
@@ -188,8 +188,9 @@ class Router:
                 return await relay(calls, name, arguments, exchange, offering.stands)
             except NotSent:  # AGT-5: it may go to another one
                 unsent = True
-            except OutcomeUnknown:
-                raise Refused(ErrorCode.CALLEE_LOST, f"a worker of {agent!r} is lost") from None
+            except OutcomeUnknown as error:
+                how = "was detached for too long" if error.reason == ResetReason.EXPIRED else "is lost"
+                raise Refused(ErrorCode.CALLEE_LOST, f"a worker of {agent!r} {how}") from None
         if unsent:
             raise Refused(ErrorCode.CALLEE_LOST, f"the last worker of {agent!r} is lost", temporary=True)
         where = "" if rule is None else ": no agent offers it at this server, and calls do not go to others"
