@@ -467,6 +467,21 @@ async def test_the_application_says_who_sees_it(autojump_clock: MockClock) -> No
         assert caught.value.code == ErrorCode.NOT_FOUND
 
 
+async def test_who_a_worker_is_is_what_the_server_has_recognised(autojump_clock: MockClock) -> None:
+    """SPEC AGT-11, AGT-12: whatever it calls itself; in the list, and in what changes."""
+    app = open_app()
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal:
+        return Principal(credentials["token"])
+
+    async with serving(app), connect(URL, token="ada") as ada, connect(URL, token="bob") as bob:
+        async with ada.offer("clerk", search, worker="bob"), bob.watch_agents() as directory:
+            assert [(one.worker, one.user) for one in await anext(directory)] == [("bob", "ada")]
+            async with bob.offer("clerk", search, worker="bob"):
+                assert [(one.worker, one.user) for one in await anext(directory)] == [("bob", "ada"), ("bob", "bob")]
+
+
 async def test_a_list_that_cannot_be_had_ends_the_subscription_too(autojump_clock: MockClock) -> None:
     app = App()
     app.channel(DIRECTORY, open=True)
@@ -559,5 +574,5 @@ async def test_what_is_still_on_its_way_to_the_channel_is_in_the_list(autojump_c
 
 @pytest.mark.parametrize("description", [b"", b"\xff", b"\x01", b"\xa2\x63doc\x01\x6ccapabilities\x01"])
 def test_what_is_no_description_is_left_out(description: bytes) -> None:
-    worker = read_worker([7, "agent", 2, None, description, [["procedure", b"\x80"]]])
-    assert worker == AgentWorker("agent", 7, False, None, "", (), {"procedure": {}})
+    worker = read_worker([7, "agent", 2, None, description, [["procedure", b"\x80"]], "ada"])
+    assert worker == AgentWorker("agent", 7, False, None, "", (), {"procedure": {}}, "ada")

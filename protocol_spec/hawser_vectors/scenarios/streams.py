@@ -241,7 +241,7 @@ def _routed() -> Iterator[ServiceScene]:
 
 
 def _directory() -> Iterator[ServiceScene]:
-    name, entry = "$agents", [1, AGENT, 1, "one", b"", [["search", b""]]]
+    name, entry = "$agents", [1, AGENT, 1, "one", b"", [["search", b""]], "t0p"]
 
     def change(offset: int, *changes: list[Any]) -> Message:
         return publication(name, offset, Inside([SERVER, offset, list(changes)]))
@@ -299,11 +299,11 @@ def _directory() -> Iterator[ServiceScene]:
     s.hears("x", offer(4, AGENT, "find", worker="one"))
     s.tells("x", offered(4, AGENT))
     s.advance(1)
-    s.tells("a", change(2, [1, AGENT, 0], [3, AGENT, 1, "one", b"", [["find", b""]]]))
+    s.tells("a", change(2, [1, AGENT, 0], [3, AGENT, 1, "one", b"", [["find", b""]], "t0p"]))
     s.advance(1)
     s.hears("x", offer(5, "guest", "search"))
     s.tells("x", offered(5, "guest"))
-    s.tells("a", change(3, [4, "guest", 1, None, b"", [["search", b""]]]))
+    s.tells("a", change(3, [4, "guest", 1, None, b"", [["search", b""]], "t0p"]))
     s.hears("x", withdraw(6, "guest"))
     s.tells("x", offered(6, "guest"))
     s.hears("x", offer(7, "guest", "search"))
@@ -312,8 +312,8 @@ def _directory() -> Iterator[ServiceScene]:
     s.tells(
         "a",
         version(2, 3),
-        item(2, [3, AGENT, 1, "one", b"", [["find", b""]]]),
-        item(2, [5, "guest", 1, None, b"", [["search", b""]]]),
+        item(2, [3, AGENT, 1, "one", b"", [["find", b""]], "t0p"]),
+        item(2, [5, "guest", 1, None, b"", [["search", b""]], "t0p"]),
         reply(2, None),
     )
     s.hears("x", withdraw(8, "guest"))

@@ -47,6 +47,8 @@ class AgentWorker:
     """What it says that it is able to do."""
     procedures: Mapping[str, Mapping[str, Any]] = attrs.field(repr=lambda procedures: repr(list(procedures)))
     """What each procedure says of itself, by name: ``doc``, ``parameters`` and so on, as far as it is known."""
+    user: str
+    """The id of its principal: who it is, as the server has recognised it. All else is what it says of itself."""
 
 
 class Directory:
@@ -164,7 +166,7 @@ async def load_workers(client: Client) -> tuple[bytes, int, list[AgentWorker]]:
 
 def read_worker(entry: list[Any]) -> AgentWorker:
     """Read an entry; what is no description is left out, for it is another client's and nobody has looked at it."""
-    id, agent, state, name, description, procedures = entry
+    id, agent, state, name, description, procedures, user, *_ = entry
     own = _read(description)
     doc, capabilities = own.get("doc"), own.get("capabilities")
     return AgentWorker(
@@ -175,6 +177,7 @@ def read_worker(entry: list[Any]) -> AgentWorker:
         doc if isinstance(doc, str) else "",
         tuple(str(one) for one in cast("list[object]", capabilities)) if isinstance(capabilities, list) else (),
         {procedure: _read(described) for procedure, described in procedures},
+        user,
     )
 
 

@@ -126,4 +126,4 @@ def _known(offering: Offering[ServerSession], state: int) -> list[Any]:
 
 def _described(offering: Offering[ServerSession]) -> list[Any]:
     procedures = [[name, description] for name, description in offering.procedures.items()]
-    return [offering.name, offering.description, procedures]
+    return [offering.name, offering.description, procedures, offering.worker.handle.principal.id]
