@@ -1,6 +1,7 @@
-"""A team of three agents: one asks the two others, and passes on what one of them writes as it is written.
+"""A team of three agents that ask each other, and pass on what one of them writes as it is written.
 
-The writer is killed in the middle of a sentence and started again under its name. Whoever waits for it is told at once,
+The editor asks the researcher for facts and the writer for sentences, and the writer asks the researcher where a fact
+stands. It is killed in the middle of its work and started again under its name. Whoever waits for it is told at once,
 and decides what to do: here, to ask for the rest.
 """
 
@@ -25,23 +26,24 @@ app.directory()
 started_again = trio.Event()
 
 
+KNOWN = {"three strands": 17, "a core": 20, "two ends": 3}
+
+
 async def search(topic: str) -> list[str]:
     """Find what is known about something."""
-    return [f"{topic} has {part}" for part in ("three strands", "a core", "two ends")]
+    return [f"{topic} has {part}" for part in KNOWN]
 
 
-async def write(facts: list[str]) -> AsyncIterator[str]:
-    """Make a sentence of each fact."""
-    for fact in facts:
-        yield f"{fact[0].upper()}{fact[1:]}."
-        await started_again.wait()  # the first writer is so slow that it never gets to the second sentence
+async def page(fact: str) -> int:
+    """Say where a fact stands."""
+    return next(number for part, number in KNOWN.items() if fact.endswith(part))
 
 
 async def research(*, task_status: trio.TaskStatus[None]) -> None:
     """Run the program of one agent."""
     async with (
         connect(URL, agent=True) as client,
-        client.offer("researcher", search) as offer,
+        client.offer("researcher", search, page) as offer,
     ):
         task_status.started()
         await offer.wait()
@@ -50,12 +52,18 @@ async def research(*, task_status: trio.TaskStatus[None]) -> None:
 async def be_the_writer(network: FaultyNetwork, life: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
     """Run the program of the second one, over a network that can fail, until it is killed."""
     with life:
-        async with (
-            connect(URL, transport=network, agent=True) as client,
-            client.offer("writer", write, worker="the only one") as offer,
-        ):
-            task_status.started()
-            await offer.wait()
+        async with connect(URL, transport=network, agent=True) as client:
+
+            async def write(facts: list[str]) -> AsyncIterator[str]:
+                """Make a sentence of each fact."""
+                for fact in facts:
+                    number = await client.call("researcher.page", fact)
+                    yield f"{fact[0].upper()}{fact[1:]} (page {number})."
+                    await started_again.wait()  # the first writer is so slow that it never gets to the second sentence
+
+            async with client.offer("writer", write, worker="the only one") as offer:
+                task_status.started()
+                await offer.wait()
 
 
 async def edit(*, task_status: trio.TaskStatus[None]) -> None:

@@ -36,10 +36,10 @@ def test_every_line_arrives_once_and_in_order_across_a_torn_link(name: str) -> N
 PRINTED = {
     "team_of_agents.py": [
         "here are: editor researcher writer",
-        "A hawser has three strands.",
+        "A hawser has three strands (page 17).",
         "-- the writer is lost; 2 facts are left --",
-        "A hawser has a core.",
-        "A hawser has two ends.",
+        "A hawser has a core (page 20).",
+        "A hawser has two ends (page 3).",
     ],
     "chat_with_presence.py": [
         "  * bob comes; here are ada, bob",

@@ -96,7 +96,8 @@ class PresenceStore(ABC):
 
         Returns:
             Who is there. The sink is told of every change after that, once, in order; perhaps before this has
-            returned. If it raises, the sink may be told all the same, until `unwatch` returns.
+            returned. If it raises, the sink may be told all the same, until `unwatch` returns. A store that may have
+            missed some, as after a link was lost, reads who is there and tells what is different: nobody else looks.
         """
 
     @abstractmethod
