@@ -611,8 +611,7 @@ class App:
         asked = pages.ask(channel, since, before, limit)
         reading = await pages.read(self.broker, asked, MAX_INTEGER)
         messages = [
-            Message(channel, reading.top.epoch, one.offset, one.data, told(rule.about, one) if rule.about else None)
-            for one in reading.entries
+            Message(channel, reading.top.epoch, one.offset, one.data, told(rule.about, one)) for one in reading.entries
         ]
         return asked.page(reading.top, reading.first, messages, more=reading.more)
 

@@ -254,7 +254,7 @@ class Channel:
 
     def about(self, entry: Entry) -> About | None:
         """What the publication carries beside its payload."""
-        return told(self.policy.about, entry) if self.policy.about else None
+        return told(self.policy.about, entry)
 
     def encode(self, epoch: bytes, entry: Entry) -> bytes:
         """The PUBLICATION, the same bytes for everyone (CHN-2)."""

@@ -60,7 +60,9 @@ class History:
 
 
 def told(carried: frozenset[str], entry: Entry) -> About | None:
-    """What a PUBLICATION carries: what was kept with it, and its time where the channel tells it."""
+    """What a PUBLICATION carries where its channel does: what was kept with it, and its time; None: nothing."""
+    if not carried:
+        return None
     about = entry.about
     if isinstance(about, Kept):  # whom it spares is nobody's business
         about = About(about.publisher, None, about.tags, about.latest_key)

@@ -86,8 +86,7 @@ def _fitting(rule: ChannelRule, channel: str, reading: pages.Reading, room: int,
     entries: Iterable[Entry] = reading.entries if oldest_first else reversed(reading.entries)
     for entry in entries:
         epoch = reading.top.epoch
-        about = told(rule.about, entry) if rule.about else None
-        body = encode_publication(channel, epoch, entry.offset, entry.data, about)
+        body = encode_publication(channel, epoch, entry.offset, entry.data, told(rule.about, entry))
         if not bodies and _length(body) > room:  # PGE-4: there will never be a page for it
             body = encode_body(PositionNotice(channel, epoch, entry.offset))
         room -= _length(body)

@@ -179,7 +179,7 @@ async def _check(
     except ValueError as error:
         raise Refused(ErrorCode.BAD_REQUEST, str(error)) from None
     # PUB-5, whatever its offset and time will be: what is accepted here never turns out too long for everybody.
-    most = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about)) if rule.about else None
+    most = told(rule.about, Entry(MAX_INTEGER, b"", MAX_INTEGER, about))
     if publication_bytes(channel, MAX_INTEGER, data, most) > longest:
         message = f"a publication has at most {longest} bytes in all"
         raise Refused(ErrorCode.TOO_LARGE, message)

@@ -272,7 +272,8 @@ def test_what_begins_in_the_past_comes_from_history_and_what_was_slow_from_what_
 def test_a_publication_tells_what_the_channel_carries() -> None:
     """SPEC CHN-13: the time is the broker's, and whom it spares is nobody's business."""
     entry = Entry(1, b"x", 1_700, Kept("ada", None, None, "k", ("me",)))
-    assert told(frozenset(), entry) == About("ada", None, None, "k")
+    assert told(frozenset(), entry) is None
+    assert told(frozenset({"publisher"}), entry) == About("ada", None, None, "k")
     assert told(frozenset({"time"}), entry) == About("ada", 1_700, None, "k")
     assert told(frozenset({"time"}), Entry(1, b"x", 1_700)) == About(None, 1_700)
     assert told(frozenset({"tags"}), Entry(1, b"x", 1_700, Kept(None, None, None, None, ("me",)))) is None
