@@ -305,13 +305,17 @@ class Stage:
 
     # ------------------------------------------------------------ when everything has come about
 
-    def rest(self, seconds: float) -> None:
-        """Let everything come about that is under way; nobody stays away for so long that the session is over."""
+    def spend(self, seconds: float) -> None:
+        """So much time is about to pass: whoever would be away for too long comes back."""
         for client in self.clients:
             if not client.here and client.number in self._handles:
                 client.away_seconds += seconds
                 if client.away_seconds > STAYS_AWAY:
                     self.come(client)
+
+    def rest(self, seconds: float) -> None:
+        """Let everything come about that is under way; nobody stays away for so long that the session is over."""
+        self.spend(seconds)
         self.stepper.do(trio.sleep, seconds)
         self.check()
         self._check_written()

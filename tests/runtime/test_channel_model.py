@@ -6,6 +6,7 @@ A real server, a real broker and clients that say anything (`channel_stage`, `ch
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 NOWHERE: Final = b"no epoch"
 REST: Final = 3.0
 """Virtual seconds in which everything that can come about does."""
+ASKS: Final = 5.0
+"""Virtual seconds in which whoever is asked is to answer."""
 AGES: Final = 130.0
 """Virtual seconds after which a session is over that nobody has come back to."""
 
@@ -376,9 +379,10 @@ class Channels(RuleBasedStateMachine):
     def ask(self, number: int) -> None:
         """Ask those who said that they answer (SPEC ASK-1 to ASK-3)."""
         self.stage.rest(REST)
+        self.stage.spend(ASKS)
         log = self._log(number)
         asked = {f"client {client.number}": client for client in self.stage.clients if log.name in client.answering}
-        collected = self.stage.stepper.do(self.stage.app.collect, log.name, log.end.offset)
+        collected = self.stage.stepper.do(partial(self.stage.app.collect, log.name, log.end.offset, seconds=ASKS))
         assert sorted(answer.user for answer in collected.answers) == sorted(asked)
         for answer in collected.answers:
             client = asked[answer.user]
