@@ -12,7 +12,8 @@ import pytest
 
 from hawser import Config, connect
 from hawser.cli import CommandFailed
-from hawser.cli.serving import development_app, find_listening_transport, is_loopback, load_app, program, what_to_try
+from hawser.cli.loading import load_app
+from hawser.cli.serving import development_app, find_listening_transport, is_loopback, program, what_to_try
 from hawser.cli.settings import Settings, Tls, read_settings
 from hawser_transports import ListenerSettings
 from tests.runtime.cli.helpers import URL, replaceable
