@@ -565,7 +565,7 @@ class Client:
             TypeError: The name is no string, or the handler is no async function.
             ValueError: The name is taken or not well-formed.
         """
-        check_name("a procedure name", name)
+        check_name("a procedure name", name, write='@client.procedure("name")')
 
         def register(handler: Handler) -> Handler:
             self._dialogue.offer.add(name, handler)
