@@ -101,7 +101,7 @@ class ErrorCode(IntEnum):
     TOO_LARGE = 8
     """The request or its answer is longer than allowed."""
     UNAVAILABLE = 9
-    """A part that is needed (broker, store) cannot be reached now."""
+    """A part that is needed (broker, store) cannot be used; if that may pass, the error is temporary."""
     CALLEE_LOST = 10
     """The callee's session ended before it replied."""
     LIMIT = 11

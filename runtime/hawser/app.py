@@ -673,7 +673,7 @@ class App:
 
         Spec: CTR-2, CTR-4, CTR-5.
         """
-        check_name("a procedure name", name)
+        check_name("a procedure name", name, write='@app.procedure("name")')
 
         def register(handler: Handler) -> Handler:
             check_handler(handler, f"procedure {name!r}", generator=True)
@@ -698,7 +698,7 @@ class App:
             TypeError: The prefix is no string, or the handler is no async function.
             ValueError: The prefix is taken.
         """
-        check_name("the prefix of a mount", prefix)
+        check_name("the prefix of a mount", prefix, write='@app.mount("/prefix")')
 
         def register(handler: HttpHandler) -> HttpHandler:
             check_handler(handler, f"mount {prefix!r}")

@@ -10,6 +10,7 @@ named ones). What is not known is left out.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .exchange import is_taking_inputs
@@ -27,6 +28,10 @@ _KINDS: Final = {
     inspect.Parameter.VAR_POSITIONAL: "list",
     inspect.Parameter.VAR_KEYWORD: "map",
 }
+_MODULES: Final = re.compile(
+    r"""(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?<![<\w.])(?:(?:[^\W\d]\w*|<locals>)\.)+"""
+)
+"""What stands before the name of a class, and texts, in which nothing does; a member of an enum stands behind ``<``."""
 _REST: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -65,5 +70,7 @@ def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
 
 
 def _type(annotation: object) -> str:
-    """An annotation as it is written; it is a string already where its module postpones annotations."""
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    """An annotation as it is written, which has no modules; it is a string where its module postpones annotations."""
+    if isinstance(annotation, str):
+        return annotation
+    return _MODULES.sub(lambda found: found["text"] or "", inspect.formatannotation(annotation))

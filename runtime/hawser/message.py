@@ -8,7 +8,7 @@ import attrs
 
 from hawser_engine.messages import Position
 
-from .payloads import decode_payload
+from .payloads import decode_payload, payload_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +29,21 @@ class Message:
     offset of the last that came before it, in the channel and here."""
     raw: bytes
     """The payload as it travelled."""
-    about: About | None = attrs.field(default=None, repr=False)
+    about: About | None = None
     """What it carries beside the payload, as the channel declares; None: nothing."""
     volatile: bool = attrs.field(default=False, kw_only=True)
     """Whether it was given at once or not at all, and is kept nowhere."""
+
+    def __repr__(self) -> str:
+        told = {
+            "publisher": self.publisher,
+            "tags": self.tags,
+            "latest_key": self.latest_key,
+            "volatile": self.volatile,
+        }
+        more = "".join(f", {name}={value!r}" for name, value in told.items() if value)
+        place = f"offset={self.offset}, epoch={self.epoch.hex()}"
+        return f"Message(channel={self.channel!r}, {place}, data={payload_text(self.raw)}{more})"
 
     @property
     def publisher(self) -> str | None:

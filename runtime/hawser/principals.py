@@ -16,20 +16,22 @@ NAME_BYTES_MAX = 255
 """The longest principal, channel, pattern and procedure name, in bytes of UTF-8."""
 
 
-def check_name(what: str, name: object, longest: int = NAME_BYTES_MAX) -> str:
+def check_name(what: str, name: object, longest: int = NAME_BYTES_MAX, *, write: str = "") -> str:
     """Refuse a name that cannot travel.
 
     Args:
         what: What it names.
         name: The name.
         longest: How many bytes of UTF-8 it has at most.
+        write: Of the name that a decorator is given: how that is written.
 
     Raises:
         TypeError: It is no string, such as the function below a decorator that was to be given a name.
         ValueError: It is empty, too long, or not encodable (lone surrogates).
     """
     if not isinstance(name, str):
-        raise TypeError(f"{what} is a string, not {type(name).__name__}")
+        fix = f"; write {write}" if write and callable(name) else ""
+        raise TypeError(f"{what} is a string, not {type(name).__name__}{fix}")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

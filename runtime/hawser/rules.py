@@ -68,7 +68,7 @@ class ChannelRule(Rule["AuthorizeChannel"]):
 
         Spec: CTR-1, CTR-3.
         """
-        check_name("the name of an event", name, NAME_BYTES_MAX)
+        check_name("the name of an event", name, NAME_BYTES_MAX, write='@rule.event("name")')
 
         def declare(cls: type[PayloadT]) -> type[PayloadT]:
             if self.events is None:

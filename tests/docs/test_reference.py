@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import pytest
 
-from hawser import Config
+from hawser import Client, Config, PooledClient
 from hawser.cli import main
 from hawser.cli.settings import Store, read_settings
 from hawser_engine import CloseCode, ErrorCode, GapReason, ResetReason
@@ -104,6 +105,20 @@ def test_every_field_and_every_code_has_its_row() -> None:
     assert numbered == [
         (each.value, each.name) for registry in (CloseCode, ResetReason, ErrorCode, GapReason) for each in registry
     ]
+
+
+def test_what_a_pool_leaves_out_is_told() -> None:
+    page = (ROOT / "docs/how-to/stay-connected.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("\n### What a pool leaves out\n")
+    told = {name for row in re.findall(r"^\|([^|]*)", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    methods = {name: vars(Client)[name] for name in vars(Client) if not name.startswith("_")}
+    left_out = {name for name in methods if not hasattr(PooledClient, name)}
+    for name in methods.keys() - left_out:
+        if inspect.isfunction(methods[name]):
+            options = [set(inspect.signature(each).parameters) for each in (methods[name], vars(PooledClient)[name])]
+            missing = options[0] - options[1]
+            left_out |= {name, *missing} if missing else set()
+    assert told == left_out
 
 
 # ---------------------------------------------------------------- the command line

@@ -110,13 +110,21 @@ async def test_a_decorator_that_was_given_no_name_says_so(autojump_clock: MockCl
     """Else it would have taken what stands below it for the name, and put a function in its place."""
     app = App()
     async with serving(app), connect(URL) as client:
-        for named in (app.procedure, app.mount, app.channel("room").event, client.procedure):
+        for named, write in (
+            (app.procedure, '@app.procedure("name")'),
+            (app.mount, '@app.mount("/prefix")'),
+            (app.channel("room").event, '@rule.event("name")'),
+            (client.procedure, '@client.procedure("name")'),
+        ):
 
             async def handler(*arguments: object) -> None:
                 raise AssertionError(arguments)
 
-            with pytest.raises(TypeError, match="is a string, not function"):
+            with pytest.raises(TypeError) as caught:
                 named(handler)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            assert str(caught.value).endswith(f" is a string, not function; write {write}")
+            with pytest.raises(TypeError, match=r" is a string, not int$"):
+                named(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_an_object_with_an_async_call_is_a_handler() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal, Optional, cast
+
+import pytest
 
 from hawser import Inputs, takes_inputs
 from hawser.describing import DOC_BYTES_MAX, describe
@@ -55,6 +59,39 @@ def test_annotations_that_are_types_are_written_out() -> None:
     description = describe(typed)
     assert description["parameters"] == [{"name": "number", "required": True, "type": "int"}]
     assert description["returns"] == "dict[str, int]"
+
+
+class Size(Enum):
+    SMALL = "small"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        (Inputs[int], "Inputs[int]"),
+        (Size, "Size"),
+        (list[Size] | None, "list[Size] | None"),
+        (Optional[Size], "Optional[Size]"),  # noqa: UP045 - as it may be written
+        (Callable[[Size], float], "Callable[[Size], float]"),
+        (Any, "Any"),
+        (Literal["a.b", 'it\'s "x.y"', Size.SMALL], "Literal['a.b', 'it\\'s \"x.y\"', <Size.SMALL: 'small'>]"),
+    ],
+    ids=str,
+)
+def test_annotations_that_are_types_tell_no_module(annotation: object, told: str) -> None:
+    async def typed(some: object) -> None: ...
+
+    typed.__annotations__ = {"some": annotation}
+    assert describe(typed)["parameters"] == [{"name": "some", "required": True, "type": told}]
+
+
+def test_a_class_of_a_function_tells_no_place() -> None:
+    class Here: ...
+
+    async def typed() -> None: ...
+
+    typed.__annotations__ = {"return": list[Here]}
+    assert describe(typed)["returns"] == "list[Here]"
 
 
 def test_what_items_and_inputs_are_is_told_as_far_as_it_is_annotated() -> None:

@@ -107,6 +107,10 @@ async def test_who_asks_for_what_is_damaged_is_refused(tmp_path: Path, caplog: p
             with pytest.raises(RequestFailed) as caught:
                 await client.subscribe("room", rewind=1).__aenter__()
             assert caught.value.code == ErrorCode.UNAVAILABLE
+        with pytest.raises(RequestFailed) as caught:
+            await client.history("room")
+        assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, False)
+        assert caught.value.message == "the store cannot do this until somebody mends it"
         async with client.subscribe("room") as messages:
             await client.publish("room", "new")
             assert await collect(messages, 1) == ["new"]

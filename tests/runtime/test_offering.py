@@ -104,6 +104,24 @@ async def test_one_client_calls_what_another_offers(url: str, transport: Transpo
             assert await refused(client, "researcher.search", "boats") == (ErrorCode.NOT_FOUND, False)
 
 
+@pytest.mark.parametrize(
+    ("procedure", "says"),
+    [
+        ("researcher.find", ": agent 'researcher' is here, and does not offer it"),
+        ("reader.find", ": nobody offers agent 'reader' at this server, and calls do not go to others"),
+        ("math.add", ", and no agent 'math'"),
+        ("find", ""),
+    ],
+)
+async def test_what_is_not_found_says_what_is_missing(procedure: str, says: str, autojump_clock: MockClock) -> None:
+    app = App()
+    app.agent("re*", open=True)
+    async with two_clients(app) as (worker, client), worker.offer("researcher", search):
+        with pytest.raises(CallError) as caught:
+            await client.call(procedure)
+    assert str(caught.value) == f"NOT_FOUND: no procedure {procedure!r}{says}"
+
+
 @pytest.mark.parametrize(("url", "transport"), [(URL, None), ("ws://127.0.0.1:0", WebSocketTransport())])
 async def test_cancelling_reaches_whoever_is_at_it(url: str, transport: Transport | None) -> None:
     begun, ended = trio.Event(), trio.Event()

@@ -56,6 +56,7 @@ async def test_what_it_keeps_is_refused_for_now_and_is_no_incident(
         with pytest.raises(RequestFailed) as caught:
             await client.publish("room", 1)
         assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)
+        assert caught.value.message == "the store cannot do this now"
         with pytest.raises(RequestFailed) as caught:
             await client.subscribe("room").__aenter__()
         assert (caught.value.code, caught.value.temporary) == (ErrorCode.UNAVAILABLE, True)

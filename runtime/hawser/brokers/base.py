@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 
 class BrokerUnavailable(HawserError):
-    """A broker cannot do now what it was asked to: it is not reached, or has no room. Nothing was done.
+    """A broker cannot do what it was asked to: it is not reached, has no room, or is damaged. Nothing was done.
 
-    Clients are told UNAVAILABLE, and nothing else of it. The broker says in the log what there is to say.
+    Clients are told UNAVAILABLE and whether it is temporary, and nothing else of it. The broker says in the log what
+    there is to say.
     """
 
     temporary: bool = True

@@ -7,6 +7,7 @@ only here and only when needed.
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,6 +25,9 @@ INTERRUPTED: Final = 130
 
 LIBRARIES: Final = ("cattrs", "cyclopts", "rich")
 INSTALL: Final = "pip install 'hawser[cli]'"
+
+WRITING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How what is printed fails. Whoever writes anything else says what that is."""
 
 
 class CommandFailed(Exception):
@@ -75,7 +79,8 @@ def _end(error: BaseException) -> int:
     first = causes[0]  # others followed from it, or say the same
     if isinstance(first, OSError):
         discard(STDOUT)  # perhaps that is what failed, and Python would try it again at its end
-        return _complain(str(first), FAILED)
+        unnamed = first.filename is None and first.errno in WRITING
+        return _complain(f"cannot write standard output: {first.strerror}" if unnamed else str(first), FAILED)
     if isinstance(first, HawserError):
         from .running import explain
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from hawser.contract import asyncapi, json_schema
 
 from . import DONE, WRONG_USAGE, CommandFailed
-from .serving import load_app
+from .loading import load_app
 
 if TYPE_CHECKING:
     from pathlib import Path

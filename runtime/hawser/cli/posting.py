@@ -12,7 +12,7 @@ from hawser import RequestFailed, RequestLost
 
 from . import DONE, CommandFailed
 from .lines import open_lines, read_line
-from .running import Dial, report_line, run_command
+from .running import Dial, explain, report_line, run_command
 from .standard import say
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Poster:
                 self._tell(f"posting {f'line {line.number}' if line.number else 'it'} again under the same key")
             except RequestFailed as error:
                 where = f"line {line.number}: " if line.number else ""
-                raise CommandFailed(f"{where}refused: {error}; {self.stored} stored before") from None
+                raise CommandFailed(f"{where}refused: {explain(error)}; {self.stored} stored before") from None
             else:
                 self.stored += 1
                 return

@@ -215,7 +215,7 @@ class Publisher:
             except RequestFailed as error:
                 refused = self._open.popleft()
                 where = f"line {refused.number}: " if refused.number else ""
-                raise CommandFailed(f"{where}refused: {error}{self._left_open()}") from None
+                raise CommandFailed(f"{where}refused: {explain(error)}{self._left_open()}") from None
             except HawserError as error:
                 raise self._failed(error) from None
             self._open.popleft()

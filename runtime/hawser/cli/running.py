@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hawser import CloseCode, ConnectFailed, HawserError, ResetReason, SessionClosed, connect, states
+from hawser import CloseCode, ConnectFailed, HawserError, RequestFailed, ResetReason, SessionClosed, connect, states
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .arguments import TOKEN_VARIABLE, token
@@ -128,5 +128,7 @@ def explain(error: HawserError) -> CommandFailed:
         case ConnectFailed(code=CloseCode.UNAUTHORIZED) | SessionClosed(code=CloseCode.UNAUTHORIZED):
             given = "another token" if token() else "a token"
             return CommandFailed(f"{error}. Set {TOKEN_VARIABLE} to {given} that the server accepts")
+        case RequestFailed(temporary=True):
+            return CommandFailed(f"{error} (trying again later may help)")
         case _:
             return CommandFailed(str(error))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 import shutil
 import signal
 import ssl
 import sys
-import traceback
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,11 +16,11 @@ from urllib.parse import urlsplit
 import trio
 
 from hawser import EVERYONE, App, serve
-from hawser.mailboxes import settle_dead_letters
 from hawser_transports import WebSocketTransport
 
 from . import DONE, INTERRUPTED, WRONG_USAGE, CommandFailed
 from .arguments import EXAMPLE_URL
+from .loading import load_app
 from .standard import say
 from .storing import keep_in_store, what_is_kept
 
@@ -174,47 +171,6 @@ def is_loopback(url: str) -> bool:
         return ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False
-
-
-def load_app(name: str, *, option: str = "--app ") -> App:
-    """Import an app; modules of the working directory are found.
-
-    Args:
-        name: The app, as ``module:name``.
-        option: What stands before it on the command line; for messages.
-
-    Raises:
-        CommandFailed: There is no such app, or importing it fails, and the message says where; or what it declares
-            does not go together.
-    """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise CommandFailed(f"{option}{name}: write module:name, for example {option}chat:app", WRONG_USAGE)
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise CommandFailed(
-            f"{option}{name}: no module {error.name!r}; modules are looked for in {os.getcwd()} and in the environment",
-            WRONG_USAGE,
-        ) from None
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise CommandFailed(
-            f"{option}{name}: importing {module_name} failed in {Path(place.filename).name}, line {place.lineno}: "
-            f"{type(error).__name__}: {error}",
-            WRONG_USAGE,
-        ) from None
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, App):
-        what = "nothing" if found is None else f"of type {type(found).__name__}"
-        raise CommandFailed(f"{option}{name}: {attribute} is {what} there, and should be a hawser.App", WRONG_USAGE)
-    try:
-        settle_dead_letters(found.mailbox_rules, found.rules)
-    except ValueError as error:  # which `serve` would raise as well, among those of the places where it is to listen
-        raise CommandFailed(f"{option}{name}: {error}", WRONG_USAGE) from None
-    return found
 
 
 def what_to_try(url: str) -> str:

@@ -235,7 +235,8 @@ class Client:
         Raises:
             PayloadError: The data cannot travel; nothing was sent.
             RequestFailed: The server refused it: DENIED; NOT_FOUND where there is no such mailbox; BUSY, temporary,
-                where the mailbox is full; UNAVAILABLE, temporary, where it could not be stored.
+                where the mailbox is full; UNAVAILABLE where it could not be stored, temporary unless the store has to
+                be mended.
             OutcomeUnknown: The session was reset; it may have been stored. Post again with ``error.key``.
             NotSent: The session was reset before it left.
             SessionClosed: The client is closed.
@@ -279,8 +280,8 @@ class Client:
         Raises:
             PayloadError: The server does not take so long a message.
             RequestFailed: The server refused it: DENIED to whoever may not subscribe to the channel, or not read its
-                history; NOT_FOUND where there is no such channel, or the server gives no pages; UNAVAILABLE,
-                temporary, where it could not be read.
+                history; NOT_FOUND where there is no such channel, or the server gives no pages; UNAVAILABLE
+                where it could not be read, temporary unless the store has to be mended.
             SessionClosed: The client is closed.
             TypeError: ``before`` or ``since`` is no position.
             ValueError: The name has a wrong length, or ``limit`` is no number of 0 or more.
@@ -564,7 +565,7 @@ class Client:
             TypeError: The name is no string, or the handler is no async function.
             ValueError: The name is taken or not well-formed.
         """
-        check_name("a procedure name", name)
+        check_name("a procedure name", name, write='@client.procedure("name")')
 
         def register(handler: Handler) -> Handler:
             self._dialogue.offer.add(name, handler)

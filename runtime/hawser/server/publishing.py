@@ -147,7 +147,8 @@ def refusal(node: Node, what: str, error: Exception) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, BrokerUnavailable):  # which says what there is to say of it in the log of this server
-        return Refused(ErrorCode.UNAVAILABLE, "what keeps the channels does not answer", temporary=True)
+        until = "now" if error.temporary else "until somebody mends it"
+        return Refused(ErrorCode.UNAVAILABLE, f"the store cannot do this {until}", temporary=error.temporary)
     return Refused(ErrorCode.INTERNAL, f"incident {record_incident(node.random_bytes, what, error)}")
 
 

@@ -175,9 +175,13 @@ class Router:
             Refused: It may not be called, there is nobody to do it, or whoever was at it is lost.
         """
         agent, _, procedure = name.partition(SEPARATOR)
-        rule = await self._allow(session, "call", agent) if procedure else None
+        if not procedure:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}")
+        if find(self._node.app.agent_rules, agent) is None:
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}, and no agent {agent!r}")
+        rule = await self._allow(session, "call", agent)
         unsent = False
-        while rule is not None:
+        while True:
             offering = self._agents.choose(agent, procedure, least=rule.balance == "least")
             if offering is None:
                 break
@@ -193,8 +197,10 @@ class Router:
                 raise Refused(ErrorCode.CALLEE_LOST, f"a worker of {agent!r} {how}") from None
         if unsent:
             raise Refused(ErrorCode.CALLEE_LOST, f"the last worker of {agent!r} is lost", temporary=True)
-        where = "" if rule is None else ": no agent offers it at this server, and calls do not go to others"
-        raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}{where}")
+        if self._agents.workers(agent):
+            raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}: agent {agent!r} is here, and does not offer it")
+        why = f"nobody offers agent {agent!r} at this server, and calls do not go to others"
+        raise Refused(ErrorCode.NOT_FOUND, f"no procedure {name!r}: {why}")
 
     async def _allow(self, session: ServerSession, action: AgentAction, agent: str) -> AgentRule:
         """The rule of an agent, if the session may do this with it.

@@ -98,6 +98,6 @@ async def _deposit(app: App, payload: bytes, key: bytes | None, mailbox: str) ->
     except MailboxFull as error:
         return no_room(error)
     except BrokerUnavailable as error:
-        return Refused(ErrorCode.UNAVAILABLE, str(error), temporary=True)
+        return Refused(ErrorCode.UNAVAILABLE, str(error), temporary=error.temporary)
     except Exception as error:
         return Refused(ErrorCode.INTERNAL, f"incident {record_incident(secrets.token_bytes, 'send', error)}")

@@ -38,7 +38,7 @@ def refuse(command: object) -> int:
         ("t", ConnectFailed("u", "refused", code=302), "Set HAWSER_TOKEN to another token that the server accepts"),
         ("t", SessionClosed(302, "expired"), "UNAUTHORIZED (expired). Set HAWSER_TOKEN to another"),
         ("t", SessionClosed(303, ""), "the session is closed: VERSION"),
-        ("t", RequestFailed(2, "no"), "DENIED: no"),
+        ("t", RequestFailed(4, "full", temporary=True), "BUSY: full (trying again later may help)"),
     ],
 )
 def test_an_error_names_its_fix(
@@ -48,6 +48,10 @@ def test_an_error_names_its_fix(
     if token is not None:
         monkeypatch.setenv("HAWSER_TOKEN", token)
     assert says in str(explain(error))
+
+
+def test_an_error_that_stays_is_not_worth_another_try() -> None:
+    assert str(explain(RequestFailed(9, "the store cannot do this"))) == "UNAVAILABLE: the store cannot do this"
 
 
 def test_a_reset_is_said_with_its_counts() -> None:

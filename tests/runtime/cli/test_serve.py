@@ -12,7 +12,8 @@ import pytest
 
 from hawser import Config, connect
 from hawser.cli import CommandFailed
-from hawser.cli.serving import development_app, find_listening_transport, is_loopback, load_app, program, what_to_try
+from hawser.cli.loading import load_app
+from hawser.cli.serving import development_app, find_listening_transport, is_loopback, program, what_to_try
 from hawser.cli.settings import Settings, Tls, read_settings
 from hawser_transports import ListenerSettings
 from tests.runtime.cli.helpers import URL, replaceable
@@ -28,6 +29,16 @@ app = App()
 class Inner:
     app = app
 number = 7
+"""
+
+
+CLASSY = """
+import attrs
+from hawser.contract.conversion import Conversion
+@attrs.frozen
+class Said:
+    text: str
+Conversion().prepare(Said)
 """
 
 
@@ -49,6 +60,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken_app.py").write_text("x = 1\nraise ValueError('no luck')\n")
     (tmp_path / "needy_app.py").write_text("import surely_not_installed\n")
     (tmp_path / "torn_app.py").write_text(TORN)
+    (tmp_path / "wrong_app.py").write_text("x = 1\ny = = 2\n")
+    (tmp_path / "zero_app.py").write_bytes(b"x = 1\0")
+    (tmp_path / "leaving_app.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "quiet_app.py").write_text("raise SystemExit\n")
+    (tmp_path / "twice_app.py").write_text(APP + "app.channel('a')\napp.channel('a')\n")
+    (tmp_path / "loud_app.py").write_text(APP + "print('hello')\n")
     return tmp_path
 
 
@@ -126,14 +143,42 @@ def test_an_app_is_imported_from_the_working_directory(folder: Path) -> None:
     assert load_app("served_app:Inner.app") is app
 
 
+def test_what_an_app_prints_while_it_is_imported_is_no_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load_app("loud_app:app")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_a_missing_library_of_the_app_is_named_with_the_install_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "classy_app.py").write_text(CLASSY)
+    monkeypatch.delitem(sys.modules, "hawser.contract.records", raising=False)
+    monkeypatch.setitem(sys.modules, "cattrs", None)
+    with pytest.raises(CommandFailed) as caught:
+        load_app("classy_app:app")
+    why = "ModuleNotFoundError: declared classes need 'cattrs', which is not installed: pip install 'hawser[contract]'"
+    assert str(caught.value) == f"--app classy_app:app: importing classy_app failed in classy_app.py, line 7: {why}"
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("served_app", "write module:name, for example --app chat:app"),
+        ("..:app", "write module:name, for example --app chat:app"),
+        ("served_app.py:app", "--app served_app.py:app: served_app.py is no module; write served_app:app"),
+        ("./served_app:app", "./served_app is no module; write served_app:app"),
+        ("src/served.py:Inner.app", "src/served.py is no module; write src.served:Inner.app"),
+        (".served_app:app", ".served_app is no module; write served_app:app"),
+        ("/x/served_app.py:app", "/x/served_app.py is no module; write served_app:app, in the folder /x"),
         (":app", "write module:name"),
         ("no_such_app:app", "no module 'no_such_app'; modules are looked for in "),
         ("needy_app:app", "no module 'surely_not_installed'"),
         ("broken_app:app", "importing broken_app failed in broken_app.py, line 2: ValueError: no luck"),
+        ("wrong_app:app", "importing wrong_app failed in wrong_app.py, line 2: SyntaxError: invalid syntax"),
+        ("zero_app:app", "importing zero_app failed: SyntaxError: source code string cannot contain null bytes"),
+        ("leaving_app:app", "importing leaving_app failed in leaving_app.py, line 2: SystemExit: 3"),
+        ("quiet_app:app", "importing quiet_app failed in quiet_app.py, line 1: SystemExit"),
+        ("twice_app:app", "importing twice_app failed in twice_app.py, line 8: ValueError: "),
         ("served_app:other", "other is nothing there, and should be a hawser.App"),
         ("served_app:number", "number is of type int there, and should be a hawser.App"),
         ("served_app:other.app", "other.app is nothing there"),
