@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from hawser import (
     ASK,
@@ -417,6 +418,60 @@ async def test_a_holder_that_crashed_is_waited_for_and_what_it_was_at_has_failed
                 found = [await letters.receive() for _ in range(2)]
             assert [(letter.data, letter.tries) for letter in found] == [(1, 1), (2, 0)]
             assert trio.current_time() - begun > 190
+
+
+async def test_what_never_came_to_a_client_has_not_failed_there(autojump_clock: MockClock) -> None:
+    """SPEC MBX-9: a letter that is posted while its holder has no link costs it no try when that stays away."""
+    app = mail_app(tries=1)
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(3):
+            away = RawClient(credentials={"token": "ada"}, features=(MAILBOXES,))
+            async with away.connected():
+                away.say(Hold(1, None, 32, 1_000))
+                held = await away.hear()
+                assert isinstance(held, Held)
+                assert held.state == HoldState.HOLDING
+            if not number:
+                await app.post(BOX, "here")
+            await trio.sleep(200)
+        async with ada.mailbox() as letters:
+            letter = await letters.receive()
+            assert (letter.data, letter.tries) == ("here", 0)
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_of_what_a_holder_has_the_first_that_it_was_given_has_failed_with_it(
+    tries: int, autojump_clock: MockClock
+) -> None:
+    """SPEC MBX-9: one that failed comes again behind what was on its way, and the holder has not come to it yet."""
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(2):
+            await app.post(BOX, number)
+        crashing = RawClient(credentials={"token": "ada"}, features=(MAILBOXES,))
+        async with crashing.connected():
+            crashing.say(Hold(1, None, 2, 1_000))
+            first = [await crashing.hear() for _ in range(3)][1]
+            assert isinstance(first, LetterMessage)
+            crashing.deliver = False
+            crashing.say(*[Settle(BOX, first.epoch, (first.offset,), True)] * tries)
+            await trio.sleep(5)
+        async with ada.mailbox() as letters:
+            found = [await letters.receive() for _ in range(2)]
+            assert [(letter.data, letter.tries) for letter in found] == [(0, 1), (1, tries)]
+
+
+async def test_a_letter_is_stated_to_be_delivered_before_the_application_has_it(autojump_clock: MockClock) -> None:
+    """SPEC MBX-17: so it has failed, however soon it ends the program."""
+    app = mail_app()
+    async with serving(app) as server, connect(URL, token="ada") as ada, ada.mailbox() as letters:
+        session = (await only_session(server)).engine
+        await app.post(BOX, 1)
+        await letters.receive()
+        begun = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.outbox.delivered == session.outbox.sent > 0
+        assert trio.current_time() == begun
 
 
 async def test_a_reset_brings_nothing_twice_to_who_is_at_it(autojump_clock: MockClock) -> None:
