@@ -79,8 +79,9 @@ class _Box:
         self.held: bool = False
         """… and this node has it."""
         self.given: dict[int, _Given] = {}
-        """What the holder has, by offset, in the order in which it was given, until the store knows what has become of it: so a client that hears of a
-        letter again, as its server was lost, need not remember more of them than it asked for."""
+        """What the holder has, by offset, in the order in which it was given, until the store knows what has become of
+        it: so a client that hears of a letter again, as its server was lost, need not remember more of them than it
+        asked for."""
         self.bytes: int = 0
         """The sum of their lengths."""
         self.after: int = 0
