@@ -31,6 +31,7 @@ class Conversation(Protocol):
         Raises:
             RemoteProtocolError: It is malformed, or not a server's to send.
         """
+        ...
 
     def volatile(self, body: bytes) -> None:
         """Something has arrived that is not counted."""

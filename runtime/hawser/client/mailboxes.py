@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("hawser")
 
+PASSES: Final = 3
+"""Of the event loop, in which a carriage writes what it could not at once: one for long-poll as a rule, two for TLS."""
+
 
 @attrs.frozen
 class Letter:
@@ -155,6 +158,8 @@ class Mailbox:
             if self.over:
                 raise self._error or trio.EndOfChannel()
             await self._arrival.wait()
+            for _ in range(PASSES):  # MBX-17: it may be the end of this program
+                await trio.lowlevel.checkpoint()
         self._current = self._queue.popleft()
         return self._current
 
