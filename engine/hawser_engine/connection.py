@@ -150,8 +150,8 @@ class Connection(Link):
         self.push(packet, now)
         return True
 
-    def settle(self, now: float) -> None:
-        """Decide whether deliveries are stated now, later, or not at all (SPEC ACK-1, ACK-2)."""
+    def settle(self, now: float, *, at_once: bool = False) -> None:
+        """Decide whether deliveries are stated now, later, or not at all (SPEC ACK-1, ACK-2, MBX-17)."""
         self._now = now
         session = self.session
         if session is None:
@@ -171,7 +171,8 @@ class Connection(Link):
             return
         config = self._config
         if (
-            count >= config.ack_messages
+            at_once
+            or count >= config.ack_messages
             or count * 4 >= inbox.window_messages
             or inbox.unstated_bytes * 4 >= inbox.window_bytes
         ):

@@ -226,8 +226,8 @@ class Link(ABC):
         return True
 
     @abstractmethod
-    def settle(self, now: float) -> None:
-        """Decide what is due after what has arrived."""
+    def settle(self, now: float, *, at_once: bool = False) -> None:
+        """Decide what is due after what has arrived; ``at_once``: deliveries are stated with what leaves next."""
 
     @abstractmethod
     def _over(self, now: float, *, ends: bool = False) -> None:

@@ -37,8 +37,8 @@ class Carrier(Protocol):
         """Queue a VOLATILE, or drop it."""
         ...
 
-    def settle(self, now: float) -> None:
-        """Decide what the new state of the session asks for: an ACK, a timer."""
+    def settle(self, now: float, *, at_once: bool = False) -> None:
+        """Decide what the new state of the session asks for: an ACK, at once or in time, a timer."""
         ...
 
     def abandon(self, reason: ResetReason | int, now: float) -> None:
@@ -217,7 +217,7 @@ class Session:
         """Say whether ``send`` would accept a message of that many bytes now."""
         return self.outbox.has_room(length, self.config.queue_messages, self.config.queue_bytes)
 
-    def delivered(self, count: int, now: float) -> None:
+    def delivered(self, count: int, now: float, *, at_once: bool = False) -> None:
         """Say that the application's queues have taken every message up to number ``count``.
 
         On a session that has ended it changes nothing.
@@ -225,17 +225,19 @@ class Session:
         Args:
             count: The ``number`` of a `MessageReceived`, and with it every one before.
             now: Seconds on the caller's monotonic clock.
+            at_once: The peer is told with what leaves next, an ACK if it is nothing else; without a connection, when it
+                is attached again, as ever.
 
         Raises:
             LocalProtocolError: That message was not handed out yet.
 
-        Spec: CNT-3, ACK-1.
+        Spec: CNT-3, ACK-1, MBX-17.
         """
         if self.ended is not None:
             return
         self.inbox.deliver(count)
         if self.carrier is not None:
-            self.carrier.settle(now)
+            self.carrier.settle(now, at_once=at_once)
 
     def end(self, reason: ResetReason, now: float) -> None:
         """End the session, with RESET if it is attached; what is accepted and not delivered is lost and reported.

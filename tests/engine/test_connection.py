@@ -168,6 +168,18 @@ def test_an_ack_leaves_in_time(config: EngineConfig, sizes: list[int], after: fl
     assert kinds(hands.wait(0.01)) == ["Ack"]
 
 
+def test_an_ack_leaves_at_once_where_that_is_wanted() -> None:
+    """SPEC MBX-17, ACK-5: and none beside it, nor for what has been stated already."""
+    hands = attached()
+    hands.say(*messages(b"a", b"b"))
+    hands.events()
+    hands.session.delivered(1, 0.0)
+    hands.session.delivered(2, 0.0, at_once=True)
+    assert hands.hear() == [Ack(Counts(2, 2, 0))]
+    hands.session.delivered(2, 0.0, at_once=True)
+    assert hands.wait(2.0) == []
+
+
 def test_the_time_runs_from_the_first_delivery_that_is_not_stated() -> None:
     """SPEC ACK-2."""
     hands = attached(attrs.evolve(SMALL, window_messages=32))

@@ -43,7 +43,7 @@ class Paper:
         self.volatile += [packet] if self.room else []
         return self.room
 
-    def settle(self, now: float) -> None:
+    def settle(self, now: float, *, at_once: bool = False) -> None:
         self.settled += 1
 
     def abandon(self, reason: ResetReason | int, now: float) -> None:

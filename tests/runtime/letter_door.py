@@ -59,7 +59,9 @@ class _Hold:
     letters: int = 0
     bytes: int = 0
     open: dict[int, int] = attrs.field(factory=dict[int, int])
-    """Not settled yet: lengths, by offset."""
+    """Not settled yet: lengths, by offset, in the order in which they were given."""
+    ordinals: dict[int, int] = attrs.field(factory=dict[int, int])
+    """The how many-eth message of the session each was, when it was given last."""
     again: set[int] = attrs.field(factory=set[int])
     """Failed since, so that it comes again."""
     top: int = 0
@@ -205,12 +207,12 @@ class Door:
                 self._heard(requests._session, decode_message(body))
             take(requests, body)
 
-        def passing(function: Callable[..., None]) -> Callable[..., None]:
-            def say(session: ServerSession, body: bytes) -> None:
+        def passing(function: Callable[..., Any]) -> Callable[..., Any]:
+            def say(session: ServerSession, body: bytes) -> Any:
                 with self._looking():
                     if session.engine.ended is None:
                         self._said(session, decode_message(body))
-                function(session, body)
+                return function(session, body)
 
             return say
 
@@ -322,8 +324,9 @@ class Door:
             box.line.pop(session, None)
             hold = box.hold
             if hold is not None and hold.session is session:
-                if crashed and hold.open:
-                    self._fail(box, min(hold.open))  # MBX-9
+                first = next(iter(hold.open), None)
+                if crashed and first is not None and hold.ordinals[first] <= session.engine.outbox.delivered_messages:
+                    self._fail(box, first)  # MBX-9
                 box.hold = None
         self._deaf(session)
         self._idle(session)
@@ -407,6 +410,7 @@ class Door:
         if hold.open and (len(hold.open) >= limits[0] or sum(hold.open.values()) + len(letter.data) > limits[1]):
             self._complain(f"{where} is one more than may be in hand: {len(hold.open)} of {limits}")
         hold.open[offset] = len(letter.data)
+        hold.ordinals[offset] = session.engine.outbox.accepted + 1
         self._check_same(box, where, letter)
         if self._ledger.lasts_seconds(name, mark_of(letter.data)) + READ_SECONDS < (
             trio.current_time() - letter.time_ms / 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import trio
 
 from hawser import EVERYONE, App, CallError, ErrorCode, Inputs, Principal, connect, takes_inputs, to
 from hawser_transports import LongPollTransport, PollSettings, WebSocketTransport
+from tests.faults.processes import running
 from tests.faults.proxy import Kind, Proxy
-from tests.runtime.helpers import FAST, collect, serving
+from tests.runtime.helpers import FAST, collect, only_session, serving
 from tests.runtime.test_over_websocket import SETTINGS
 
 if TYPE_CHECKING:
@@ -225,6 +227,46 @@ async def test_agents_are_called_and_stream(carriage: Transport) -> None:
         with pytest.raises(CallError) as caught:
             await ada.call("worker.count", 1)
         assert caught.value.code == ErrorCode.NOT_FOUND
+
+
+DYING = """
+import os, sys, trio
+from hawser import connect
+from hawser_transports import LongPollTransport, WebSocketTransport
+
+async def main():
+    transport = {"websocket": WebSocketTransport, "long-poll": LongPollTransport}[sys.argv[2]]()
+    async with connect(sys.argv[1], transport=transport, token="bob") as bob, bob.mailbox() as letters:
+        await letters.receive()
+        os._exit(7)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "programs"), [("websocket", 1), ("long-poll", 9)])
+async def test_a_letter_that_ends_its_program_at_once_was_delivered(name: str, programs: int) -> None:
+    """SPEC MBX-17: by long-poll as a rule, for the request that says so may need a connection first."""
+    app, stated = App(), False
+    app.mailbox("user:*", open=True)
+
+    @app.authenticate
+    async def authenticate(credentials: Mapping[str, Any]) -> Principal:
+        return Principal(credentials["token"])
+
+    while not stated and programs:
+        programs -= 1
+        async with serving(app, transport=SERVING, url="http://127.0.0.1:0") as server:
+            await app.post("user:bob", "poison")
+            async with running(sys.executable, "-c", DYING, server.url, name) as program:
+                session = (await only_session(server)).engine
+                assert await program.wait() == 7
+            with trio.move_on_after(1):
+                while not stated:
+                    await trio.sleep(0.01)
+                    stated = session.outbox.delivered == session.outbox.sent > 1
+    assert stated
 
 
 async def test_letters_wait_for_whoever_is_away(carriage: Transport) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
-from math import inf
+from functools import partial
+from itertools import pairwise
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from hawser import (
     ASK,
@@ -172,6 +175,53 @@ async def test_a_handler_is_given_letters_until_it_has_dealt_with_them(
             await letters.handle(handler)
     assert sorted(seen) == [("good", 0), ("moody", 0), ("moody", 1), ("poison", 0), ("poison", 1), ("poison", 2)]
     assert len(caplog.records) == 4
+
+
+async def test_a_handler_that_fails_rests_before_the_next_letter_and_longer_each_time(
+    autojump_clock: MockClock,
+) -> None:
+    """Else all that is in a mailbox is dead before a database that was away is back."""
+    app = mail_app(tries=2)
+    taken: list[tuple[int, float]] = []
+    good = {9, 10}
+
+    async def handler(letter: Letter) -> None:
+        taken.append((letter.data, trio.current_time()))
+        if letter.data not in good:
+            raise RuntimeError("the database is away")
+
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(12):
+            await ada.post(BOX, number)
+        async with ada.mailbox() as letters:
+            with trio.move_on_after(1_000):
+                await letters.handle(handler)
+    assert [number for number, _ in taken[:12]] == [*range(12)]
+    pauses = [round(after - before) for (_, before), (_, after) in pairwise(taken)]
+    assert pauses[:12] == [1, 2, 4, 8, 16, 32, 60, 60, 60, 0, 0, 1]
+
+
+async def test_a_handler_that_rests_is_done_when_the_client_is(autojump_clock: MockClock) -> None:
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        await app.post(BOX, 1)
+        begun = trio.current_time()
+        async with ada.mailbox() as letters, trio.open_nursery() as nursery:
+            nursery.start_soon(partial(letters.handle, _refuse, pause_seconds=(1_000, 1_000)))
+            await trio.sleep(5)
+            await app.post(BOX, 2)  # what arrives does not end it
+            await trio.sleep(5)
+            assert letters.holding
+            await ada.aclose()
+        assert trio.current_time() - begun < 11
+
+
+@its_own
+@pytest.mark.parametrize("pauses", [(0, 60), (-1, 60), (2, 1), (1, inf), (nan, 60), (1, nan)])
+async def test_pauses_that_make_no_sense_are_refused(pauses: tuple[float, float], autojump_clock: MockClock) -> None:
+    async with serving(mail_app()), connect(URL, token="ada") as ada, ada.mailbox() as letters:
+        with pytest.raises(ValueError, match="pause_seconds are two, above 0 and the longer one last, not"):
+            await letters.handle(_refuse, pause_seconds=pauses)
 
 
 async def test_cancelling_is_no_failure(autojump_clock: MockClock) -> None:
@@ -417,6 +467,62 @@ async def test_a_holder_that_crashed_is_waited_for_and_what_it_was_at_has_failed
                 found = [await letters.receive() for _ in range(2)]
             assert [(letter.data, letter.tries) for letter in found] == [(1, 1), (2, 0)]
             assert trio.current_time() - begun > 190
+
+
+async def test_what_never_came_to_a_client_has_not_failed_there(autojump_clock: MockClock) -> None:
+    """SPEC MBX-9: a letter that is posted while its holder has no link costs it no try when that stays away."""
+    app = mail_app(tries=1)
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(3):
+            away = RawClient(credentials={"token": "ada"}, features=(MAILBOXES,))
+            async with away.connected():
+                away.say(Hold(1, None, 32, 1_000))
+                held = await away.hear()
+                assert isinstance(held, Held)
+                assert held.state == HoldState.HOLDING
+            if not number:
+                await app.post(BOX, "here")
+            await trio.sleep(200)
+        async with ada.mailbox() as letters:
+            with trio.fail_after(PATIENCE):
+                letter = await letters.receive()
+            assert (letter.data, letter.tries) == ("here", 0)
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_of_what_a_holder_has_the_first_that_it_was_given_has_failed_with_it(
+    tries: int, autojump_clock: MockClock
+) -> None:
+    """SPEC MBX-9: one that failed comes again behind what was on its way, and the holder has not come to it yet."""
+    app = mail_app()
+    async with serving(app), connect(URL, token="ada") as ada:
+        for number in range(2):
+            await app.post(BOX, number)
+        crashing = RawClient(credentials={"token": "ada"}, features=(MAILBOXES,))
+        async with crashing.connected():
+            crashing.say(Hold(1, None, 2, 1_000))
+            first = [await crashing.hear() for _ in range(3)][1]
+            assert isinstance(first, LetterMessage)
+            crashing.deliver = False
+            crashing.say(*[Settle(BOX, first.epoch, (first.offset,), True)] * tries)
+            await trio.sleep(5)
+        async with ada.mailbox() as letters:
+            with trio.fail_after(250):
+                found = [await letters.receive() for _ in range(2)]
+            assert [(letter.data, letter.tries) for letter in found] == [(0, 1), (1, tries)]
+
+
+async def test_a_letter_is_stated_to_be_delivered_before_the_application_has_it(autojump_clock: MockClock) -> None:
+    """SPEC MBX-17: so it has failed, however soon it ends the program."""
+    app = mail_app()
+    async with serving(app) as server, connect(URL, token="ada") as ada, ada.mailbox() as letters:
+        session = (await only_session(server)).engine
+        await app.post(BOX, 1)
+        await letters.receive()
+        begun = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.outbox.delivered == session.outbox.sent > 0
+        assert trio.current_time() == begun
 
 
 async def test_a_reset_brings_nothing_twice_to_who_is_at_it(autojump_clock: MockClock) -> None:
@@ -699,7 +805,7 @@ async def test_what_is_accepted_is_not_too_long_when_it_is_dead(autojump_clock: 
                 await app.post(BOX, bytes(size))
         with trio.move_on_after(10):
             async with ada.mailbox(BOX) as letters:
-                await letters.handle(_refuse)
+                await letters.handle(_refuse, pause_seconds=(0.001, 0.001))
         found = [(await messages.receive()).data["data"] for _ in accepted]
         assert [len(data) - 3 for data in found] == accepted
 

@@ -17,7 +17,7 @@ from hawser.server.addressing import Addressing
 from hawser.server.mailboxes import MailboxDesk, _Box  # pyright: ignore[reportPrivateUsage]
 from hawser.server.queueing import Leftovers
 from hawser.server.reaching import Abroad, Count
-from hawser_engine.codes import HoldState, SendStatus, TargetKind
+from hawser_engine.codes import HoldState, ResetReason, SendStatus, TargetKind
 from hawser_engine.mailboxes import Held
 from hawser_engine.messages import Position, SendOutcome, encode_body
 from tests.runtime.letters_world import run_world
@@ -53,7 +53,16 @@ def blame_everybody(desk: Any, session: Any) -> None:
     """Whoever leaves with a letter unsettled has failed, also with CLOSE (MBX-9)."""
     for name, box in list(desk._wanted.get(session, {}).items()):
         if box.holder is session and (first := box.first) is not None:
-            box.failed.append(first)
+            box.failed.append(first.position)
+        desk._drop(session, name)
+
+
+def blame_what_never_came(desk: Any, session: Any) -> None:
+    """A holder that stays away costs the first letter a try that never came to it (MBX-9)."""
+    crashed = session.engine.ended not in (None, ResetReason.CLOSED)
+    for name, box in list(desk._wanted.get(session, {}).items()):
+        if crashed and box.holder is session and (first := box.first) is not None:
+            box.failed.append(first.position)
         desk._drop(session, name)
 
 
@@ -260,6 +269,7 @@ PLANTED: Final = (
     Planted(MailboxDesk, "_drop", forget_what_is_settled, "was settled", 0),
     Planted(MailboxDesk, "ended", blame_nobody, "says that it failed", 0),
     Planted(MailboxDesk, "ended", blame_everybody, "says that it failed", 3),
+    Planted(MailboxDesk, "ended", blame_what_never_came, "says that it failed", 0),
     Planted(sqlite_letters, "_take", take_nothing_out, "was settled", 1),
     Planted(_Box, "anew", take_one_hold_for_the_next, "does not hold it", 0),
     Planted(MailboxDesk, "_put", give_one_too_many, "may be in hand", 2),

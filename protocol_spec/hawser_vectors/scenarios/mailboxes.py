@@ -190,6 +190,21 @@ def _holding() -> Iterator[ServiceScene]:
     s.tells("c", held(None), letter(2, "two", 1))
     yield s
 
+    s = MailScene("a letter fails with its holder only where it was delivered", "MBX-9", "MBX-8", "CNT-3")
+    s.posts("one", "two")
+    s.holds("a", letter(1, "one"), letter(2, "two"), period=10_000)
+    s.receive("a", ack(3, 1, 1))
+    s.gone("a")
+    s.advance(11)
+    s.enters("c", period=10_000)
+    s.hears("c", hold(1))
+    s.tells("c", held(1), letter(1, "one"), letter(2, "two"))
+    s.receive("c", ack(2, 2, 1))
+    s.gone("c")
+    s.advance(11)
+    s.holds("d", letter(1, "one", 1), letter(2, "two"))
+    yield s
+
     s = MailScene("a right that was withdrawn ends a hold", "MBX-12", "MBX-8")
     club = "agent:members"
     s.enters("a", {**ADA, "member": True})

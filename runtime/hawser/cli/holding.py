@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from hawser.mailboxes import AGENT
+
 from . import CommandFailed
 from .jsontext import letter_text
 from .running import report_line, run_printing
@@ -32,7 +34,8 @@ def run_mailbox(place: Place, mailbox: str | None, count: int | None) -> int:
         mailbox: The mailbox; None: that of one's own.
         count: How many letters to print; None: no end.
     """
-    return run_printing(place, lambda client, output: Holder(client, mailbox, count, output, say).run())
+    agent = mailbox is not None and mailbox.startswith(AGENT)  # one that is killed blocks it no longer (SPEC AGT-9)
+    return run_printing(place, lambda client, output: Holder(client, mailbox, count, output, say).run(), agent=agent)
 
 
 class Holder:

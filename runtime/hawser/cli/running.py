@@ -34,14 +34,14 @@ def run_command(command: Callable[[], Awaitable[int]]) -> int:
     return trio.run(until_interrupted, command)
 
 
-def run_printing(place: Place, print_to: Callable[[Client, Output], Awaitable[None]]) -> int:
+def run_printing(place: Place, print_to: Callable[[Client, Output], Awaitable[None]], *, agent: bool = False) -> int:
     """Run a command that prints what a client is given, until it has enough or nobody reads its output any more."""
 
     async def run() -> int:
         output = Output(STDOUT)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(output.until_closed)
-            async with Dial(place) as client:
+            async with Dial(place, agent=agent) as client:
                 await print_to(client, output)
             nursery.cancel_scope.cancel(reason="done")
         return DONE
@@ -101,10 +101,12 @@ class Dial:
         CommandFailed: Nothing serves the URL's scheme, or the URL does not fit what serves it.
     """
 
-    def __init__(self, place: Place, *, config: Config | None = None, transport: Transport | None = None) -> None:
+    def __init__(
+        self, place: Place, *, agent: bool = False, config: Config | None = None, transport: Transport | None = None
+    ) -> None:
         try:
             transport = place.transport() if transport is None else transport
-            self._connection = connect(place.url, token=token(), config=config, transport=transport)
+            self._connection = connect(place.url, token=token(), agent=agent, config=config, transport=transport)
         except ValueError as error:
             raise CommandFailed(str(error), WRONG_USAGE) from None
 

@@ -163,8 +163,9 @@ def connect(
         assigned: Takes subscriptions that the server decides, see `Session.subscribe`: an async function that is called
             with each `Subscription`, in a task of its own, and iterates over it. When it returns, the subscription is
             left. Without it the server cannot subscribe this client.
-        agent: This client offers procedures to others, see `Client.offer`. Unless ``config`` names ``session_seconds``,
-            its sessions live 10 s without a link: whoever waits for an agent that stays away waits so long.
+        agent: This client offers procedures to others, see `Client.offer`, or holds the mailbox of an agent. Unless
+            ``config`` names ``session_seconds``, its sessions live 10 s without a link: whoever waits for an agent that
+            stays away, or for its mailbox, waits so long.
         wait: False starts offline: entering returns at once, and the client tries for as long as the block lasts.
             Whatever it is asked for waits until there is a session. Where the server refuses, all of it ends in
             `SessionClosed`, and ``client.states`` in ``Closed``.

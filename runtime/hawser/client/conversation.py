@@ -22,12 +22,16 @@ class Conversation(Protocol):
     def lost(self, report: SessionReset) -> None:
         """The session is over; another one comes."""
 
-    def message(self, body: bytes) -> None:
+    def message(self, body: bytes) -> bool:
         """A message has arrived.
+
+        Returns:
+            Whether the server is to be told at once that it is taken (SPEC MBX-17).
 
         Raises:
             RemoteProtocolError: It is malformed, or not a server's to send.
         """
+        ...
 
     def volatile(self, body: bytes) -> None:
         """Something has arrived that is not counted."""

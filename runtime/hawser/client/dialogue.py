@@ -453,11 +453,13 @@ class Dialogue:
             if isinstance(message, Publication):
                 self._volatile(message)
 
-    def message(self, body: bytes) -> None:
+    def message(self, body: bytes) -> bool:
         """See `hawser.client.conversation.Conversation`."""
-        self._take(decode_message(body))
+        message = decode_message(body)
+        self._take(message)
         if self._reopening:  # it may have been an answer
             self._reopen()
+        return isinstance(message, Letter)
 
     def _take(self, message: AnyMessage | None) -> None:
         match message:

@@ -441,13 +441,13 @@ class Line:
         now = trio.current_time()
         session = self.engine.session
         try:
-            self._conversation.message(event.body)
+            at_once = self._conversation.message(event.body)
         except RemoteProtocolError as error:  # MSG-4
             session.delivered(event.number, now)  # a malformed message has done nothing, so the session lives
             driver.connection.close(CloseCode.PROTOCOL_ERROR, str(error), now)
         else:
             if session.ended is None:
-                session.delivered(event.number, now)
+                session.delivered(event.number, now, at_once=at_once)
 
     def _gap(self, now: float, found: Gap) -> None:
         if self._driver is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from .dialogue import Dialogue
 
 log: Final = logging.getLogger("hawser")
+
+PASSES: Final = 3
+"""Of the event loop, in which a carriage writes what it could not at once: one for long-poll as a rule, two for TLS."""
 
 
 @attrs.frozen
@@ -154,31 +158,52 @@ class Mailbox:
             if self.over:
                 raise self._error or trio.EndOfChannel()
             await self._arrival.wait()
+            for _ in range(PASSES):  # MBX-17: it may be the end of this program
+                await trio.lowlevel.checkpoint()
         self._current = self._queue.popleft()
         return self._current
 
-    async def handle(self, handler: Callable[[Letter], Awaitable[object]]) -> None:
+    async def handle(
+        self, handler: Callable[[Letter], Awaitable[object]], *, pause_seconds: tuple[float, float] = (1.0, 60.0)
+    ) -> None:
         """Give each letter to a handler, one after the other, until the client is closed.
 
         A letter is acknowledged when the handler has returned. One for which it raises has failed: that is logged, and
-        the letter comes again, until it has failed too often and is dead.
+        the letter comes again, until it has failed too often and is dead. Before the next letter there is a pause then:
+        what has failed for one may fail for all of them, as where a database is away for some seconds.
 
         Args:
             handler: ``async def handler(letter)``.
+            pause_seconds: The pause after a letter that failed, and the longest. Each failure in a row doubles it; a
+                handler that returns makes it the first one again.
 
         Raises:
+            ValueError: The pauses are not above 0, not finite, or the first is longer than the longest.
             RequestFailed: As for `receive`.
             RuntimeError: As for `receive`.
             SessionClosed: As for `receive`.
         """
+        first, longest = pause_seconds
+        if not 0 < first <= longest < inf:
+            raise ValueError(f"pause_seconds are two, above 0 and the longer one last, not {pause_seconds!r}")
+        pause = first
         async for letter in self:
             try:
                 await handler(letter)
             except Exception:
-                log.exception("letter %s of %s has failed", letter.id, letter.mailbox)
+                log.exception("letter %s of %s has failed; %g s until the next", letter.id, letter.mailbox, pause)
                 self._settle(failed=True)
+                await self._rest(pause)
+                pause = min(2 * pause, longest)
             else:
                 self.done()
+                pause = first
+
+    async def _rest(self, seconds: float) -> None:
+        """Take nothing for so long, or until nothing more will come."""
+        with trio.move_on_after(seconds):
+            while not self.over:
+                await self._arrival.wait()
 
     def done(self) -> None:
         """Acknowledge the letter that was received last, before the iteration does; harmless if there is none."""

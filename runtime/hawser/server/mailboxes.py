@@ -61,6 +61,8 @@ class _Given:
 
     position: Position
     size: int
+    ordinal: int | None
+    """Of its LETTER in the holder's session."""
     settled: bool = False
     """Whether the holder has said what has become of it, and the store does not know yet."""
 
@@ -77,8 +79,9 @@ class _Box:
         self.held: bool = False
         """… and this node has it."""
         self.given: dict[int, _Given] = {}
-        """What the holder has, by offset, until the store knows what has become of it: so a client that hears of a
-        letter again, as its server was lost, need not remember more of them than it asked for."""
+        """What the holder has, by offset, in the order in which it was given, until the store knows what has become of
+        it: so a client that hears of a letter again, as its server was lost, need not remember more of them than it
+        asked for."""
         self.bytes: int = 0
         """The sum of their lengths."""
         self.after: int = 0
@@ -136,10 +139,9 @@ class _Box:
                 self.bytes -= given.size
 
     @property
-    def first(self) -> Position | None:
-        """The first letter that is not settled."""
-        left = [offset for offset, given in self.given.items() if not given.settled]
-        return self.given[min(left)].position if left else None
+    def first(self) -> _Given | None:
+        """What was given first and is not settled."""
+        return next((given for given in self.given.values() if not given.settled), None)
 
 
 class MailboxDesk:
@@ -208,8 +210,9 @@ class MailboxDesk:
         """A session is over."""
         crashed = session.engine.ended not in (None, ResetReason.CLOSED)  # None: this node ends itself
         for name, box in list(self._wanted.get(session, {}).items()):
-            if crashed and box.holder is session and (first := box.first) is not None:
-                box.failed.append(first)  # MBX-9: it may be what the crash is about
+            first = box.first if crashed and box.holder is session else None
+            if first is not None and session.has_taken(first.ordinal):
+                box.failed.append(first.position)  # MBX-9: it may be what the crash is about
             self._drop(session, name)
 
     async def allow(self, session: ServerSession, action: MailAction, name: str) -> MailboxRule:
@@ -359,8 +362,7 @@ class MailboxDesk:
                 session.spawn(self._wait_for_room, session, want, box, len(body))
                 return False
             if len(body) <= session.message_bytes:  # else it waits for another holder (MBX-6)
-                session.put(body)
-                box.given[position.offset] = _Given(position, size)
+                box.given[position.offset] = _Given(position, size, session.put(body))
                 box.bytes += size
         box.after = position.offset
         return True

@@ -130,11 +130,17 @@ class ServerSession(Outlet):
                 self.vacancy = trio.Event()
             await self.vacancy.wait()
 
-    def put(self, body: bytes) -> None:
-        """Send a message for which there is room."""
-        if self.engine.ended is None:
-            self.engine.send(body, trio.current_time())
-            self.node.touch_session(self.engine)
+    def put(self, body: bytes) -> int | None:
+        """Send a message for which there is room; its ordinal in the session, None if that is over."""
+        if self.engine.ended is not None:
+            return None
+        ordinal = self.engine.send(body, trio.current_time())
+        self.node.touch_session(self.engine)
+        return ordinal
+
+    def has_taken(self, ordinal: int | None) -> bool:
+        """Whether the client has a message that was put, by all that is known of its counts (SPEC CNT-3)."""
+        return ordinal is not None and ordinal <= self.engine.outbox.delivered_messages  # a server drops none of them
 
     async def send(self, body: bytes) -> None:
         """Send a message, waiting for room where needed.

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 import trustme
 
 from tests.faults.processes import completed, hawser, running, serving
@@ -74,6 +75,21 @@ async def test_letters_wait_and_each_is_printed_once() -> None:
         await completed("post", url, box, "4")
         _, out, _ = await completed("mailbox", url, box, "--count", "1")
         assert (json.loads(out)["data"], json.loads(out)["tries"]) == (4, 0)
+
+
+async def test_who_is_killed_with_the_mailbox_of_an_agent_blocks_it_for_some_seconds() -> None:
+    """SPEC AGT-9: and not for the 120 s that sessions live without a link else; what it had printed may come again."""
+    box = "agent:clerk"
+    async with serving() as (_, url):
+        async with running(*hawser("mailbox", url, box)) as killed:
+            await killed.err.until(f"^holding {box}$")
+            killed.kill()
+            assert await killed.wait() == -signal.SIGKILL
+        assert await completed("post", url, box, "1") == (0, "", "")
+        begun = trio.current_time()
+        code, out, _ = await completed("mailbox", url, box, "--count", "1")
+        assert (code, json.loads(out)["data"], json.loads(out)["tries"]) == (0, 1, 0)
+        assert 5 < trio.current_time() - begun < 60
 
 
 async def test_what_is_volatile_is_printed_by_who_is_there_and_kept_for_nobody() -> None:
