@@ -468,9 +468,9 @@ class Dialogue:
             case Publication():
                 self._publication(message)
             case PublishedMessage():
-                self._answer(message, message.id, Published(message.position, message.duplicate))
+                self._answer(message, Published(message.position, message.duplicate))
             case Reply():
-                self._answer(message, message.id, message.data)
+                self._answer(message, message.data)
             case ErrorReply():
                 self._failed(message)
             case Subscribed():
@@ -495,7 +495,7 @@ class Dialogue:
                 self._addressed(message)
             case Present() | Members() | Changes() if PRESENCE in self.line.features:
                 if isinstance(message, Present) and message.id is not None:
-                    self._answer(message, message.id, None)
+                    self._answer(message, None)
                 self.presences.take(message)
             case Held() if MAILBOXES in self.line.features:
                 self.mailboxes.answered(message, self._held(message))
@@ -503,7 +503,7 @@ class Dialogue:
                 self.mailboxes.arrived(message)
             case Page() if HISTORY in self.line.features:
                 read = taken_out(message)
-                pending = self.operations.answered(message, message.id)
+                pending = self.operations.answered(message)
                 if pending is not None and pending.page is not None:
                     pending.succeed(page_of(pending.page, message, *read))
             case (
@@ -548,7 +548,7 @@ class Dialogue:
             case Listening():
                 self.directs.answered(message)
             case SentMessage():
-                pending = self.operations.answered(message, message.id)
+                pending = self.operations.answered(message)
                 if pending is not None:
                     told = zip(pending.targets, read(message), strict=True)
                     pending.succeed(Sent(tuple(outcome_of(target, one) for target, one in told)))
@@ -567,18 +567,18 @@ class Dialogue:
 
     def _held(self, message: Held) -> Pending | None:
         """The request that it answers, if any."""
-        pending = None if message.id is None else self.operations.answered(message, message.id)
+        pending = self.operations.answered(message)
         if pending is not None:
             pending.succeed(None)
         return pending
 
-    def _answer(self, answer: Answer, id: int, value: Any) -> None:
-        pending = self.operations.answered(answer, id)
+    def _answer(self, answer: Answer, value: Any) -> None:
+        pending = self.operations.answered(answer)
         if pending is not None:
             pending.succeed(value)
 
     def _failed(self, message: ErrorReply) -> None:
-        pending = self.operations.answered(message, message.id)
+        pending = self.operations.answered(message)
         if pending is None:
             return
         error = failure(message, RequestFailed)
@@ -615,7 +615,7 @@ class Dialogue:
                 if outcome.channel not in self._subscriptions and outcome.channel not in self._leaving:
                     self._assigned.begin(outcome)
             return
-        pending = self.operations.answered(message, message.id)
+        pending = self.operations.answered(message)
         if pending is None:
             return
         pending.succeed(None)
@@ -646,7 +646,7 @@ class Dialogue:
 
     def _unsubscribed(self, message: Unsubscribed) -> None:
         if message.id is not None:
-            self._answer(message, message.id, None)
+            self._answer(message, None)
             for channel in message.channels:
                 self._left(channel, self._leaving.get(channel))
             return

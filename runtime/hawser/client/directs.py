@@ -308,7 +308,7 @@ class DirectDesk:
 
     def answered(self, message: Listening) -> None:
         """LISTENING."""
-        pending = self._dialogue.operations.answered(message, message.id)
+        pending = self._dialogue.operations.answered(message)
         if pending is not None:
             pending.succeed(None)
         if self._directs is not None and self._leaving is None:

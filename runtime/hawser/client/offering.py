@@ -307,7 +307,7 @@ class Offers:
     def answered(self, message: Offered) -> None:
         """The server has answered, or has ended an offer."""
         if message.id is not None:
-            pending = self._dialogue.operations.answered(message, message.id)
+            pending = self._dialogue.operations.answered(message)
             if pending is not None:
                 pending.succeed(None)
                 if pending.offering is not None:

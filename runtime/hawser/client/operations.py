@@ -291,19 +291,18 @@ class Operations:
         pending = self._open.get(id)
         return None if pending is None else pending.flow
 
-    def answered(self, answer: Answer, id: int) -> Pending | None:
-        """The request that an answer names, which is then no longer open; None if none is (SPEC MSG-6).
+    def answered(self, answer: Answer) -> Pending | None:
+        """The request that an answer names, which is then no longer open; None if none is, or it names none (MSG-6).
 
         Raises:
             RemoteProtocolError: It is no answer to that, which stays open (SPEC MSG-2).
         """
-        pending = self._open.get(id)
-        if pending is None:
+        if answer.id is None or (pending := self._open.get(answer.id)) is None:
             return None
         if not pending.fits(answer):
             detail = f"saw {answer.NAME} as the answer to a {pending.kind.value}, and it is none"
             raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "MSG-2", detail, "message")
-        self.drop(id)
+        self.drop(answer.id)
         return pending
 
     def drop(self, id: int) -> None:
