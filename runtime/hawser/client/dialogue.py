@@ -498,7 +498,7 @@ class Dialogue:
                     self._answer(message, None)
                 self.presences.take(message)
             case Held() if MAILBOXES in self.line.features:
-                self.mailboxes.answered(message, self._held(message))
+                self.mailboxes.answered(message, self._answer(message, None))
             case Letter() if MAILBOXES in self.line.features:
                 self.mailboxes.arrived(message)
             case Page() if HISTORY in self.line.features:
@@ -565,17 +565,12 @@ class Dialogue:
         elif (flow := self.operations.flow(message.id)) is not None:
             flow.take(message)
 
-    def _held(self, message: Held) -> Pending | None:
-        """The request that it answers, if any."""
-        pending = self.operations.answered(message)
-        if pending is not None:
-            pending.succeed(None)
-        return pending
-
-    def _answer(self, answer: Answer, value: Any) -> None:
+    def _answer(self, answer: Answer, value: Any) -> Pending | None:
+        """A request has succeeded: the one that an answer names, if any is open."""
         pending = self.operations.answered(answer)
         if pending is not None:
             pending.succeed(value)
+        return pending
 
     def _failed(self, message: ErrorReply) -> None:
         pending = self.operations.answered(message)
