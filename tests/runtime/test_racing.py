@@ -337,3 +337,69 @@ async def test_nothing_is_lost_doubled_or_reordered_however_it_moves(autojump_cl
             assert told.count("sure") + told.count("better") - promotions > 0
             assert server.resumes > promotions
         nursery.cancel_scope.cancel()
+
+
+def app_with_letters() -> App:
+    app = open_app()
+    app.mailbox("agent:*", open=True)
+    return app
+
+
+async def letters_left(roads: Roads) -> list[int]:
+    """What another client finds in the mailbox."""
+    left: list[int] = []
+    async with connect(URL, transport=roads.sure) as client, client.mailbox("agent:clerk") as letters:
+        with trio.move_on_after(1_000):
+            while True:
+                left.append((await letters.receive()).data)
+    return left
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.2])
+async def test_what_was_said_on_the_way_to_the_better_carriage_arrives_before_the_goodbye(
+    autojump_clock: MockClock, seconds: float
+) -> None:
+    """SPEC EXP-7: the letter is not given again."""
+    app = app_with_letters()
+    async with Roads(better_seconds=0.5, sure_seconds=0.1) as roads, serving(app):
+        await app.post("agent:clerk", 1)
+        roads.better.dial_seconds = 0.5
+        async with connect(URL, transport=roads.better, config=FAST) as client:
+            async with client.mailbox("agent:clerk") as letters:
+                await letters.receive()
+                await trio.sleep(seconds)
+                letters.done()
+        assert await letters_left(roads) == []
+
+
+async def test_what_waits_for_the_window_arrives_before_the_goodbye(autojump_clock: MockClock) -> None:
+    """SPEC EXP-7: a message, and its ACK, take a tenth of a second each."""
+    app = app_with_letters()
+    async with Roads(sure_seconds=0.1) as roads, serving(app, config=attrs.evolve(FAST, window_messages=2)):
+        for number in range(6):
+            await app.post("agent:clerk", number)
+        async with connect(URL, transport=roads.sure, config=FAST) as client:
+            async with client.mailbox("agent:clerk") as letters:
+                await trio.sleep(5)
+                for _ in range(6):
+                    await letters.receive()
+                letters.done()
+        assert await letters_left(roads) == []
+
+
+async def test_nobody_waits_long_for_what_cannot_arrive(autojump_clock: MockClock) -> None:
+    """SPEC EXP-7."""
+    app = app_with_letters()
+    async with Roads() as roads, serving(app):
+        await app.post("agent:clerk", 1)
+        async with connect(URL, transport=roads.sure, config=FAST) as client:
+            async with client.mailbox("agent:clerk") as letters:
+                await letters.receive()
+                roads.sure.network.refuse()
+                await roads.sure.network.cut()
+                await trio.sleep(0.1)
+                letters.done()
+            left_at = trio.current_time()
+        assert trio.current_time() - left_at == 1
+        roads.sure.network.refuse(False)
+        assert await letters_left(roads) == [1]

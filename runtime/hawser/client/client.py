@@ -743,9 +743,16 @@ class Client:
     async def aclose(self) -> None:
         """Say goodbye and end. Idempotent, always a checkpoint.
 
-        Requests without an answer end in `OutcomeUnknown`, `NotSent` or `SessionClosed`; iterations end quietly.
+        What was said before leaves first, where a second is enough for that; cancelled, it is not waited for. Requests
+        without an answer end in `OutcomeUnknown`, `NotSent` or `SessionClosed`; iterations end quietly.
+
+        Spec: EXP-7.
         """
-        self._dialogue.line.close()
+        try:
+            with trio.move_on_after(GOODBYE_SECONDS):
+                await self._dialogue.let_leave()
+        finally:
+            self._dialogue.line.close()
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._dialogue.line.ended.wait()

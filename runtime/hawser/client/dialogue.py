@@ -199,6 +199,11 @@ class Dialogue:
                 return
             await self.operations.change()
 
+    async def let_leave(self) -> None:
+        """Wait until all that was handed over has left, or was taken: a goodbye overtakes it otherwise (EXP-7)."""
+        while self.line.over is None and self.line.holds_back:
+            await self.operations.change()
+
     def _new_answering(self) -> Answering:
         return Answering(self, self.offer, self._nursery, config=self.config, random_bytes=self._random_bytes)
 

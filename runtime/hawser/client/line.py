@@ -147,6 +147,12 @@ class Line:
         return self._driver is not None and self._driver.attached
 
     @property
+    def holds_back(self) -> bool:
+        """Whether something that was handed over waits: for the window, or for a link on which the session goes on."""
+        outbox = self.engine.session.outbox
+        return self.session_ready and bool(outbox.queue or (outbox.replay and not self.attached))
+
+    @property
     def late_seconds(self) -> float:
         """How long after it was sent a message of this session may still arrive: as long as the session may live."""
         session = self.engine.session
