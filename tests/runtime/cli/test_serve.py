@@ -221,7 +221,8 @@ async def test_the_development_app_echoes(autojump_clock: MockClock) -> None:
         assert await client.call("echo") == []
 
 
-def test_what_to_try_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_to_try_can_be_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # where it may be otherwise, in an environment that is activated
     monkeypatch.setattr(sys, "argv", ["/somewhere/hawser/__main__.py"])
     assert program() == "python -m hawser"
     monkeypatch.setattr(sys, "argv", [".venv/bin/hawser"])
