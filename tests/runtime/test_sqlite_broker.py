@@ -580,7 +580,7 @@ async def test_what_is_said_of_a_publication_may_be_damaged(path: Path) -> None:
         await broker.publish("e", b"x", retention=ALL, about=About(publisher="ada"))
     look(path, "UPDATE entries SET about = x'ff'")
     async with running(SqliteBroker(path)) as broker:
-        with pytest.raises(StoreDamaged, match="it is damaged: "):
+        with pytest.raises(StoreDamaged, match="it is damaged; put a copy in its place"):
             await past(broker, "e")
 
 
