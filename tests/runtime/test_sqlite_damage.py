@@ -14,8 +14,8 @@ import trio
 
 from hawser import App, connect
 from hawser.brokers import History, Keeping, Letter, Posting, Retention
-from hawser.brokers.sqlite import SqliteBroker, StoreDamaged, StoreForeign
-from hawser.brokers.sqlite.schema import COLUMNS, row_sum
+from hawser.brokers.sqlite import SqliteBroker, StoreDamaged, StoreForeign, book
+from hawser.brokers.sqlite.schema import COLUMNS, VERSION, row_sum
 from hawser.cli import main
 from hawser_engine.codes import GapReason
 from hawser_engine.messages import About
@@ -25,6 +25,7 @@ from tests.runtime.test_sqlite_broker import look, publish, refusal, running
 from tests.runtime.test_sqlite_mailboxes import taken
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 MINUTE: Final = 60.0
@@ -211,6 +212,29 @@ async def test_letters_that_only_an_index_knows_are_noticed_when_they_are_read(p
         assert other.data == b"x"
 
 
+async def test_what_was_deleted_as_too_old_is_not_missing_when_more_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "PRUNE_MESSAGES", 10)
+    for now, retention in ((NOW, KINDS["aging"]), (NOW + 2 * MINUTE, KINDS["aging"]), (NOW, Retention(messages=1_000))):
+        async with running(store_at(path, now)) as broker:
+            await publish(broker, "c", *[b"x"] * 15, retention=retention)
+    assert look(path, "SELECT min(offset) FROM entries") == [(16,)]
+    async with running(store_at(path)) as broker:
+        page = await read(broker, "c")
+        assert (page.first, len(page.entries)) == (16, 30)
+
+
+async def test_publications_that_nobody_made_are_refused_and_never_given(path: Path, whole: Seen) -> None:
+    few = "channel = (SELECT id FROM channels WHERE name = 'few')"
+    columns = COLUMNS["entries"].replace("offset", "offset + 1")
+    change(path, f"INSERT INTO entries SELECT {columns}, sum FROM entries WHERE {few} AND offset = 100")
+    async with running(store_at(path)) as broker:
+        with pytest.raises(StoreDamaged, match="UNIQUE constraint failed"):
+            await publish(broker, "few", b"x")
+        assert await read(broker, "few") == whole.channels["few"]
+
+
 # ---------------------------------------------------------------- rows that are not what they were
 
 
@@ -282,6 +306,12 @@ def test_a_damaged_schema_is_one_line(path: Path, text: bytes, capsys: pytest.Ca
     assert said.count("\n") == 1
 
 
+async def test_tables_that_are_not_of_the_version_that_the_file_names_are_damaged(path: Path, whole: Seen) -> None:
+    assert whole.letters
+    change(path, f"PRAGMA user_version = {VERSION - 1}")
+    assert "duplicate column name" in str(await refused(path))
+
+
 # ---------------------------------------------------------------- what its clients are told
 
 
@@ -294,8 +324,9 @@ async def test_a_subscriber_is_told_a_gap_where_publications_are_missing(
         return app
 
     async with serving(make()), connect(URL) as client:
-        for number in range(100):
-            last = await client.publish("room", number)
+        for number in range(99):
+            await client.publish("room", number)
+        last = await client.publish("room", 99)
     change(path, "DELETE FROM entries WHERE offset IN (51, 52)")
     since = attrs.evolve(last.position, offset=0)
     async with serving(make()), connect(URL) as client, client.subscribe("room", since=since) as messages:
@@ -342,7 +373,7 @@ def copied(path: Path) -> bytes:
 def damage(path: Path, data: bytes, dice: random.Random) -> None:
     """Do one of the things to what was in a file that disks and people do."""
     path.write_bytes(data)
-    path.with_name("store.db-lock").unlink()  # by that the file would be an older copy of itself
+    path.with_name("store.db-lock").unlink(missing_ok=True)  # by that the file would be an older copy of itself
     size = len(data)
     what, there = dice.randrange(6), dice.randrange(size)
     page, other = (dice.randrange(size // 4_096) * 4_096 for _ in range(2))
@@ -389,10 +420,11 @@ async def look_around(path: Path, whole: Seen, dice: random.Random) -> str:
                 assert await read_letters(broker) == whole.letters
             except StoreDamaged:
                 found = "told"
-            for ask in (
-                *(partial(publish, broker, name, b"more", retention=kind) for name, kind in KINDS.items()),
+            asks: list[Callable[[], Awaitable[object]]] = [
                 partial(broker.mailboxes.post, Posting(BOX, b"more", KEEP)),
-            ):
+                *(partial(publish, broker, name, b"more", retention=kind) for name, kind in KINDS.items()),
+            ]
+            for ask in asks:
                 try:
                     await ask()
                 except StoreDamaged:
