@@ -100,6 +100,11 @@ class StoreFile:
             raise StoreError(f"store {path}: needs SQLite 3.24 or newer with threads, not {sqlite3.sqlite_version}")
         if os.path.isdir(self.path):
             raise StoreUnwritable(f"store {path}: that is a directory; name a file")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise StoreUnwritable(f"store {path}: that is no regular file; name another one")
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            raise StoreUnwritable(f"store {path}: there is no directory {folder}; make it first")
         self._lock = StoreLock(self.path)
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
@@ -110,7 +115,7 @@ class StoreFile:
                 self.contents: Contents = self._prepare(self._writer, synchronous, bytes_max, random_bytes)
                 self._reader = self._connect(f"{Path(self.path).as_uri()}?mode=ro")
         except BaseException:
-            self._release()
+            self._release(refused=True)
             raise
 
     # ------------------------------------------------------------ opening
@@ -294,12 +299,15 @@ class StoreFile:
         finally:
             self._release()
 
-    def _release(self) -> None:
+    def _release(self, *, refused: bool = False) -> None:
         for connection in (self._reader, self._writer):  # the last one writes the log into the file, and removes it
             if connection is not None:
                 with suppress(sqlite3.Error):
                     connection.close()
-        self._lock.release()
+        if refused:
+            self._lock.discard()
+        else:
+            self._lock.release()
 
 
 def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
