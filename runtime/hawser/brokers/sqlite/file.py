@@ -343,6 +343,8 @@ def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
             if begin > lowest and _is_older(reader, kept.channel, begin - 1, stretch.since):
                 lowest = begin
         _check_rows(entries, lowest, highest)
+    elif any(before.offset >= entry.offset for before, entry in pairwise(entries)):
+        raise Spoiled("the publications of a channel are not in their order")
     return History(top, first, tuple(entries))
 
 
@@ -356,13 +358,18 @@ def _check_rows(entries: Sequence[Entry], lowest: int, highest: int) -> None:
 def _first_kept(connection: sqlite3.Connection, kept: Kept) -> tuple[int | None, bool]:
     """From where on a channel is kept, or None; and whether that is sure, as what is before is there or need not be."""
     row = connection.execute(
-        "SELECT offset, offset = ? OR (SELECT sum = row_sum(channel, offset, start, time, about, data)"
+        "SELECT channel, offset, offset = ? OR (SELECT sum = row_sum(channel, offset, start, time, about, data)"
         " FROM entries WHERE channel = found.channel AND offset = found.offset - 1)"
         " FROM entries AS found WHERE channel = ? AND offset >= ? AND start >= ? AND time >= ?"
         " ORDER BY offset LIMIT 1",
         (kept.first, kept.channel, kept.first, kept.low, kept.since),
     ).fetchone()
-    return (None, False) if row is None else (int(row[0]), bool(row[1]))
+    if row is None:
+        return None, False
+    channel, offset, sure = row
+    if channel != kept.channel or offset < kept.first:  # a page in the place of another one
+        raise Spoiled("a row of entries is not where it belongs")
+    return offset, bool(sure)
 
 
 def _first_whole(reader: sqlite3.Connection, kept: Kept) -> int | None:

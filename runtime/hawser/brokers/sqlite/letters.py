@@ -254,6 +254,9 @@ def read_letters(
     size = 0
     for row in select(reader, "letters", which, mailbox, after, date, limit):
         letter = _letter(row)
+        if letter.position.offset <= after:
+            raise Spoiled("the letters of a mailbox are not in their order")
+        after = letter.position.offset
         size += len(letter.data)
         if letters and size > limit_bytes:
             return tuple(letters), False

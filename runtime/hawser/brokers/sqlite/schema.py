@@ -89,17 +89,24 @@ _ROWS_MAX: Final = 64
 """In one statement: with twelve columns, fewer variables than the 999 that every SQLite takes."""
 
 
+_PLAIN: Final = frozenset({int, float, str, bytes, type(None)})
+
+
 def row_sum(*row: object) -> int:
     """The CRC-32 of a row: of its values and of their types, for one bit makes a text of a blob."""
-    total = 0
-    for value in row:
-        if isinstance(value, bytes):
-            total = crc32(b"blob", crc32(value, total))
-        elif isinstance(value, str):
-            total = crc32(b"text", crc32(value.encode(), total))
-        else:  # an enumeration is the number that it is stored as
-            total = crc32(b",%d" % value if isinstance(value, int) else ascii(value).encode(), total)
-    return total
+    if not _PLAIN.issuperset(map(type, row)):
+        row = tuple(map(_as_stored, row))
+    last = row[-1]
+    if isinstance(last, bytes):  # a payload, which may be long
+        return crc32(last, crc32(ascii(row[:-1]).encode()))
+    return crc32(ascii(row).encode())
+
+
+def _as_stored(value: object) -> object:
+    """An enumeration, and all that is like it, is stored as what it is based on."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int(value) if isinstance(value, int) else value
 
 
 def select(connection: sqlite3.Connection, table: str, which: str, *values: int | bytes) -> Iterator[Any]:
@@ -109,7 +116,7 @@ def select(connection: sqlite3.Connection, table: str, which: str, *values: int 
         connection: What reads.
         table: One of `COLUMNS`.
         which: The rest of the statement …
-        values: … and what stands in it.
+        values: … and what stands in it; the first is what the first column has to be.
 
     Raises:
         Spoiled: A row is not what was written.
@@ -119,6 +126,8 @@ def select(connection: sqlite3.Connection, table: str, which: str, *values: int 
         for row in rows:
             if row_sum(*row[:-1]) != row[-1]:
                 raise Spoiled(f"a row of {table} is not what was written")
+            if values and row[0] != values[0]:  # a page in the place of another one: SQLite looks no further
+                raise Spoiled(f"a row of {table} is not where it belongs")
             yield row[:-1]
 
 
