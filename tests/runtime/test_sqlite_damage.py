@@ -313,6 +313,17 @@ async def test_tables_that_are_not_of_the_version_that_the_file_names_are_damage
     assert "duplicate column name" in str(await refused(path))
 
 
+@pytest.mark.parametrize("table", [*COLUMNS])
+async def test_a_table_that_lacks_a_column_is_damaged(path: Path, whole: Seen, table: str) -> None:
+    assert whole.letters
+    change(
+        path,
+        "PRAGMA writable_schema = ON",
+        f"UPDATE sqlite_master SET sql = replace(sql, 'sum INTEGER', 'sun INTEGER') WHERE name = '{table}'",
+    )
+    assert "no such column: sum" in str(await refused(path))
+
+
 class Room(enum.StrEnum):
     """Names as some write them."""
 

@@ -27,6 +27,7 @@ from .lock import StoreLock, this_boot
 from .schema import (
     APPLICATION_ID,
     BOXES,
+    COLUMNS,
     ENTRIES,
     HEADS,
     KEYS,
@@ -196,6 +197,8 @@ class StoreFile:
             [(found,)] = writer.execute(f"PRAGMA quick_check({table})").fetchmany(1)
             if found != "ok":
                 raise Spoiled(found)
+        for table in ("entries", "letters"):  # they are read later: what names their columns may be damaged
+            writer.execute(f"SELECT {COLUMNS[table]}, sum FROM {table} LIMIT 0")
         heads = [*select(writer, "channels", "ORDER BY used, id")]
         keys = [*select(writer, "keys", "ORDER BY id")]
         boxes = [*select(writer, "mailboxes", "ORDER BY used, id")]
