@@ -174,7 +174,7 @@ async def partly_damaged(path: Path) -> Path:
     async with running(SqliteBroker(path)) as broker:
         for name in ("ada", "bob"):
             await post(broker, *[f"{name} {n:03}".encode().ljust(300) for n in range(100)], mailbox=f"user:{name}")
-    spoil_page_of(path, b"ada 050")
+    spoil_page_of(path, b"ada 050", b"ada 051")
     return path
 
 
