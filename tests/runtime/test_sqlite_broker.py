@@ -6,11 +6,13 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import asynccontextmanager, closing
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
@@ -104,9 +106,15 @@ def spoil(path: Path, place: int) -> None:
         damaged.write(b"\xff" * 100)
 
 
-def spoil_page_of(path: Path, text: bytes) -> None:
-    """Overwrite the beginning of the page of a closed store that has this text, so that it cannot be read."""
-    spoil(path, path.read_bytes().index(text) // 4_096 * 4_096)
+LEAVES: Final = (10, 13)
+"""How pages of SQLite's begin that lead to no others. In a table that is its own index others have rows as well."""
+
+
+def spoil_page_of(path: Path, *texts: bytes) -> None:
+    """Overwrite the beginning of a page of a closed store, so that it cannot be read: of the first leaf with a text."""
+    data = path.read_bytes()
+    leaves = [begin for begin in range(0, len(data), 4_096) if data[begin] in LEAVES]
+    spoil(path, next(leaf for text in texts for leaf in leaves if text in data[leaf : leaf + 4_096]))
 
 
 def look(path: Path, question: str) -> Any:
@@ -116,6 +124,11 @@ def look(path: Path, question: str) -> Any:
         return connection.execute(question).fetchall()
     finally:
         connection.close()
+
+
+def beside(path: Path) -> list[str]:
+    """What is in the folder of a file."""
+    return sorted(os.listdir(path.parent))
 
 
 def killed(path: Path, folder: str) -> Path:
@@ -441,6 +454,55 @@ async def test_the_oldest_key_is_forgotten_when_there_are_too_many(path: Path) -
     assert look(path, "SELECT count(*) < 70 FROM keys") == [(1,)]
 
 
+@pytest.mark.parametrize(("synchronous", "level"), [("normal", 1), ("full", 2)])
+def test_what_writes_waits_for_the_disk_as_it_says(path: Path, synchronous: Any, level: int) -> None:
+    store = file.StoreFile(str(path), synchronous, None, secrets.token_bytes)
+    writer = store._writer  # pyright: ignore[reportPrivateUsage]
+    assert writer is not None
+    for number in range(1, 3):
+        assert writer.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert writer.execute("PRAGMA journal_size_limit").fetchone() == (file.LOG_BYTES,)
+        store.commit(book.Change(number, entries=[(1, number, 0, 0, None, b"x")]))
+    store.close()
+
+
+SYNCED = """
+import secrets, sys
+from hawser.brokers.sqlite import book, file
+store = file.StoreFile(sys.argv[1], sys.argv[2], None, secrets.token_bytes)
+for number in range(1, 101):
+    store.commit(book.Change(number, entries=[(1, number, 0, 0, None, b"x")]))
+store.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace to count with")
+@pytest.mark.parametrize(("synchronous", "least", "most"), [("normal", 2, 20), ("full", 100, 130)])
+def test_a_hundred_commits_are_as_many_waits_for_the_disk_as_it_says(
+    path: Path, synchronous: str, least: int, most: int
+) -> None:
+    calls = path.with_name("calls")
+    traced = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(calls)]
+    ended = subprocess.run(
+        [*traced, sys.executable, "-c", SYNCED, str(path), synchronous], capture_output=True, check=False
+    )
+    if b"ptrace" in ended.stderr:
+        pytest.skip("this system lets nobody trace")
+    assert ended.returncode == 0
+    assert least <= len(re.findall(r"f(?:data)?sync\(\d+\) += 0", calls.read_text())) <= most
+
+
+async def test_a_log_that_has_grown_is_cut_when_it_begins_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "LOG_BYTES", 100_000)
+    log = path.with_name("store.db-wal")
+    async with running(SqliteBroker(path)) as broker:
+        await publish(broker, "c", bytes(6_000_000))  # more than the 1,000 pages from which on it is taken over
+        grown = os.stat(log).st_size
+        await publish(broker, "c", b"x")
+        assert (grown > 6_000_000, os.stat(log).st_size <= 100_000) == (True, True)
+
+
 # ---------------------------------------------------------------- what cannot be used
 
 
@@ -458,12 +520,18 @@ async def test_a_second_server_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("where", "says"),
-    [("", "that is a directory; name a file"), ("missing/store.db", "No such file or directory")],
+    [
+        ("", "that is a directory; name a file"),
+        ("pipe", "that is no regular file; name another one"),
+        ("no/such/store.db", "/no/such; make it first"),
+    ],
 )
 async def test_a_place_where_no_file_can_be_is_named(tmp_path: Path, where: str, says: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     error = await refusal(SqliteBroker(tmp_path / where))
     assert type(error) is StoreUnwritable
     assert str(error).endswith(says)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 LETTER = b"this is a letter\n" * 1_000
@@ -481,6 +549,7 @@ async def test_what_is_no_database_is_left_as_it_is(letter: Path) -> None:
     assert "it is no database, or a damaged one; name another file" in str(error)
     with open(letter, "rb") as found:  # noqa: ASYNC230 - it is short
         assert found.read() == LETTER
+    assert beside(letter) == ["store.db"]
 
 
 async def test_a_database_of_something_else_is_left_as_it_is(path: Path) -> None:
@@ -489,6 +558,7 @@ async def test_a_database_of_something_else_is_left_as_it_is(path: Path) -> None
     assert type(error) is StoreForeign
     assert str(error).endswith("it is a database of something else; name another file")
     assert look(path, "PRAGMA journal_mode") == [("delete",)]
+    assert beside(path) == ["store.db"]
 
 
 async def test_a_store_of_a_newer_hawser_is_left_to_it(path: Path) -> None:
@@ -510,6 +580,7 @@ async def test_a_store_that_was_cut_short_is_refused(path: Path) -> None:
     cut(path, by=0.5)
     error = await refusal(SqliteBroker(path))
     assert type(error) is StoreDamaged
+    assert beside(path) == ["store.db", "store.db-lock"]  # by which a copy that is put in its place is known
     assert "put a copy in its place, or begin with another file" in str(error)
 
 
@@ -580,7 +651,7 @@ async def test_what_is_said_of_a_publication_may_be_damaged(path: Path) -> None:
         await broker.publish("e", b"x", retention=ALL, about=About(publisher="ada"))
     look(path, "UPDATE entries SET about = x'ff'")
     async with running(SqliteBroker(path)) as broker:
-        with pytest.raises(StoreDamaged, match="it is damaged: "):
+        with pytest.raises(StoreDamaged, match="it is damaged; put a copy in its place"):
             await past(broker, "e")
 
 
@@ -592,7 +663,7 @@ async def test_a_full_store_refuses_and_goes_on_when_there_is_room(
         await publish(broker, "big", bytes(10))
         reports: list[int] = []
         await broker.join("c", lambda _channel, _epoch, entries: reports.extend(entry.offset for entry in entries))
-        with pytest.raises(StoreFull, match="there is no room for more"):
+        with pytest.raises(StoreFull, match="no room for more; make room on the disk, or raise file_bytes"):
             await publish(broker, "c", *[bytes(10_000)] * 30)
         stored = len(reports)
         assert stored > 5

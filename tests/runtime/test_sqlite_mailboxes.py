@@ -13,7 +13,7 @@ from hawser import App, ErrorCode, Mailbox, RequestFailed, connect
 from hawser.brokers import DeadLetters, Keeping, Letter, MailboxFull, News, Posting, Retention
 from hawser.brokers.sqlite import SqliteBroker, StoreClosed, StoreDamaged, StoreError, StoreFull
 from hawser.brokers.sqlite.lock import StoreLock
-from hawser.brokers.sqlite.schema import VERSION
+from hawser.brokers.sqlite.schema import COLUMNS, VERSION
 from hawser.server import mailboxes as desk
 from hawser_engine.codec import decode_value
 from hawser_engine.messages import About, Position
@@ -117,12 +117,15 @@ async def test_what_is_dead_is_taken_out_and_published_in_one_commit(path: Path)
 
 
 @pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="there is no DROP COLUMN to make an old store with")
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 async def test_a_store_of_before_gets_what_it_lacks(path: Path, version: int) -> None:
     async with running(SqliteBroker(path)) as broker:
         await broker.publish("c", b"1", retention=Retention(messages=9))
-    look(path, "ALTER TABLE channels DROP COLUMN latest")
-    if version == 1:
+    for table in COLUMNS:
+        look(path, f"ALTER TABLE {table} DROP COLUMN sum")
+    if version < 3:
+        look(path, "ALTER TABLE channels DROP COLUMN latest")
+    if version < 2:
         look(path, "DROP TABLE letters")
         look(path, "DROP TABLE mailboxes")
     look(path, f"PRAGMA user_version = {version}")
@@ -171,7 +174,7 @@ async def partly_damaged(path: Path) -> Path:
     async with running(SqliteBroker(path)) as broker:
         for name in ("ada", "bob"):
             await post(broker, *[f"{name} {n:03}".encode().ljust(300) for n in range(100)], mailbox=f"user:{name}")
-    spoil_page_of(path, b"ada 050")
+    spoil_page_of(path, b"ada 050", b"ada 051")
     return path
 
 

@@ -161,7 +161,7 @@ PLANTED: Final = (
     Planted(SqliteBroker, "_write", answer_it_unwritten, "two publications at", 62),
     Planted(Keys, "__init__", forget_keys, "was read as", 34),
     Planted(Book, "__init__", begin_anew, "another epoch", 2),
-    Planted(StoreFile, "_load", forget_which_is_the_latest, "are kept, and should be", 2),
+    Planted(StoreFile, "_load", forget_which_is_the_latest, "'board:1' has 7 publications of 1", 2),
     Planted(StoreFile, "_load", forget_how_much_there_was, "are kept, and should be", 6),
     Planted(StoreFile, "commit", write_it_with_the_next_one, "two publications at", 2),
 )

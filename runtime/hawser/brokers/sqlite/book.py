@@ -109,8 +109,9 @@ class Head:
 
     def row(self) -> HeadRow:
         """As it stands in the file."""
+        low = self.low if self.newest is None else len(self.newest)
         return (
-            self.id, self.name, self.epoch, self.top, self.total, self.first, self.low, self.age, self.time, self.used,
+            self.id, self.name, self.epoch, self.top, self.total, self.first, low, self.age, self.time, self.used,
             self.latest,
         )  # fmt: skip
 
@@ -184,8 +185,8 @@ class Change:
     keys: dict[tuple[Scope, bytes], KeyRow] = attrs.field(factory=dict[tuple["Scope", bytes], "KeyRow"])
     gone: dict[int, list[int]] = attrs.field(factory=dict[int, list[int]])
     """Publications that were replaced, or lost with a channel's bounds, by channel; perhaps of this very change."""
-    prunes: list[Kept] = attrs.field(factory=list[Kept])
-    """What the file need keep of some channels."""
+    prunes: list[Head] = attrs.field(factory=list[Head])
+    """Channels of which the file need not keep everything that it has; then their first is past what is deleted."""
     removed: dict[str, Head] = attrs.field(factory=dict[str, Head])
     """Channels that make room."""
     forgotten: int | None = None
@@ -310,7 +311,7 @@ class Book:
             head.used = change.number
             if head.stored and (head.fresh >= PRUNE_MESSAGES or head.fresh_bytes >= PRUNE_BYTES):
                 head.fresh = head.fresh_bytes = 0
-                change.prunes.append(head.kept(date))
+                change.prunes.append(head)
         self.keys.plan(change)
         return change
 

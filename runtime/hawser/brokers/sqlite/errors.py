@@ -13,12 +13,14 @@ BrokerUnavailable
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from hawser.brokers.base import BrokerUnavailable
+from hawser_engine.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 
 class StoreError(BrokerUnavailable):
@@ -51,9 +53,18 @@ class StoreForeign(StoreError):
     """The file is a database of something else, or of a newer Hawser."""
 
 
+class Spoiled(Exception):
+    """What the file says cannot be: it is not what was written."""
+
+
+NO_ROOM: Final = "there is no room for more; make room on the disk, or raise file_bytes"
+_DAMAGED: Final = StoreDamaged, "it is damaged; put a copy in its place, or begin with another file"
+
 _KINDS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
-    sqlite3.SQLITE_FULL: (StoreFull, "there is no room for more"),
-    sqlite3.SQLITE_CORRUPT: (StoreDamaged, "it is damaged; put a copy in its place, or begin with another file"),
+    sqlite3.SQLITE_FULL: (StoreFull, NO_ROOM),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_CONSTRAINT: _DAMAGED,  # rows that nobody knew of
+    sqlite3.SQLITE_TOOBIG: _DAMAGED,  # nothing of this size was written
     sqlite3.SQLITE_NOTADB: (StoreDamaged, "it is no database, or a damaged one; name another file"),
     sqlite3.SQLITE_BUSY: (StoreInUse, "another program has locked it"),
     sqlite3.SQLITE_READONLY: (StoreUnwritable, "it cannot be written"),
@@ -63,11 +74,31 @@ _KINDS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
 }
 
 
-def store_error(path: str, error: sqlite3.Error) -> StoreError:
-    """What an error of SQLite means for the store at a path."""
-    # The low byte is the kind; errors of Python's own about SQLite have no code.
-    kind, what = _KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (StoreError, "it cannot be used"))
-    return kind(f"store {path}: {what} ({error})")
+@contextmanager
+def explained(path: str, *, opening: bool = False) -> Generator[None]:
+    """Say what goes wrong in a block in the words of a store.
+
+    Args:
+        path: Where it is.
+        opening: Whether it is being opened, and nobody else has it: what our own statements find no sense in then is
+            damaged.
+
+    Raises:
+        StoreError: It went wrong.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The low byte is the kind; errors of Python's own about SQLite have no code.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind, what = _KINDS.get(code, (StoreError, "it cannot be used"))
+        if opening and code == sqlite3.SQLITE_ERROR:
+            kind, what = _DAMAGED
+        raise kind(f"store {path}: {what} ({error})") from None
+    # A text that is none is met where it is read, or in what SQLite says of it.
+    except (Spoiled, RemoteProtocolError, UnicodeDecodeError) as error:
+        kind, what = _DAMAGED
+        raise kind(f"store {path}: {what} ({error})") from None
 
 
 def again(error: StoreError) -> StoreError:

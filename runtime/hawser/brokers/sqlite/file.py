@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -17,16 +18,16 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import attrs
 
 from hawser_engine.channels.entries import Entry, History
-from hawser_engine.errors import RemoteProtocolError
 from hawser_engine.messages import decode_about
 
 from .book import Contents
-from .errors import StoreDamaged, StoreError, StoreForeign, StoreUnwritable, store_error
-from .letters import carry_out, read_letters
+from .errors import Spoiled, StoreError, StoreForeign, StoreUnwritable, explained
+from .letters import carry_out, check_letters, read_letters
 from .lock import StoreLock, this_boot
 from .schema import (
     APPLICATION_ID,
     BOXES,
+    COLUMNS,
     ENTRIES,
     HEADS,
     KEYS,
@@ -36,15 +37,17 @@ from .schema import (
     VERSION,
     delete_entries,
     delete_keys,
+    row_sum,
+    select,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hawser.brokers.mailboxes import Letter
     from hawser_engine.messages import Position
 
-    from .book import Change, Kept, KeptRow
+    from .book import Change, Head, HeadRow, Kept, KeptRow
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
@@ -98,30 +101,33 @@ class StoreFile:
             raise StoreError(f"store {path}: needs SQLite 3.24 or newer with threads, not {sqlite3.sqlite_version}")
         if os.path.isdir(self.path):
             raise StoreUnwritable(f"store {path}: that is a directory; name a file")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise StoreUnwritable(f"store {path}: that is no regular file; name another one")
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            raise StoreUnwritable(f"store {path}: there is no directory {folder}; make it first")
         self._lock = StoreLock(self.path)
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._whole: set[int] = set()  # mailboxes of which it is known that nothing is missing
         try:
-            self._writer = self._connect(f"{Path(self.path).as_uri()}?mode=rwc")
-            self._prepare(self._writer, synchronous, bytes_max, random_bytes)
-            self._reader = self._connect(f"{Path(self.path).as_uri()}?mode=ro")
-            self.contents: Contents = self._load(self._writer)
-        except sqlite3.Error as error:
-            self._release()
-            raise store_error(self.path, error) from None
-        except RemoteProtocolError as error:
-            self._release()
-            raise self._damaged(error) from None
+            with explained(self.path, opening=True):
+                self._writer = self._connect(f"{Path(self.path).as_uri()}?mode=rwc")
+                self.contents: Contents = self._prepare(self._writer, synchronous, bytes_max, random_bytes)
+                self._reader = self._connect(f"{Path(self.path).as_uri()}?mode=ro")
         except BaseException:
-            self._release()
+            self._release(refused=True)
             raise
 
     # ------------------------------------------------------------ opening
 
     def _connect(self, uri: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS, cached_statements=64
         )
+        connection.text_factory = bytes.decode  # Python's own takes a text that is none for an error that passes
+        connection.create_function("row_sum", -1, row_sum, deterministic=True)
+        return connection
 
     def _prepare(
         self,
@@ -129,7 +135,7 @@ class StoreFile:
         synchronous: Synchronous,
         bytes_max: int | None,
         random_bytes: Callable[[int], bytes],
-    ) -> None:
+    ) -> Contents:
         (application,) = writer.execute("PRAGMA application_id").fetchone()
         (version,) = writer.execute("PRAGMA user_version").fetchone()
         (tables,) = writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -156,47 +162,56 @@ class StoreFile:
         if version < VERSION:
             writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             writer.execute(f"PRAGMA user_version = {VERSION}")
-        commits = self._note_losses(writer, synchronous, random_bytes, new)
+        contents = self._note_losses(writer, self._load(writer), synchronous, random_bytes, new)
         writer.execute("COMMIT")
         writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a file without its log knows what it is
-        self._lock.write(commits)
+        self._lock.write(contents.commits)
         if synchronous == "normal":
             writer.execute("PRAGMA synchronous = NORMAL")
+        return contents
 
     def _note_losses(
-        self, writer: sqlite3.Connection, synchronous: Synchronous, random_bytes: Callable[[int], bytes], new: bool
-    ) -> int:
-        """Find out whether commits are lost, and note how the coming ones may be; the number of the last one."""
-        (unsynced,) = writer.execute("SELECT max(unsynced) FROM store").fetchone()
-        (commits,) = writer.execute(
-            "SELECT coalesce(max(used), 0) FROM (SELECT used FROM channels UNION ALL SELECT used FROM mailboxes)"
-        ).fetchone()
+        self,
+        writer: sqlite3.Connection,
+        contents: Contents,
+        synchronous: Synchronous,
+        random_bytes: Callable[[int], bytes],
+        new: bool,
+    ) -> Contents:
+        """Find out whether commits are lost, and note how the coming ones may be; what is there after that."""
+        (unsynced,) = writer.execute("SELECT unsynced FROM store").fetchone() or ("who knows when",)
         boot = this_boot() or token_hex(16)  # each time another, so not from a source that may begin again
-        self.lost = not new and (unsynced not in (None, boot) or commits < self._lock.mark)
+        self.lost = not new and (unsynced not in (None, boot) or contents.commits < self._lock.mark)
         if self.lost:
-            writer.create_function("draw", 1, random_bytes)
-            writer.execute("UPDATE channels SET epoch = draw(8)")
-            writer.execute("UPDATE mailboxes SET epoch = draw(8)")
-        writer.execute("UPDATE store SET unsynced = ?", (boot if synchronous == "normal" else None,))
-        return int(commits)
+            heads = [(*row[:2], random_bytes(8), *row[3:]) for row in contents.heads]
+            boxes = [((*row[:2], random_bytes(8), *row[3:]), due) for row, due in contents.boxes]
+            HEADS.run(writer, heads)
+            BOXES.run(writer, [row for row, _ in boxes])
+            contents = attrs.evolve(contents, heads=heads, boxes=boxes)
+        writer.execute("REPLACE INTO store VALUES (1, ?)", (boot if synchronous == "normal" else None,))
+        return contents
 
     def _load(self, writer: sqlite3.Connection) -> Contents:
-        heads = writer.execute(
-            "SELECT id, name, epoch, top, total, first, low, age, time, used, latest FROM channels ORDER BY used, id"
-        )
-        keys = writer.execute("SELECT id, channel, key, epoch, offset, expires FROM keys ORDER BY id")
-        boxes = writer.execute(
-            "SELECT id, name, epoch, top, letters, bytes, used,"
-            " (SELECT min(expires) FROM letters WHERE mailbox = mailboxes.id) FROM mailboxes ORDER BY used, id"
-        )
-        mail = [(row[:-1], row[-1]) for row in boxes.fetchall()]
-        kept = writer.execute(  # CROSS JOIN: nothing is read of the publications of other channels
-            "SELECT name, offset, about, length(data), entries.time"
-            " FROM channels CROSS JOIN entries ON channel = channels.id"
-            " WHERE latest = 1 AND offset >= first ORDER BY channel, offset"
-        )
-        latest = [_with_key(row) for row in kept]
-        return Contents(self._lock.mark, heads.fetchall(), keys.fetchall(), mail, latest)
+        """What is known without reading from now on. Whatever is damaged of it is found here, or never."""
+        for table in ("channels", "keys", "mailboxes"):  # before 3.33 SQLite looks at all of them each time
+            [(found,)] = writer.execute(f"PRAGMA quick_check({table})").fetchmany(1)
+            if found != "ok":
+                raise Spoiled(found)
+        for table in ("entries", "letters"):  # they are read later: what names their columns may be damaged
+            writer.execute(f"SELECT {COLUMNS[table]}, sum FROM {table} LIMIT 0")
+        heads = [*select(writer, "channels", "ORDER BY used, id")]
+        keys = [*select(writer, "keys", "ORDER BY id")]
+        boxes = [*select(writer, "mailboxes", "ORDER BY used, id")]
+        dues: dict[int, int | None] = {}
+        for box in boxes:  # of the index alone: all letters together are a lot
+            there, dues[box[0]] = writer.execute(
+                "SELECT count(*), min(expires) FROM letters WHERE mailbox = ?", (box[0],)
+            ).fetchone()
+            if there != box[4]:
+                raise Spoiled(f"mailbox {box[1]!r} has {there} letters of {box[4]}")
+        kept = [row for head in heads if head[-1] for row in _latest(writer, head)]
+        commits = max((*(head[9] for head in heads), *(box[6] for box in boxes)), default=0)
+        return Contents(commits, heads, keys, [(box, dues[box[0]]) for box in boxes], kept)
 
     # ------------------------------------------------------------ writing
 
@@ -208,34 +223,34 @@ class StoreFile:
         """
         writer = self._writer
         assert writer is not None
-        try:
-            writer.execute("BEGIN IMMEDIATE")
-            for head in change.removed.values():
-                writer.execute("DELETE FROM entries WHERE channel = ?", (head.id,))
-                writer.execute("DELETE FROM channels WHERE id = ?", (head.id,))
-            for box in change.emptied.values():
-                writer.execute("DELETE FROM mailboxes WHERE id = ?", (box.id,))
-            LETTERS.run(writer, change.letters)
-            for work in change.works:
-                carry_out(writer, change, work)
-            BOXES.run(writer, [box.row() for box in change.boxes.values()])
-            ENTRIES.run(writer, change.entries)
-            for channel, offsets in change.gone.items():
-                delete_entries(writer, channel, offsets)
-            HEADS.run(writer, [head.row() for head in change.heads.values()])
-            KEYS.run(writer, [*change.keys.values()])
-            if change.forgotten is not None:
-                writer.execute("DELETE FROM keys WHERE id <= ?", (change.forgotten,))
-            delete_keys(writer, change.dropped)
-            for kept in change.prunes:
-                _prune(writer, kept)
-            writer.execute("COMMIT")
-        except BaseException as error:
-            with suppress(sqlite3.Error):  # what is full or broken has often rolled back by itself
-                writer.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise store_error(self.path, error) from None
-            raise
+        with explained(self.path):
+            try:
+                writer.execute("BEGIN IMMEDIATE")
+                for head in change.removed.values():
+                    writer.execute("DELETE FROM entries WHERE channel = ?", (head.id,))
+                    writer.execute("DELETE FROM channels WHERE id = ?", (head.id,))
+                for box in change.emptied.values():
+                    writer.execute("DELETE FROM mailboxes WHERE id = ?", (box.id,))
+                LETTERS.run(writer, change.letters)
+                for work in change.works:
+                    carry_out(writer, change, work)
+                BOXES.run(writer, [box.row() for box in change.boxes.values()])
+                ENTRIES.run(writer, change.entries)
+                for channel, offsets in change.gone.items():
+                    delete_entries(writer, channel, offsets)
+                HEADS.run(writer, [head.row() for head in change.heads.values()])
+                KEYS.run(writer, [*change.keys.values()])
+                if change.forgotten is not None:
+                    writer.execute("DELETE FROM keys WHERE id <= ?", (change.forgotten,))
+                delete_keys(writer, change.dropped)
+                for head in change.prunes:
+                    _prune(writer, head, change.date)
+                HEADS.run(writer, [head.row() for head in change.prunes])
+                writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # what is full or broken has often rolled back by itself
+                    writer.execute("ROLLBACK")
+                raise
         self._lock.write(change.number)
 
     # ------------------------------------------------------------ reading
@@ -248,19 +263,12 @@ class StoreFile:
         """
         reader = self._reader
         assert reader is not None
-        try:
-            reader.execute("BEGIN")  # both reads see the same commits
+        with explained(self.path):
+            reader.execute("BEGIN")  # all that is read sees the same commits
             try:
                 return _read(reader, stretch)
             finally:
                 reader.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from None
-        except RemoteProtocolError as error:
-            raise self._damaged(error) from None
-
-    def _damaged(self, error: RemoteProtocolError) -> StoreDamaged:
-        return StoreDamaged(f"store {self.path}: it is damaged: {error}")
 
     def read_letters(self, mailbox: int, after: int, date: int, limit: int, limit_bytes: int) -> tuple[Letter, ...]:
         """Read letters of a mailbox. One caller at a time.
@@ -270,10 +278,12 @@ class StoreFile:
         """
         reader = self._reader
         assert reader is not None
-        try:
-            return read_letters(reader, mailbox, after, date, limit, limit_bytes)
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from None
+        with explained(self.path):
+            letters, short = read_letters(reader, mailbox, after, date, limit, limit_bytes)
+            if short and mailbox not in self._whole:  # once: what is missing was missing when the store was opened
+                check_letters(reader, mailbox)
+                self._whole.add(mailbox)
+        return letters
 
     # ------------------------------------------------------------ closing
 
@@ -286,53 +296,101 @@ class StoreFile:
         writer = self._writer
         assert writer is not None
         try:
-            writer.execute("PRAGMA synchronous = FULL")
-            writer.execute("UPDATE store SET unsynced = NULL")
-        except sqlite3.Error as error:
-            raise store_error(self.path, error) from None
+            with explained(self.path):
+                writer.execute("PRAGMA synchronous = FULL")
+                writer.execute("UPDATE store SET unsynced = NULL")
         finally:
             self._release()
 
-    def _release(self) -> None:
+    def _release(self, *, refused: bool = False) -> None:
         for connection in (self._reader, self._writer):  # the last one writes the log into the file, and removes it
             if connection is not None:
                 with suppress(sqlite3.Error):
                     connection.close()
-        self._lock.release()
+        if refused:
+            self._lock.discard()
+        else:
+            self._lock.release()
 
 
 def _read(reader: sqlite3.Connection, stretch: Stretch) -> History:
     top, kept = stretch.top, stretch.kept
-    first = _first_kept(reader, kept)
+    first = _first_latest(reader, kept) if kept.latest else _first_whole(reader, kept)
     if first is None or first > top.offset:
         return History(top, top.offset + 1, ())
-    direction = "DESC" if stretch.newest else "ASC"
-    rows = reader.execute(
-        "SELECT offset, data, time, about FROM entries WHERE channel = ? AND offset BETWEEN ? AND ? AND time >= ?"
-        f" ORDER BY offset {direction} LIMIT ?",
-        (kept.channel, max(first, stretch.lowest), min(top.offset, stretch.highest), stretch.since, stretch.limit),
-    )
+    lowest, highest = max(first, stretch.lowest), min(top.offset, stretch.highest)
     entries: list[Entry] = []
-    size = 0
-    for offset, data, time, about in rows:
+    size, cut = 0, False
+    for row in select(
+        reader,
+        "entries",
+        "WHERE channel = ? AND offset BETWEEN ? AND ? AND time >= ?"
+        f" ORDER BY offset {'DESC' if stretch.newest else 'ASC'} LIMIT ?",
+        kept.channel, lowest, highest, stretch.since, stretch.limit,
+    ):  # fmt: skip
+        _, offset, _, time, about, data = row
         size += len(data)
         if entries and size > stretch.limit_bytes:
+            cut = True
             break
         entries.append(Entry(offset, data, time, None if about is None else decode_about(about)))
-    rows.close()
-    return History(top, first, tuple(reversed(entries) if stretch.newest else entries))
+    if stretch.newest:
+        entries.reverse()
+    if stretch.limit and not kept.latest:
+        cut = cut or len(entries) == stretch.limit
+        begin, end = (entries[0].offset, entries[-1].offset) if entries else (highest + 1, highest)
+        if stretch.newest:
+            lowest = begin if cut else lowest
+        else:
+            highest = end if cut else highest
+            if begin > lowest and _is_older(reader, kept.channel, begin - 1, stretch.since):
+                lowest = begin
+        _check_rows(entries, lowest, highest)
+    elif any(before.offset >= entry.offset for before, entry in pairwise(entries)):
+        raise Spoiled("the publications of a channel are not in their order")
+    return History(top, first, tuple(entries))
 
 
-def _first_kept(connection: sqlite3.Connection, kept: Kept) -> int | None:
-    """From where on nothing is missing of a channel, or None; passes over what is not kept and not yet deleted."""
-    if kept.latest:
-        return _first_latest(connection, kept)
+def _check_rows(entries: Sequence[Entry], lowest: int, highest: int) -> None:
+    """Refuse a page of a channel that keeps everything in which something is missing."""
+    expected = range(lowest, highest + 1)
+    if len(entries) != len(expected) or any(entry.offset != n for entry, n in zip(entries, expected, strict=True)):
+        raise Spoiled(f"of the publications {lowest} to {highest} of a channel some are missing")
+
+
+def _first_kept(connection: sqlite3.Connection, kept: Kept) -> tuple[int | None, bool]:
+    """From where on a channel is kept, or None; and whether that is sure, as what is before is there or need not be."""
     row = connection.execute(
-        "SELECT offset FROM entries WHERE channel = ? AND offset >= ? AND start >= ? AND time >= ?"
+        "SELECT channel, offset, offset = ? OR (SELECT sum = row_sum(channel, offset, start, time, about, data)"
+        " FROM entries WHERE channel = found.channel AND offset = found.offset - 1)"
+        " FROM entries AS found WHERE channel = ? AND offset >= ? AND start >= ? AND time >= ?"
         " ORDER BY offset LIMIT 1",
-        (kept.channel, kept.first, kept.low, kept.since),
+        (kept.first, kept.channel, kept.first, kept.low, kept.since),
     ).fetchone()
-    return None if row is None else int(row[0])
+    if row is None:
+        return None, False
+    channel, offset, sure = row
+    if channel != kept.channel or offset < kept.first:  # a page in the place of another one
+        raise Spoiled("a row of entries is not where it belongs")
+    return offset, bool(sure)
+
+
+def _first_whole(reader: sqlite3.Connection, kept: Kept) -> int | None:
+    """From where on nothing is missing of a channel, or None; passes over what is not kept and not yet deleted."""
+    first, sure = _first_kept(reader, kept)
+    if not sure:
+        # A commit that nobody was told of yet may have deleted what was before, or removed the channel.
+        for head in select(reader, "channels", "WHERE id = ?", kept.channel):
+            top, begin, time, latest = head[3], head[5], head[8], head[10]
+            missing = begin <= top and time >= kept.since if first is None else begin < first
+            if missing and not latest:
+                raise Spoiled(f"the first publications of channel {head[1]!r} are missing")
+    return first
+
+
+def _is_older(reader: sqlite3.Connection, channel: int, offset: int, since: int) -> bool:
+    """Whether a publication is there, and from before a time."""
+    return any(row[3] < since for row in select(reader, "entries", "WHERE channel = ? AND offset = ?", channel, offset))
 
 
 def _first_latest(connection: sqlite3.Connection, kept: Kept) -> int:
@@ -345,16 +403,28 @@ def _first_latest(connection: sqlite3.Connection, kept: Kept) -> int:
     return kept.first if row is None else int(row[0])
 
 
-def _with_key(row: tuple[str, int, bytes | None, int, int]) -> KeptRow:
-    name, offset, about, size, time = row
-    return name, offset, None if about is None else decode_about(about).latest_key, size, time
+def _latest(writer: sqlite3.Connection, head: HeadRow) -> list[KeptRow]:
+    """What is kept of a channel that keeps the latest by key."""
+    name, first, count = head[1], head[5], head[6]
+    rows = [
+        (name, offset, None if about is None else decode_about(about).latest_key, len(data), time)
+        for _, offset, _, time, about, data in select(
+            writer, "entries", "WHERE channel = ? AND offset >= ? ORDER BY offset", head[0], first
+        )
+    ]
+    if len(rows) != count or any(row[1] >= later[1] for row, later in pairwise(rows)):
+        raise Spoiled(f"channel {name!r} has {len(rows)} publications of {count}")
+    return rows
 
 
-def _prune(writer: sqlite3.Connection, kept: Kept) -> None:
-    """Delete what is not kept of a channel, a bounded number at once."""
-    (lowest,) = writer.execute("SELECT min(offset) FROM entries WHERE channel = ?", (kept.channel,)).fetchone()
+def _prune(writer: sqlite3.Connection, head: Head, date: int) -> None:
+    """Delete what is not kept of a channel, a bounded number at once, and nothing from its first on."""
+    (lowest,) = writer.execute("SELECT min(offset) FROM entries WHERE channel = ?", (head.id,)).fetchone()
     if lowest is None:
         return
-    first, bound = _first_kept(writer, kept), lowest + PRUNE_ROWS
+    kept, bound = head.kept(date), lowest + PRUNE_ROWS
+    first = _first_latest(writer, kept) if kept.latest else _first_kept(writer, kept)[0]
     bound = bound if first is None else min(first, bound)
-    writer.execute("DELETE FROM entries WHERE channel = ? AND offset < ?", (kept.channel, bound))
+    writer.execute("DELETE FROM entries WHERE channel = ? AND offset < ?", (head.id, bound))
+    if not kept.latest:
+        head.first = max(head.first, min(bound, head.top + 1))

@@ -14,6 +14,9 @@ from hawser.brokers.base import Published
 from hawser.brokers.mailboxes import Keeping, Letter, MailboxFull, Posting, Why, dead_letter
 from hawser_engine.messages import Position
 
+from .errors import Spoiled
+from .schema import select
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Sequence
@@ -223,13 +226,11 @@ def carry_out(writer: sqlite3.Connection, change: Change, work: Work) -> None:
                     _bury(writer, change, work, attrs.evolve(letter, tries=letter.tries + 1), "FAILED", keeping)
                 elif letter is not None:
                     where = work.box.id, place.offset
-                    writer.execute("UPDATE letters SET tries = tries + 1 WHERE mailbox = ? AND offset = ?", where)
+                    writer.execute(_TRIED, where)
         case Burial(keeping=keeping, sparing=spared):
             limit = BURY_LETTERS + len(spared)
-            rows = writer.execute(
-                f"SELECT {COLUMNS} FROM letters WHERE mailbox = ? AND expires <= ? ORDER BY expires LIMIT ?",
-                (work.box.id, change.date, limit),
-            ).fetchall()
+            which = "WHERE mailbox = ? AND expires <= ? ORDER BY expires LIMIT ?"
+            rows = [*select(writer, "letters", which, work.box.id, change.date, limit)]
             for letter in sorted(map(_letter, rows), key=lambda letter: letter.position.offset):
                 if letter.position not in spared:
                     _bury(writer, change, work, letter, "EXPIRED", keeping)
@@ -238,41 +239,56 @@ def carry_out(writer: sqlite3.Connection, change: Change, work: Work) -> None:
             ).fetchone()
 
 
-COLUMNS: Final = "epoch, offset, data, sender, time, tries"
+_TRIED: Final = (
+    "UPDATE letters SET tries = tries + 1,"
+    " sum = row_sum(mailbox, offset, epoch, sender, time, tries + 1, expires, data) WHERE mailbox = ? AND offset = ?"
+)
 
 
 def read_letters(
     reader: sqlite3.Connection, mailbox: int, after: int, date: int, limit: int, limit_bytes: int
-) -> tuple[Letter, ...]:
-    """Letters behind an offset whose time is not over."""
-    rows = reader.execute(
-        f"SELECT {COLUMNS} FROM letters WHERE mailbox = ? AND offset > ? AND (expires IS NULL OR expires > ?)"
-        " ORDER BY offset LIMIT ?",
-        (mailbox, after, date, limit),
-    )
+) -> tuple[tuple[Letter, ...], bool]:
+    """Letters behind an offset whose time is not over, and whether there are no more."""
+    which = "WHERE mailbox = ? AND offset > ? AND (expires IS NULL OR expires > ?) ORDER BY offset LIMIT ?"
     letters: list[Letter] = []
     size = 0
-    for row in rows:
+    for row in select(reader, "letters", which, mailbox, after, date, limit):
         letter = _letter(row)
+        if letter.position.offset <= after:
+            raise Spoiled("the letters of a mailbox are not in their order")
+        after = letter.position.offset
         size += len(letter.data)
         if letters and size > limit_bytes:
-            break
+            return tuple(letters), False
         letters.append(letter)
-    rows.close()
-    return tuple(letters)
+    return tuple(letters), len(letters) < limit
 
 
-def _letter(row: tuple[bytes, int, bytes, str | None, int, int]) -> Letter:
-    epoch, offset, data, sender, time, tries = row
+def check_letters(reader: sqlite3.Connection, mailbox: int) -> None:
+    """Look whether a mailbox has what it should have.
+
+    Raises:
+        Spoiled: It has not.
+    """
+    found = reader.execute(
+        "SELECT letters, bytes, (SELECT count(*) FROM letters NOT INDEXED WHERE mailbox = mailboxes.id),"
+        " (SELECT coalesce(sum(length(data)), 0) FROM letters NOT INDEXED WHERE mailbox = mailboxes.id)"
+        " FROM mailboxes WHERE id = ?",
+        (mailbox,),
+    ).fetchone()
+    if found is not None and found[:2] != found[2:]:
+        raise Spoiled(f"a mailbox has {found[2]} letters of {found[0]}, and {found[3]} bytes of {found[1]}")
+
+
+def _letter(row: LetterRow) -> Letter:
+    _, offset, epoch, sender, time, tries, _, data = row
     return Letter(Position(epoch, offset), data, sender, time, tries)
 
 
 def _find(writer: sqlite3.Connection, box: Box, place: Position) -> Letter | None:
-    row = writer.execute(
-        f"SELECT {COLUMNS} FROM letters WHERE mailbox = ? AND offset = ? AND epoch = ?",
-        (box.id, place.offset, place.epoch),
-    ).fetchone()
-    return None if row is None else _letter(row)
+    which = "WHERE mailbox = ? AND offset = ? AND epoch = ?"
+    rows = [*select(writer, "letters", which, box.id, place.offset, place.epoch)]
+    return _letter(rows[0]) if rows else None
 
 
 def _take(writer: sqlite3.Connection, box: Box, place: Position) -> None:
