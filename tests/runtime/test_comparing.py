@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from math import inf
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import trio
 from hawser import ASK, EVERYONE, App, Gap, Position, connect
 from hawser.brokers import BrokerUnavailable, History, LossSink, MemoryBroker, Sink
 from hawser_engine.codes import GapReason
-from hawser_engine.messages import WILDCARDS, ChannelRequest, Continue, Pause, Subscribe, Subscribed
+from hawser_engine.messages import WILDCARDS, ChannelRequest, Continue, Pause, Subscribe, Subscribed, Unsubscribe
 from tests.runtime.helpers import FAST, PATIENCE, URL, RawClient, serving, told
 from tests.runtime.stepping import at_once
 
@@ -45,6 +46,8 @@ class Lossy(MemoryBroker):
         self.away = False
         self.asked = 0
         """How often for history."""
+        self.answer_seconds = 0.0
+        """How long what was read then is under way."""
         self._lossy: dict[Sink, Sink] = {}
         self._told: dict[str, LossSink] = {}  # of losses, by pattern
 
@@ -84,7 +87,10 @@ class Lossy(MemoryBroker):
         self.asked += 1
         if self.away or self.asked > self.enough:
             raise BrokerUnavailable("away")
-        return await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        history = await super().history(channel, after, limit=limit, limit_bytes=limit_bytes, seconds=seconds)
+        if self.answer_seconds:
+            await trio.sleep(self.answer_seconds)
+        return history
 
 
 def rooms() -> tuple[Lossy, App]:
@@ -93,6 +99,14 @@ def rooms() -> tuple[Lossy, App]:
     app = App(broker=broker)
     app.channel("room:*", history=100, wildcard=EVERYONE, open=True)
     return broker, app
+
+
+async def publish_or_lose(broker: Lossy, app: App, name: str, *numbers: int, lost: bool = False) -> None:
+    """Publish them, and lose the reports or not."""
+    broker.losing = lost
+    for number in numbers:
+        await app.publish(name, number)
+    broker.losing = False
 
 
 async def collect(messages: Any, count: int) -> list[Any]:
@@ -354,13 +368,7 @@ async def test_who_loses_a_pattern_gets_nothing_twice(autojump_clock: MockClock)
     """SPEC WLD-6, WLD-4: also what it was fed of which there was no report."""
     broker, app = rooms()
     config = attrs.evolve(FAST, wildcards_behind=1)
-
-    async def publish(name: str, *numbers: int, lost: bool = False) -> None:
-        broker.losing = lost
-        for number in numbers:
-            await app.publish(name, number)
-        broker.losing = False
-
+    publish = partial(publish_or_lose, broker, app)
     async with serving(app, config=config), connect(URL) as client, client.subscribe("room:*") as wide:
         for name in ("room:1", "room:2"):
             await publish(name, 1)
@@ -428,6 +436,41 @@ async def test_who_is_told_late_that_it_loses_a_pattern_goes_on_from_there(autoj
                 await trio.sleep(1)
             assert told(slow) == [(None, 0, GapReason.OVERFLOW), 9]
             assert not hub.wildcards._strays  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_who_loses_a_pattern_closes_no_channel_under_those_who_are_to_be_fed(autojump_clock: MockClock) -> None:
+    """SPEC WLD-5, WLD-6: it was the last that kept the channel open, for whoever is where the reports are does not."""
+    broker, app = rooms()
+    config, leaving = attrs.evolve(FAST, wildcards_behind=1), RawClient(features=(WILDCARDS,))
+    publish = partial(publish_or_lose, broker, app, "room:1")
+    async with serving(app, config=config) as server, connect(URL) as client, connect(URL) as other:
+        async with client.subscribe("room:*") as ahead:
+            async with leaving.connected():
+                leaving.say(Subscribe(1, (ChannelRequest("room:*", None),)))
+                await leaving.hear()
+            await publish(1)
+            await publish(2, lost=True)
+            await publish(3)
+            await publish(4, lost=True)
+            assert await collect(ahead, 4) == [1, 2, 3, 4]
+            async with other.subscribe("room:*") as there:
+                broker.forget("room:1")
+                await publish(1, lost=True)
+                asked, broker.answer_seconds = broker.asked, 1.0
+                async with leaving.connected():
+                    await trio.sleep(0.5)
+                    assert broker.asked == asked + 1  # and that it begins anew is on its way
+                    leaving.say(Unsubscribe(2, ("room:*",)))
+                    await leaving.hear()
+                    await publish(2, lost=True)
+                    assert await collect(ahead, 1) == [(None, 0)]
+                    assert await collect(there, 3) == [(3, 0), 1, 2]
+                await publish(3)
+                assert await collect(there, 1) == [3]
+                assert await collect(ahead, 2) == [2, 3]
+        await trio.sleep(1)
+        hub: Any = server._node.hub  # pyright: ignore[reportPrivateUsage]
+        assert (hub._channels, hub._pins, hub.wildcards._strays) == ({}, {}, {})
 
 
 async def test_who_is_behind_in_an_epoch_that_is_over_subscribes_in_the_new_one(autojump_clock: MockClock) -> None:
