@@ -111,7 +111,10 @@ LEAVES: Final = (10, 13)
 
 
 def spoil_page_of(path: Path, *texts: bytes) -> None:
-    """Overwrite the beginning of a page of a closed store, so that it cannot be read: of the first leaf with a text."""
+    """Overwrite the beginning of a page of a closed store, so that it cannot be read: of the first leaf with a text.
+
+    Two that follow each other are enough: between two leaves there is at most one row that is in neither.
+    """
     data = path.read_bytes()
     leaves = [begin for begin in range(0, len(data), 4_096) if data[begin] in LEAVES]
     spoil(path, next(leaf for text in texts for leaf in leaves if text in data[leaf : leaf + 4_096]))
@@ -609,7 +612,7 @@ async def partly_damaged(path: Path, tmp_path: Path) -> Path:
     async with running(SqliteBroker(path)) as broker:
         for channel in ("first", "second"):
             await publish(broker, channel, *[f"{channel} {number:03}".encode().ljust(300) for number in range(100)])
-    spoil_page_of(path, b"first 050")
+    spoil_page_of(path, b"first 050", b"first 051")
     return path
 
 
