@@ -134,6 +134,7 @@ def overtake(session: ServerSession, packet: bytes, now: float) -> bool:
 
 
 STRAY: Final = Wildcards._stray  # pyright: ignore[reportPrivateUsage]
+LEAVE_BEHIND: Final = Wildcards._leave_behind  # pyright: ignore[reportPrivateUsage]
 
 
 def take_who_comes_for_one_behind(wildcards: Wildcards, member: Any, channel: Channel, position: Position) -> Stray:
@@ -151,6 +152,13 @@ def lose_nothing(wildcards: Wildcards, member: Any, own: Any) -> None:
 def recover_once(member: Membership) -> bool:
     """What was recovered from history, and was not taken, is lost by a pause (OVF-1)."""
     return member.recovers_to == inf
+
+
+def leave_what_was_recovered(
+    wildcards: Wildcards, member: Any, channel: Channel, position: Position, *, recovers_to: float = 0
+) -> None:
+    """What a subscription has recovered from history is lost to the pattern that goes on (WLD-4)."""
+    LEAVE_BEHIND(wildcards, member, channel, position)
 
 
 @attrs.frozen
@@ -310,6 +318,18 @@ def go_back_in_what_was_recovered(channels: Channels) -> None:
     channels.pause(0, (0, -3), Burst(), (0, -3), on=True, rest=True)
 
 
+def leave_in_what_was_recovered(channels: Channels) -> None:
+    """A subscription ends in a pause in what it went back to, and a pattern has the rest."""
+    _open(channels, "both:1", wide=True)
+    for number in (1, 2):
+        channels.leave(number, 0, Burst(), rest=True)
+    channels.enter(0, 0, None, Burst(), rest=True)
+    back = Rewind(count=5)
+    channels.leave_and_return(0, None, None, back, answers=False, away=Burst(more=5), meanwhile=Burst(), rest=True)
+    channels.pause(0, (0, -3), Burst(), None, on=False, rest=True)
+    channels.leave(0, 0, Burst(), rest=True)
+
+
 def subscribe_with_little_window(channels: Channels) -> None:
     """One comes anew, is given what it has missed, and has no window for the answer when it subscribes elsewhere."""
     clients = (Traits(window=2), Traits(), Traits())
@@ -351,6 +371,10 @@ STORIES: Final = (
     (Break("write it with the next", Feeder, "feed", write_it_with_the_next), go_on_with_little_window),
     (Break("share what was replaced", Feeder, "_shared", share_what_was_replaced), replace_what_was_not_for_one),
     (Break("recover once", Membership, "recovering", property(recover_once)), go_back_in_what_was_recovered),
+    (
+        Break("leave what was recovered", Wildcards, "_leave_behind", leave_what_was_recovered),
+        leave_in_what_was_recovered,
+    ),
     (Break("look at no clock", MemoryBroker, "history", look_at_no_clock), go_back_in_time),
     (Break("read back from the wrong end", MemoryBroker, "history_before", read_from_the_beginning), scroll_up),
     (Break("overtake", ServerSession, "deliver_volatile", overtake), subscribe_with_little_window),

@@ -165,7 +165,7 @@ class Wildcards:
         if member is None or member.lost:
             return
         if former.mode is not Mode.LIVE:
-            self._leave_behind(member, channel, former.position)
+            self._leave_behind(member, channel, former.position, recovers_to=former.recovers_to)
         elif not channel.up_to_date(former.position):
             self._stray(member, channel, former.position)
 
@@ -370,10 +370,14 @@ class Wildcards:
         self._hub.pin(channel.name)
         return stray
 
-    def _leave_behind(self, member: PatternMember, channel: Channel, position: Position) -> None:
+    def _leave_behind(
+        self, member: PatternMember, channel: Channel, position: Position, *, recovers_to: float = 0
+    ) -> None:
         """A session that was where the others are is fed from a position on, if it is not behind in too much."""
         if not self._loses_more(member):
-            self._stray(member, channel, position).fall_behind()
+            stray = self._stray(member, channel, position)
+            stray.recovers_to = recovers_to
+            stray.fall_behind()
         elif channel.dirty:
             self._stray(member, channel, channel.position)  # as with the others: what waits must not come again
 
