@@ -226,6 +226,23 @@ async def test_what_was_deleted_as_too_old_is_not_missing_when_more_is_kept(
         assert (page.first, len(page.entries)) == (16, 30)
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="there is no DROP COLUMN to make an old store with")
+async def test_what_an_earlier_version_has_deleted_is_not_missing(path: Path, whole: Seen) -> None:
+    """Version 3 deleted what had become too old and noted it nowhere, nor how many the latest by key are."""
+    change(
+        path,
+        *(f"ALTER TABLE {table} DROP COLUMN sum" for table in COLUMNS),
+        "UPDATE channels SET low = 0 WHERE latest",
+        "UPDATE channels SET first = 1 WHERE name = 'aging'",
+        "DELETE FROM entries WHERE channel = (SELECT id FROM channels WHERE name = 'aging') AND offset <= 70",
+        "PRAGMA user_version = 3",
+    )
+    for _ in range(2):
+        async with running(store_at(path)) as broker:
+            assert {name: await read(broker, name) for name in KINDS} == whole.channels
+            assert await read_letters(broker) == whole.letters
+
+
 async def test_publications_that_nobody_made_are_refused_and_never_given(path: Path, whole: Seen) -> None:
     few = "channel = (SELECT id FROM channels WHERE name = 'few')"
     columns = COLUMNS["entries"].replace("offset", "offset + 1")
