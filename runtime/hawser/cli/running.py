@@ -97,6 +97,8 @@ def reset_text(reset: states.Reset) -> str:
 class Dial:
     """A client of the server at a place, with the token of the environment; enter it with ``async with``.
 
+    Whoever interrupts it waits for the goodbye, and for what was said before that: for each a second at most (EXP-7).
+
     Raises (also on entering):
         CommandFailed: Nothing serves the URL's scheme, or the URL does not fit what serves it.
     """
@@ -112,13 +114,16 @@ class Dial:
 
     async def __aenter__(self) -> Client:
         try:
-            return await self._connection.__aenter__()
+            self._client = await self._connection.__aenter__()
         except ValueError as error:
             raise CommandFailed(str(error), WRONG_USAGE) from None
+        return self._client
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with trio.CancelScope(shield=True):
+            await self._client.aclose()
         await self._connection.__aexit__(kind, error, traceback)
 
 

@@ -11,11 +11,15 @@ import trio
 from hawser import App, RequestFailed, connect
 from hawser.brokers import Keeping, MemoryBroker, MemoryMailboxes, Posting, Published
 from hawser.cli import CommandFailed, leaves
+from hawser.cli.arguments import Place
 from hawser.cli.holding import Holder
 from hawser.cli.posting import Poster
+from hawser.cli.running import Dial
 from hawser.cli.serving import development_app
 from hawser.cli.streams import BadInput
 from tests.runtime.cli.helpers import PATIENCE, URL, Lines, Written, replaceable
+from tests.runtime.helpers import serving
+from tests.runtime.roads import Roads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -223,3 +227,20 @@ async def test_what_ends_it_early_is_a_failure(autojump_clock: MockClock) -> Non
             nursery.start_soon(held)
             await trio.sleep(1)
             await client.aclose()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.8, 1.2, 1.6])
+async def test_what_was_done_with_does_not_come_again_after_ctrl_c(autojump_clock: MockClock, seconds: float) -> None:
+    """SPEC EXP-7: also while the session is on its way to another carriage."""
+    app = development_app()
+    async with Roads(better_seconds=0.5, sure_seconds=0.1) as roads, serving(app, url=URL) as server:
+        await app.post(BOX, 1)
+        roads.better.dial_seconds = 0.5
+        with trio.CancelScope() as interrupted:
+            async with Dial(Place(URL), transport=roads.better) as client, client.mailbox(BOX) as mailbox:
+                await mailbox.receive()
+                await trio.sleep(seconds)
+                mailbox.done()
+                interrupted.cancel()
+        await trio.sleep(5)
+        assert (await letters(app), server.sessions) == ([], 0)
