@@ -23,7 +23,7 @@ def remains(node: Any) -> dict[str, Any]:
         "offers": agents._offered,
         "those who listen": node.addressing._listeners,
         "users who listen": node.addressing._users,
-        "names of sessions": (*node.addressing._ids, *node.addressing._sessions),
+        "names of sessions": node.addressing._sessions,
         "mailboxes": node.mailboxes._boxes,
         "holders of mailboxes": node.mailboxes._wanted,
         "members who answer": node.asking._willing,

@@ -661,6 +661,33 @@ async def test_a_session_that_has_ended_leaves_nothing_behind(autojump_clock: Mo
         assert (len(names), held) == (1, {})
 
 
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_session_has_one_name_also_behind_its_end(autojump_clock: MockClock, early: bool) -> None:
+    """SPEC ADR-2: what it has asked for before its goodbye is carried out behind that (EXP-2)."""
+    app = open_app()
+    names: list[str] = []
+
+    @app.procedure("stay")
+    async def stay(session: Session) -> None:
+        if early:
+            names.append(session.id)
+        try:
+            await trio.sleep_forever()
+        finally:
+            names.extend([session.id, session.id])
+
+    async with serving(app):
+        async with connect(URL, token="ada") as ada:
+            with trio.move_on_after(1):
+                await ada.call("stay")
+        async with connect(URL, token="ada") as ada, trio.open_nursery() as nursery:
+            nursery.start_soon(ada.call, "stay")
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        await trio.sleep(1)
+    assert [names.count(name) for name in dict.fromkeys(names)] == [2 + early] * 2
+
+
 async def _answer(question: Question) -> object:
     return question.data
 

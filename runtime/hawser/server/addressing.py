@@ -62,18 +62,16 @@ class Addressing:
         self._node = node
         self._listeners: dict[ServerSession, Listener] = {}
         self._users: dict[str, dict[ServerSession, Listener]] = {}
-        self._ids: dict[ServerSession, bytes] = {}
         self._sessions: dict[str, ServerSession] = {}
 
     # ------------------------------------------------------------ who is there
 
     def id(self, session: ServerSession) -> bytes:
-        """Names a session as long as it lives, in presence as well (ADR-2)."""
-        known = self._ids.get(session)
+        """Names a session as long as it lives, in presence as well (ADR-2); what it asked for may go on behind that."""
+        known = session.member
         if known is None:
-            known = self._node.random_bytes(MEMBER_BYTES)
+            known = session.member = self._node.random_bytes(MEMBER_BYTES)
             if not session.ended:  # else nobody would forget it
-                self._ids[session] = known
                 self._sessions[known.hex()] = session
         return known
 
@@ -83,8 +81,7 @@ class Addressing:
 
     def known(self, session: ServerSession) -> str | None:
         """The name of a session, if it was ever given one."""
-        id = self._ids.get(session)
-        return None if id is None else id.hex()
+        return None if session.member is None else session.member.hex()
 
     async def listen(self, session: ServerSession, request: Listen) -> None:
         """Carry out a LISTEN and answer it (ADR-5)."""
@@ -109,10 +106,9 @@ class Addressing:
     def ended(self, session: ServerSession) -> None:
         """A session is over."""
         self._forget(session)
-        known = self._ids.pop(session, None)
-        if known is not None:
-            del self._sessions[known.hex()]
-            self._node.peers.leave(known.hex())
+        known = self.known(session)
+        if known is not None and self._sessions.pop(known, None) is not None:
+            self._node.peers.leave(known)
 
     def _forget(self, session: ServerSession) -> None:
         if self._listeners.pop(session, None) is not None:

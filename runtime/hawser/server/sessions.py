@@ -47,6 +47,7 @@ class ServerSession(Outlet):
         "engine",
         "greeted",
         "handle",
+        "member",
         "memberships",
         "node",
         "passage",
@@ -61,6 +62,8 @@ class ServerSession(Outlet):
         """What the application calls there."""
         self.handle: Session = Session(principal, number, self.calls, Assigner(self))
         """The session as handlers see it."""
+        self.member: bytes | None = None
+        """What names it among all, once somebody has asked for that; see `Addressing.id`."""
         self.memberships: dict[str, Membership] = {}
         self.assigned: frozenset[str] = frozenset()
         """Those of its channels that it has not asked for itself (SPEC ASG-1)."""
