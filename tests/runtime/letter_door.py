@@ -329,9 +329,7 @@ class Door:
                     self._fail(box, first)  # MBX-9
                 box.hold = None
         self._deaf(session)
-        self._idle(session)
-        for key in [key for key in self._sendings if key[0] is session]:
-            del self._sendings[key]
+        self._idle(session)  # what it has sent before its goodbye is carried out for all that, and not answered (EXP-2)
 
     # ------------------------------------------------------------ mailboxes
 
