@@ -338,3 +338,17 @@ async def test_a_server_that_is_started_again_has_its_letters(path: Path) -> Non
                 assert [(await box.receive()).data for _ in range(2)] == [0, 1]
         async with serving(make()), connect(URL) as client, client.mailbox() as box:
             assert [(await box.receive()).data for _ in range(2)] == [1, 2]
+
+
+async def test_what_is_known_of_a_mailbox_is_forgotten_when_it_makes_room(path: Path) -> None:
+    broker = SqliteBroker(path, mailboxes_max=2)
+    async with running(broker):
+        for number in range(6):
+            name = f"agent:{number}"
+            posted = await broker.mailboxes.post(Posting(name, b"x", KEEP))
+            await broker.mailboxes.hold(name, deaf)
+            assert len(await broker.mailboxes.read(name, 0, limit=9, limit_bytes=9)) == 1
+            await broker.mailboxes.remove(name, deaf, [posted.position])
+            await broker.mailboxes.release(name, deaf)
+        store: Any = broker._store  # pyright: ignore[reportPrivateUsage]
+        assert 1 <= len(store.file._whole) <= 2

@@ -251,6 +251,7 @@ class StoreFile:
                 with suppress(sqlite3.Error):  # what is full or broken has often rolled back by itself
                     writer.execute("ROLLBACK")
                 raise
+        self._whole.difference_update(box.id for box in change.emptied.values())
         self._lock.write(change.number)
 
     # ------------------------------------------------------------ reading
